@@ -1,0 +1,44 @@
+# `make demo` shows the bot at work, `make test` proves it. Both need Python 3.11 and make, nothing else.
+PYTHON ?= $(firstword $(shell command -v python3.11 python3 2>/dev/null))
+ARGS ?=
+BIN := .venv/bin
+.DELETE_ON_ERROR:
+.PHONY: demo test lint types imports unit bench lock clean
+
+demo: .venv/.installed
+	@$(BIN)/alertbot demo $(ARGS)
+
+test: lint types imports unit
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
+
+types: .venv/.installed
+	$(BIN)/mypy
+
+imports: .venv/.installed
+	$(BIN)/lint-imports
+
+unit: .venv/.installed
+	$(BIN)/pytest $(ARGS)
+
+bench: .venv/.installed
+	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+# uv installs the same lock several times faster; where it cannot be had, or fails, pip does it.
+.venv/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	@if $(BIN)/pip install --quiet --disable-pip-version-check uv 2>/dev/null && \
+	    VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock; then :; else \
+	    echo "installing with pip"; $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; fi
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: .venv/.installed
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements.lock
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache mutants

@@ -1,0 +1,1 @@
+"""alertbot watches the numbers of Flashback and tells Slack when they break a rule."""

@@ -1,0 +1,1 @@
+"""What the words mean. Pure: values and `now` in, values out."""

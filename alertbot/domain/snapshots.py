@@ -1,0 +1,52 @@
+"""What one reading of a source saw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Counter(StrEnum):
+    """The totals that Flashback keeps for each AI LLM configuration, in the contract's words."""
+
+    API_CALLS = "api_calls"
+    TOKENS_IN = "tokens_in"
+    TOKENS_OUT = "tokens_out"
+    LLM_TOKENS_IN = "llm_tokens_in"
+    LLM_TOKENS_OUT = "llm_tokens_out"
+    POLICY_VIOLATIONS = "policy_violations"
+    POLICY_ALERTS = "policy_alerts"
+    POLICY_BLOCKS = "policy_blocks"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One AI LLM configuration as `GET /ai/llm` describes it: where names and dimensions come from."""
+
+    ai_llm: str
+    name: str
+    provider: str = ""
+    workspace: str = ""
+    created_at: datetime | None = None
+    repos: tuple[tuple[str, str], ...] = ()  # (id, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One configuration's counters in a reading. A counter that is not in `totals` is unknown, not 0."""
+
+    ai_llm: str
+    totals: Mapping[Counter, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One successful poll of one source. A configuration that is not in it was absent from a good answer.
+
+    `configurations` is None where the names could not be read this time: the old ones stay.
+    """
+
+    source: str
+    taken_at: datetime
+    snapshots: tuple[Snapshot, ...]
+    configurations: tuple[Configuration, ...] | None = field(default=None)

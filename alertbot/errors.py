@@ -1,0 +1,117 @@
+"""The whole tree of our errors.
+
+    AlertbotError                   a user reads its text, one line a problem; exit code 1
+    ├── ConfigError                 the configuration is wrong: every mistake with its place
+    ├── UsageError                  a person asked for something that does not exist or cannot be done
+    ├── StoreError                  the database cannot be reached, is locked or of another version
+    ├── FlashbackError              one request to Flashback did not bring an answer that can be used
+    │   ├── FlashbackUnavailable    retry: time-out, dropped connection, 5xx, an answer cut off or not JSON
+    │   ├── FlashbackBusy           retry after a pause: 429
+    │   ├── FlashbackRefused        401: the access token is wrong or has expired
+    │   ├── FlashbackForbidden      403: the token may not read this
+    │   ├── FlashbackMissing        404: this server has no such thing
+    │   ├── FlashbackRejected       400 and other 4xx, or 200 with `success: false`
+    │   └── FlashbackUnreadable     JSON, but not of the documented shape
+    └── SlackError                  one call to Slack did not do what it should; see slack/failures.py for what follows
+
+Whether to try again is in the type, not in the text.
+"""
+
+from collections.abc import Sequence
+
+
+class AlertbotError(Exception):
+    """Something a person has to know, in words that person understands."""
+
+    @property
+    def lines(self) -> list[str]:
+        """One line a problem, as printed on stderr."""
+        return [" ".join(str(self).split())]
+
+
+class ConfigError(AlertbotError):
+    """The configuration holds one or more mistakes, each a line such as `rules[2].window: expected …, got …`."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+    @property
+    def lines(self) -> list[str]:
+        return [" ".join(mistake.split()) for mistake in self.mistakes]
+
+
+class UsageError(AlertbotError):
+    """What a person asked for does not exist or cannot be done; says what would work."""
+
+
+class StoreError(AlertbotError):
+    """The database cannot be used as it is."""
+
+
+class FlashbackError(AlertbotError):
+    """A request to Flashback did not bring an answer that can be used.
+
+    `kind` is one word for logs and metrics; `endpoint` is the path that was asked.
+    """
+
+    kind = "error"
+
+    def __init__(self, message: str, *, endpoint: str) -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
+
+
+class FlashbackUnavailable(FlashbackError):  # noqa: N818 — the names say what is the case
+    """No complete answer came, or a 5xx: the same request may work later."""
+
+    kind = "unavailable"
+
+
+class FlashbackBusy(FlashbackError):  # noqa: N818
+    """429: the quota is used up; `retry_after` is the pause in seconds that the server asked for, None if it named none."""
+
+    kind = "busy"
+
+    def __init__(self, message: str, *, endpoint: str, retry_after: float | None) -> None:
+        super().__init__(message, endpoint=endpoint)
+        self.retry_after = retry_after
+
+
+class FlashbackRefused(FlashbackError):  # noqa: N818
+    """401: the access token is wrong or has expired."""
+
+    kind = "refused"
+
+
+class FlashbackForbidden(FlashbackError):  # noqa: N818
+    """403: the token is known, but may not read this."""
+
+    kind = "forbidden"
+
+
+class FlashbackMissing(FlashbackError):  # noqa: N818
+    """404: this server has no such endpoint or thing."""
+
+    kind = "missing"
+
+
+class FlashbackRejected(FlashbackError):  # noqa: N818
+    """The server understood and said no: another 4xx, or a 200 with `success: false`."""
+
+    kind = "rejected"
+
+
+class FlashbackUnreadable(FlashbackError):  # noqa: N818
+    """JSON came, but not of the documented shape; the message names the path that does not fit."""
+
+    kind = "unreadable"
+
+
+class SlackError(AlertbotError):
+    """A call to Slack did not do what it should; `code` is Slack's name for it, or one of ours for transport failures."""
+
+    def __init__(self, message: str, *, code: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after = retry_after

@@ -1,0 +1,1 @@
+"""What happens, one file a flow; flows meet in the store, never in each other."""

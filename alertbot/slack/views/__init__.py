@@ -1,0 +1,1 @@
+"""Domain value → Block Kit blocks. Pure."""

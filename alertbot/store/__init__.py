@@ -1,0 +1,1 @@
+"""What is remembered. The only user of SQLAlchemy and Alembic."""
