@@ -62,13 +62,13 @@ class FlashbackError(AlertbotError):
         self.endpoint = endpoint
 
 
-class FlashbackUnavailable(FlashbackError):  # noqa: N818 — the names say what is the case
+class FlashbackUnavailable(FlashbackError):
     """No complete answer came, or a 5xx: the same request may work later."""
 
     kind = "unavailable"
 
 
-class FlashbackBusy(FlashbackError):  # noqa: N818
+class FlashbackBusy(FlashbackError):
     """429: the quota is used up; `retry_after` is the pause in seconds that the server asked for, None if it named none."""
 
     kind = "busy"
@@ -78,31 +78,31 @@ class FlashbackBusy(FlashbackError):  # noqa: N818
         self.retry_after = retry_after
 
 
-class FlashbackRefused(FlashbackError):  # noqa: N818
+class FlashbackRefused(FlashbackError):
     """401: the access token is wrong or has expired."""
 
     kind = "refused"
 
 
-class FlashbackForbidden(FlashbackError):  # noqa: N818
+class FlashbackForbidden(FlashbackError):
     """403: the token is known, but may not read this."""
 
     kind = "forbidden"
 
 
-class FlashbackMissing(FlashbackError):  # noqa: N818
+class FlashbackMissing(FlashbackError):
     """404: this server has no such endpoint or thing."""
 
     kind = "missing"
 
 
-class FlashbackRejected(FlashbackError):  # noqa: N818
+class FlashbackRejected(FlashbackError):
     """The server understood and said no: another 4xx, or a 200 with `success: false`."""
 
     kind = "rejected"
 
 
-class FlashbackUnreadable(FlashbackError):  # noqa: N818
+class FlashbackUnreadable(FlashbackError):
     """JSON came, but not of the documented shape; the message names the path that does not fit."""
 
     kind = "unreadable"
