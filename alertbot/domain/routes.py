@@ -1,0 +1,44 @@
+"""Which channel hears of an alert, and how."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from alertbot.domain.rules import EVERYTHING, Where
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of an escalation: `after` the group opened, mention these people, in this channel (None: in the message's own)."""
+
+    after: timedelta
+    mention: tuple[str, ...] = ()
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the alerts that `match` are told, and in what manner. Times of section 4 of the engine's promises."""
+
+    channel: str
+    match: Where = EVERYTHING
+    mention: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ("rule", "source")
+    group_wait: timedelta = timedelta(seconds=10)
+    group_interval: timedelta = timedelta(minutes=5)
+    repeat: timedelta = timedelta(hours=4)
+    flap_limit: int = 6
+    forget_brief: bool = False
+    privacy: str = "full"
+    send_resolved: bool = True
+    escalate: tuple[Step, ...] = ()
+
+
+def route_for(labels: Mapping[str, str], routes: Sequence[Route]) -> Route:
+    """The first route that matches; the last one given has to match everything (the default)."""
+    return next(route for route in routes if route.match.selects(labels))
+
+
+def group_key(route: Route, labels: Mapping[str, str]) -> str:
+    """What alerts that share one message have in common, e.g. `rule=violation-burst source=acme`."""
+    return " ".join(f"{name}={labels.get(name, '')}" for name in route.group_by)

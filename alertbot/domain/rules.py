@@ -1,0 +1,266 @@
+"""The kinds of rule, and what each needs to be judged.
+
+A rule is data: which growth it looks at (`metric`, `per`, `where`), how (`condition`), and what an alert of it is like
+(`hold`, `keep_firing`, `labels`). `findings.check` judges it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from fnmatch import translate
+from fractions import Fraction
+from functools import lru_cache
+
+from alertbot.domain.snapshots import Counter
+
+
+class Severity(StrEnum):
+    """How bad, lowest first. `info` is what a forecast says."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class Comparison(StrEnum):
+    """How a value is held against a threshold."""
+
+    ABOVE = "above"
+    AT_LEAST = "at_least"
+    BELOW = "below"
+    AT_MOST = "at_most"
+
+    def holds(self, value: Fraction | int, threshold: Fraction) -> bool:
+        match self:
+            case Comparison.ABOVE:
+                return value > threshold
+            case Comparison.AT_LEAST:
+                return value >= threshold
+            case Comparison.BELOW:
+                return value < threshold
+            case Comparison.AT_MOST:
+                return value <= threshold
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether too much is what is bad."""
+        return self in {Comparison.ABOVE, Comparison.AT_LEAST}
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Thresholds of one alert by severity, mildest first. `clear` is where a firing one stops (at exactly `clear` it still fires)."""
+
+    comparison: Comparison
+    thresholds: tuple[tuple[Severity, Fraction], ...]
+    clear: Fraction | None = None
+
+    def judge(self, value: Fraction | int) -> tuple[Severity, Fraction] | None:
+        """The highest level that is true for this value."""
+        for severity, threshold in reversed(self.thresholds):
+            if self.comparison.holds(value, threshold):
+                return severity, threshold
+        return None
+
+    def stays(self, value: Fraction | int) -> bool:
+        """Whether an alert that fires already goes on firing at this value."""
+        if self.clear is None:
+            return self.judge(value) is not None
+        return value >= self.clear if self.comparison.looks_up else value <= self.clear
+
+    @property
+    def mildest(self) -> tuple[Severity, Fraction]:
+        return self.thresholds[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The metric's increase over `window`, or its mean over `window` where the metric is a mean (latency)."""
+
+    metric: str
+    window: timedelta
+    levels: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The increase over `window` divided by the window, scaled to `unit` (a minute, an hour or a day)."""
+
+    metric: str
+    window: timedelta
+    unit: timedelta
+    levels: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """increase(metric) / increase(of) over `window`; false where increase(of) is below `min_of`."""
+
+    metric: str
+    of: str
+    window: timedelta
+    min_of: int
+    levels: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """The increase over `window` against the mean of earlier windows: those of `baseline`, or of the same time on `same_hour` days.
+
+    The levels are factors; `at_least` is the least increase that can be a spike.
+    """
+
+    metric: str
+    window: timedelta
+    levels: Levels
+    at_least: int
+    baseline: timedelta | None = None
+    same_hour: int | None = None
+
+
+class Period(StrEnum):
+    """Calendar periods of a budget."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Growth since the calendar period began, in percent of `amount` (levels are inclusive percentages)."""
+
+    metric: str
+    amount: Fraction
+    period: Period
+    levels: Levels
+    timezone: str = "UTC"
+    week_starts: int = 0  # Monday, as datetime.weekday() counts
+    forecast: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """In every one of `windows` the growth per time exceeds factor × amount / period.
+
+    Multi-window, multi-burn-rate alerts: Google, The Site Reliability Workbook, chapter 5.
+    """
+
+    metric: str
+    windows: tuple[timedelta, ...]
+    amount: Fraction
+    period: timedelta
+    levels: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """No growth of `metric` for `window` where there was some in the window before; without a metric: no good reading for `window`."""
+
+    metric: str | None
+    window: timedelta
+    severity: Severity
+
+
+Condition = Threshold | Rate | Ratio | Spike | Budget | Burn | Absence
+KINDS: Mapping[type, str] = {
+    Threshold: "threshold",
+    Rate: "rate",
+    Ratio: "ratio",
+    Spike: "spike",
+    Budget: "budget",
+    Burn: "burn",
+    Absence: "absence",
+}
+
+DIMENSIONS = ("source", "ai_llm", "provider", "model", "workspace", "repo", "api_key", "user", "host")
+SUMS: Mapping[str, tuple[Counter, ...]] = {
+    **{counter.value: (counter,) for counter in Counter},
+    "tokens": (Counter.TOKENS_IN, Counter.TOKENS_OUT),
+    "llm_tokens": (Counter.LLM_TOKENS_IN, Counter.LLM_TOKENS_OUT),
+}
+UNITS: Mapping[str, str] = {
+    "api_calls": "calls",
+    "policy_violations": "violations",
+    "policy_alerts": "policy alerts",
+    "policy_blocks": "blocks",
+    **dict.fromkeys(("tokens", "tokens_in", "tokens_out", "llm_tokens", "llm_tokens_in", "llm_tokens_out"), "tokens"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which members a rule, a route or a look-up means: per dimension one or more globs, held against the id and the name."""
+
+    globs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def selects(self, labels: Mapping[str, str]) -> bool:
+        """Whether every dimension named here fits one of its globs. `name` in the labels is the name of the `ai_llm`."""
+        for dimension, patterns in self.globs:
+            values = [labels.get(dimension, "")]
+            named = "name" if dimension == "ai_llm" else f"{dimension}_name"
+            if named in labels:
+                values.append(labels[named])
+            if not any(glob(pattern).match(value) for pattern in patterns for value in values):
+                return False
+        return True
+
+
+EVERYTHING = Where()
+
+
+@lru_cache(maxsize=4096)
+def glob(pattern: str) -> re.Pattern[str]:
+    """A shell glob as a compiled pattern that has to fit the whole text; upper and lower case differ."""
+    return re.compile(translate(pattern))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `hold` is the configuration's `for`."""
+
+    name: str
+    condition: Condition
+    per: str = "ai_llm"
+    where: Where = EVERYTHING
+    hold: timedelta = timedelta(0)
+    keep_firing: timedelta = timedelta(0)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    enabled: bool = True
+    builtin: bool = False
+
+    @property
+    def kind(self) -> str:
+        return KINDS[type(self.condition)]
+
+    @property
+    def identity(self) -> str:
+        """What makes a rule the same one: a change of any of these closes the old alerts. The name stands beside it."""
+        return f"{self.kind}/{self.condition.metric or 'readings'}/{self.per}"
+
+    @property
+    def unit(self) -> str:
+        """The unit of the value that is compared, in words for people."""
+        match self.condition:
+            case Ratio():
+                return "%"
+            case Spike():
+                return UNITS.get(self.condition.metric, self.condition.metric)
+            case Absence(metric=None):
+                return "s"
+            case condition:
+                return UNITS.get(condition.metric or "", condition.metric or "")
+
+
+SOURCE_BLIND = "source-blind"
