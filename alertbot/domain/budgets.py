@@ -1,0 +1,62 @@
+"""Calendar periods in a time zone, and the pace of spending inside one."""
+
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from alertbot.domain.rules import Budget, Period
+
+
+def period_of(moment: datetime, budget: Budget) -> tuple[datetime, datetime]:
+    """The calendar period (start, end] that a reading at this moment is judged in, in UTC.
+
+    A reading exactly at a boundary closes the period before. Days are local days: 23 or 25 hours long where the
+    clocks change.
+    """
+    zone = ZoneInfo(budget.timezone)
+    start = _begin(moment, budget, zone)
+    if start == moment:
+        start = _begin(moment - timedelta(microseconds=1), budget, zone)
+    return start, _next(start, budget, zone)
+
+
+def _begin(moment: datetime, budget: Budget, zone: ZoneInfo) -> datetime:
+    local = moment.astimezone(zone)
+    if budget.period is Period.HOUR:
+        # An hour is counted on the clock that runs: the repeated hour of autumn is two periods.
+        into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        return moment.astimezone(UTC) - into
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if budget.period is Period.WEEK:
+        midnight -= timedelta(days=(midnight.weekday() - budget.week_starts) % 7)
+    elif budget.period is Period.MONTH:
+        midnight = midnight.replace(day=1)
+    return midnight.replace(fold=0).astimezone(UTC)
+
+
+def _next(start: datetime, budget: Budget, zone: ZoneInfo) -> datetime:
+    if budget.period is Period.HOUR:
+        return start + timedelta(hours=1)
+    # Noon of a day well inside the next period, so that no change of clocks moves it across a boundary.
+    local = start.astimezone(zone).replace(hour=12)
+    if budget.period is Period.DAY:
+        inside = local + timedelta(days=1)
+    elif budget.period is Period.WEEK:
+        inside = local + timedelta(days=7)
+    else:
+        inside = local.replace(day=15) + timedelta(days=31)
+    return _begin(inside, budget, zone)
+
+
+def exhausted_at(*, used: int | Fraction, amount: Fraction, pace: Fraction, now: datetime) -> datetime | None:
+    """When the amount is reached if spending goes on at `pace` (units a second); None if it never is.
+
+    Rounded to the microsecond, upwards, so that "strictly before the end" is never claimed for the end itself.
+    """
+    if pace <= 0:
+        return None
+    seconds = (amount - used) / pace
+    if seconds > 400 * 86_400:  # no period is longer, and timedelta has an end
+        return None
+    microseconds = -((-seconds * 1_000_000).__floor__())
+    return now + timedelta(microseconds=int(microseconds))

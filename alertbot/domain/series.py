@@ -1,0 +1,115 @@
+"""Odometers: running totals that never fall, whatever the counters behind them do.
+
+A counter of Flashback mostly grows. Where it falls it was reset, or corrected, or an answer came from a replica that
+lags behind. `read_on` tells these apart with integers only, and returns how far the odometer has come.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from alertbot.domain.snapshots import Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Odometer:
+    """One counter of one configuration.
+
+    `total` is the last good total as Flashback said it (None: never said), `grown` the growth since first sight,
+    `held` a lower total that waits for the next reading to be believed or not.
+    """
+
+    total: int | None
+    grown: int
+    held: int | None = None
+
+
+class StepKind(StrEnum):
+    """What a counter did that was not growth."""
+
+    HELD = "held"
+    RECOVERED = "recovered"
+    RESET = "reset"
+    CORRECTION = "correction"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A counter that fell: from the last good total to the one now seen, and what was made of it."""
+
+    counter: Counter
+    kind: StepKind
+    last: int
+    seen: int
+
+
+Odometers = Mapping[Counter, Odometer]
+UNKNOWN = Odometer(total=None, grown=0)
+
+
+def fell_far(last: int, seen: int) -> bool:
+    """Whether a fall is too deep to be a correction: to less than 7/8 of the last good total."""
+    return seen * 8 < last * 7
+
+
+def first_sight(totals: Mapping[Counter, int], *, from_zero: bool) -> Odometers:
+    """Odometers of a configuration that is seen for the first time.
+
+    `from_zero` says that an earlier reading of the source did not list it, so that all of its totals are growth;
+    otherwise they are the baseline and count nothing. A counter that is not given is unknown.
+    """
+    if not from_zero:
+        return {counter: Odometer(totals[counter], 0) if counter in totals else UNKNOWN for counter in Counter}
+    born = Odometer(total=0, grown=0)
+    return {counter: Odometer(totals[counter], totals[counter]) if counter in totals else born for counter in Counter}
+
+
+def read_on(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odometers, tuple[Step, ...]]:
+    """The odometers after one more reading, with each fall and what was made of it."""
+    made_again = _was_reset(odometers, totals)
+    steps: list[Step] = []
+    read: dict[Counter, Odometer] = {}
+    for counter in Counter:
+        odometer = odometers.get(counter, UNKNOWN)
+        seen = totals.get(counter)
+        if seen is None or seen == odometer.total:
+            settled = odometer if seen is None or odometer.held is None else Odometer(seen, odometer.grown)
+            if settled is not odometer:
+                steps.append(Step(counter, StepKind.RECOVERED, seen or 0, seen or 0))
+            read[counter] = settled
+        else:
+            read[counter], step = _move(counter, odometer, seen, made_again=made_again)
+            if step is not None:
+                steps.append(step)
+    return read, tuple(steps)
+
+
+def start_again(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odometers, tuple[Step, ...]]:
+    """The odometers of a configuration that was deleted and made again under its old id: every total counts from 0."""
+    read = dict(odometers)
+    steps = []
+    for counter, seen in totals.items():
+        odometer = odometers.get(counter, UNKNOWN)
+        read[counter] = Odometer(seen, odometer.grown + seen)
+        steps.append(Step(counter, StepKind.RESET, odometer.total or 0, seen))
+    return read, tuple(steps)
+
+
+def _was_reset(odometers: Odometers, totals: Mapping[Counter, int]) -> bool:
+    last = odometers.get(Counter.API_CALLS, UNKNOWN).total
+    seen = totals.get(Counter.API_CALLS)
+    return last is not None and seen is not None and fell_far(last, seen)
+
+
+def _move(counter: Counter, odometer: Odometer, seen: int, *, made_again: bool) -> tuple[Odometer, Step | None]:
+    last = odometer.total
+    if last is None:
+        return Odometer(seen, odometer.grown), None
+    if seen >= last:
+        recovered = None if odometer.held is None else Step(counter, StepKind.RECOVERED, last, seen)
+        return Odometer(seen, odometer.grown + seen - last), recovered
+    if made_again or (odometer.held is not None and fell_far(last, seen)):
+        return Odometer(seen, odometer.grown + seen), Step(counter, StepKind.RESET, last, seen)
+    if odometer.held is not None:
+        return Odometer(seen, odometer.grown), Step(counter, StepKind.CORRECTION, last, seen)
+    return Odometer(last, odometer.grown, held=seen), Step(counter, StepKind.HELD, last, seen)
