@@ -52,7 +52,7 @@ class Finding:
     """What a rule saw for one series at one moment.
 
     `threshold` is the one that was passed, or the nearest one that was not. `stays` says that an alert which fires
-    already goes on firing though the plain condition is false. `period` is the end of a budget's period.
+    already goes on firing, at `severity`, though the plain condition may be false. `period` is the end of a budget's period.
     """
 
     series: Series
@@ -61,6 +61,7 @@ class Finding:
     threshold: Fraction | None = None
     severity: Severity | None = None
     stays: bool = False
+    less_is_worse: bool = False
     baseline_at: datetime | None = None
     gap: timedelta | None = None
     window_start: datetime | None = None
@@ -107,14 +108,16 @@ def check(rule: Rule, history: History, now: datetime, *, members: Iterable[Memb
 
 def _judged(series: Series, levels: Levels, value: Fraction | int, grown: Increase, start: datetime) -> Finding:
     passed = levels.judge(value)
-    severity, threshold = passed or (None, levels.mildest[1])
+    severity, threshold = passed or levels.mildest
+    stays = levels.stays(value)
     return Finding(
         series=series,
         verdict=Verdict.TRUE if passed else Verdict.FALSE,
         value=value,
         threshold=threshold,
-        severity=severity,
-        stays=levels.stays(value),
+        severity=severity if passed or stays else None,
+        stays=stays,
+        less_is_worse=not levels.comparison.looks_up,
         baseline_at=grown.baseline_at,
         gap=grown.gap,
         window_start=start,
@@ -325,7 +328,7 @@ def _check_growth(condition: Absence, history: History, series: Series, now: dat
         verdict=Verdict.TRUE if holds else Verdict.FALSE,
         value=grown.value,
         threshold=Fraction(0),
-        severity=condition.severity if holds else None,
+        severity=condition.severity if silent else None,
         stays=silent,
         baseline_at=grown.baseline_at,
         window_start=start,

@@ -1,0 +1,294 @@
+"""An alert: a rule's memory for one series. How it begins, changes and ends, and what people do to it.
+
+                       true, `for` is 0
+        ┌───────────────────────────────────────────────┐
+        │                                               ▼
+     (none) ── true, `for` > 0 ──▶ pending ── true for ─▶ firing ──────── false, `keep_firing` is 0 ──▶ resolved
+        ▲                            │       `for`      │  ▲                                               ▲
+        └─────────── false ──────────┘       rise, fall │  │ true again                                    │
+                                             in place ◀─┘  │                                               │
+                                                           │                                               │
+                                           firing ── false ─▶ firing, kept ── false for `keep_firing` ─────┘
+
+Two more ways to resolved: the rule was changed or removed, and a budget's period ended. An unknown finding moves nothing.
+Between resolved and the next firing there is no way back: that is a new alert.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from fractions import Fraction
+
+from alertbot.domain.findings import Finding, Verdict
+from alertbot.domain.rules import Budget, Rule, Severity
+
+
+class State(StrEnum):
+    """Where an alert stands. `none` is a pending one that ended before it fired; a kept alert is firing."""
+
+    NONE = "none"
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+    @property
+    def is_open(self) -> bool:
+        return self in {State.PENDING, State.FIRING}
+
+
+class Reason(StrEnum):
+    """Why an alert changed, or why it did not."""
+
+    BECAME_TRUE = "the condition became true"
+    WAITS = "true, and waits for its `for`"
+    HELD = "true for the whole of its `for`"
+    NOT_HELD = "false before its `for` was over"
+    STILL_TRUE = "still true"
+    STILL_FALSE = "still false"
+    UNKNOWN = "nothing can be said"
+    ROSE = "the severity rose"
+    FELL = "the severity fell"
+    STAYS = "below the threshold, and not yet clear of it"
+    KEPT = "false, and kept firing for its `keep_firing`"
+    TRUE_AGAIN = "true again while it was kept"
+    ENDED = "the condition ended"
+    PERIOD_ENDED = "the budget's period ended"
+    SPOKEN = "this level has spoken in this period"
+    RULE_CHANGED = "rule changed"
+    RULE_REMOVED = "rule removed"
+    DESELECTED = "the rule no longer selects it"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert. `number` is 0 until the store gave it one; people see it as `A42`.
+
+    `spoken` and `period` are a budget's memory: the highest level that spoke in the period which ends at `period`.
+    """
+
+    rule: str
+    identity: str
+    series: str
+    labels: Mapping[str, str]
+    kind: str
+    state: State
+    severity: Severity
+    unit: str
+    pending_since: datetime
+    value: Fraction | None = None
+    peak: Fraction | None = None
+    threshold: Fraction | None = None
+    started_at: datetime | None = None
+    keeping_since: datetime | None = None
+    resolved_at: datetime | None = None
+    baseline_at: datetime | None = None
+    note: str = ""
+    period: datetime | None = None
+    spoken: Severity | None = None
+    acknowledged_by: str = ""
+    acknowledged_at: datetime | None = None
+    snoozed_until: datetime | None = None
+    assigned_to: str = ""
+    number: int = 0
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An alert after an evaluation, how it stood before, and why. `is_change` tells a change of state or severity."""
+
+    alert: Alert
+    before: State
+    reason: Reason
+    at: datetime
+    finding: Finding | None = None
+    is_change: bool = field(default=True)
+
+
+def advance(rule: Rule, alert: Alert | None, finding: Finding, now: datetime) -> tuple[Transition, ...]:
+    """What one finding makes of the alert of its series; empty where there is nothing to write.
+
+    `alert` is the open one, or for a budget the last one of the period. Two transitions come where a budget's period
+    ended and the new one is over a level at once.
+    """
+    if finding.verdict is Verdict.UNKNOWN:
+        return ()
+    if alert is not None and alert.period is not None and finding.period is not None and alert.period < finding.period:
+        ended = (_end(alert, finding, now, Reason.PERIOD_ENDED),) if alert.state.is_open else ()
+        return ended + advance(rule, None, finding, now)
+    if alert is None or not alert.state.is_open:
+        return _begin(rule, alert, finding, now)
+    if alert.state is State.PENDING:
+        return _wait(rule, alert, finding, now)
+    return _go_on(rule, alert, finding, now)
+
+
+def _begin(rule: Rule, last: Alert | None, finding: Finding, now: datetime) -> tuple[Transition, ...]:
+    if finding.verdict is not Verdict.TRUE or finding.severity is None:
+        return ()
+    if last is not None and last.spoken is not None and finding.severity.rank <= last.spoken.rank:
+        return ()
+    alert = Alert(
+        rule=rule.name,
+        identity=rule.identity,
+        series=finding.series.key,
+        labels=labels_of(rule, finding),
+        kind=rule.kind,
+        state=State.PENDING,
+        severity=finding.severity,
+        unit=rule.unit,
+        pending_since=now,
+    )
+    if rule.hold:
+        return (Transition(_seen(alert, finding), State.NONE, Reason.WAITS, now, finding),)
+    return (Transition(_fire(alert, finding, now), State.NONE, Reason.BECAME_TRUE, now, finding),)
+
+
+def labels_of(rule: Rule, finding: Finding) -> dict[str, str]:
+    """What routes and silences see of an alert, but for its severity: the series' labels, the rule's, and its name."""
+    builtin = {"builtin": "true"} if rule.builtin else {}
+    return {**finding.series.labels, **rule.labels, **builtin, "rule": rule.name}
+
+
+def labels_with_severity(alert: Alert) -> dict[str, str]:
+    """All labels of an alert."""
+    return {**alert.labels, "severity": alert.severity.value}
+
+
+def _wait(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> tuple[Transition, ...]:
+    if finding.verdict is not Verdict.TRUE:
+        gone = replace(alert, state=State.NONE, resolved_at=now)
+        return (Transition(gone, State.PENDING, Reason.NOT_HELD, now, finding),)
+    if now - alert.pending_since >= rule.hold:
+        return (Transition(_fire(alert, finding, now), State.PENDING, Reason.HELD, now, finding),)
+    return _unchanged(alert, finding, Reason.WAITS, now)
+
+
+def _go_on(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> tuple[Transition, ...]:
+    if finding.verdict is Verdict.TRUE or finding.stays:
+        return _still(alert, finding, now)
+    if rule.keep_firing and alert.keeping_since is None:
+        kept = _seen(_keeping(alert, now), finding)
+        return (Transition(kept, State.FIRING, Reason.KEPT, now, finding),)
+    if alert.keeping_since is not None and now - alert.keeping_since < rule.keep_firing:
+        return _unchanged(alert, finding, Reason.KEPT, now)
+    return (_end(alert, finding, now, Reason.ENDED),)
+
+
+def _keeping(alert: Alert, since: datetime | None) -> Alert:
+    return alert if alert.keeping_since == since else replace(alert, keeping_since=since)
+
+
+def _still(before: Alert, finding: Finding, now: datetime) -> tuple[Transition, ...]:
+    """A firing alert that goes on firing, at the severity that is true now."""
+    alert = _keeping(before, None)
+    severity = finding.severity or before.severity
+    if severity is before.severity and alert is before:
+        plain = Reason.STILL_TRUE if finding.verdict is Verdict.TRUE else Reason.STAYS
+        return _unchanged(alert, finding, plain, now)
+    if severity.rank > before.severity.rank:
+        reason = Reason.ROSE
+    elif severity.rank < before.severity.rank:
+        reason = Reason.FELL
+    else:
+        reason = Reason.TRUE_AGAIN
+    changed = _seen(replace(alert, severity=severity), finding)
+    if reason is Reason.ROSE:  # a rise breaks an acknowledgement: somebody took less than what it is now
+        changed = replace(changed, acknowledged_by="", acknowledged_at=None)
+    if changed.spoken is not None:
+        changed = replace(changed, spoken=max(changed.spoken, severity, key=lambda level: level.rank))
+    return (Transition(changed, State.FIRING, reason, now, finding),)
+
+
+def _unchanged(alert: Alert, finding: Finding, reason: Reason, now: datetime) -> tuple[Transition, ...]:
+    seen = _seen(alert, finding)
+    return () if seen == alert else (Transition(seen, alert.state, reason, now, finding, is_change=False),)
+
+
+def _seen(alert: Alert, finding: Finding) -> Alert:
+    """The alert with what was last seen of its series."""
+    if finding.value is None:
+        return alert
+    value = Fraction(finding.value)
+    worse = min if finding.less_is_worse else max
+    return replace(
+        alert,
+        value=value,
+        peak=value if alert.peak is None else worse(alert.peak, value),
+        threshold=finding.threshold,
+        baseline_at=finding.baseline_at,
+        note=finding.note,
+    )
+
+
+def _fire(alert: Alert, finding: Finding, now: datetime) -> Alert:
+    severity = finding.severity or alert.severity
+    fired = replace(_seen(alert, finding), state=State.FIRING, started_at=now, severity=severity)
+    return fired if finding.period is None else replace(fired, period=finding.period, spoken=severity)
+
+
+def _end(alert: Alert, finding: Finding | None, now: datetime, reason: Reason) -> Transition:
+    ended = replace(alert, state=State.RESOLVED, resolved_at=now, keeping_since=None)
+    return Transition(ended, alert.state, reason, now, finding)
+
+
+def close(alert: Alert, now: datetime, reason: Reason) -> Transition:
+    """End an open alert because of its rule: changed, removed, or no longer selecting its series."""
+    if alert.state is State.PENDING:
+        return Transition(replace(alert, state=State.NONE, resolved_at=now), State.PENDING, reason, now)
+    return _end(alert, None, now, reason)
+
+
+def is_budget(rule: Rule) -> bool:
+    """Whether alerts of the rule remember their period."""
+    return isinstance(rule.condition, Budget)
+
+
+class ActKind(StrEnum):
+    """What a person can do to an alert."""
+
+    ACKNOWLEDGE = "acknowledge"
+    UNACKNOWLEDGE = "unacknowledge"
+    SNOOZE = "snooze"
+    ASSIGN = "assign"
+    COMMENT = "comment"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a person did: who, when, what. `key` is the same for every delivery of the same click or command."""
+
+    kind: ActKind
+    who: str
+    at: datetime
+    key: str
+    text: str = ""
+    until: datetime | None = None
+
+
+class Outcome(StrEnum):
+    """What became of an act on one alert."""
+
+    DONE = "done"
+    ALREADY = "it was so already"
+    TOO_LATE = "the alert had ended"
+
+
+def act_on(alert: Alert, act: Act) -> tuple[Alert, Outcome]:
+    """The alert after a person's act. What comes after the end changes nothing but may be remembered as a comment."""
+    if not alert.state.is_open and act.kind is not ActKind.COMMENT:
+        return alert, Outcome.TOO_LATE
+    match act.kind:
+        case ActKind.ACKNOWLEDGE:
+            changed = replace(alert, acknowledged_by=act.who, acknowledged_at=act.at)
+            return (alert, Outcome.ALREADY) if alert.acknowledged_at is not None else (changed, Outcome.DONE)
+        case ActKind.UNACKNOWLEDGE:
+            changed = replace(alert, acknowledged_by="", acknowledged_at=None)
+            return (alert, Outcome.ALREADY) if alert.acknowledged_at is None else (changed, Outcome.DONE)
+        case ActKind.SNOOZE:
+            return replace(alert, snoozed_until=act.until), Outcome.DONE
+        case ActKind.ASSIGN:
+            return replace(alert, assigned_to=act.text), Outcome.DONE
+        case ActKind.COMMENT:
+            return alert, Outcome.DONE
