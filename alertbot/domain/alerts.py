@@ -64,6 +64,7 @@ class Reason(StrEnum):
 class Alert:
     """One alert. `number` is 0 until the store gave it one; people see it as `A42`.
 
+    `value`, held by `comparison` against `threshold`, is in `unit`, counted `over` such as "in 15 min".
     `spoken` and `period` are a budget's memory: the highest level that spoke in the period which ends at `period`.
     """
 
@@ -76,6 +77,8 @@ class Alert:
     severity: Severity
     unit: str
     pending_since: datetime
+    comparison: str = ""
+    over: str = ""
     value: Fraction | None = None
     peak: Fraction | None = None
     threshold: Fraction | None = None
@@ -114,9 +117,21 @@ def advance(rule: Rule, alert: Alert | None, finding: Finding, now: datetime) ->
     """
     if finding.verdict is Verdict.UNKNOWN:
         return ()
+    return tuple(_worded(rule, transition) for transition in _move(rule, alert, finding, now))
+
+
+def _worded(rule: Rule, transition: Transition) -> Transition:
+    """With the rule's present words, so that a message never shows a threshold of today with a window of yesterday."""
+    alert = transition.alert
+    if (alert.comparison, alert.over) == (rule.comparison, rule.over):
+        return transition
+    return replace(transition, alert=replace(alert, comparison=rule.comparison, over=rule.over))
+
+
+def _move(rule: Rule, alert: Alert | None, finding: Finding, now: datetime) -> tuple[Transition, ...]:
     if alert is not None and alert.period is not None and finding.period is not None and alert.period < finding.period:
         ended = (_end(alert, finding, now, Reason.PERIOD_ENDED),) if alert.state.is_open else ()
-        return ended + advance(rule, None, finding, now)
+        return ended + _move(rule, None, finding, now)
     if alert is None or not alert.state.is_open:
         return _begin(rule, alert, finding, now)
     if alert.state is State.PENDING:

@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from alertbot.domain.snapshots import Counter
+from alertbot.domain.times import tell_duration
 
 
 class Severity(StrEnum):
@@ -255,12 +256,37 @@ class Rule:
         match self.condition:
             case Ratio():
                 return "%"
-            case Spike():
-                return UNITS.get(self.condition.metric, self.condition.metric)
+            case Burn():
+                return "×"
             case Absence(metric=None):
                 return "s"
             case condition:
                 return UNITS.get(condition.metric or "", condition.metric or "")
 
+    @property
+    def comparison(self) -> str:
+        """How the value is held against the threshold, in a word."""
+        levels: Levels | None = getattr(self.condition, "levels", None)
+        return "at least" if levels is None else levels.comparison.value.replace("_", " ")
 
+    @property
+    def over(self) -> str:
+        """What the value is counted over, in words: "in 15 min"."""
+        match self.condition:
+            case Rate(window=window, unit=unit):
+                return f"per {_UNIT_NAMES[unit]} over {tell_duration(window)}"
+            case Ratio(of=of, window=window):
+                return f"of {UNITS.get(of, of)} in {tell_duration(window)}"
+            case Budget(period=period):
+                return f"this {period.value}"
+            case Burn(windows=windows, period=period):
+                burning = " and ".join(tell_duration(window) for window in windows)
+                return f"times the pace of {tell_duration(period)}, over {burning}"
+            case Absence(metric=None):
+                return "since the last good reading"
+            case condition:
+                return f"in {tell_duration(condition.window)}"
+
+
+_UNIT_NAMES = {timedelta(minutes=1): "minute", timedelta(hours=1): "hour", timedelta(days=1): "day"}
 SOURCE_BLIND = "source-blind"
