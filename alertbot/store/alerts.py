@@ -1,0 +1,132 @@
+"""Alerts, their transitions, and what people did to them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from alertbot.domain.alerts import Act, Alert, Outcome, State, Transition
+from alertbot.domain.rules import Severity
+from alertbot.errors import StoreError
+from alertbot.store.database import Tx
+from alertbot.store.tables import acts, alerts, transitions
+
+_FIELDS = tuple(field.name for field in fields(Alert) if field.name != "number")
+_OPEN = [State.PENDING.value, State.FIRING.value]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened to an alert, oldest first: (when, who or "", what)."""
+
+    entries: tuple[tuple[datetime, str, str], ...]
+
+
+def open_ones(tx: Tx, *, now: datetime) -> list[Alert]:
+    """Every alert that is pending or firing, and each budget's last one of a period that is not over; locked until the end.
+
+    `now` is what the periods are held against.
+    """
+    wanted = sa.or_(alerts.c.state.in_(_OPEN), alerts.c.period >= now)
+    rows = tx.execute(sa.select(alerts).where(wanted).order_by(alerts.c.number).with_for_update())
+    return [_alert(row) for row in rows]
+
+
+def by_numbers(tx: Tx, numbers: Iterable[int], *, lock: bool = False) -> list[Alert]:
+    """These alerts, in the order of their numbers; those that do not exist are left out."""
+    query = sa.select(alerts).where(alerts.c.number.in_(list(numbers))).order_by(alerts.c.number)
+    return [_alert(row) for row in tx.execute(query.with_for_update() if lock else query)]
+
+
+def listed(tx: Tx, *, states: Sequence[State], limit: int | None = None) -> list[Alert]:
+    """Alerts in these states, the newest first."""
+    query = sa.select(alerts).where(alerts.c.state.in_([state.value for state in states]))
+    return [_alert(row) for row in tx.execute(query.order_by(alerts.c.number.desc()).limit(limit))]
+
+
+def counts(tx: Tx) -> dict[tuple[State, Severity], int]:
+    """How many alerts are pending or firing, by severity."""
+    query = sa.select(alerts.c.state, alerts.c.severity, sa.func.count()).where(alerts.c.state.in_(_OPEN))
+    rows = tx.execute(query.group_by(alerts.c.state, alerts.c.severity))
+    return {(State(state), Severity(severity)): count for state, severity, count in rows}
+
+
+def save(tx: Tx, changed: Sequence[Transition]) -> list[Transition]:
+    """Write what changed, each with its reason; new alerts come back with their numbers.
+
+    Raises StoreError if an alert was changed by somebody else since it was loaded: nothing of this transaction counts.
+    """
+    saved = [replace(transition, alert=_write(tx, transition.alert)) for transition in changed]
+    rows = [
+        {
+            "alert": transition.alert.number,
+            "at": transition.at,
+            "before": transition.before.value,
+            "after": transition.alert.state.value,
+            "reason": transition.reason.value,
+            "severity": transition.alert.severity.value,
+            "value": transition.alert.value,
+            "threshold": transition.alert.threshold,
+        }
+        for transition in saved
+        if transition.is_change
+    ]
+    if rows:
+        tx.execute(sa.insert(transitions), rows)
+    return saved
+
+
+def _write(tx: Tx, alert: Alert) -> Alert:
+    values = _values(alert) | {"version": alert.version + 1}
+    if not alert.number:
+        inserted = tx.execute(sa.insert(alerts).values(**values).returning(alerts.c.number))
+        return replace(alert, number=inserted.scalar_one(), version=1)
+    written = tx.execute(
+        sa.update(alerts).where(alerts.c.number == alert.number, alerts.c.version == alert.version).values(**values)
+    )
+    if written.rowcount != 1:
+        raise StoreError(f"alert A{alert.number} was changed by another process at the same time")
+    return replace(alert, version=alert.version + 1)
+
+
+def record_act(tx: Tx, alert: Alert, act: Act, outcome: Outcome) -> bool:
+    """Remember what a person did; False if the same act was remembered before."""
+    seen = tx.execute(sa.select(acts.c.number).where(acts.c.key == act.key, acts.c.alert == alert.number)).first()
+    if seen is not None:
+        return False
+    tx.execute(
+        sa.insert(acts).values(
+            alert=alert.number,
+            kind=act.kind.value,
+            who=act.who,
+            at=act.at,
+            text=act.text,
+            until=act.until,
+            outcome=outcome.value,
+            key=act.key,
+        )
+    )
+    return True
+
+
+def save_acted(tx: Tx, alert: Alert) -> Alert:
+    """Write an alert that a person's act changed."""
+    return _write(tx, alert)
+
+
+def _values(alert: Alert) -> dict[str, Any]:
+    values: dict[str, Any] = {name: getattr(alert, name) for name in _FIELDS}
+    values["labels"] = dict(alert.labels)
+    for name in ("state", "severity", "spoken"):
+        values[name] = None if values[name] is None else values[name].value
+    return values
+
+
+def _alert(row: sa.Row[Any]) -> Alert:
+    values = dict(row._mapping)  # noqa: SLF001 — the documented name of a row's mapping
+    values["state"] = State(values["state"])
+    values["severity"] = Severity(values["severity"])
+    values["spoken"] = None if values["spoken"] is None else Severity(values["spoken"])
+    return Alert(**values)

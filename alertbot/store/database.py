@@ -1,0 +1,131 @@
+"""The engine, its transactions and its clock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from alertbot.errors import StoreError
+
+Tx = sa.Connection
+_BUSY_TIMEOUT_MS = 10_000  # how long a SQLite writer waits for another one's transaction
+
+
+class Database:
+    """A place where readings, alerts and notices are remembered: SQLite for one process, Postgres for several.
+
+    Raises StoreError where the URL makes no sense or no server answers.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _normal(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        # hide_parameters: an exception's text must not hold what a row held.
+        options: dict[str, Any] = {"hide_parameters": True}
+        if not self.is_sqlite:
+            options |= {
+                "pool_pre_ping": True,
+                "pool_size": 10,
+                "max_overflow": 10,
+                "connect_args": {"connect_timeout": 5},
+            }
+        self.engine = sa.create_engine(self.url, **options)
+        if self.is_sqlite:
+            _prepare_sqlite(self.engine)
+
+    @property
+    def place(self) -> str:
+        """Where it is, without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        """A transaction that writes: all of it is kept, or nothing. Raises StoreError where the database cannot be used."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise StoreError(f"database {self.place}: {_reason(error)}") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Tx]:
+        """A transaction that only reads; on SQLite it does not wait for a writer."""
+        try:
+            with self.engine.connect() as connection, connection.execution_options(alertbot_reads=True).begin():
+                yield connection
+        except OperationalError as error:
+            raise StoreError(f"database {self.place}: {_reason(error)}") from error
+
+    def check(self) -> None:
+        """Raise StoreError unless the database answers."""
+        with self.reading() as tx:
+            tx.execute(sa.text("SELECT 1"))
+
+    def now(self) -> datetime:
+        """The time of the database's own clock, which all processes that share it agree on."""
+        if self.is_sqlite:
+            raise StoreError("SQLite has no clock of its own")
+        with self.reading() as tx:
+            moment: datetime = tx.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+            return moment.astimezone(UTC)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _normal(url: str) -> URL:
+    """The URL with the driver that we ship; `postgres://`, which some hosts still hand out, is Postgres too."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError("database.url: expected a URL such as sqlite:///alertbot.db, got something else") from error
+    backend = parsed.get_backend_name()
+    if backend in {"postgres", "postgresql"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise StoreError(f'database.url: expected sqlite or postgresql, got "{backend}"')
+    if parsed.database in {None, "", ":memory:"}:
+        raise StoreError(
+            "database.url: expected a file for SQLite, got a database in memory, which several threads cannot share"
+        )
+    folder = Path(parsed.database or "").parent
+    if not folder.is_dir():
+        raise StoreError(f"database.url: the folder {folder} does not exist")
+    return parsed
+
+
+def _prepare_sqlite(engine: sa.Engine) -> None:
+    """Real transactions on SQLite.
+
+    The driver would run a SELECT outside the transaction, and lose updates between threads; BEGIN IMMEDIATE takes the
+    write lock at once. WAL lets readers read meanwhile.
+    """
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {_BUSY_TIMEOUT_MS}",
+            "journal_mode = WAL",
+            "synchronous = FULL",  # a notice that was committed has to survive the power, not only the process
+            "foreign_keys = ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        reads = connection.get_execution_options().get("alertbot_reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _reason(error: DBAPIError) -> str:
+    """The driver's own words, on one line."""
+    return " ".join(str(error.orig).split()) or "it does not answer"

@@ -1,0 +1,221 @@
+"""Groups of alerts that share a message, and what their channels were told."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from alertbot.domain.notices import Decision, Group, Told, Why
+from alertbot.domain.routes import Route, Step
+from alertbot.domain.rules import Severity, Where
+from alertbot.store.database import Tx
+from alertbot.store.tables import alerts, decisions, groups, memberships
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message is in Slack: the channel's id and the message's ts."""
+
+    channel: str
+    ts: str
+
+
+def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
+    """The number of the open group for this route and key; opened now if there is none."""
+    found = tx.execute(
+        sa.select(groups.c.number).where(
+            groups.c.channel == route.channel, groups.c.key == key, groups.c.closed_at.is_(None)
+        )
+    ).scalar()
+    if found is not None:
+        return int(found)
+    previous = tx.execute(
+        sa.select(sa.func.max(groups.c.number)).where(
+            groups.c.channel == route.channel, groups.c.key == key, groups.c.message_ts != ""
+        )
+    ).scalar()
+    number: int = tx.execute(
+        sa.insert(groups)
+        .values(
+            key=key,
+            channel=route.channel,
+            route=_route_out(route),
+            opened_at=now,
+            told=_told_out(Told()),
+            look_at=now,
+            previous=previous,
+        )
+        .returning(groups.c.number)
+    ).scalar_one()
+    return number
+
+
+def add_member(tx: Tx, group: int, alert: int) -> None:
+    """Make an alert part of a group, once."""
+    known = tx.execute(
+        sa.select(memberships.c.alert).where(memberships.c.group == group, memberships.c.alert == alert)
+    ).first()
+    if known is None:
+        tx.execute(sa.insert(memberships).values(group=group, alert=alert))
+
+
+def of_alerts(tx: Tx, numbers: Iterable[int], *, open_only: bool = True) -> list[int]:
+    """The groups that hold any of these alerts."""
+    query = sa.select(memberships.c.group).join(groups).where(memberships.c.alert.in_(list(numbers))).distinct()
+    if open_only:
+        query = query.where(groups.c.closed_at.is_(None))
+    return sorted(tx.execute(query).scalars())
+
+
+def members(tx: Tx, group: int) -> list[int]:
+    """The numbers of a group's alerts."""
+    query = sa.select(memberships.c.alert).where(memberships.c.group == group).order_by(memberships.c.alert)
+    return list(tx.execute(query).scalars())
+
+
+def due(tx: Tx, now: datetime) -> list[int]:
+    """Open groups where something may have to be said though nothing happened."""
+    query = sa.select(groups.c.number).where(groups.c.look_at <= now, groups.c.closed_at.is_(None))
+    return sorted(tx.execute(query).scalars())
+
+
+def load(tx: Tx, number: int, *, lock: bool = False) -> Group | None:
+    """One group; `lock` keeps others from deciding about it until the transaction ends."""
+    query = sa.select(groups).where(groups.c.number == number)
+    row = tx.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        return None
+    return Group(
+        key=row.key,
+        route=_route_in(row.route),
+        opened_at=row.opened_at,
+        number=row.number,
+        told=_told_in(row.told),
+        closed_at=row.closed_at,
+        previous=row.previous,
+    )
+
+
+def save(tx: Tx, group: Group, decision: Decision, *, now: datetime) -> None:
+    """Note what was decided; a decision other than the last one is kept with its reason."""
+    before = tx.execute(sa.select(groups.c.why).where(groups.c.number == group.number)).scalar_one()
+    tx.execute(
+        sa.update(groups)
+        .where(groups.c.number == group.number)
+        .values(
+            told=_told_out(decision.told),
+            look_at=decision.look_at,
+            why=decision.why.value,
+            closed_at=now if decision.closes else None,
+        )
+    )
+    spoke = decision.why is Why.SPEAKS
+    if spoke or decision.why.value != before:
+        kinds = " ".join(notice.kind.value for notice in decision.notices)
+        tx.execute(sa.insert(decisions).values(group=group.number, at=now, why=decision.why.value, kinds=kinds))
+
+
+def place(tx: Tx, number: int) -> Place | None:
+    """Where the group's message is; None until it was posted."""
+    row = tx.execute(sa.select(groups.c.message_channel, groups.c.message_ts).where(groups.c.number == number)).first()
+    return Place(row.message_channel, row.message_ts) if row is not None and row.message_ts else None
+
+
+def put(tx: Tx, number: int, where: Place | None) -> None:
+    """Note where the group's message is now; None where it is gone."""
+    tx.execute(
+        sa.update(groups)
+        .where(groups.c.number == number)
+        .values(message_channel=where.channel if where else "", message_ts=where.ts if where else "")
+    )
+
+
+def mark_edited(tx: Tx, number: int, now: datetime) -> None:
+    """Note when the message was last posted or edited."""
+    tx.execute(sa.update(groups).where(groups.c.number == number).values(edited_at=now))
+
+
+def edited_at(tx: Tx, number: int) -> datetime | None:
+    """When the message was last posted or edited."""
+    edited: datetime | None = tx.execute(sa.select(groups.c.edited_at).where(groups.c.number == number)).scalar()
+    return edited
+
+
+def at_place(tx: Tx, channel: str, ts: str) -> int | None:
+    """The group whose message this is."""
+    query = sa.select(groups.c.number).where(groups.c.message_channel == channel, groups.c.message_ts == ts)
+    return tx.execute(query).scalar()
+
+
+def messages_of(tx: Tx, numbers: Sequence[int]) -> dict[int, tuple[int, Place | None]]:
+    """For each alert its newest group and where that message is."""
+    rows = tx.execute(
+        sa.select(memberships.c.alert, groups.c.number, groups.c.message_channel, groups.c.message_ts)
+        .join(groups)
+        .join(alerts)
+        .where(memberships.c.alert.in_(list(numbers)))
+        .order_by(groups.c.number)
+    )
+    return {alert: (group, Place(channel, ts) if ts else None) for alert, group, channel, ts in rows}
+
+
+def _told_out(told: Told) -> dict[str, Any]:
+    return {
+        "first_at": told.first_at.isoformat() if told.first_at else None,
+        "severities": {str(number): severity.value for number, severity in told.severities.items()},
+        "acknowledged": sorted(told.acknowledged),
+        "muted": sorted(told.muted),
+        "last_ping_at": told.last_ping_at.isoformat() if told.last_ping_at else None,
+        "steps": told.steps,
+        "face": told.face,
+    }
+
+
+def _told_in(kept: Mapping[str, Any]) -> Told:
+    return Told(
+        first_at=datetime.fromisoformat(kept["first_at"]) if kept["first_at"] else None,
+        severities={int(number): Severity(severity) for number, severity in kept["severities"].items()},
+        acknowledged=frozenset(kept["acknowledged"]),
+        muted=frozenset(kept["muted"]),
+        last_ping_at=datetime.fromisoformat(kept["last_ping_at"]) if kept["last_ping_at"] else None,
+        steps=kept["steps"],
+        face=kept["face"],
+    )
+
+
+def _route_out(route: Route) -> dict[str, Any]:
+    return {
+        "channel": route.channel,
+        "match": [[name, list(globs)] for name, globs in route.match.globs],
+        "mention": list(route.mention),
+        "group_by": list(route.group_by),
+        "group_wait": route.group_wait.total_seconds(),
+        "group_interval": route.group_interval.total_seconds(),
+        "repeat": route.repeat.total_seconds(),
+        "flap_limit": route.flap_limit,
+        "forget_brief": route.forget_brief,
+        "privacy": route.privacy,
+        "send_resolved": route.send_resolved,
+        "escalate": [[step.after.total_seconds(), list(step.mention), step.channel] for step in route.escalate],
+    }
+
+
+def _route_in(kept: Mapping[str, Any]) -> Route:
+    return Route(
+        channel=kept["channel"],
+        match=Where(tuple((name, tuple(globs)) for name, globs in kept["match"])),
+        mention=tuple(kept["mention"]),
+        group_by=tuple(kept["group_by"]),
+        group_wait=timedelta(seconds=kept["group_wait"]),
+        group_interval=timedelta(seconds=kept["group_interval"]),
+        repeat=timedelta(seconds=kept["repeat"]),
+        flap_limit=kept["flap_limit"],
+        forget_brief=kept["forget_brief"],
+        privacy=kept["privacy"],
+        send_resolved=kept["send_resolved"],
+        escalate=tuple(
+            Step(timedelta(seconds=after), tuple(mention), channel) for after, mention, channel in kept["escalate"]
+        ),
+    )

@@ -1,0 +1,240 @@
+"""Notices not yet delivered. Claimed with a lease, sent, marked; nothing is ever sent from memory.
+
+A lane is one message with its thread: of two rows in a lane the older goes first. Lanes do not wait for one another.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from alertbot.domain.notices import Kind, Notice
+from alertbot.store.database import Tx
+from alertbot.store.tables import Moment, channels, groups, outbox
+
+_EDIT_INTERVAL = timedelta(seconds=10)  # at most one edit of a message in this time; a person's act does not wait
+
+
+class Form(StrEnum):
+    """What a row does in Slack: bring the group's message up to date, add to its thread, or stand alone in a channel."""
+
+    MESSAGE = "message"
+    REPLY = "reply"
+    ALONE = "alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A claimed notice. `uncertain` says that an earlier try may have arrived."""
+
+    number: int
+    lane: str
+    channel: str
+    group: int | None
+    form: Form
+    notice: Notice
+    created_at: datetime
+    attempts: int
+    uncertain: bool
+
+
+def add(tx: Tx, notice: Notice, *, group: int, channel: str, now: datetime) -> None:
+    """Write down a notice of a group: what is heard in its thread, and the message that is seen.
+
+    Edits are merged into one that waits already, which will show the newest state. What a person did shows at once.
+    """
+    lane = f"G{group}"
+    if notice.channel is not None and notice.channel != channel:
+        _insert(
+            tx, notice, lane=f"{lane} {notice.channel}", channel=notice.channel, group=group, form=Form.ALONE, now=now
+        )
+    elif notice.kind not in {Kind.FIRST, Kind.BRIEF, Kind.EDIT}:
+        _insert(tx, notice, lane=lane, channel=channel, group=group, form=Form.REPLY, now=now)
+    posts = notice.kind in {Kind.FIRST, Kind.BRIEF}
+    if not posts and _merged(tx, lane, at_once=notice.kind is not Kind.EDIT, now=now):
+        return
+    due_at = now
+    if notice.kind is Kind.EDIT:
+        edited = tx.execute(sa.select(groups.c.edited_at).where(groups.c.number == group)).scalar()
+        due_at = max(now, edited + _EDIT_INTERVAL) if edited else now
+    seen = notice if posts else Notice(Kind.EDIT, ping=False)
+    _insert(tx, seen, lane=lane, channel=channel, group=group, form=Form.MESSAGE, now=now, due_at=due_at)
+
+
+def _merged(tx: Tx, lane: str, *, at_once: bool, now: datetime) -> bool:
+    """Whether a message that waits in the lane will show the newest state anyway.
+
+    The row is updated even where nothing changes in it: whoever claims at the same time either waits for this
+    transaction, and shows its state, or was first, and then no row fits here.
+    """
+    due_at = (
+        sa.case((outbox.c.due_at > now, sa.literal(now, Moment)), else_=outbox.c.due_at) if at_once else outbox.c.due_at
+    )
+    touched = tx.execute(
+        sa.update(outbox)
+        .where(
+            outbox.c.lane == lane,
+            outbox.c.state == "waiting",
+            outbox.c.form == Form.MESSAGE.value,
+            outbox.c.lease_until.is_(None),
+        )
+        .values(due_at=due_at)
+    )
+    return touched.rowcount > 0
+
+
+def add_alone(tx: Tx, notice: Notice, *, channel: str, now: datetime) -> None:
+    """Write down a notice that belongs to no group, such as one about the bot itself."""
+    _insert(tx, notice, lane=f"alone {channel}", channel=channel, group=None, form=Form.ALONE, now=now)
+
+
+def _insert(
+    tx: Tx,
+    notice: Notice,
+    *,
+    lane: str,
+    channel: str,
+    group: int | None,
+    form: Form,
+    now: datetime,
+    due_at: datetime | None = None,
+) -> None:
+    tx.execute(
+        sa.insert(outbox).values(
+            lane=lane,
+            channel=channel,
+            group=group,
+            form=form.value,
+            kind=notice.kind.value,
+            ping=notice.ping,
+            notice=_notice_out(notice),
+            created_at=now,
+            due_at=due_at or now,
+        )
+    )
+
+
+def claim(tx: Tx, *, owner: str, lease: timedelta, now: datetime, limit: int = 20) -> list[Row]:
+    """Take the notices that may be sent now: the oldest of each lane whose channel need not wait.
+
+    They are marked uncertain before anything is sent, so that a crash in between is found out.
+    """
+    older = outbox.alias("older")
+    is_next = ~sa.exists().where(
+        older.c.lane == outbox.c.lane, older.c.number < outbox.c.number, older.c.state == "waiting"
+    )
+    waits = sa.exists().where(channels.c.name == outbox.c.channel, channels.c.wait_until > now)
+    free = sa.or_(outbox.c.lease_until.is_(None), outbox.c.lease_until <= now)
+    ready = sa.and_(outbox.c.state == "waiting", outbox.c.due_at <= now, free, is_next, ~waits)
+    # SKIP LOCKED lets two replicas take different rows; SQLite, where one process writes at a time, leaves it out.
+    candidates = (
+        sa.select(outbox)
+        .where(ready)
+        .order_by(outbox.c.number)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=outbox)
+    )
+    rows = tx.execute(candidates).all()
+    if rows:
+        tx.execute(
+            sa.update(outbox)
+            .where(outbox.c.number.in_([row.number for row in rows]))
+            .values(owner=owner, lease_until=now + lease, attempts=outbox.c.attempts + 1, uncertain=True)
+        )
+    return [
+        Row(
+            number=row.number,
+            lane=row.lane,
+            channel=row.channel,
+            group=row.group,
+            form=Form(row.form),
+            notice=_notice_in(row.notice),
+            created_at=row.created_at,
+            attempts=row.attempts + 1,
+            uncertain=row.uncertain,
+        )
+        for row in rows
+    ]
+
+
+def mark_sent(tx: Tx, row: Row, *, owner: str, ts: str, now: datetime) -> bool:
+    """Note that Slack has it; False if the lease was lost to somebody else meanwhile."""
+    return _finish(tx, row, owner, {"state": "sent", "done_at": now, "ts": ts, "error": "", "uncertain": False})
+
+
+def mark_later(tx: Tx, row: Row, *, owner: str, due_at: datetime, error: str, uncertain: bool) -> bool:
+    """Try again at `due_at`; `uncertain` where it may have arrived nevertheless."""
+    return _finish(tx, row, owner, {"due_at": due_at, "error": error, "uncertain": uncertain})
+
+
+def mark_never(tx: Tx, row: Row, *, owner: str, error: str, now: datetime) -> bool:
+    """Give a notice up, with the reason."""
+    return _finish(tx, row, owner, {"state": "given up", "done_at": now, "error": error, "uncertain": False})
+
+
+def _finish(tx: Tx, row: Row, owner: str, values: Mapping[str, Any]) -> bool:
+    changed = tx.execute(
+        sa.update(outbox)
+        .where(outbox.c.number == row.number, outbox.c.owner == owner, outbox.c.state == "waiting")
+        .values(lease_until=None, owner="", **values)
+    )
+    return changed.rowcount == 1
+
+
+def release(tx: Tx, row: Row, *, owner: str) -> None:
+    """Give back a notice that was not tried."""
+    _finish(tx, row, owner, {"attempts": row.attempts - 1, "uncertain": row.uncertain})
+
+
+def hold_channel(tx: Tx, name: str, *, until: datetime) -> None:
+    """Send nothing to this channel until then."""
+    if tx.execute(sa.update(channels).where(channels.c.name == name).values(wait_until=until)).rowcount == 0:
+        tx.execute(sa.insert(channels).values(name=name, wait_until=until))
+
+
+def depth(tx: Tx) -> tuple[int, datetime | None]:
+    """How many notices wait, and since when the oldest does."""
+    row = tx.execute(
+        sa.select(sa.func.count(), sa.func.min(outbox.c.created_at)).where(outbox.c.state == "waiting")
+    ).one()
+    return row[0], row[1]
+
+
+def next_due(tx: Tx) -> datetime | None:
+    """When the next waiting notice wants to be sent."""
+    moment: datetime | None = tx.execute(
+        sa.select(sa.func.min(outbox.c.due_at)).where(outbox.c.state == "waiting")
+    ).scalar()
+    return moment
+
+
+def heard(tx: Tx) -> list[tuple[datetime, Notice]]:
+    """Every notice that people hear, in the order in which they were caused: all but plain edits and acts."""
+    quiet = [Kind.EDIT.value, Kind.ACT.value]
+    rows = tx.execute(sa.select(outbox).where(outbox.c.kind.not_in(quiet)).order_by(outbox.c.number))
+    return [(row.created_at, _notice_in(row.notice)) for row in rows]
+
+
+def _notice_out(notice: Notice) -> dict[str, Any]:
+    return {
+        "kind": notice.kind.value,
+        "ping": notice.ping,
+        "about": list(notice.about),
+        "mention": list(notice.mention),
+        "channel": notice.channel,
+        "lines": list(notice.lines),
+    }
+
+
+def _notice_in(kept: Mapping[str, Any]) -> Notice:
+    return Notice(
+        kind=Kind(kept["kind"]),
+        ping=kept["ping"],
+        about=tuple(kept["about"]),
+        mention=tuple(kept["mention"]),
+        channel=kept["channel"],
+        lines=tuple(kept["lines"]),
+    )

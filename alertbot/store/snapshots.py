@@ -1,0 +1,267 @@
+"""Readings, the slices of odometers they leave, and the configurations in them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from alertbot.domain.history import Fall, Member, Slice
+from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Step, StepKind
+from alertbot.domain.snapshots import Configuration, Counter
+from alertbot.store.database import Tx
+from alertbot.store.tables import configurations, counters, falls, readings, snapshots, sources
+
+_COUNTERS = tuple(Counter)
+_CHUNK = 2000  # rows a statement, so that no statement holds the database for long
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A configuration as it was after the last reading."""
+
+    number: int
+    configuration: Configuration
+    odometers: Odometers
+    absent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A configuration as it is after the present reading. `changed` says that its totals have to be written."""
+
+    number: int
+    odometers: Odometers
+    absent: bool
+    changed: bool
+    steps: tuple[Step, ...] = ()
+
+
+def known(tx: Tx, source: int) -> dict[str, Known]:
+    """Every configuration of a source with its counters, by id."""
+    last = sa.select(sa.func.max(readings.c.number)).where(readings.c.source == source).scalar_subquery()
+    grown = sa.select(snapshots).where(snapshots.c.reading == last).subquery()
+    rows = tx.execute(
+        sa.select(
+            configurations,
+            *(counters.c[counter].label(f"total_{counter}") for counter in _COUNTERS),
+            counters.c.held,
+            *(grown.c[counter].label(f"grown_{counter}") for counter in _COUNTERS),
+            grown.c.absent,
+        )
+        .join(counters, counters.c.configuration == configurations.c.number)
+        .outerjoin(grown, grown.c.configuration == configurations.c.number)
+        .where(configurations.c.source == source)
+    )
+    return {row.ai_llm: Known(row.number, _configuration(row), _odometers(row), bool(row.absent)) for row in rows}
+
+
+def _configuration(row: sa.Row[tuple[object, ...]]) -> Configuration:
+    return Configuration(
+        ai_llm=row.ai_llm,
+        name=row.name,
+        provider=row.provider,
+        workspace=row.workspace,
+        created_at=row.created_at,
+        repos=tuple((repo[0], repo[1]) for repo in row.repos),
+    )
+
+
+def _odometers(row: sa.Row[tuple[object, ...]]) -> Odometers:
+    columns, held = row._mapping, row.held or {}  # noqa: SLF001 — the documented name of a row's mapping
+    return {
+        counter: Odometer(
+            columns[f"total_{counter}"],
+            columns[f"grown_{counter}"] or 0,
+            int(held[counter]) if counter in held else None,
+        )
+        if columns[f"total_{counter}"] is not None
+        else UNKNOWN
+        for counter in _COUNTERS
+    }
+
+
+def begin_reading(tx: Tx, source: int, taken_at: datetime) -> int:
+    """Give a reading its number."""
+    statement = sa.insert(readings).values(source=source, taken_at=taken_at).returning(readings.c.number)
+    number: int = tx.execute(statement).scalar_one()
+    return number
+
+
+def has_reading(tx: Tx, source: int) -> bool:
+    """Whether the source was ever read."""
+    return tx.execute(sa.select(sa.exists().where(readings.c.source == source))).scalar_one()
+
+
+def add_configurations(tx: Tx, source: int, new: Sequence[Configuration], seen_at: datetime) -> dict[str, int]:
+    """Give configurations that are seen for the first time their numbers, by id."""
+    if not new:
+        return {}
+    rows = [_values(configuration) | {"source": source, "seen_at": seen_at} for configuration in new]
+    for start in range(0, len(rows), _CHUNK):
+        tx.execute(sa.insert(configurations), rows[start : start + _CHUNK])
+    found = tx.execute(
+        sa.select(configurations.c.ai_llm, configurations.c.number).where(
+            configurations.c.source == source, configurations.c.seen_at == seen_at
+        )
+    )
+    return dict(found.tuples())
+
+
+def update_configurations(tx: Tx, changed: Mapping[int, Configuration]) -> None:
+    """Note new names and places of configurations."""
+    for number, configuration in changed.items():
+        tx.execute(sa.update(configurations).where(configurations.c.number == number).values(**_values(configuration)))
+
+
+def _values(configuration: Configuration) -> dict[str, object]:
+    return {
+        "ai_llm": configuration.ai_llm,
+        "name": configuration.name,
+        "provider": configuration.provider,
+        "workspace": configuration.workspace,
+        "created_at": configuration.created_at,
+        "repos": [list(repo) for repo in configuration.repos],
+    }
+
+
+def write_slice(tx: Tx, reading: int, counted: Sequence[Counted], taken_at: datetime) -> None:
+    """Keep where every odometer stands after a reading, the exact totals behind it, and each fall."""
+    rows = [
+        {
+            "reading": reading,
+            "configuration": one.number,
+            "absent": one.absent,
+            **{
+                counter.value: None if odometer.total is None else odometer.grown
+                for counter, odometer in one.odometers.items()
+            },
+        }
+        for one in counted
+    ]
+    totals = [_totals(one) for one in counted if one.changed]
+    for start in range(0, len(rows), _CHUNK):
+        tx.execute(sa.insert(snapshots), rows[start : start + _CHUNK])
+    for start in range(0, len(totals), _CHUNK):
+        tx.execute(_upsert(tx), totals[start : start + _CHUNK])
+    fallen = [
+        {
+            "configuration": one.number,
+            "counter": step.counter.value,
+            "kind": step.kind.value,
+            "at": taken_at,
+            "last": step.last,
+            "seen": step.seen,
+        }
+        for one in counted
+        for step in one.steps
+    ]
+    if fallen:
+        tx.execute(sa.insert(falls), fallen)
+
+
+def _totals(one: Counted) -> dict[str, object]:
+    held = {
+        counter.value: str(odometer.held) for counter, odometer in one.odometers.items() if odometer.held is not None
+    }
+    totals = {counter.value: odometer.total for counter, odometer in one.odometers.items()}
+    return {"configuration": one.number, "held": held or None, **totals}
+
+
+def _upsert(tx: Tx) -> sqlite.Insert | postgresql.Insert:
+    insert = sqlite.insert(counters) if tx.dialect.name == "sqlite" else postgresql.insert(counters)
+    columns = [*(counter.value for counter in _COUNTERS), "held"]
+    return insert.on_conflict_do_update(
+        index_elements=["configuration"], set_={column: insert.excluded[column] for column in columns}
+    )
+
+
+def members(tx: Tx, names: Iterable[str]) -> dict[int, Member]:
+    """Every configuration of these sources as counting knows it."""
+    rows = tx.execute(
+        sa.select(
+            configurations.c.number,
+            sources.c.name,
+            configurations.c.ai_llm,
+            configurations.c.name,
+            configurations.c.provider,
+            configurations.c.workspace,
+            configurations.c.seen_at,
+        )
+        .join(sources, sources.c.number == configurations.c.source)
+        .where(sources.c.name.in_(list(names)))
+        .order_by(configurations.c.number)
+    )
+    return {
+        number: Member(
+            number,
+            {"source": source, "ai_llm": ai_llm, "name": name, "provider": provider, "workspace": workspace},
+            seen_at,
+        )
+        for number, source, ai_llm, name, provider, workspace, seen_at in rows
+    }
+
+
+def as_of(tx: Tx, source: str, moment: datetime) -> tuple[int, datetime, datetime | None] | None:
+    """The newest reading at or before the moment, or the first one: its number, when it was taken, and the one after."""
+    mine = sa.select(readings.c.number, readings.c.taken_at).join(sources).where(sources.c.name == source)
+    newest = mine.where(readings.c.taken_at <= moment).order_by(readings.c.taken_at.desc()).limit(1)
+    found = tx.execute(newest).first() or tx.execute(mine.order_by(readings.c.taken_at).limit(1)).first()
+    if found is None:
+        return None
+    following = mine.where(readings.c.taken_at > found.taken_at).order_by(readings.c.taken_at).limit(1)
+    after = tx.execute(following).first()
+    return found.number, found.taken_at, after.taken_at if after else None
+
+
+def slices(tx: Tx, wanted: Mapping[tuple[str, datetime], frozenset[Counter]]) -> dict[tuple[str, datetime], Slice]:
+    """The slices as of these moments, with these counters; one query a reading, however many moments fall on it."""
+    placed = {key: as_of(tx, *key) for key in wanted}
+    needed: dict[int, set[Counter]] = {}
+    for key, place in placed.items():
+        if place is not None:
+            needed.setdefault(place[0], set()).update(wanted[key])
+    loaded = {reading: _slice(tx, reading, sorted(columns)) for reading, columns in needed.items()}
+    return {key: Slice(place[1], place[2], *loaded[place[0]]) for key, place in placed.items() if place is not None}
+
+
+def _slice(tx: Tx, reading: int, columns: Sequence[Counter]) -> tuple[dict[Counter, dict[int, int]], frozenset[int]]:
+    rows = tx.execute(
+        sa.select(snapshots.c.configuration, snapshots.c.absent, *(snapshots.c[column] for column in columns)).where(
+            snapshots.c.reading == reading
+        )
+    ).all()
+    grown = {
+        column: {row[0]: row[place] for row in rows if row[place] is not None}
+        for place, column in enumerate(columns, start=2)
+    }
+    return grown, frozenset(row[0] for row in rows if row[1])
+
+
+def falls_since(tx: Tx, names: Iterable[str], since: datetime) -> tuple[Fall, ...]:
+    """The resets, corrections and held steps of these sources after a moment."""
+    rows = tx.execute(
+        sa.select(falls)
+        .join(configurations, configurations.c.number == falls.c.configuration)
+        .join(sources, sources.c.number == configurations.c.source)
+        .where(falls.c.at > since, sources.c.name.in_(list(names)))
+        .order_by(falls.c.at)
+    )
+    return tuple(
+        Fall(row.configuration, Counter(row.counter), StepKind(row.kind), row.at, row.last, row.seen) for row in rows
+    )
+
+
+def totals(tx: Tx, source: str) -> dict[int, dict[Counter, int]]:
+    """The last good totals of each configuration, by its number. An unknown counter is not there."""
+    rows = tx.execute(
+        sa.select(counters)
+        .join(configurations, configurations.c.number == counters.c.configuration)
+        .join(sources, sources.c.number == configurations.c.source)
+        .where(sources.c.name == source)
+    ).mappings()
+    return {
+        row["configuration"]: {counter: row[counter.value] for counter in _COUNTERS if row[counter.value] is not None}
+        for row in rows
+    }

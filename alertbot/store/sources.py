@@ -1,0 +1,137 @@
+"""What is known of each source, and who may poll it now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from alertbot.domain.history import SourceState
+from alertbot.store.database import Tx
+from alertbot.store.tables import readings, sources
+
+# A poller that has not tried for this many intervals was not running: silence is then its own, not the source's.
+_MISSED_INTERVALS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to poll a source once. `generation` fences: a reading under an older one is refused."""
+
+    source: int
+    name: str
+    generation: int
+    due_at: datetime
+
+
+def remember(tx: Tx, names: Sequence[str]) -> None:
+    """Give every configured source its row."""
+    known = set(tx.execute(sa.select(sources.c.name)).scalars())
+    new = [{"name": name} for name in names if name not in known]
+    if new:
+        tx.execute(sa.insert(sources), new)
+
+
+def claim(
+    tx: Tx, name: str, *, owner: str, interval: timedelta, lease: timedelta, now: datetime, at_once: bool = False
+) -> Claim | None:
+    """Take the source for one poll; None if it is not due yet, or somebody else polls it.
+
+    `at_once` does not wait until it is due. The cadence is kept: a poll that was late does not move the ones after it.
+    """
+    row = tx.execute(sa.select(sources).where(sources.c.name == name).with_for_update()).mappings().one()
+    if not at_once and row["due_at"] is not None and row["due_at"] > now:
+        return None
+    if row["owner"] != owner and row["lease_until"] is not None and row["lease_until"] > now:
+        return None
+    due_at = (row["due_at"] or now) + interval
+    if due_at <= now or at_once:
+        due_at = now + interval
+    resumed = row["tried_at"] is None or now - row["tried_at"] > interval * _MISSED_INTERVALS
+    generation = row["generation"] + 1
+    changed = tx.execute(
+        sa.update(sources)
+        .where(sources.c.number == row["number"], sources.c.generation == row["generation"])
+        .values(
+            owner=owner,
+            lease_until=now + lease,
+            generation=generation,
+            due_at=due_at,
+            tried_at=now,
+            watched_since=now if resumed else row["watched_since"],
+        )
+    )
+    return Claim(row["number"], name, generation, due_at) if changed.rowcount == 1 else None
+
+
+def mark_read(tx: Tx, claimed: Claim, taken_at: datetime) -> bool:
+    """Note a good reading and end the claim; False if the claim was lost meanwhile, or the reading is not newer."""
+    changed = tx.execute(
+        sa.update(sources)
+        .where(
+            sources.c.number == claimed.source,
+            sources.c.generation == claimed.generation,
+            sa.or_(sources.c.read_at.is_(None), sources.c.read_at < taken_at),
+        )
+        .values(
+            read_at=taken_at,
+            first_at=sa.func.coalesce(sources.c.first_at, taken_at),
+            failing=False,
+            error="",
+            lease_until=None,
+        )
+    )
+    return changed.rowcount == 1
+
+
+def mark_refused(tx: Tx, claimed: Claim) -> None:
+    """Count a reading that came too late or twice."""
+    tx.execute(sa.update(sources).where(sources.c.number == claimed.source).values(refused=sources.c.refused + 1))
+
+
+def mark_failed(tx: Tx, claimed: Claim, error: str, *, pause_until: datetime | None = None) -> None:
+    """Note that a poll brought no reading, and end the claim. Nothing else changes."""
+    due_at = claimed.due_at if pause_until is None else max(claimed.due_at, pause_until)
+    tx.execute(
+        sa.update(sources)
+        .where(sources.c.number == claimed.source, sources.c.generation == claimed.generation)
+        .values(failing=True, error=error, lease_until=None, due_at=due_at)
+    )
+
+
+def states(tx: Tx, intervals: Mapping[str, timedelta]) -> dict[str, SourceState]:
+    """Every configured source as it stands, by name."""
+    rows = tx.execute(sa.select(sources).where(sources.c.name.in_(list(intervals)))).mappings()
+    found = {
+        row["name"]: SourceState(
+            name=row["name"],
+            interval=intervals[row["name"]],
+            first_at=row["first_at"],
+            read_at=row["read_at"],
+            watched_since=row["watched_since"],
+            tried_at=row["tried_at"],
+            failing=row["failing"],
+            error=row["error"],
+        )
+        for row in rows
+    }
+    return {name: found[name] for name in intervals if name in found}
+
+
+def not_evaluated(tx: Tx, names: Sequence[str]) -> list[tuple[str, int, datetime]]:
+    """Readings that no evaluation has seen yet, oldest first: (source, reading, taken at)."""
+    rows = tx.execute(
+        sa.select(sources.c.name, readings.c.number, readings.c.taken_at)
+        .join(readings, readings.c.source == sources.c.number)
+        .where(sources.c.name.in_(names), readings.c.number > sources.c.evaluated)
+        .order_by(readings.c.taken_at, readings.c.number)
+    )
+    return [(name, number, taken_at) for name, number, taken_at in rows]
+
+
+def mark_evaluated(tx: Tx, name: str, reading: int) -> bool:
+    """Note that a reading was evaluated; False if another process was there before."""
+    changed = tx.execute(
+        sa.update(sources).where(sources.c.name == name, sources.c.evaluated < reading).values(evaluated=reading)
+    )
+    return changed.rowcount == 1

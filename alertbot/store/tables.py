@@ -1,0 +1,352 @@
+"""The tables as they are now. `migrations/` is how they came to be; a test keeps the two equal on SQLite and Postgres."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+
+from alertbot.domain.snapshots import Counter
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+_LARGEST = 2**63 - 1  # what SQLite keeps in an INTEGER; it refuses more, and as NUMERIC it would round to a float
+
+
+class _Blob(UserDefinedType[Any]):
+    """A SQLite column without affinity: an integer stays an integer, a text stays a text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "BLOB"
+
+
+class Whole(TypeDecorator[int]):
+    """An integer of any size, exact: on Postgres NUMERIC, on SQLite an INTEGER, or the digits as TEXT past 2**63."""
+
+    impl = sa.Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(_Blob() if dialect.name == "sqlite" else sa.Numeric())
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        if dialect.name != "sqlite":
+            return None
+        return lambda value: str(value) if value is not None and abs(value) > _LARGEST else value
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], int | None] | None:
+        return lambda value: value if value is None or type(value) is int else int(value)
+
+
+class Exact(TypeDecorator[Fraction]):
+    """A fraction as text, e.g. `9` or `1/50`: nothing is rounded."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: Fraction | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Fraction | None:
+        return None if value is None else Fraction(value)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware moment in UTC. SQLite keeps it without its zone, in a form that sorts."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name != "sqlite"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _number(name: str = "number") -> sa.Column[int]:
+    """A key that the database gives out; on SQLite only INTEGER can be one."""
+    return sa.Column(name, sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True)
+
+
+def _refers(name: str, target: str, **options: Any) -> sa.Column[int]:
+    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    return sa.Column(name, number, sa.ForeignKey(target, ondelete="CASCADE"), **options)
+
+
+# One row a source of the configuration. `generation` is the fence: it grows with each claim, and whoever writes a
+# reading has to name the one it was given.
+sources = sa.Table(
+    "sources",
+    metadata,
+    _number(),
+    sa.Column("name", sa.String, nullable=False, unique=True),
+    sa.Column("first_at", Moment),
+    sa.Column("read_at", Moment),
+    sa.Column("tried_at", Moment),
+    sa.Column("watched_since", Moment),
+    sa.Column("due_at", Moment),
+    sa.Column("failing", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("error", sa.String, nullable=False, server_default=""),
+    sa.Column("refused", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("evaluated", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
+    sa.Column("lease_until", Moment),
+    sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+configurations = sa.Table(
+    "configurations",
+    metadata,
+    _number(),
+    _refers("source", "sources.number", nullable=False),
+    sa.Column("ai_llm", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("provider", sa.String, nullable=False, server_default=""),
+    sa.Column("workspace", sa.String, nullable=False, server_default=""),
+    sa.Column("created_at", Moment),
+    sa.Column("seen_at", Moment, nullable=False),
+    sa.Column("repos", sa.JSON, nullable=False),
+    sa.UniqueConstraint("source", "ai_llm"),
+)
+
+# The exact last totals of each configuration, and those lower ones that wait to be believed (`held`, by counter).
+counters = sa.Table(
+    "counters",
+    metadata,
+    _refers("configuration", "configurations.number", primary_key=True, autoincrement=False),
+    *(sa.Column(counter.value, Whole) for counter in Counter),
+    sa.Column("held", sa.JSON),
+)
+
+readings = sa.Table(
+    "readings",
+    metadata,
+    _number(),
+    _refers("source", "sources.number", nullable=False),
+    sa.Column("taken_at", Moment, nullable=False),
+    sa.UniqueConstraint("source", "taken_at"),  # finds the reading as of a moment
+)
+
+# The slices of odometers. Every known configuration has a row in each reading, so that the increase of all of them over
+# any window is the difference of two slices; clustered by reading, which writes each slice in one place.
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    _refers("reading", "readings.number", primary_key=True, autoincrement=False),
+    sa.Column(
+        "configuration", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False
+    ),
+    *(sa.Column(counter.value, Whole) for counter in Counter),
+    sa.Column("absent", sa.Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+falls = sa.Table(
+    "falls",
+    metadata,
+    _number(),
+    _refers("configuration", "configurations.number", nullable=False),
+    sa.Column("counter", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("at", Moment, nullable=False, index=True),  # the falls inside a rule's window
+    sa.Column("last", Whole, nullable=False),
+    sa.Column("seen", Whole, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    _number(),
+    sa.Column("rule", sa.String, nullable=False),
+    sa.Column("identity", sa.String, nullable=False),
+    sa.Column("series", sa.String, nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("severity", sa.String, nullable=False),
+    sa.Column("unit", sa.String, nullable=False),
+    sa.Column("comparison", sa.String, nullable=False),
+    sa.Column("over", sa.String, nullable=False),
+    sa.Column("value", Exact),
+    sa.Column("peak", Exact),
+    sa.Column("threshold", Exact),
+    sa.Column("pending_since", Moment, nullable=False),
+    sa.Column("started_at", Moment),
+    sa.Column("keeping_since", Moment),
+    sa.Column("resolved_at", Moment),
+    sa.Column("baseline_at", Moment),
+    sa.Column("note", sa.String, nullable=False),
+    sa.Column("period", Moment),
+    sa.Column("spoken", sa.String),
+    sa.Column("acknowledged_by", sa.String, nullable=False),
+    sa.Column("acknowledged_at", Moment),
+    sa.Column("snoozed_until", Moment),
+    sa.Column("assigned_to", sa.String, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sqlite_autoincrement=True,  # a number that people saw is never given out again
+)
+# One open alert a series and rule, whoever evaluates; also finds the open alerts of a rule.
+sa.Index(
+    "uq_alerts_open",
+    alerts.c.rule,
+    alerts.c.identity,
+    alerts.c.series,
+    unique=True,
+    sqlite_where=alerts.c.state.in_(["pending", "firing"]),
+    postgresql_where=alerts.c.state.in_(["pending", "firing"]),
+)
+sa.Index("ix_alerts_resolved_at", alerts.c.resolved_at)  # the newest alerts for look-ups, a budget's last one
+
+transitions = sa.Table(
+    "transitions",
+    metadata,
+    _number(),
+    _refers("alert", "alerts.number", nullable=False, index=True),  # the history of an alert
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("before", sa.String, nullable=False),
+    sa.Column("after", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("severity", sa.String, nullable=False),
+    sa.Column("value", Exact),
+    sa.Column("threshold", Exact),
+)
+
+acts = sa.Table(
+    "acts",
+    metadata,
+    _number(),
+    _refers("alert", "alerts.number", nullable=False, index=True),  # the history of an alert
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("who", sa.String, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("text", sa.String, nullable=False),
+    sa.Column("until", Moment),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("key", sa.String, nullable=False),
+    sa.UniqueConstraint("key", "alert"),  # the same click delivered twice is one act
+)
+
+silences = sa.Table(
+    "silences",
+    metadata,
+    _number(),
+    sa.Column("matchers", sa.JSON, nullable=False),
+    sa.Column("starts_at", Moment, nullable=False),
+    sa.Column("ends_at", Moment, nullable=False, index=True),  # those that are in force
+    sa.Column("author", sa.String, nullable=False),
+    sa.Column("comment", sa.String, nullable=False),
+    sa.Column("ended_by", sa.String, nullable=False, server_default=""),
+    sqlite_autoincrement=True,
+)
+
+groups = sa.Table(
+    "groups",
+    metadata,
+    _number(),
+    sa.Column("key", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("route", sa.JSON, nullable=False),
+    sa.Column("opened_at", Moment, nullable=False),
+    sa.Column("closed_at", Moment),
+    sa.Column("told", sa.JSON, nullable=False),
+    sa.Column("look_at", Moment, index=True),  # groups where something has to be said though nothing happened
+    sa.Column("why", sa.String, nullable=False, server_default=""),
+    sa.Column("previous", sa.BigInteger),
+    # Where the message is: the channel's id as Slack names it, and the message's ts, which is text.
+    sa.Column("message_channel", sa.String, nullable=False, server_default=""),
+    sa.Column("message_ts", sa.String, nullable=False, server_default=""),
+    sa.Column("edited_at", Moment),
+    sqlite_autoincrement=True,
+)
+sa.Index(
+    "uq_groups_open",
+    groups.c.channel,
+    groups.c.key,
+    unique=True,
+    sqlite_where=groups.c.closed_at.is_(None),
+    postgresql_where=groups.c.closed_at.is_(None),
+)
+
+memberships = sa.Table(
+    "memberships",
+    metadata,
+    _refers("group", "groups.number", primary_key=True, autoincrement=False),
+    _refers("alert", "alerts.number", primary_key=True, autoincrement=False, index=True),  # the messages of an alert
+)
+
+# Every decision about a group that was another one than the last, also those not to speak.
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    _number(),
+    _refers("group", "groups.number", nullable=False, index=True),  # the history of a message
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("why", sa.String, nullable=False),
+    sa.Column("kinds", sa.String, nullable=False),
+)
+
+# Notices not yet delivered, and those that were. `lane` keeps the order: of two rows of one lane the older goes first.
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    _number(),
+    sa.Column("lane", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False),
+    _refers("group", "groups.number", nullable=True),
+    sa.Column("form", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("ping", sa.Boolean, nullable=False),
+    sa.Column("notice", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("state", sa.String, nullable=False, server_default="waiting"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("uncertain", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
+    sa.Column("lease_until", Moment),
+    sa.Column("done_at", Moment),
+    sa.Column("error", sa.String, nullable=False, server_default=""),
+    sa.Column("ts", sa.String, nullable=False, server_default=""),
+    sqlite_autoincrement=True,
+)
+# What waits, in the order of its lane.
+sa.Index(
+    "ix_outbox_waiting",
+    outbox.c.lane,
+    outbox.c.number,
+    sqlite_where=outbox.c.state == "waiting",
+    postgresql_where=outbox.c.state == "waiting",
+)
+
+# What we know of the channels we write to: until when Slack asked us to wait, and why one is broken.
+channels = sa.Table(
+    "channels",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("wait_until", Moment),
+    sa.Column("broken", sa.String, nullable=False, server_default=""),
+    sa.Column("broken_at", Moment),
+    sa.Column("probe_at", Moment),
+)
