@@ -1,0 +1,203 @@
+"""Flow 2: snapshots → findings → transitions → alerts and outbox, in one transaction a reading."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from alertbot.domain.alerts import Alert, Reason, Transition, advance, close, is_budget
+from alertbot.domain.findings import Finding, check, moments
+from alertbot.domain.history import History
+from alertbot.domain.notices import Kind, Notice
+from alertbot.domain.routes import Route
+from alertbot.domain.rules import SOURCE_BLIND, SUMS, Absence, Ratio, Rule, Severity, Where
+from alertbot.domain.snapshots import Counter
+from alertbot.flows.speak import enroll, speak
+from alertbot.store import alerts, outbox, snapshots, sources
+from alertbot.store.database import Database, Tx
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is watched and who hears of it: the configuration, as far as evaluation needs it.
+
+    `rules` holds the built-in ones too; `operator_channel` hears of a rule that raises.
+    """
+
+    rules: tuple[Rule, ...]
+    routes: tuple[Route, ...]
+    intervals: Mapping[str, timedelta]
+    operator_channel: str
+    broken: set[str] = field(default_factory=set)  # rules that raised and were told; forgotten when they work again
+
+
+def blind_rule(source: str, after: timedelta) -> Rule:
+    """The built-in rule that a source which cannot be read for `after` is told as an alert."""
+    return Rule(
+        name=SOURCE_BLIND,
+        condition=Absence(metric=None, window=after, severity=Severity.WARNING),
+        per="source",
+        where=Where((("source", (_literal(source),)),)),
+        description="The source could not be read: nothing is known of it, and no rule can see it.",
+        builtin=True,
+    )
+
+
+def _literal(name: str) -> str:
+    """A glob that means just this name."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in name)
+
+
+def evaluate(database: Database, watch: Watch, *, now: datetime) -> int:
+    """Evaluate every reading that none has seen yet, oldest first, then what depends on the clock alone.
+
+    Returns the number of readings evaluated. Each reading is judged as of its own time, also after a restart.
+    """
+    with database.reading() as tx:
+        waiting = sources.not_evaluated(tx, list(watch.intervals))
+    for name, reading, taken_at in waiting:
+        with database.transaction() as tx:
+            if sources.mark_evaluated(tx, name, reading):
+                judge(tx, watch, [rule for rule in watch.rules if not _by_clock(rule)], source=name, now=taken_at)
+    with database.transaction() as tx:
+        judge(tx, watch, [rule for rule in watch.rules if _by_clock(rule)], source=None, now=now)
+        _close_orphans(tx, watch, now)
+    return len(waiting)
+
+
+def _by_clock(rule: Rule) -> bool:
+    """Whether the rule looks at the sources' readings themselves, and so is judged also when none comes."""
+    return isinstance(rule.condition, Absence) and rule.condition.metric is None
+
+
+def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, source: str | None, now: datetime) -> list[Transition]:
+    """Judge rules as of `now` for one source (or, without one, for the sources themselves), and write what changes."""
+    active = [rule for rule in rules if rule.enabled]
+    if not active:
+        return []
+    history = _history(tx, watch, active, source, now)
+    open_alerts = _by_rule(alerts.open_ones(tx, now=now))
+    changed: list[Transition] = []
+    for rule in active:
+        findings = _check(tx, watch, rule, history, source=source, now=now)
+        if findings is not None:
+            mine = open_alerts.get((rule.name, rule.identity), {})
+            changed += _advance_all(rule, mine, findings, source=source, now=now)
+    saved = alerts.save(tx, changed)
+    speak(tx, enroll(tx, saved, watch.routes, now=now), now=now)
+    for transition in saved:
+        if transition.is_change:
+            _log(transition)
+    return saved
+
+
+def _history(tx: Tx, watch: Watch, rules: Sequence[Rule], source: str | None, now: datetime) -> History:
+    """What these rules need to know of the past, loaded in as few queries as there are readings in it."""
+    states = sources.states(tx, watch.intervals)
+    if source is None:
+        return History(sources=states, members={})
+    everywhere = any(rule.per == "all" for rule in rules)
+    names = list(states) if everywhere else [source]
+    frame = History(sources=states, members=snapshots.members(tx, names))
+    local = {name for name in names if states[name].read_at is not None}
+    wanted: dict[tuple[str, datetime], set[Counter]] = {}
+    earliest = now
+    for rule in rules:
+        for moment in moments(rule, frame, now):
+            earliest = min(earliest, moment)
+            for name in local if rule.per == "all" else local & {source}:
+                wanted.setdefault((name, moment), set()).update(_counters(rule))
+    loaded = snapshots.slices(tx, {key: frozenset(counters) for key, counters in wanted.items()})
+    return replace(frame, slices=loaded, falls=snapshots.falls_since(tx, names, earliest))
+
+
+def _counters(rule: Rule) -> set[Counter]:
+    condition = rule.condition
+    wanted = set(SUMS[condition.metric]) if condition.metric is not None else set()
+    return wanted | set(SUMS[condition.of]) if isinstance(condition, Ratio) else wanted
+
+
+def _by_rule(found: Sequence[Alert]) -> dict[tuple[str, str], dict[str, Alert]]:
+    """Alerts by rule and identity, then series. Of several of one series the newest counts: only that one is open."""
+    grouped: dict[tuple[str, str], dict[str, Alert]] = {}
+    for alert in found:
+        grouped.setdefault((alert.rule, alert.identity), {})[alert.series] = alert
+    return grouped
+
+
+def _check(
+    tx: Tx, watch: Watch, rule: Rule, history: History, *, source: str | None, now: datetime
+) -> list[Finding] | None:
+    """The rule's findings; None where it raised: the others go on, its alerts stay as they are, the operator hears once."""
+    members = [member for member in history.members.values() if rule.per == "all" or member.source == source]
+    try:
+        findings = check(rule, history, now, members=members)
+    except Exception as error:  # one rule's mistake must not stop the others
+        log.exception("rule_raised", rule=rule.name)
+        if rule.name not in watch.broken:
+            watch.broken.add(rule.name)
+            line = f"The rule {rule.name} cannot be evaluated ({type(error).__name__}); the other rules go on."
+            notice = Notice(Kind.OPERATOR, ping=False, lines=(line,))
+            outbox.add_alone(tx, notice, channel=watch.operator_channel, now=now)
+        return None
+    watch.broken.discard(rule.name)
+    return findings
+
+
+def _advance_all(
+    rule: Rule, mine: Mapping[str, Alert], findings: Sequence[Finding], *, source: str | None, now: datetime
+) -> list[Transition]:
+    changed: list[Transition] = []
+    for finding in findings:
+        alert = mine.get(finding.series.key)
+        if alert is None and finding.severity is None:
+            continue
+        if alert is not None and not alert.state.is_open and not is_budget(rule):
+            alert = None
+        changed += advance(rule, alert, finding, now)
+    judged = {finding.series.key for finding in findings}
+    for key, alert in mine.items():
+        looked_at = source is not None and alert.labels.get("source") in {None, source}
+        if key not in judged and alert.state.is_open and looked_at:
+            changed.append(close(alert, now, Reason.DESELECTED))
+    return changed
+
+
+def _close_orphans(tx: Tx, watch: Watch, now: datetime) -> None:
+    """End the alerts whose rule was removed, disabled or became another one."""
+    active = {rule.name: rule.identity for rule in watch.rules if rule.enabled}
+    kept = {(rule.name, rule.identity) for rule in watch.rules if rule.enabled}
+    orphans = [
+        alert
+        for alert in alerts.open_ones(tx, now=now)
+        if alert.state.is_open and ((alert.rule, alert.identity) not in kept or _source_is_gone(alert, watch))
+    ]
+    if not orphans:
+        return
+    reasons = {alert.number: Reason.RULE_CHANGED if alert.rule in active else Reason.RULE_REMOVED for alert in orphans}
+    saved = alerts.save(tx, [close(alert, now, reasons[alert.number]) for alert in orphans])
+    speak(tx, enroll(tx, saved, watch.routes, now=now), now=now)
+    for transition in saved:
+        _log(transition)
+
+
+def _source_is_gone(alert: Alert, watch: Watch) -> bool:
+    source = alert.labels.get("source")
+    return source is not None and source not in watch.intervals
+
+
+def _log(transition: Transition) -> None:
+    alert = transition.alert
+    log.info(
+        "alert_changed",
+        alert=f"A{alert.number}",
+        rule=alert.rule,
+        series=alert.series,
+        before=transition.before.value,
+        after=alert.state.value,
+        severity=alert.severity.value,
+        reason=transition.reason.value,
+    )

@@ -1,0 +1,81 @@
+"""Transitions → outbox: puts alerts into groups, decides what their channels have to hear, and writes it down.
+
+Below the other flows, inside their transactions: a notice is written together with what caused it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from alertbot.domain.alerts import Alert, State, Transition, labels_with_severity
+from alertbot.domain.notices import Decision, Group, Kind, Notice, decide
+from alertbot.domain.routes import Route, group_key, route_for
+from alertbot.domain.wording import headline, lasted, limit, measure, name_of
+from alertbot.store import alerts, groups, outbox
+from alertbot.store.database import Database, Tx
+
+
+def enroll(tx: Tx, transitions: Sequence[Transition], routes: Sequence[Route], *, now: datetime) -> set[int]:
+    """Put alerts that began to fire, or now lead to another channel, into their groups; all groups concerned are returned."""
+    changed = [transition.alert for transition in transitions if transition.alert.state is not State.PENDING]
+    for alert in changed:
+        if alert.state is State.FIRING:
+            labels = labels_with_severity(alert)
+            route = route_for(labels, routes)
+            groups.add_member(tx, groups.open_for(tx, route, group_key(route, labels), now=now), alert.number)
+    return set(groups.of_alerts(tx, [alert.number for alert in changed]))
+
+
+def speak(tx: Tx, numbers: Iterable[int], *, now: datetime) -> list[Decision]:
+    """Decide about these groups, and write down what has to be said."""
+    return [_speak_of(tx, number, now=now) for number in sorted(numbers)]
+
+
+def speak_when_due(database: Database, *, now: datetime) -> int:
+    """Say what is due though nothing happened: the end of a group_wait, a repeat, the end of a snooze."""
+    with database.reading() as tx:
+        due = groups.due(tx, now)
+    for number in due:
+        with database.transaction() as tx:
+            speak(tx, [number], now=now)
+    return len(due)
+
+
+def _speak_of(tx: Tx, number: int, *, now: datetime) -> Decision:
+    group = groups.load(tx, number, lock=True)
+    assert group is not None, "groups are not deleted while alerts are in them"
+    members = alerts.by_numbers(tx, groups.members(tx, number))
+    decision = decide(group, members, hushed(members, now), now)
+    groups.save(tx, group, decision, now=now)
+    for notice in decision.notices:
+        worded = _worded(notice, group, members, now)
+        outbox.add(tx, worded, group=number, channel=group.route.channel, now=now)
+    return decision
+
+
+def hushed(members: Sequence[Alert], now: datetime) -> Mapping[int, datetime]:
+    """Until when each alert is not to be spoken of."""
+    return {
+        alert.number: alert.snoozed_until
+        for alert in members
+        if alert.snoozed_until is not None and alert.snoozed_until > now
+    }
+
+
+def _worded(notice: Notice, group: Group, members: Sequence[Alert], now: datetime) -> Notice:
+    """The notice with the lines that its thread shows: what was true when it was caused, not when it is sent."""
+    about = [alert for alert in members if alert.number in notice.about]
+    lines = tuple(_line(notice.kind, group, alert, now) for alert in about)
+    return Notice(notice.kind, notice.ping, notice.about, notice.mention, notice.channel, lines)
+
+
+def _line(kind: Kind, group: Group, alert: Alert, now: datetime) -> str:
+    where, told = name_of(alert), headline(alert)
+    lines = {
+        Kind.RISE: f"Rose to {alert.severity}: {told}, {limit(alert)}",
+        Kind.MEMBER: f"New: {told}, {alert.severity}",
+        Kind.REPEAT: f"Still firing after {lasted(alert, now)}: {told}",
+        Kind.ESCALATION: f"Nobody has taken this for {lasted(alert, now)}: {told} (G{group.number})",
+        Kind.ACKNOWLEDGED: f"Acknowledged by {alert.acknowledged_by}: {where}",
+        Kind.RESOLVED: f"Resolved after {lasted(alert, now)}: {where}, at most {measure(alert, alert.peak)}",
+    }
+    return lines.get(kind, told)
