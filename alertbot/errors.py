@@ -12,7 +12,14 @@
     │   ├── FlashbackMissing        404: this server has no such thing
     │   ├── FlashbackRejected       400 and other 4xx, or 200 with `success: false`
     │   └── FlashbackUnreadable     JSON, but not of the documented shape
-    └── SlackError                  one call to Slack did not do what it should; see slack/failures.py for what follows
+    └── SlackError                  one call to Slack did not do what it should
+        ├── SlackBusy               retry after a pause: 429
+        ├── SlackUnavailable        retry: it surely did not arrive
+        ├── SlackUncertain          it may have arrived: look before trying again
+        ├── SlackDestination        this channel cannot be written to: gone, archived, not a member …
+        ├── SlackRefused            the whole app may not send: token, scope, workspace
+        ├── SlackGone               the message to edit or to reply to is not there any more
+        └── SlackRejected           Slack does not take what we made: our mistake, never to be sent again as it is
 
 Whether to try again is in the type, not in the text.
 """
@@ -111,7 +118,38 @@ class FlashbackUnreadable(FlashbackError):
 class SlackError(AlertbotError):
     """A call to Slack did not do what it should; `code` is Slack's name for it, or one of ours for transport failures."""
 
-    def __init__(self, message: str, *, code: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class SlackBusy(SlackError):
+    """429: `retry_after` is the pause in seconds that Slack asked for."""
+
+    def __init__(self, message: str, *, code: str, retry_after: float) -> None:
+        super().__init__(message, code=code)
         self.retry_after = retry_after
+
+
+class SlackUnavailable(SlackError):
+    """Slack could not take the call, and surely did not act on it."""
+
+
+class SlackUncertain(SlackError):
+    """The answer was lost, or cannot be read: Slack may have acted on the call."""
+
+
+class SlackDestination(SlackError):
+    """This one channel, user or conversation cannot be written to."""
+
+
+class SlackRefused(SlackError):
+    """The whole app may not do this: its token, its scopes or its workspace."""
+
+
+class SlackGone(SlackError):
+    """The message that was to be edited or replied to is not there any more, or may not be changed."""
+
+
+class SlackRejected(SlackError):
+    """Slack does not take what was sent: the same payload will never pass."""

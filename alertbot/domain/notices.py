@@ -97,6 +97,16 @@ class Decision:
     closes: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Face:
+    """Everything that a group's message shows, as of `shown_at`. `previous` links to the message before, if any."""
+
+    group: Group
+    alerts: tuple[Alert, ...]
+    shown_at: datetime
+    previous: str = ""
+
+
 def decide(group: Group, alerts: Sequence[Alert], hushed: Mapping[int, datetime], now: datetime) -> Decision:
     """What the group's channel has to hear now. `hushed` says until when an alert is silenced or snoozed."""
     firing = [alert for alert in alerts if alert.state is State.FIRING]

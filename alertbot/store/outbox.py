@@ -18,6 +18,9 @@ from alertbot.store.tables import Moment, channels, groups, outbox
 _EDIT_INTERVAL = timedelta(seconds=10)  # at most one edit of a message in this time; a person's act does not wait
 
 
+EVERY_CHANNEL = "*"  # the row of `channels` that holds up the whole app
+
+
 class Form(StrEnum):
     """What a row does in Slack: bring the group's message up to date, add to its thread, or stand alone in a channel."""
 
@@ -126,7 +129,7 @@ def claim(tx: Tx, *, owner: str, lease: timedelta, now: datetime, limit: int = 2
     is_next = ~sa.exists().where(
         older.c.lane == outbox.c.lane, older.c.number < outbox.c.number, older.c.state == "waiting"
     )
-    waits = sa.exists().where(channels.c.name == outbox.c.channel, channels.c.wait_until > now)
+    waits = sa.exists().where(channels.c.name.in_([outbox.c.channel, EVERY_CHANNEL]), channels.c.wait_until > now)
     free = sa.or_(outbox.c.lease_until.is_(None), outbox.c.lease_until <= now)
     ready = sa.and_(outbox.c.state == "waiting", outbox.c.due_at <= now, free, is_next, ~waits)
     # SKIP LOCKED lets two replicas take different rows; SQLite, where one process writes at a time, leaves it out.

@@ -1,0 +1,136 @@
+"""Read-only shapes for people and scripts, with their JSON as the contract has it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any
+
+from alertbot.domain.alerts import Alert
+from alertbot.domain.times import write_moment
+
+
+class Health(StrEnum):
+    """How a source is."""
+
+    OK = "ok"
+    FAILING = "failing"
+    BLIND = "blind"
+    NEVER_READ = "never read"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A source in the status report."""
+
+    name: str
+    state: Health
+    last_reading_at: datetime | None
+    configurations: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """How the bot and its sources are."""
+
+    version: str
+    sources: tuple[SourceRow, ...]
+    pending: int
+    firing: int
+    acknowledged: int
+    waiting: int
+    oldest_at: datetime | None
+    silences: int = 0
+    on_call: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert and the message it is in."""
+
+    alert: Alert
+    group: int | None
+    channel: str | None
+    message_ts: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatRow:
+    """Growth of one configuration's counters over (start, end]; None for a counter that is unknown."""
+
+    source: str
+    ai_llm: str
+    name: str
+    start: datetime
+    end: datetime
+    baseline_at: datetime
+    metrics: Mapping[str, int | None]
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else write_moment(moment)
+
+
+def _exact(amount: Fraction | None) -> int | float | None:
+    """A JSON integer of any size where the amount is whole."""
+    if amount is None:
+        return None
+    return amount.numerator if amount.denominator == 1 else float(amount)
+
+
+def status_json(report: StatusReport) -> dict[str, Any]:
+    return {
+        "version": report.version,
+        "sources": [
+            {
+                "name": row.name,
+                "state": row.state.value,
+                "last_reading_at": _time(row.last_reading_at),
+                "configurations": row.configurations,
+                "error": row.error,
+            }
+            for row in report.sources
+        ],
+        "alerts": {"pending": report.pending, "firing": report.firing, "acknowledged": report.acknowledged},
+        "outbox": {"waiting": report.waiting, "oldest_at": _time(report.oldest_at)},
+        "silences": report.silences,
+        "on_call": dict(report.on_call or {}),
+    }
+
+
+def alert_json(row: AlertRow) -> dict[str, Any]:
+    alert = row.alert
+    return {
+        "id": f"A{alert.number}",
+        "group": None if row.group is None else f"G{row.group}",
+        "rule": alert.rule,
+        "source": alert.labels.get("source"),
+        "ai_llm": alert.labels.get("ai_llm"),
+        "name": alert.labels.get("name"),
+        "series": alert.series,
+        "state": alert.state.value,
+        "severity": alert.severity.value,
+        "value": _exact(alert.value),
+        "threshold": _exact(alert.threshold),
+        "unit": alert.unit,
+        "started_at": _time(alert.started_at or alert.pending_since),
+        "resolved_at": _time(alert.resolved_at),
+        "acknowledged_by": alert.acknowledged_by or None,
+        "acknowledged_at": _time(alert.acknowledged_at),
+        "channel": row.channel,
+        "message_ts": row.message_ts,
+    }
+
+
+def stat_json(row: StatRow) -> dict[str, Any]:
+    return {
+        "source": row.source,
+        "ai_llm": row.ai_llm,
+        "name": row.name,
+        "from": _time(row.start),
+        "to": _time(row.end),
+        "baseline_at": _time(row.baseline_at),
+        **row.metrics,
+    }

@@ -1,0 +1,102 @@
+"""What a person does: acknowledge, unacknowledge, snooze, assign, comment."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, act_on
+from alertbot.domain.notices import Kind, Notice
+from alertbot.domain.wording import name_of
+from alertbot.errors import UsageError
+from alertbot.flows.speak import speak
+from alertbot.store import alerts, groups, outbox
+from alertbot.store.database import Database, Tx
+
+log = structlog.get_logger()
+_NAME = re.compile(r"\s*([AaGg])([0-9]{1,18})\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What became of one act: per alert its outcome. `again` says that this very act was done before."""
+
+    act: Act
+    outcomes: tuple[tuple[Alert, Outcome], ...]
+    again: bool = False
+
+    @property
+    def done(self) -> tuple[Alert, ...]:
+        return tuple(alert for alert, outcome in self.outcomes if outcome is Outcome.DONE)
+
+
+def find(database: Database, name: str) -> tuple[int, ...]:
+    """The alerts that a short id means: `A42` one, `G17` all of a message. Raises UsageError where there is none."""
+    matched = _NAME.fullmatch(name)
+    if matched is None:
+        raise UsageError(
+            f'"{name}" is not an id: expected one such as A42 (an alert) or G17 (a message with all its alerts)'
+        )
+    letter, number = matched[1].upper(), int(matched[2])
+    with database.reading() as tx:
+        found = (
+            [alert.number for alert in alerts.by_numbers(tx, [number])] if letter == "A" else groups.members(tx, number)
+        )
+    if not found:
+        raise UsageError(f"there is no {'alert' if letter == 'A' else 'message'} {letter}{number}")
+    return tuple(found)
+
+
+def act(database: Database, numbers: Sequence[int], deed: Act) -> Acted:
+    """Do what a person asked for to these alerts; people hear of it in the same transaction."""
+    with database.transaction() as tx:
+        outcomes: list[tuple[Alert, Outcome]] = []
+        again = False
+        for alert in alerts.by_numbers(tx, numbers, lock=True):
+            changed, outcome = act_on(alert, deed)
+            if not alerts.record_act(tx, alert, deed, outcome):
+                again = True
+                continue
+            if changed != alert:
+                changed = alerts.save_acted(tx, changed)
+            outcomes.append((changed, outcome))
+        acted = Acted(deed, tuple(outcomes), again)
+        _tell(tx, acted)
+    log.info(
+        "person_acted",
+        kind=deed.kind.value,
+        who=deed.who,
+        alerts=[f"A{alert.number}" for alert in acted.done],
+        again=again,
+    )
+    return acted
+
+
+def _tell(tx: Tx, acted: Acted) -> None:
+    """In the thread, and by bringing the message up to date."""
+    concerned = groups.of_alerts(tx, [alert.number for alert in acted.done], open_only=False)
+    for number in concerned:
+        line = _line(acted, [alert for alert in acted.done if alert.number in groups.members(tx, number)])
+        group = groups.load(tx, number)
+        if line and group is not None:
+            notice = Notice(Kind.ACT, ping=False, about=tuple(a.number for a in acted.done), lines=(line,))
+            outbox.add(tx, notice, group=number, channel=group.route.channel, now=acted.act.at)
+    speak(tx, groups.of_alerts(tx, [alert.number for alert in acted.done]), now=acted.act.at)
+
+
+def _line(acted: Acted, about: Sequence[Alert]) -> str:
+    """What the thread says of an act; an acknowledgement is worded where the group is decided about."""
+    act_done, names = acted.act, ", ".join(name_of(alert) for alert in about[:5])
+    match act_done.kind:
+        case ActKind.UNACKNOWLEDGE:
+            return f"{act_done.who} gave it back: {names}"
+        case ActKind.SNOOZE:
+            assert act_done.until is not None, "a snooze has an end"
+            return f"{act_done.who} snoozed it until {act_done.until:%Y-%m-%d %H:%M} UTC: {names}"
+        case ActKind.ASSIGN:
+            return f"{act_done.who} assigned it to {act_done.text}: {names}"
+        case ActKind.COMMENT:
+            return f"{act_done.who}: {act_done.text}"
+        case ActKind.ACKNOWLEDGE:
+            return ""
