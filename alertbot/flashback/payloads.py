@@ -1,0 +1,264 @@
+"""Flashback's JSON → domain values. What does not fit is named by its path: `stats[3].totalApiCalls: expected …`.
+
+Counts are strictly decimal. Python's own conversions are too kind: int("+5"), int(" 7 "), int("1_000") and int(True) all
+succeed, and a float such as 1e3 has lost its last digits before anybody can look at it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn, TypeVar
+
+from alertbot.domain.snapshots import Configuration, Counter, Snapshot
+from alertbot.errors import FlashbackRejected, FlashbackUnavailable, FlashbackUnreadable
+
+LONGEST_NAME = 200
+LONGEST_WORDS = 300
+LONGEST_QUOTE = 60
+
+# 39 digits hold 2^128, and are what a NUMERIC(39,0) remembers.
+_DECIMAL = re.compile(r"[0-9]{1,39}")
+_LARGEST_COUNT = 10**39 - 1
+# Control characters, line and paragraph separators, marks that turn the direction of text around, lone surrogates.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_HTML_TITLE = re.compile(rb"<title[^>]*>([^<]*)", re.IGNORECASE)
+
+_COUNTER_OF_FIELD = {
+    "totalApiCalls": Counter.API_CALLS,
+    "totalTokensIn": Counter.TOKENS_IN,
+    "totalTokensOut": Counter.TOKENS_OUT,
+    "totalLlmTokensIn": Counter.LLM_TOKENS_IN,
+    "totalLlmTokensOut": Counter.LLM_TOKENS_OUT,
+    "totalPolicyViolations": Counter.POLICY_VIOLATIONS,
+    "totalAlerts": Counter.POLICY_ALERTS,
+    "totalBlocks": Counter.POLICY_BLOCKS,
+}
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """One entry of the statistics; `ai_llm` is None where it does not say whose totals they are."""
+
+    ai_llm: str | None
+    totals: Mapping[Counter, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StatsPage:
+    """What `GET /ai/llm/stats` answered: an entry a configuration, or one that sums them all."""
+
+    entries: tuple[Totals, ...]
+
+    @property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The entries that name their configuration."""
+        return tuple(Snapshot(entry.ai_llm, entry.totals) for entry in self.entries if entry.ai_llm is not None)
+
+    @property
+    def is_one_sum(self) -> bool:
+        """Only a sum came, without a name: the configurations have to be asked for one by one."""
+        return len(self.entries) == 1 and self.entries[0].ai_llm is None
+
+    def snapshot_of(self, ai_llm: str) -> Snapshot | None:
+        """The snapshot of the one configuration that was asked for; None means that it is absent from a good answer."""
+        for entry in self.entries:
+            # An answer to a filtered question need not repeat the filter.
+            if entry.ai_llm == ai_llm or self.is_one_sum:
+                return Snapshot(ai_llm, entry.totals)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Literal:
+    """A number in the JSON that is no plain decimal (1e3, 1.0, NaN, 4,000 digits), kept as it was written."""
+
+    text: str
+
+
+def read_stats(body: bytes, *, endpoint: str) -> StatsPage:
+    """The totals in an answer of `GET /ai/llm/stats`; a field that is missing or null is unknown, so not in `totals`."""
+    entries = []
+    seen: dict[str | None, int] = {}
+    for position, entry in enumerate(_listed(body, "stats", endpoint)):
+        path = f"stats[{position}]"
+        fields = _expect(dict, entry, path, "an object", endpoint)
+        ai_llm = None if fields.get("aiLlmId") in (None, "") else _identity(fields, "aiLlmId", path, endpoint)
+        if ai_llm in seen:
+            named = "the same configuration" if ai_llm else "no configuration"
+            raise FlashbackUnreadable(f"{path}.aiLlmId: names {named} as stats[{seen[ai_llm]}]", endpoint=endpoint)
+        seen[ai_llm] = position
+        entries.append(Totals(ai_llm, _totals(fields, path, endpoint)))
+    return StatsPage(tuple(entries))
+
+
+def read_configurations(body: bytes, *, endpoint: str) -> tuple[Configuration, ...]:
+    """The configurations in an answer of `GET /ai/llm`; one that is listed twice (shared by two workspaces) comes once."""
+    configurations: dict[str, Configuration] = {}
+    for position, entry in enumerate(_listed(body, "aiLlms", endpoint)):
+        path = f"aiLlms[{position}]"
+        fields = _expect(dict, entry, path, "an object", endpoint)
+        ai_llm = _identity(fields, "id", path, endpoint)
+        configuration = Configuration(
+            ai_llm=ai_llm,
+            name=_name(fields, "name", path, endpoint) or ai_llm,
+            provider=_name(fields, "aiType", path, endpoint),
+            workspace=_name(fields, "workspaceId", path, endpoint),
+            created_at=_moment(fields.get("createdAt")),
+            repos=_repos(fields.get("repos"), path, endpoint),
+        )
+        configurations.setdefault(ai_llm, configuration)
+    return tuple(configurations.values())
+
+
+def server_words(body: bytes) -> str:
+    """What a server says about a failure, one cut line without control characters; empty if it says nothing readable."""
+    try:
+        answer = _parse(body)
+    except (ValueError, RecursionError):
+        return _title(body)
+    if not isinstance(answer, dict):
+        return ""
+    message, code = answer.get("message"), answer.get("error_code")
+    words = [message] if isinstance(message, str) else []
+    if isinstance(code, str) and code:
+        words.append(f"[{code}]")
+    return one_line(" ".join(words), LONGEST_WORDS)
+
+
+def one_line(text: str, longest: int, *, squeeze: bool = True) -> str:
+    """A foreign text as one line that can be stored, logged and shown, cut to `longest` characters."""
+    line = _UNPRINTABLE.sub(" ", text)
+    if squeeze:
+        line = " ".join(line.split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def _listed(body: bytes, key: str, endpoint: str) -> list[Any]:
+    """The list that an answer carries under `key`, once the answer has proved to be a good one."""
+    answer = _expect(dict, _answer(body, endpoint), "answer", "an object", endpoint)
+    success = answer.get("success")
+    if success is False:
+        words = server_words(body) or "no reason given"
+        raise FlashbackRejected(f'the server answered "success": false: {words}', endpoint=endpoint)
+    if success is not None and success is not True:
+        _misfit("success", "true or false", success, endpoint)
+    return _expect(list, answer.get(key), key, "a list", endpoint)
+
+
+def _answer(body: bytes, endpoint: str) -> Any:
+    """The JSON of a 200. What is no JSON was written by a proxy or cut off on its way, so asking again may help."""
+    try:
+        return _parse(body)
+    except RecursionError as error:
+        raise FlashbackUnreadable("answer: nested too deeply", endpoint=endpoint) from error
+    except ValueError as error:
+        raise FlashbackUnavailable(f"expected JSON, got {_instead_of_json(body, error)}", endpoint=endpoint) from error
+
+
+def _parse(body: bytes) -> Any:
+    return json.loads(body, parse_int=_whole_number, parse_float=_Literal, parse_constant=_Literal)
+
+
+def _whole_number(text: str) -> int | _Literal:
+    # int() of more than 4,300 digits is a ValueError, which would read as "not JSON".
+    return int(text) if len(text) <= 40 else _Literal(text)
+
+
+def _instead_of_json(body: bytes, error: ValueError) -> str:
+    start = body[:1024].strip()
+    if not start:
+        return "an empty body"
+    if start.startswith(b"<"):
+        title = _title(body)
+        return f"HTML ({title})" if title else "HTML"
+    if isinstance(error, json.JSONDecodeError):
+        return f"something that breaks off or is damaged at character {error.pos + 1} of {len(error.doc)}"
+    return "bytes that are no text"
+
+
+def _title(body: bytes) -> str:
+    """The title of an HTML page: all that is worth repeating of one."""
+    found = _HTML_TITLE.search(body[:65536])
+    return one_line(found[1].decode(errors="replace"), 100) if found else ""
+
+
+def _totals(fields: dict[str, Any], path: str, endpoint: str) -> dict[Counter, int]:
+    totals = {}
+    for field, counter in _COUNTER_OF_FIELD.items():
+        value = fields.get(field)
+        if value is None:
+            continue
+        if type(value) is str and _DECIMAL.fullmatch(value):
+            totals[counter] = int(value)
+        elif type(value) is int and 0 <= value <= _LARGEST_COUNT:  # a bool is an int, too, but not of this type
+            totals[counter] = value
+        else:
+            _misfit(f"{path}.{field}", "a decimal number", value, endpoint)
+    return totals
+
+
+def _identity(fields: dict[str, Any], field: str, path: str, endpoint: str) -> str:
+    """An id as it came. One that would have to be cleaned is no id: two of them might become the same."""
+    value = fields.get(field)
+    if not isinstance(value, str) or not value or value != one_line(value, LONGEST_NAME):
+        _misfit(f"{path}.{field}", "an id", value, endpoint)
+    return value
+
+
+def _name(fields: dict[str, Any], field: str, path: str, endpoint: str) -> str:
+    value = fields.get(field)
+    if value is None:
+        return ""
+    return one_line(_expect(str, value, f"{path}.{field}", "a text", endpoint), LONGEST_NAME)
+
+
+def _repos(value: Any, path: str, endpoint: str) -> tuple[tuple[str, str], ...]:
+    if value is None:
+        return ()
+    repos = []
+    for position, entry in enumerate(_expect(list, value, f"{path}.repos", "a list", endpoint)):
+        place = f"{path}.repos[{position}]"
+        fields = _expect(dict, entry, place, "an object", endpoint)
+        repo = _identity(fields, "id", place, endpoint)
+        repos.append((repo, _name(fields, "name", place, endpoint) or repo))
+    return tuple(repos)
+
+
+def _moment(value: Any) -> datetime | None:
+    """A time of creation, or None: a reading is not lost for it, the counting only learns less at first sight."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: year 1 or 9999, pushed over the edge by its offset
+        return None
+
+
+def _expect(kind: type[_Value], value: Any, path: str, wanted: str, endpoint: str) -> _Value:
+    if not isinstance(value, kind):
+        _misfit(path, wanted, value, endpoint)
+    return value
+
+
+def _misfit(path: str, wanted: str, value: Any, endpoint: str) -> NoReturn:
+    raise FlashbackUnreadable(f"{path}: expected {wanted}, got {_quoted(value)}", endpoint=endpoint)
+
+
+def _quoted(value: Any) -> str:
+    """A value as a person may read it in one short line; what holds others is only named."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        return f'"{one_line(value, LONGEST_QUOTE, squeeze=False)}"'
+    if isinstance(value, _Literal):
+        return one_line(value.text, LONGEST_QUOTE)
+    if value is None:
+        return "nothing"
+    return one_line(json.dumps(value), LONGEST_QUOTE)
