@@ -76,7 +76,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to say. `about` are the alerts it speaks of; `channel` is set where it goes elsewhere than its group."""
+    """One thing to say. `about` are the alerts it speaks of; `channel` is set where it goes elsewhere than its group.
+
+    In `lines`, `{0}`, `{1}` … stand for `people`: what a name looks like is the business of whoever shows it.
+    """
 
     kind: Kind
     ping: bool
@@ -84,6 +87,7 @@ class Notice:
     mention: tuple[str, ...] = ()
     channel: str | None = None
     lines: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,14 @@ class Decision:
     why: Why
     look_at: datetime | None = None
     closes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message is in Slack: the channel's id and the message's ts, which is text."""
+
+    channel: str
+    ts: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
-from alertbot.domain.alerts import Alert
+from alertbot.domain.alerts import Act, Alert, Outcome
 from alertbot.domain.times import write_moment
 
 
@@ -18,6 +18,19 @@ class Health(StrEnum):
     FAILING = "failing"
     BLIND = "blind"
     NEVER_READ = "never read"
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What became of one act: per alert its outcome. `again` says that this very act was done before."""
+
+    act: Act
+    outcomes: tuple[tuple[Alert, Outcome], ...]
+    again: bool = False
+
+    @property
+    def done(self) -> tuple[Alert, ...]:
+        return tuple(alert for alert, outcome in self.outcomes if outcome is Outcome.DONE)
 
 
 @dataclass(frozen=True, slots=True)

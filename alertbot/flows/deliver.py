@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from alertbot.domain.notices import Face, Group, Notice
+from alertbot.domain.notices import Face, Group, Notice, Place
 from alertbot.errors import (
     SlackBusy,
     SlackDestination,
@@ -19,7 +19,6 @@ from alertbot.errors import (
 )
 from alertbot.store import alerts, groups, outbox
 from alertbot.store.database import Database
-from alertbot.store.groups import Place
 from alertbot.store.outbox import EVERY_CHANNEL, Form, Row
 
 log = structlog.get_logger()
@@ -103,6 +102,16 @@ def _send(database: Database, delivery: Delivery, row: Row, now: datetime) -> Pl
     return sender.say(row.channel, row.notice, number=row.number)
 
 
+def _look_for(sender: Sender, row: Row, thread: Place | None) -> Place | None:
+    """What an earlier, uncertain try left. Where the history may not be read, said twice is better than never."""
+    channel = thread.channel if thread else row.channel
+    try:
+        return sender.find(channel, notice=row.number, since=row.created_at, thread=thread)
+    except (SlackRefused, SlackDestination, SlackRejected, SlackGone) as error:
+        log.warning("history_not_readable", channel=channel, code=error.code)
+        return None
+
+
 def _load(database: Database, row: Row, now: datetime) -> tuple[Face | None, Place | None]:
     """The group's message as it should look now, and where it is."""
     if row.group is None:
@@ -137,7 +146,7 @@ def _postpone(database: Database, delivery: Delivery, row: Row, error: SlackErro
     pause += (
         pause * ((row.number * 7919 + row.attempts * 104_729) % 1000) / 2000
     )  # spread, so that waiters do not march in step
-    uncertain = isinstance(error, SlackUncertain)
+    uncertain = row.uncertain or isinstance(error, SlackUncertain)
     with database.transaction() as tx:
         match error:
             case SlackBusy(retry_after=seconds):

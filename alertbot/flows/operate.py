@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, act_on
 from alertbot.domain.notices import Kind, Notice
+from alertbot.domain.reports import Acted
 from alertbot.domain.wording import name_of
 from alertbot.errors import UsageError
 from alertbot.flows.speak import speak
@@ -16,19 +16,6 @@ from alertbot.store.database import Database, Tx
 
 log = structlog.get_logger()
 _NAME = re.compile(r"\s*([AaGg])([0-9]{1,18})\s*")
-
-
-@dataclass(frozen=True, slots=True)
-class Acted:
-    """What became of one act: per alert its outcome. `again` says that this very act was done before."""
-
-    act: Act
-    outcomes: tuple[tuple[Alert, Outcome], ...]
-    again: bool = False
-
-    @property
-    def done(self) -> tuple[Alert, ...]:
-        return tuple(alert for alert, outcome in self.outcomes if outcome is Outcome.DONE)
 
 
 def find(database: Database, name: str) -> tuple[int, ...]:
@@ -80,9 +67,14 @@ def _tell(tx: Tx, acted: Acted) -> None:
         line = _line(acted, [alert for alert in acted.done if alert.number in groups.members(tx, number)])
         group = groups.load(tx, number)
         if line and group is not None:
-            notice = Notice(Kind.ACT, ping=False, about=tuple(a.number for a in acted.done), lines=(line,))
+            people = (acted.act.who, acted.act.text) if acted.act.kind is ActKind.ASSIGN else (acted.act.who,)
+            notice = Notice(Kind.ACT, ping=False, about=_numbers(acted.done), lines=(line,), people=people)
             outbox.add(tx, notice, group=number, channel=group.route.channel, now=acted.act.at)
     speak(tx, groups.of_alerts(tx, [alert.number for alert in acted.done]), now=acted.act.at)
+
+
+def _numbers(found: Sequence[Alert]) -> tuple[int, ...]:
+    return tuple(alert.number for alert in found)
 
 
 def _line(acted: Acted, about: Sequence[Alert]) -> str:
@@ -90,13 +82,13 @@ def _line(acted: Acted, about: Sequence[Alert]) -> str:
     act_done, names = acted.act, ", ".join(name_of(alert) for alert in about[:5])
     match act_done.kind:
         case ActKind.UNACKNOWLEDGE:
-            return f"{act_done.who} gave it back: {names}"
+            return f"{{0}} gave it back: {names}"
         case ActKind.SNOOZE:
             assert act_done.until is not None, "a snooze has an end"
-            return f"{act_done.who} snoozed it until {act_done.until:%Y-%m-%d %H:%M} UTC: {names}"
+            return f"{{0}} snoozed it until {act_done.until:%Y-%m-%d %H:%M} UTC: {names}"
         case ActKind.ASSIGN:
-            return f"{act_done.who} assigned it to {act_done.text}: {names}"
+            return f"{{0}} assigned it to {{1}}: {names}"
         case ActKind.COMMENT:
-            return f"{act_done.who}: {act_done.text}"
+            return f"{{0}}: {act_done.text}"
         case ActKind.ACKNOWLEDGE:
             return ""

@@ -4,6 +4,7 @@ Below the other flows, inside their transactions: a notice is written together w
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from alertbot.domain.alerts import Alert, State, Transition, labels_with_severity
@@ -64,8 +65,19 @@ def hushed(members: Sequence[Alert], now: datetime) -> Mapping[int, datetime]:
 def _worded(notice: Notice, group: Group, members: Sequence[Alert], now: datetime) -> Notice:
     """The notice with the lines that its thread shows: what was true when it was caused, not when it is sent."""
     about = [alert for alert in members if alert.number in notice.about]
-    lines = tuple(_line(notice.kind, group, alert, now) for alert in about)
-    return Notice(notice.kind, notice.ping, notice.about, notice.mention, notice.channel, lines)
+    if notice.kind is Kind.ACKNOWLEDGED:
+        return replace(notice, lines=_taken_lines(about), people=tuple(_takers(about)))
+    return replace(notice, lines=tuple(_line(notice.kind, group, alert, now) for alert in about))
+
+
+def _takers(about: Sequence[Alert]) -> list[str]:
+    return sorted({alert.acknowledged_by for alert in about})
+
+
+def _taken_lines(about: Sequence[Alert]) -> tuple[str, ...]:
+    """One line a person, with what that person took."""
+    taken = {who: [name_of(alert) for alert in about if alert.acknowledged_by == who] for who in _takers(about)}
+    return tuple(f"{{{place}}} acknowledged: {', '.join(names[:5])}" for place, names in enumerate(taken.values()))
 
 
 def _line(kind: Kind, group: Group, alert: Alert, now: datetime) -> str:
@@ -75,7 +87,6 @@ def _line(kind: Kind, group: Group, alert: Alert, now: datetime) -> str:
         Kind.MEMBER: f"New: {told}, {alert.severity}",
         Kind.REPEAT: f"Still firing after {lasted(alert, now)}: {told}",
         Kind.ESCALATION: f"Nobody has taken this for {lasted(alert, now)}: {told} (G{group.number})",
-        Kind.ACKNOWLEDGED: f"Acknowledged by {alert.acknowledged_by}: {where}",
         Kind.RESOLVED: f"Resolved after {lasted(alert, now)}: {where}, at most {measure(alert, alert.peak)}",
     }
     return lines.get(kind, told)

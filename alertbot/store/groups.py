@@ -1,25 +1,16 @@
 """Groups of alerts that share a message, and what their channels were told."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from alertbot.domain.notices import Decision, Group, Told, Why
+from alertbot.domain.notices import Decision, Group, Place, Told, Why
 from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import Severity, Where
 from alertbot.store.database import Tx
 from alertbot.store.tables import alerts, decisions, groups, memberships
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a message is in Slack: the channel's id and the message's ts."""
-
-    channel: str
-    ts: str
 
 
 def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:

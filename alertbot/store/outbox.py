@@ -229,6 +229,7 @@ def _notice_out(notice: Notice) -> dict[str, Any]:
         "mention": list(notice.mention),
         "channel": notice.channel,
         "lines": list(notice.lines),
+        "people": list(notice.people),
     }
 
 
@@ -240,4 +241,5 @@ def _notice_in(kept: Mapping[str, Any]) -> Notice:
         mention=tuple(kept["mention"]),
         channel=kept["channel"],
         lines=tuple(kept["lines"]),
+        people=tuple(kept["people"]),
     )

@@ -1,0 +1,142 @@
+"""The Bolt app: who may talk to us, and which listener answers what."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from slack_bolt import Ack, App, BoltRequest, BoltResponse, Respond
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk import WebClient
+
+from alertbot.slack.actions import clicked_acknowledge, clicked_snooze
+from alertbot.slack.commands import Desk, answer
+from alertbot.slack.failures import translated
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the bot token says we are, and what it may do (`scopes`, empty where Slack did not say)."""
+
+    team: str
+    team_id: str
+    bot_id: str
+    user_id: str
+    scopes: frozenset[str]
+
+
+def web_client(token: str, *, api_url: str, timeout: timedelta) -> WebClient:
+    """A client that never repeats a call by itself: a repeated post would be a second message."""
+    return WebClient(
+        token=token,
+        base_url=api_url if api_url.endswith("/") else f"{api_url}/",
+        timeout=max(1, int(timeout.total_seconds())),
+        retry_handlers=[],
+        logger=_quiet_logger(),
+    )
+
+
+def _quiet_logger() -> logging.Logger:
+    """The SDK prints bodies at DEBUG and what it cannot read at ERROR; we log the outcome ourselves."""
+    logger = logging.getLogger("alertbot.slack.sdk")
+    logger.setLevel(logging.CRITICAL)
+    return logger
+
+
+def identify(client: WebClient) -> Identity:
+    """Ask Slack who we are. Raises a SlackError: SlackRefused where the token is not taken."""
+    with translated("auth.test"):
+        response = client.auth_test()
+    headers = {str(name).lower(): value for name, value in (response.headers or {}).items()}
+    scopes = headers.get("x-oauth-scopes", "")
+    text = ",".join(scopes) if isinstance(scopes, list) else str(scopes)
+    return Identity(
+        team=str(response.get("team") or ""),
+        team_id=str(response.get("team_id") or ""),
+        bot_id=str(response.get("bot_id") or ""),
+        user_id=str(response.get("user_id") or ""),
+        scopes=frozenset(scope.strip() for scope in text.split(",") if scope.strip()),
+    )
+
+
+def build(
+    client: WebClient,
+    *,
+    identity: Callable[[], Identity],
+    signing_secret: str | None,
+    desk: Desk,
+) -> App:
+    """The app with its listeners. `identity` is asked at each request, so that a start without Slack heals by itself."""
+
+    def authorize() -> AuthorizeResult:
+        known = identity()
+        return AuthorizeResult(
+            enterprise_id=None,
+            team_id=known.team_id,
+            bot_token=client.token,
+            bot_id=known.bot_id,
+            bot_user_id=known.user_id,
+        )
+
+    app = App(
+        client=client,
+        signing_secret=signing_secret,
+        authorize=authorize,
+        logger=_bolt_logger(),
+        raise_error_for_unhandled_request=False,
+    )
+
+    @app.command(desk.command)
+    def command(ack: Ack, body: Mapping[str, Any], respond: Respond) -> None:
+        ack()
+        respond(**answer(desk, body), response_type="ephemeral")
+
+    @app.action("acknowledge")
+    def acknowledge(ack: Ack, body: Mapping[str, Any], respond: Respond) -> None:
+        ack()
+        _tell(respond, clicked_acknowledge(desk, body))
+
+    @app.action("snooze")
+    def snooze(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+        ack()
+        _tell(respond, clicked_snooze(desk, body, lambda user: _offset(client, user)))
+
+    @app.action(re.compile(".*"))
+    def any_other(ack: Ack, action: Mapping[str, Any]) -> None:
+        ack()
+        log.info("click_without_listener", action=str(action.get("action_id"))[:255])
+
+    @app.event(re.compile(".*"))
+    def any_event(event: Mapping[str, Any]) -> None:
+        log.debug("event_without_listener", type=str(event.get("type")))
+
+    @app.error
+    def failed(error: Exception, request: BoltRequest) -> BoltResponse:
+        log.error("listener_failed", mode=request.mode, exc_info=error)
+        # An answer of our own: without one Bolt forgets an acknowledgement that was given just before.
+        return BoltResponse(status=200, body="")
+
+    return app
+
+
+def _tell(respond: Respond, reply: Mapping[str, Any] | None) -> None:
+    if reply is not None:
+        respond(**reply, response_type="ephemeral", replace_original=False)
+
+
+def _offset(client: WebClient, user: str) -> timedelta:
+    """How far the person's clock is ahead of UTC."""
+    with translated("users.info"):
+        found = client.users_info(user=user).get("user") or {}
+    return timedelta(seconds=int(found.get("tz_offset") or 0))
+
+
+def _bolt_logger() -> logging.Logger:
+    logger = logging.getLogger("alertbot.slack.bolt")
+    logger.setLevel(logging.CRITICAL)
+    return logger

@@ -1,0 +1,104 @@
+"""Slash commands: parse → flow → view."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from alertbot import __version__
+from alertbot.domain.alerts import Act, ActKind
+from alertbot.errors import AlertbotError
+from alertbot.flows import look_up, operate
+from alertbot.slack.parse import Request, parse
+from alertbot.slack.views import answers
+from alertbot.slack.views.answers import Answer
+from alertbot.store.database import Database
+
+log = structlog.get_logger()
+_STATS_WINDOW = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What answering needs: the store, the clock, what is configured. `wake` has fresh notices sent at once."""
+
+    database: Database
+    clock: Callable[[], datetime]
+    wake: Callable[[], None]
+    command: str
+    intervals: Mapping[str, timedelta]
+    blind_after: Mapping[str, timedelta]
+
+
+def answer(desk: Desk, body: Mapping[str, Any]) -> Answer:
+    """The answer to one slash command; every mistake is answered too, nothing is raised for it."""
+    try:
+        request = parse(str(body.get("text") or ""), command=desk.command)
+        return _ANSWERS[request.command](desk, request, body)
+    except AlertbotError as error:
+        return answers.complaint(error.lines[0])
+
+
+def _status(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
+    report = look_up.status(
+        desk.database,
+        version=__version__,
+        intervals=desk.intervals,
+        blind_after=desk.blind_after,
+        now=desk.clock(),
+    )
+    return answers.status_answer(report)
+
+
+def _stats(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    rows = look_up.stats(
+        desk.database,
+        intervals=desk.intervals,
+        wanted=request.target or None,
+        window=request.window or _STATS_WINDOW,
+        now=desk.clock(),
+    )
+    return answers.stats_answer(rows)
+
+
+def _alerts(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
+    return answers.alerts_answer(look_up.list_alerts(desk.database))
+
+
+def _help(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    return answers.help_answer(desk.command, request.target)
+
+
+_KINDS = {
+    "ack": ActKind.ACKNOWLEDGE,
+    "unack": ActKind.UNACKNOWLEDGE,
+    "snooze": ActKind.SNOOZE,
+    "assign": ActKind.ASSIGN,
+    "comment": ActKind.COMMENT,
+}
+
+
+def _act(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
+    now = desk.clock()
+    deed = Act(
+        kind=_KINDS[request.command],
+        who=str(body.get("user_id") or "somebody"),
+        at=now,
+        key=f"command {body.get('trigger_id')}",
+        text=request.text,
+        until=None if request.window is None else now + request.window,
+    )
+    acted = operate.act(desk.database, operate.find(desk.database, request.target), deed)
+    desk.wake()
+    return answers.acted_answer(acted)
+
+
+_ANSWERS: Mapping[str, Callable[[Desk, Request, Mapping[str, Any]], Answer]] = {
+    "status": _status,
+    "stats": _stats,
+    "alerts": _alerts,
+    "help": _help,
+    **dict.fromkeys(_KINDS, _act),
+}

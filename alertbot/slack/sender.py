@@ -1,0 +1,116 @@
+"""Says things in Slack: domain value → view → Web API."""
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from slack_sdk import WebClient
+from slack_sdk.web import SlackResponse
+
+from alertbot.domain.notices import Face, Notice, Place
+from alertbot.errors import SlackDestination, SlackError
+from alertbot.slack.failures import translated
+from alertbot.slack.views.message import notice_message
+from alertbot.slack.views.notice import notice_line
+
+EVENT_TYPE = "alertbot_notice"
+_LOOK_BACK = 60.0  # seconds before the notice was written, for clocks that differ
+_HISTORY_PAGE = 100
+_CHANNEL_ID = re.compile(r"[CGDUW][A-Z0-9]{6,}")
+
+
+class SlackSender:
+    """Posts, edits and finds messages. Each call is made once: whether to try again is decided by who calls.
+
+    `on_call` hears of each call: method, outcome.
+    """
+
+    def __init__(
+        self, client: WebClient, *, on_call: Callable[[str, str], None] = lambda _method, _outcome: None
+    ) -> None:
+        self._client = client
+        self._on_call = on_call
+
+    def post(self, channel: str, face: Face, *, notice: int, mention: Iterable[str]) -> Place:
+        payload = notice_message(face, mentioned=mention)
+        return self._post(channel, payload, notice)
+
+    def edit(self, place: Place, face: Face) -> None:
+        payload = notice_message(face)
+        self._call("chat.update", {"channel": place.channel, "ts": place.ts, **payload})
+
+    def reply(self, place: Place, notice: Notice, *, number: int) -> Place:
+        payload = notice_line(notice) | {"thread_ts": place.ts}
+        if notice.ping:
+            payload["reply_broadcast"] = True  # a ping that only its thread shows would be missed
+        return self._post(place.channel, payload, number)
+
+    def say(self, channel: str, notice: Notice, *, number: int) -> Place:
+        return self._post(channel, notice_line(notice), number)
+
+    def find(self, channel: str, *, notice: int, since: datetime, thread: Place | None) -> Place | None:
+        """The message that carries this notice's number, if an uncertain call left one."""
+        where = {
+            "channel": self._id_of(channel),
+            "oldest": f"{since.timestamp() - _LOOK_BACK:.6f}",
+            "limit": str(_HISTORY_PAGE),
+            "include_all_metadata": "true",
+        }
+        method = "conversations.history"
+        if thread is not None:
+            method, where = "conversations.replies", where | {"ts": thread.ts}
+        while True:
+            answer = self._ask(method, where)
+            for message in answer.get("messages") or []:
+                metadata = message.get("metadata") or {}
+                payload = metadata.get("event_payload") or {}
+                if metadata.get("event_type") == EVENT_TYPE and str(payload.get("notice")) == str(notice):
+                    return Place(where["channel"], message["ts"])
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return None
+            where = where | {"cursor": cursor}
+
+    def permalink(self, place: Place) -> str:
+        where = {"channel": place.channel, "message_ts": place.ts}
+        return str(self._ask("chat.getPermalink", where)["permalink"])
+
+    def _post(self, channel: str, payload: dict[str, Any], notice: int) -> Place:
+        metadata = {"event_type": EVENT_TYPE, "event_payload": {"notice": str(notice)}}
+        sent = {"channel": channel, "unfurl_links": False, "unfurl_media": False, "metadata": metadata, **payload}
+        answer = self._call("chat.postMessage", sent)
+        return Place(str(answer.get("channel") or channel), str(answer["ts"]))
+
+    def _id_of(self, channel: str) -> str:
+        """The id of a channel that is configured by its name: history is asked for by id only."""
+        if _CHANNEL_ID.fullmatch(channel):
+            return channel
+        where = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": "1000"}
+        while True:
+            answer = self._ask("conversations.list", where)
+            for found in answer.get("channels") or []:
+                if found.get("name") == channel.removeprefix("#"):
+                    return str(found["id"])
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                raise SlackDestination(f"conversations.list: there is no channel {channel}", code="channel_not_found")
+            where = where | {"cursor": cursor}
+
+    def _ask(self, method: str, arguments: dict[str, str]) -> dict[str, Any]:
+        """Call a method that reads: its arguments travel as form fields, which those methods want."""
+        return self._called(method, lambda: self._client.api_call(method, params=arguments))
+
+    def _call(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Call a method that writes: its arguments travel as JSON."""
+        return self._called(method, lambda: self._client.api_call(method, json=arguments))
+
+    def _called(self, method: str, call: Callable[[], SlackResponse]) -> dict[str, Any]:
+        try:
+            with translated(method):
+                data = call().data
+        except SlackError as error:
+            self._on_call(method, error.code)
+            raise
+        self._on_call(method, "ok")
+        return data if isinstance(data, dict) else {}

@@ -1,0 +1,151 @@
+"""Answers to slash commands: tables that fit a phone, and one line where one line will do."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from alertbot.domain.alerts import Alert, Outcome
+from alertbot.domain.reports import Acted, AlertRow, Health, StatRow, StatusReport
+from alertbot.domain.times import tell_duration
+from alertbot.domain.wording import headline, limit, name_of
+from alertbot.slack.parse import COMMANDS, NAMES, Command
+from alertbot.slack.views.text import MARKS, cut, escape, literal, mention, moment
+
+_MOST_ALERTS = 20
+_MOST_ROWS = 40
+_NAME_WIDTH = 18
+_HEALTH = {
+    Health.OK: ":large_green_circle:",
+    Health.FAILING: ":large_orange_circle:",
+    Health.BLIND: ":red_circle:",
+    Health.NEVER_READ: ":white_circle:",
+}
+Answer = dict[str, Any]
+
+
+def sentence(text: str) -> Answer:
+    """A plain answer; `text` is mrkdwn that is safe already."""
+    return {"text": text, "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": cut(text, 3000)}}]}
+
+
+def complaint(text: str) -> Answer:
+    """What was wrong with the question."""
+    return sentence(f":warning: {literal(text, 2000)}")
+
+
+def status_answer(report: StatusReport) -> Answer:
+    sources = [
+        f"{_HEALTH[row.state]} *{literal(row.name, 100)}*: {row.state.value}, "
+        + (f"last reading {moment(row.last_reading_at)}, " if row.last_reading_at else "")
+        + f"{row.configurations} configurations"
+        + (f"\n      {literal(row.error, 300)}" if row.error else "")
+        for row in report.sources[:20]
+    ]
+    waiting = f"{report.waiting} notices wait" + (f" since {moment(report.oldest_at)}" if report.oldest_at else "")
+    lines = [
+        f"*{report.firing} firing* ({report.acknowledged} acknowledged), {report.pending} pending",
+        *sources,
+        waiting if report.waiting else "Nothing waits to be sent",
+        f"alertbot {escape(report.version)}",
+    ]
+    return sentence("\n".join(lines))
+
+
+def alerts_answer(rows: Sequence[AlertRow]) -> Answer:
+    if not rows:
+        return sentence(":white_check_mark: Nothing is pending or firing.")
+    lines = [_alert_line(row) for row in rows[:_MOST_ALERTS]]
+    if len(rows) > _MOST_ALERTS:
+        lines.append(f"… and {len(rows) - _MOST_ALERTS} more")
+    return sentence(cut("\n".join(lines), 3000))
+
+
+def _alert_line(row: AlertRow) -> str:
+    alert = row.alert
+    taken = f", :eyes: {mention(alert.acknowledged_by)}" if alert.acknowledged_at is not None else ""
+    since = moment(alert.started_at or alert.pending_since)
+    group = f" G{row.group}" if row.group else ""
+    return f"{MARKS[alert.severity]} `A{alert.number}{group}` {literal(headline(alert), 200)}, {literal(limit(alert), 80)}: {alert.state.value} since {since}{taken}"
+
+
+def stats_answer(rows: Sequence[StatRow]) -> Answer:
+    if not rows:
+        return sentence("No configuration was read yet.")
+    span = tell_duration(rows[0].end - rows[0].start)
+    order = sorted(rows, key=lambda row: -(row.metrics["api_calls"] or 0))
+    table = [f"{'':<{_NAME_WIDTH}} {'calls':>7} {'tokens':>8} {'viol':>5} {'alert':>5} {'block':>5}"]
+    for row in order[:_MOST_ROWS]:
+        counts = row.metrics
+        table.append(
+            f"{_short(row.name):<{_NAME_WIDTH}} {_count(counts['api_calls']):>7} {_count(counts['tokens']):>8}"
+            f" {_count(counts['policy_violations']):>5} {_count(counts['policy_alerts']):>5} {_count(counts['policy_blocks']):>5}"
+        )
+    if len(order) > _MOST_ROWS:
+        table.append(f"… and {len(order) - _MOST_ROWS} more")
+    head = f"Growth in the last {span}, counted from {moment(min(row.baseline_at for row in rows))}"
+    return {
+        "text": head,
+        "blocks": [
+            {"type": "section", "text": {"type": "mrkdwn", "text": head}},
+            _preformatted("\n".join(table)),
+        ],
+    }
+
+
+def _preformatted(text: str) -> dict[str, Any]:
+    """Text that Slack shows letter by letter: nothing in it is markup."""
+    block = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
+    return {"type": "rich_text", "elements": [block]}
+
+
+def _short(name: str) -> str:
+    return cut(" ".join(name.split()), _NAME_WIDTH)
+
+
+def _count(number: int | None) -> str:
+    """A count in at most seven characters; exact up to 99,999."""
+    if number is None:
+        return "?"
+    if number < 100_000:
+        return f"{number:,}"
+    for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}" if number < 1000 * size else f"{number:.1e}"
+    return str(number)
+
+
+def acted_answer(acted: Acted) -> Answer:
+    """What became of an act, for the person who did it."""
+    if acted.again and not acted.outcomes:
+        return sentence("That was done already.")
+    lines = []
+    for outcome in Outcome:
+        about = [alert for alert, came in acted.outcomes if came is outcome]
+        if about:
+            lines.append(f"{_OUTCOMES[outcome]} {_names(about)}")
+    return sentence("\n".join(lines) or "There is nothing to act on.")
+
+
+_OUTCOMES = {
+    Outcome.DONE: ":white_check_mark: Done:",
+    Outcome.ALREADY: "It was so already:",
+    Outcome.TOO_LATE: ":hourglass: Too late, it had ended:",
+}
+
+
+def _names(about: Sequence[Alert]) -> str:
+    shown = ", ".join(f"`A{alert.number}` {literal(name_of(alert), 80)}" for alert in about[:10])
+    return shown if len(about) <= 10 else f"{shown} and {len(about) - 10} more"
+
+
+def help_answer(command: str, topic: str) -> Answer:
+    if topic:
+        known = NAMES[topic]
+        return sentence(
+            f"{_usage(command, known)}\n{escape(known.summary)}\nFor example: `{command} {escape(known.example)}`"
+        )
+    lines = [f"{_usage(command, known)}  {escape(known.summary)}" for known in COMMANDS]
+    return sentence("\n".join(lines))
+
+
+def _usage(command: str, known: Command) -> str:
+    return f"`{escape(f'{command} {known.name} {known.arguments}'.strip())}`"

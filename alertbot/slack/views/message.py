@@ -1,0 +1,188 @@
+"""The message of a group of alerts: what, where, how bad, since when, who has it, and buttons to take it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from alertbot.domain.alerts import Alert, State
+from alertbot.domain.notices import Face
+from alertbot.domain.times import tell_duration
+from alertbot.domain.wording import headline, lasted, limit, measure, name_of, write_amount
+from alertbot.slack.views.text import (
+    COLOURS,
+    FALLBACK_LIMIT,
+    MARKS,
+    QUIET_COLOUR,
+    RESOLVED_COLOUR,
+    cut,
+    escape,
+    literal,
+    mention,
+    moment,
+)
+
+Block = dict[str, Any]
+SNOOZES = (("30m", "30 minutes"), ("1h", "1 hour"), ("4h", "4 hours"), ("tomorrow", "Until tomorrow 9:00"))
+_MOST_ROWS = 12
+
+
+def notice_message(face: Face, *, mentioned: Iterable[str] = ()) -> dict[str, Any]:
+    """What chat.postMessage and chat.update take: `text` for lock screens and screen readers, and the coloured attachment."""
+    state = _Look(face)
+    whom = " ".join(mention(who) for who in mentioned)
+    text = cut(f"{state.mark} {state.first_line}" + (f"  {whom}" if whom else ""), FALLBACK_LIMIT)
+    blocks = _one(face, state) if len(face.alerts) == 1 else _several(state)
+    blocks += [_context(face, state)]
+    if state.firing:
+        blocks += [_buttons(face)]
+    return {"text": text, "attachments": [{"color": state.colour, "fallback": text, "blocks": blocks}]}
+
+
+class _Look:
+    """How the group looks at a glance."""
+
+    def __init__(self, face: Face) -> None:
+        order = sorted(face.alerts, key=_gravity)
+        self.firing = [alert for alert in order if alert.state is State.FIRING]
+        self.ended = [alert for alert in order if alert.state is not State.FIRING]
+        self.worst = order[0]
+        self.taken = bool(self.firing) and all(alert.acknowledged_at is not None for alert in self.firing)
+        self.snoozed = [a for a in self.firing if a.snoozed_until is not None and a.snoozed_until > face.shown_at]
+        severity = self.worst.severity
+        if not self.firing:
+            self.mark, self.colour, self.word = ":white_check_mark:", RESOLVED_COLOUR, "Resolved"
+        elif self.taken or len(self.snoozed) == len(self.firing):
+            self.mark, self.colour = MARKS[severity], QUIET_COLOUR
+            self.word = "Acknowledged" if self.taken else "Snoozed"
+        else:
+            self.mark, self.colour, self.word = MARKS[severity], COLOURS[severity], severity.value.capitalize()
+        self.first_line = self._first_line(face)
+
+    def _first_line(self, face: Face) -> str:
+        told = literal(headline(self.worst), 400)
+        if len(face.alerts) == 1:
+            return f"*{self.word}*: {told}"
+        others = len(face.alerts) - 1
+        return (
+            f"*{self.word}*: {told} and {others} more"
+            if self.firing
+            else f"*{self.word}*: {len(face.alerts)} alerts of {_rule(face)}"
+        )
+
+
+def _gravity(alert: Alert) -> tuple[int, int, float]:
+    """Firing before ended, the worst first, then the largest."""
+    return (alert.state is not State.FIRING, -alert.severity.rank, -float(alert.peak or 0))
+
+
+def _rule(face: Face) -> str:
+    names = sorted({alert.rule for alert in face.alerts})
+    return literal(", ".join(names), 200)
+
+
+def _one(face: Face, state: _Look) -> list[Block]:
+    alert = state.worst
+    amount = alert.peak if alert.state is not State.FIRING else alert.value
+    pairs = [
+        ("Configuration" if alert.labels.get("ai_llm") else "What", literal(name_of(alert), 300)),
+        ("Source", literal(alert.labels.get("source", "all"), 300)),
+        ("Worst" if alert.state is not State.FIRING else "Now", _now(alert, amount)),
+        _times(alert, face.shown_at),
+    ]
+    fields = [{"type": "mrkdwn", "text": f"*{name}*\n{text}"} for name, text in pairs]
+    return [{"type": "section", "fields": fields}, *_taken(state, [alert])]
+
+
+def _now(alert: Alert, amount: Any) -> str:
+    threshold = limit(alert)
+    return literal(measure(alert, amount), 300) + (f" ({literal(threshold, 200)})" if threshold else "")
+
+
+def _times(alert: Alert, now: datetime) -> tuple[str, str]:
+    if alert.started_at is None:
+        return "Since", moment(alert.pending_since)
+    if alert.resolved_at is not None:
+        return "Lasted", f"{lasted(alert, now)}: fired {_clock(alert.started_at)}, resolved {_clock(alert.resolved_at)}"
+    return "Since", f"{moment(alert.started_at)}"
+
+
+def _clock(at: datetime) -> str:
+    return f"<!date^{int(at.timestamp())}^{{time}}|{at:%H:%M} UTC>"
+
+
+def _several(state: _Look) -> list[Block]:
+    order = [*state.firing, *state.ended]
+    lines = [_row(alert) for alert in order[:_MOST_ROWS]]
+    if len(order) > _MOST_ROWS:
+        lines.append(f"… and {len(order) - _MOST_ROWS} more")
+    counted = (
+        f"*{len(state.firing)} firing*, {len(state.ended)} resolved" if state.ended else f"*{len(state.firing)} firing*"
+    )
+    since = min((alert.started_at for alert in order if alert.started_at is not None), default=None)
+    head = counted + (f" since {moment(since)}" if since else "")
+    table = {"type": "section", "text": {"type": "mrkdwn", "text": cut("\n".join([head, *lines]), 3000)}}
+    return [table, *_taken(state, order)]
+
+
+def _row(alert: Alert) -> str:
+    mark = MARKS[alert.severity] if alert.state is State.FIRING else ":white_check_mark:"
+    amount = alert.value if alert.state is State.FIRING else alert.peak
+    taken = " :eyes:" if alert.acknowledged_at is not None and alert.state is State.FIRING else ""
+    return f"{mark} {literal(name_of(alert), 80)}: {literal(write_amount(amount, alert.unit), 60)} `A{alert.number}`{taken}"
+
+
+def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
+    """Who has it, and until when nobody is to hear of it."""
+    lines = []
+    by = sorted({alert.acknowledged_by for alert in about if alert.acknowledged_at is not None})
+    if by:
+        at = max(alert.acknowledged_at for alert in about if alert.acknowledged_at is not None)
+        verb = "Acknowledged by" if state.taken or not state.firing else "Partly acknowledged by"
+        lines.append(f":eyes: {verb} {', '.join(mention(who) for who in by[:5])} {moment(at)}")
+    if state.snoozed:
+        until = max(alert.snoozed_until for alert in state.snoozed if alert.snoozed_until is not None)
+        lines.append(f":zzz: Snoozed until {moment(until)}")
+    given = sorted({alert.assigned_to for alert in about if alert.assigned_to})
+    if given:
+        lines.append(f":bust_in_silhouette: Assigned to {', '.join(mention(who) for who in given[:5])}")
+    return [{"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(lines)}}] if lines else []
+
+
+def _context(face: Face, state: _Look) -> Block:
+    alert = state.worst
+    ids = f"A{alert.number} · G{face.group.number}" if len(face.alerts) == 1 else f"G{face.group.number}"
+    parts = [f"Rule {_rule(face)} · {ids}"]
+    if len(face.alerts) == 1 and alert.note:
+        parts.append(literal(alert.note, 300))
+    if len(face.alerts) == 1 and alert.baseline_at is not None and alert.state is State.FIRING:
+        behind = tell_duration(face.shown_at - alert.baseline_at)
+        parts.append(f"counted from the reading of {_clock(alert.baseline_at)} ({escape(behind)} before)")
+    if face.previous:
+        parts.append(f"<{face.previous}|the one before>")
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(" · ".join(parts), 2000)}]}
+
+
+def _buttons(face: Face) -> Block:
+    group = f"G{face.group.number}"
+    options = [
+        {"text": {"type": "plain_text", "text": words}, "value": f"{group} {length}"} for length, words in SNOOZES
+    ]
+    return {
+        "type": "actions",
+        "block_id": f"take-{group}",
+        "elements": [
+            {
+                "type": "button",
+                "action_id": "acknowledge",
+                "text": {"type": "plain_text", "text": "Acknowledge"},
+                "style": "primary",
+                "value": group,
+            },
+            {
+                "type": "static_select",
+                "action_id": "snooze",
+                "placeholder": {"type": "plain_text", "text": "Snooze"},
+                "options": options,
+            },
+        ],
+    }
