@@ -140,7 +140,7 @@ class SlackUncertain(SlackError):
 
 
 class SlackDestination(SlackError):
-    """This one channel, user or conversation cannot be written to."""
+    """The one channel, user or conversation cannot be written to."""
 
 
 class SlackRefused(SlackError):

@@ -56,16 +56,25 @@ def evaluate(database: Database, watch: Watch, *, now: datetime) -> int:
 
     Returns the number of readings evaluated. Each reading is judged as of its own time, also after a restart.
     """
+    evaluated = 0
     with database.reading() as tx:
-        waiting = sources.not_evaluated(tx, list(watch.intervals))
-    for name, reading, taken_at in waiting:
-        with database.transaction() as tx:
-            if sources.mark_evaluated(tx, name, reading):
-                judge(tx, watch, [rule for rule in watch.rules if not _by_clock(rule)], source=name, now=taken_at)
+        waiting = sources.with_news(tx, list(watch.intervals))
+    for name in waiting:
+        while _evaluate_next(database, watch, name):
+            evaluated += 1
     with database.transaction() as tx:
         judge(tx, watch, [rule for rule in watch.rules if _by_clock(rule)], source=None, now=now)
         _close_orphans(tx, watch, now)
-    return len(waiting)
+    return evaluated
+
+
+def _evaluate_next(database: Database, watch: Watch, name: str) -> bool:
+    with database.transaction() as tx:
+        taken_at = sources.next_to_evaluate(tx, name)
+        if taken_at is None:
+            return False
+        judge(tx, watch, [rule for rule in watch.rules if not _by_clock(rule)], source=name, now=taken_at)
+    return True
 
 
 def _by_clock(rule: Rule) -> bool:

@@ -187,9 +187,17 @@ def _finish(tx: Tx, row: Row, owner: str, values: Mapping[str, Any]) -> bool:
     return changed.rowcount == 1
 
 
-def release(tx: Tx, row: Row, *, owner: str) -> None:
-    """Give back a notice that was not tried."""
-    _finish(tx, row, owner, {"attempts": row.attempts - 1, "uncertain": row.uncertain})
+def release_all(tx: Tx, *, owner: str) -> int:
+    """Give back what was claimed and not marked: another process may take it at once. How many they were."""
+    held = sa.and_(outbox.c.owner == owner, outbox.c.state == "waiting")
+    return tx.execute(sa.update(outbox).where(held).values(lease_until=None, owner="")).rowcount
+
+
+def held_until(tx: Tx, *, now: datetime) -> datetime | None:
+    """Until when nothing at all is sent; None where nothing holds the whole app up."""
+    query = sa.select(channels.c.wait_until).where(channels.c.name == EVERY_CHANNEL, channels.c.wait_until > now)
+    until: datetime | None = tx.execute(query).scalar()
+    return until
 
 
 def hold_channel(tx: Tx, name: str, *, until: datetime) -> None:

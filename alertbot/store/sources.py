@@ -118,20 +118,31 @@ def states(tx: Tx, intervals: Mapping[str, timedelta]) -> dict[str, SourceState]
     return {name: found[name] for name in intervals if name in found}
 
 
-def not_evaluated(tx: Tx, names: Sequence[str]) -> list[tuple[str, int, datetime]]:
-    """Readings that no evaluation has seen yet, oldest first: (source, reading, taken at)."""
+def with_news(tx: Tx, names: Sequence[str]) -> list[str]:
+    """The sources that have readings which no evaluation has seen yet, the longest waiting first."""
     rows = tx.execute(
-        sa.select(sources.c.name, readings.c.number, readings.c.taken_at)
+        sa.select(sources.c.name)
         .join(readings, readings.c.source == sources.c.number)
         .where(sources.c.name.in_(names), readings.c.number > sources.c.evaluated)
-        .order_by(readings.c.taken_at, readings.c.number)
+        .group_by(sources.c.name)
+        .order_by(sa.func.min(readings.c.taken_at))
     )
-    return [(name, number, taken_at) for name, number, taken_at in rows]
+    return list(rows.scalars())
 
 
-def mark_evaluated(tx: Tx, name: str, reading: int) -> bool:
-    """Note that a reading was evaluated; False if another process was there before."""
-    changed = tx.execute(
-        sa.update(sources).where(sources.c.name == name, sources.c.evaluated < reading).values(evaluated=reading)
-    )
-    return changed.rowcount == 1
+def next_to_evaluate(tx: Tx, name: str) -> datetime | None:
+    """Take the oldest reading that no evaluation has seen; None if there is none. No other process can take a later one first."""
+    row = tx.execute(
+        sa.select(sources.c.number, sources.c.evaluated).where(sources.c.name == name).with_for_update()
+    ).one()
+    reading = tx.execute(
+        sa.select(readings.c.number, readings.c.taken_at)
+        .where(readings.c.source == row.number, readings.c.number > row.evaluated)
+        .order_by(readings.c.number)
+        .limit(1)
+    ).first()
+    if reading is None:
+        return None
+    tx.execute(sa.update(sources).where(sources.c.number == row.number).values(evaluated=reading.number))
+    taken_at: datetime = reading.taken_at
+    return taken_at

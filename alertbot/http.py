@@ -1,0 +1,137 @@
+"""Health, readiness and metrics over HTTP, and Slack's deliveries where its HTTP mode is used."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from waitress.server import create_server
+
+from alertbot.errors import AlertbotError
+
+Environ = dict[str, Any]
+Respond = Callable[[str, list[tuple[str, str]]], Any]
+Wsgi = Callable[[Environ, Respond], Iterable[bytes]]
+_LARGEST_BODY = 1024 * 1024  # a delivery of Slack's is some kilobytes
+
+
+class Metrics:
+    """What Prometheus reads. Counters are counted where things happen; gauges are filled when they are read."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self.polls = Counter(
+            "alertbot_polls", "Polls of a source, by what came of them", ["source", "outcome"], registry=registry
+        )
+        self.requests = Counter(
+            "alertbot_flashback_requests", "Requests to Flashback", ["source", "endpoint", "outcome"], registry=registry
+        )
+        self.reading_age = Gauge(
+            "alertbot_reading_age_seconds",
+            "Seconds since the last good reading of a source",
+            ["source"],
+            registry=registry,
+        )
+        self.evaluation = Histogram(
+            "alertbot_evaluation_seconds",
+            "Seconds that the evaluation of all rules took",
+            buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30),
+            registry=registry,
+        )
+        self.alerts = Gauge("alertbot_alerts", "Alerts by state and severity", ["state", "severity"], registry=registry)
+        self.outbox_depth = Gauge("alertbot_outbox_depth", "Notices that wait to be sent", registry=registry)
+        self.outbox_age = Gauge(
+            "alertbot_outbox_oldest_age_seconds", "Seconds that the oldest notice has waited", registry=registry
+        )
+        self.slack_calls = Counter("alertbot_slack_calls", "Calls to Slack", ["method", "outcome"], registry=registry)
+        self.ticks_failed = Counter(
+            "alertbot_ticks_failed", "Ticks of the scheduler that raised", ["tick"], registry=registry
+        )
+
+
+class HttpServer:
+    """Serves `/healthz`, `/readyz` and `/metrics`; `slack` answers `/slack/events` where it is given.
+
+    `unready` names the reasons why the bot is not ready; `refresh` fills the gauges before they are read.
+    Raises AlertbotError where the address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        metrics: Metrics,
+        unready: Callable[[], Mapping[str, str]],
+        refresh: Callable[[], None],
+        slack: Wsgi | None = None,
+    ) -> None:
+        self._metrics = metrics
+        self._unready = unready
+        self._refresh = refresh
+        self._slack = slack
+        try:
+            self._server = create_server(
+                self._answer,
+                host=host,
+                port=port,
+                threads=8,
+                ident=None,
+                max_request_body_size=_LARGEST_BODY,
+                clear_untrusted_proxy_headers=True,
+            )
+        except OSError as error:
+            raise AlertbotError(f"http.listen: cannot listen on {host}:{port}: {error.strerror or error}") from error
+        self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; of interest where 0 was asked for."""
+        return int(self._server.effective_port)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the listening socket; answers under way are finished by their threads."""
+        self._server.close()
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=2)
+
+    def _answer(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/slack/events" and self._slack is not None:
+            return self._deliver(environ, respond)
+        if environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
+            return _text(respond, "405 Method Not Allowed", "only GET\n")
+        if path == "/healthz":
+            return _text(respond, "200 OK", "ok\n")
+        if path == "/readyz":
+            reasons = dict(self._unready())
+            status = "503 Service Unavailable" if reasons else "200 OK"
+            body = json.dumps({"ready": not reasons, "reasons": reasons}).encode()
+            respond(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+            return [body]
+        if path == "/metrics":
+            self._refresh()
+            body = generate_latest(self._metrics.registry)
+            respond("200 OK", [("Content-Type", CONTENT_TYPE_LATEST), ("Content-Length", str(len(body)))])
+            return [body]
+        return _text(respond, "404 Not Found", "there is /healthz, /readyz and /metrics\n")
+
+    def _deliver(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
+        """Hand a delivery to Bolt, but for those that it would answer with 500: see slack-sdk's SignatureVerifier."""
+        assert self._slack is not None, "asked only where Slack's HTTP mode is on"
+        stamp = environ.get("HTTP_X_SLACK_REQUEST_TIMESTAMP", "")
+        if environ.get("REQUEST_METHOD") != "POST":
+            return _text(respond, "405 Method Not Allowed", "only POST\n")
+        if not (stamp.isascii() and stamp.isdigit()) and "ssl_check" not in environ.get("QUERY_STRING", ""):
+            return _text(respond, "401 Unauthorized", "X-Slack-Request-Timestamp: expected a number\n")
+        return self._slack(environ, respond)
+
+
+def _text(respond: Respond, status: str, text: str) -> list[bytes]:
+    body = text.encode()
+    respond(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
+    return [body]
