@@ -1,6 +1,7 @@
 """The only place that builds things and reads the clock; starts in order, stops in reverse."""
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -399,3 +400,29 @@ class Bot:
         for name, source in states.items():
             if source.read_at is not None:
                 self._metrics.reading_age.labels(name).set((now - source.read_at).total_seconds())
+
+
+def poll_once(config: Config, clock: Clock) -> dict[str, Polled]:
+    """One cycle of everything but Slack's questions: collect, evaluate, deliver. Raises AlertbotError."""
+    database = open_database(config)
+    migrate.upgrade(database)
+    token = config.slack.bot_token.get_secret_value() if config.slack.bot_token else ""
+    client = bot.web_client(token, api_url=config.slack.api_url, timeout=_SLACK_TIMEOUT)
+    collector = Collector(config, database, SlackSender(client), clock=clock, metrics=Metrics())
+    try:
+        return collector.cycle()
+    finally:
+        collector.stop()
+        database.close()
+
+
+def run_until_stopped(running: Bot) -> None:
+    """Run until SIGTERM or SIGINT; what is in flight is finished then."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    running.start()
+    try:
+        stopped.wait()
+    finally:
+        running.stop()

@@ -1,6 +1,7 @@
 """Health, readiness and metrics over HTTP, and Slack's deliveries where its HTTP mode is used."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -73,10 +74,12 @@ class HttpServer:
         self._refresh = refresh
         self._slack = slack
         try:
+            self._socket = socket.create_server(
+                (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
+            )
             self._server = create_server(
                 self._answer,
-                host=host,
-                port=port,
+                sockets=[self._socket],
                 threads=8,
                 ident=None,
                 max_request_body_size=_LARGEST_BODY,
@@ -89,7 +92,7 @@ class HttpServer:
     @property
     def port(self) -> int:
         """The port that is listened on; of interest where 0 was asked for."""
-        return int(self._server.effective_port)
+        return int(self._socket.getsockname()[1])
 
     def start(self) -> None:
         self._thread.start()

@@ -21,7 +21,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from alertbot.domain.findings import Finding, Verdict
-from alertbot.domain.rules import Budget, Rule, Severity
+from alertbot.domain.rules import Absence, Budget, Rule, Severity
 
 
 class State(StrEnum):
@@ -129,9 +129,9 @@ def _worded(rule: Rule, transition: Transition) -> Transition:
 
 
 def _move(rule: Rule, alert: Alert | None, finding: Finding, now: datetime) -> tuple[Transition, ...]:
-    if alert is not None and alert.period is not None and finding.period is not None and alert.period < finding.period:
-        ended = (_end(alert, finding, now, Reason.PERIOD_ENDED),) if alert.state.is_open else ()
-        return ended + _move(rule, None, finding, now)
+    if alert is not None and alert.period is not None and alert.period < now:
+        ended = (close(alert, now, Reason.PERIOD_ENDED),) if alert.state.is_open else ()
+        return ended + _begin(rule, None, finding, now)
     if alert is None or not alert.state.is_open:
         return _begin(rule, alert, finding, now)
     if alert.state is State.PENDING:
@@ -142,7 +142,8 @@ def _move(rule: Rule, alert: Alert | None, finding: Finding, now: datetime) -> t
 def _begin(rule: Rule, last: Alert | None, finding: Finding, now: datetime) -> tuple[Transition, ...]:
     if finding.verdict is not Verdict.TRUE or finding.severity is None:
         return ()
-    if last is not None and last.spoken is not None and finding.severity.rank <= last.spoken.rank:
+    spoken = last.spoken if last is not None and last.period == finding.period else None
+    if _was_spoken(spoken, finding.severity):
         return ()
     alert = Alert(
         rule=rule.name,
@@ -154,10 +155,16 @@ def _begin(rule: Rule, last: Alert | None, finding: Finding, now: datetime) -> t
         severity=finding.severity,
         unit=rule.unit,
         pending_since=now,
+        spoken=spoken,
     )
     if rule.hold:
         return (Transition(_seen(alert, finding), State.NONE, Reason.WAITS, now, finding),)
     return (Transition(_fire(alert, finding, now), State.NONE, Reason.BECAME_TRUE, now, finding),)
+
+
+def _was_spoken(spoken: Severity | None, severity: Severity) -> bool:
+    """Whether a budget has said this in its period, or worse."""
+    return spoken is not None and severity.rank <= spoken.rank
 
 
 def labels_of(rule: Rule, finding: Finding) -> dict[str, str]:
@@ -172,12 +179,18 @@ def labels_with_severity(alert: Alert) -> dict[str, str]:
 
 
 def _wait(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> tuple[Transition, ...]:
-    if finding.verdict is not Verdict.TRUE:
-        gone = replace(alert, state=State.NONE, resolved_at=now)
-        return (Transition(gone, State.PENDING, Reason.NOT_HELD, now, finding),)
+    severity = finding.severity or alert.severity
+    # An absence of growth lasts until growth is seen again, also when the window before has become empty.
+    holds = finding.verdict is Verdict.TRUE or (finding.stays and isinstance(rule.condition, Absence))
+    if not holds or _was_spoken(alert.spoken, severity):
+        return (close(alert, now, Reason.NOT_HELD, finding),)
     if now - alert.pending_since >= rule.hold:
         return (Transition(_fire(alert, finding, now), State.PENDING, Reason.HELD, now, finding),)
-    return _unchanged(alert, finding, Reason.WAITS, now)
+    waiting = _seen(replace(alert, severity=severity), finding)
+    if waiting == alert:
+        return ()
+    is_change = waiting.severity is not alert.severity
+    return (Transition(waiting, State.PENDING, Reason.WAITS, now, finding, is_change=is_change),)
 
 
 def _go_on(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> tuple[Transition, ...]:
@@ -188,7 +201,7 @@ def _go_on(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> tuple[T
         return (Transition(kept, State.FIRING, Reason.KEPT, now, finding),)
     if alert.keeping_since is not None and now - alert.keeping_since < rule.keep_firing:
         return _unchanged(alert, finding, Reason.KEPT, now)
-    return (_end(alert, finding, now, Reason.ENDED),)
+    return (close(alert, now, Reason.ENDED, finding),)
 
 
 def _keeping(alert: Alert, since: datetime | None) -> Alert:
@@ -234,25 +247,21 @@ def _seen(alert: Alert, finding: Finding) -> Alert:
         threshold=finding.threshold,
         baseline_at=finding.baseline_at,
         note=finding.note,
+        period=finding.period,
     )
 
 
 def _fire(alert: Alert, finding: Finding, now: datetime) -> Alert:
     severity = finding.severity or alert.severity
-    fired = replace(_seen(alert, finding), state=State.FIRING, started_at=now, severity=severity)
-    return fired if finding.period is None else replace(fired, period=finding.period, spoken=severity)
+    spoken = None if finding.period is None else severity
+    return replace(_seen(alert, finding), state=State.FIRING, started_at=now, severity=severity, spoken=spoken)
 
 
-def _end(alert: Alert, finding: Finding | None, now: datetime, reason: Reason) -> Transition:
-    ended = replace(alert, state=State.RESOLVED, resolved_at=now, keeping_since=None)
+def close(alert: Alert, now: datetime, reason: Reason, finding: Finding | None = None) -> Transition:
+    """End an open alert: because of what was found, or of its rule (changed, removed, or no longer selecting it)."""
+    after = State.NONE if alert.state is State.PENDING else State.RESOLVED
+    ended = replace(alert, state=after, resolved_at=now, keeping_since=None)
     return Transition(ended, alert.state, reason, now, finding)
-
-
-def close(alert: Alert, now: datetime, reason: Reason) -> Transition:
-    """End an open alert because of its rule: changed, removed, or no longer selecting its series."""
-    if alert.state is State.PENDING:
-        return Transition(replace(alert, state=State.NONE, resolved_at=now), State.PENDING, reason, now)
-    return _end(alert, None, now, reason)
 
 
 def is_budget(rule: Rule) -> bool:
@@ -302,8 +311,10 @@ def act_on(alert: Alert, act: Act) -> tuple[Alert, Outcome]:
             changed = replace(alert, acknowledged_by="", acknowledged_at=None)
             return (alert, Outcome.ALREADY) if alert.acknowledged_at is None else (changed, Outcome.DONE)
         case ActKind.SNOOZE:
-            return replace(alert, snoozed_until=act.until), Outcome.DONE
+            changed = replace(alert, snoozed_until=act.until)
+            return (alert, Outcome.ALREADY) if changed == alert else (changed, Outcome.DONE)
         case ActKind.ASSIGN:
-            return replace(alert, assigned_to=act.text), Outcome.DONE
+            changed = replace(alert, assigned_to=act.text)
+            return (alert, Outcome.ALREADY) if changed == alert else (changed, Outcome.DONE)
         case ActKind.COMMENT:
             return alert, Outcome.DONE

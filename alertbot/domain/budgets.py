@@ -60,3 +60,11 @@ def exhausted_at(*, used: int | Fraction, amount: Fraction, pace: Fraction, now:
         return None
     microseconds = -((-seconds * 1_000_000).__floor__())
     return now + timedelta(microseconds=int(microseconds))
+
+
+def tell_clock(moment: datetime, now: datetime, timezone: str) -> str:
+    """The clock time of a moment where the budget is kept, with its day unless that is today: `14:30 (Europe/Madrid)`."""
+    zone = ZoneInfo(timezone)
+    local = moment.astimezone(zone)
+    is_today = local.date() == now.astimezone(zone).date()
+    return f"{local:%H:%M} ({timezone})" if is_today else f"{local:%H:%M on %Y-%m-%d} ({timezone})"

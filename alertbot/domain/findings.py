@@ -1,30 +1,36 @@
 """What a rule sees: `moments` says which past it has to look at, `check` looks.
 
 One finding a series. A finding is TRUE, FALSE, or UNKNOWN where nothing can be said; an unknown one changes no alert.
+A judge is prepared once for each rule and reading, and then asked for each series, of which there may be many thousands.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from functools import cache
+from typing import Any, NamedTuple
 
-from alertbot.domain.budgets import exhausted_at, period_of
+from alertbot.domain.budgets import exhausted_at, period_of, tell_clock
 from alertbot.domain.history import (
     Fall,
+    Growth,
     History,
     Increase,
     Member,
     Series,
     SourceState,
-    falls_within,
+    by_source,
+    exists_since,
+    falls_by_member,
     group,
-    increase,
 )
 from alertbot.domain.rules import (
     Absence,
     Budget,
     Burn,
+    Comparison,
+    Condition,
     Levels,
     Rate,
     Ratio,
@@ -32,11 +38,11 @@ from alertbot.domain.rules import (
     Severity,
     Spike,
     Threshold,
+    Where,
 )
 from alertbot.domain.series import StepKind
+from alertbot.domain.spikes import earlier_windows, spike_moments
 from alertbot.domain.times import tell_duration
-
-DAY = timedelta(days=1)
 
 
 class Verdict(StrEnum):
@@ -47,9 +53,8 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a rule saw for one series at one moment.
+class Finding(NamedTuple):
+    """What a rule saw for one series at one moment; a tuple for the reason that Series is one.
 
     `threshold` is the one that was passed, or the nearest one that was not. `stays` says that an alert which fires
     already goes on firing, at `severity`, though the plain condition may be false. `period` is the end of a budget's period.
@@ -70,19 +75,17 @@ class Finding:
     falls: tuple[Fall, ...] = ()
 
 
+Judge = Callable[[Series], Finding]
+Prepared = tuple[datetime, Judge]  # where the rule's window starts, and what judges its series
+
+
 def moments(rule: Rule, history: History, now: datetime) -> frozenset[datetime]:
     """The moments as of which the rule needs slices, `now` among them. `history` needs no slices for this."""
     match rule.condition:
         case Threshold(window=window) | Rate(window=window) | Ratio(window=window):
             return frozenset({now, now - window})
-        case Spike(same_hour=int(days), window=window):
-            ends = [now - DAY * day for day in range(1, days + 1)]
-            return frozenset({now, now - window, *ends, *(end - window for end in ends)})
-        case Spike(window=window) as spike:
-            sinces = {source.first_at for source in history.sources.values() if source.first_at is not None}
-            sinces |= {member.seen_at for member in history.members.values()}
-            counts = {_whole_windows(spike, since, now) for since in sinces}
-            return frozenset({now, *(now - window * (count + 1) for count in {0, *counts})})
+        case Spike() as spike:
+            return spike_moments(spike, history, now)
         case Budget() as budget:
             start, _ = period_of(now, budget)
             return frozenset({now, start, _quarter_back(start, now)} if budget.forecast else {now, start})
@@ -93,254 +96,290 @@ def moments(rule: Rule, history: History, now: datetime) -> frozenset[datetime]:
 
 
 def check(rule: Rule, history: History, now: datetime, *, members: Iterable[Member] | None = None) -> list[Finding]:
-    """Judge the rule for each of its series at `now`.
+    """Judge the rule for each of its series at `now`, or for those of some members only.
 
     Raises KeyError if `history` lacks a slice that `moments` asked for.
     """
-    if isinstance(rule.condition, Absence) and rule.condition.metric is None:
-        return [_check_source(rule, rule.condition, source, now) for source in history.sources.values()]
-    selected = group(history.members.values() if members is None else members, rule.per, rule.where)
-    if rule.per == "all" and any(source.failing or source.read_at is None for source in history.sources.values()):
-        return [Finding(series, Verdict.UNKNOWN, note="one of the sources could not be read") for series in selected]
-    judge = _JUDGES[type(rule.condition)]
-    return [judge(rule.condition, history, series, now) for series in selected]
+    condition = rule.condition
+    if isinstance(condition, Absence) and condition.metric is None:
+        return _check_sources(rule, condition, history, now)
+    prepare: Callable[[Any, History, datetime], Prepared] = _JUDGES[type(condition)]
+    start, judge = prepare(condition, history, now)
+    unread = _unread(rule, history, now)
+    falls = falls_by_member(history, _metrics(condition), start, now) if history.falls else {}
+    findings = []
+    for series in group(history.members.values() if members is None else members, rule.per, rule.where):
+        if unread and (rule.per == "all" or not unread.isdisjoint(series.sources)):
+            findings.append(Finding(series, Verdict.UNKNOWN, note="a source could not be read"))
+            continue
+        finding = judge(series)
+        plain = finding.gap is None and (not falls or falls.keys().isdisjoint(series.members))
+        findings.append(finding if plain else _annotated(finding, falls))
+    return findings
 
 
-def _judged(series: Series, levels: Levels, value: Fraction | int, grown: Increase, start: datetime) -> Finding:
-    passed = levels.judge(value)
-    severity, threshold = passed or levels.mildest
-    stays = levels.stays(value)
-    return Finding(
-        series=series,
-        verdict=Verdict.TRUE if passed else Verdict.FALSE,
-        value=value,
-        threshold=threshold,
-        severity=severity if passed or stays else None,
-        stays=stays,
-        less_is_worse=not levels.comparison.looks_up,
-        baseline_at=grown.baseline_at,
-        gap=grown.gap,
-        window_start=start,
+def _metrics(condition: Condition) -> tuple[str, ...]:
+    assert condition.metric is not None, "a rule about readings counts nothing"
+    return (condition.metric, condition.of) if isinstance(condition, Ratio) else (condition.metric,)
+
+
+def _unread(rule: Rule, history: History, now: datetime) -> frozenset[str]:
+    """Sources of the rule of which nothing can be said: those that were never read, or whose last poll failed.
+
+    A failure after the reading that is judged says nothing against that reading.
+    """
+    of_sources = Where(tuple(glob for glob in rule.where.globs if glob[0] == "source"))
+    return frozenset(
+        name
+        for name, source in history.sources.items()
+        if (source.read_at is None or (source.failing and source.read_at < now))
+        and of_sources.selects({"source": name})
     )
+
+
+def _judging(
+    levels: Levels, start: datetime, *, period: datetime | None = None, note: str = ""
+) -> Callable[..., Finding]:
+    """What turns a value, and the increase it was made of, into a finding."""
+    judge, clear, less_is_worse = levels.judging(), levels.clear, not levels.comparison.looks_up
+    _, nearest = mildest = levels.mildest
+    true, false = Verdict.TRUE, Verdict.FALSE
+
+    def judged(series: Series, value: Fraction | int, grown: Increase, note: str = note) -> Finding:
+        level = judge(value)
+        seen = grown.baseline_at, grown.gap, start, period, note
+        if level is not None:
+            severity, threshold = level
+            return Finding(series, true, value, threshold, severity, True, less_is_worse, *seen)  # noqa: FBT003
+        stays = clear is not None and levels.stays(value)
+        return Finding(series, false, value, nearest, mildest[0] if stays else None, stays, less_is_worse, *seen)
+
+    return judged
 
 
 def _unknown(series: Series, grown: Increase, start: datetime, note: str) -> Finding:
     return Finding(series, Verdict.UNKNOWN, baseline_at=grown.baseline_at, window_start=start, note=note)
 
 
-def _with_falls(finding: Finding, history: History, series: Series, metric: str, now: datetime) -> Finding:
-    if not history.falls or finding.window_start is None:
-        return finding
-    return replace(finding, falls=falls_within(history, series, metric, finding.window_start, now))
+def _annotated(finding: Finding, falls: Mapping[int, Sequence[Fall]]) -> Finding:
+    """With the falls of its members, and with how old its baseline is where polls were missed."""
+    told = [finding.note] if finding.note else []
+    if finding.gap is not None:
+        told.append(f"seen across a gap of {tell_duration(finding.gap)}")
+    own = [fall for number in finding.series.members for fall in falls.get(number, ())]
+    return finding._replace(note="; ".join(told), falls=tuple(sorted(own, key=lambda fall: fall.at)))
 
 
-def _check_threshold(condition: Threshold, history: History, series: Series, now: datetime) -> Finding:
-    start = now - condition.window
-    grown = increase(history, series, condition.metric, start, now)
-    if grown.value is None:
-        return _unknown(series, grown, start, f"{condition.metric} was never reported")
-    finding = _silent_below(condition.levels, history, series, grown, start=start, now=now)
-    finding = finding or _judged(series, condition.levels, grown.value, grown, start)
-    return _with_falls(finding, history, series, condition.metric, now)
+def _judge_growth(condition: Threshold | Rate, history: History, now: datetime) -> Prepared:
+    start, levels = now - condition.window, condition.levels
+    growth = Growth(history, condition.metric, start, now)
+    looks_up, judged = levels.comparison.looks_up, _judging(levels, start)
+    unit = _microseconds(condition.unit) if isinstance(condition, Rate) else None
+    window = _microseconds(condition.window)
+
+    def judge(series: Series) -> Finding:
+        grown = growth.of(series)
+        if grown.value is None:
+            return _unknown(series, grown, start, f"{condition.metric} was never reported")
+        value = grown.value if unit is None else Fraction(grown.value * unit, window)
+        finding = judged(series, value, grown)
+        return finding if looks_up else _unless_silent(finding, history, start, now)
+
+    return start, judge
 
 
-def _check_rate(condition: Rate, history: History, series: Series, now: datetime) -> Finding:
-    start = now - condition.window
-    grown = increase(history, series, condition.metric, start, now)
-    if grown.value is None:
-        return _unknown(series, grown, start, f"{condition.metric} was never reported")
-    finding = _silent_below(condition.levels, history, series, grown, start=start, now=now)
-    rate = (
-        Fraction(grown.value) * Fraction(condition.unit / timedelta(microseconds=1)) / _microseconds(condition.window)
-    )
-    finding = finding or _judged(series, condition.levels, rate, grown, start)
-    return _with_falls(finding, history, series, condition.metric, now)
-
-
-def _silent_below(
-    levels: Levels, history: History, series: Series, grown: Increase, *, start: datetime, now: datetime
-) -> Finding | None:
+def _unless_silent(finding: Finding, history: History, start: datetime, now: datetime) -> Finding:
     """A rule that looks for too little stays silent until a whole window was read, and for what is not there."""
-    if levels.comparison.looks_up:
-        return None
-    if any(_first_at(history, name) > start for name in series.sources):
-        return _unknown(series, grown, start, "no whole window of readings yet")
-    absent = (number in history.slices[history.members[number].source, now].absent for number in series.members)
-    if all(absent):
-        return Finding(
-            series, Verdict.FALSE, value=grown.value, window_start=start, note="absent from the last reading"
+    series = finding.series
+    if all(number in history.slices[history.members[number].source, now].absent for number in series.members):
+        return finding._replace(verdict=Verdict.FALSE, severity=None, stays=False, note="absent from the last reading")
+    if exists_since(history, series) > start:
+        return finding._replace(
+            verdict=Verdict.UNKNOWN, severity=None, stays=False, note="no whole window of readings yet"
         )
-    if min(history.members[number].seen_at for number in series.members) > start:
-        return _unknown(series, grown, start, "no whole window of readings yet")
-    return None
+    return finding
 
 
-def _first_at(history: History, source: str) -> datetime:
-    first = history.sources[source].first_at
-    assert first is not None, "a source with members has been read"
-    return first
+def _judge_ratio(condition: Ratio, history: History, now: datetime) -> Prepared:
+    start, levels = now - condition.window, condition.levels
+    parts = Growth(history, condition.metric, start, now)
+    wholes = Growth(history, condition.of, start, now)
+    least, judged = max(condition.min_of, 1), _judging(levels, start)
+
+    def judge(series: Series) -> Finding:
+        part, whole = parts.of(series), wholes.of(series)
+        if part.value is None or whole.value is None:
+            missing = condition.metric if part.value is None else condition.of
+            return _unknown(series, part, start, f"{missing} was never reported")
+        note = f"{part.value} of {whole.value} {condition.of}"
+        if whole.value < least:
+            return Finding(
+                series,
+                Verdict.FALSE,
+                threshold=levels.mildest[1],
+                less_is_worse=not levels.comparison.looks_up,
+                baseline_at=part.baseline_at,
+                gap=part.gap,
+                window_start=start,
+                note=f"{note}: fewer than min_of {least}",
+            )
+        finding = judged(series, Fraction(part.value, whole.value), part, note)
+        return finding if levels.comparison.looks_up else _unless_silent(finding, history, start, now)
+
+    return start, judge
 
 
-def _check_ratio(condition: Ratio, history: History, series: Series, now: datetime) -> Finding:
+def _judge_spike(condition: Spike, history: History, now: datetime) -> Prepared:
     start = now - condition.window
-    part = increase(history, series, condition.metric, start, now)
-    whole = increase(history, series, condition.of, start, now)
-    if part.value is None or whole.value is None:
-        missing = condition.metric if part.value is None else condition.of
-        return _unknown(series, part, start, f"{missing} was never reported")
-    if whole.value < max(condition.min_of, 1):
-        finding = Finding(
-            series,
-            Verdict.FALSE,
-            threshold=condition.levels.mildest[1],
-            baseline_at=part.baseline_at,
-            window_start=start,
-            note=f"{part.value} of {whole.value} {condition.of}: fewer than min_of {max(condition.min_of, 1)}",
-        )
-    else:
-        silent = _silent_below(condition.levels, history, series, part, start=start, now=now)
-        ratio = Fraction(part.value, whole.value)
-        finding = silent or _judged(series, condition.levels, ratio, part, start)
-        finding = replace(finding, note=finding.note or f"{part.value} of {whole.value} {condition.of}")
-    return _with_falls(finding, history, series, condition.metric, now)
+    growth = Growth(history, condition.metric, start, now)
+    wanted, grown_before = earlier_windows(condition, history, now)
+
+    @cache  # most series are as quiet as many others
+    def judged_against(together: int, whole: int) -> Callable[[Series, int, Increase], Finding]:
+        mean = Fraction(together, whole)
+        # No growth is never a spike, however quiet it was before.
+        levels = _scaled(condition.levels, mean, Comparison.AT_LEAST, least=max(condition.at_least, 1))
+        return _judging(levels, start, note=f"mean of {whole} earlier windows: {float(mean):g}")
+
+    def judge(series: Series) -> Finding:
+        grown = growth.of(series)
+        if grown.value is None:
+            return _unknown(series, grown, start, f"{condition.metric} was never reported")
+        together, whole = grown_before(series)
+        if not whole or whole * 4 < wanted:
+            return _unknown(series, grown, start, f"{whole} of {wanted} earlier windows: fewer than a quarter")
+        return judged_against(together, whole)(series, grown.value, grown)
+
+    return start, judge
 
 
-def _whole_windows(spike: Spike, since: datetime, now: datetime) -> int:
-    """How many of the baseline's windows, which end where the present one begins, lie wholly after `since`."""
-    assert spike.baseline is not None, "a spike has one baseline or the other"
-    return max(0, min(spike.baseline // spike.window, (now - spike.window - since) // spike.window))
-
-
-def _baseline_growth(
-    condition: Spike, history: History, series: Series, now: datetime
-) -> tuple[Sequence[int], int, int]:
-    """Growth in the earlier windows, how many of them exist, and how many the rule asks for."""
-    since = max(_first_at(history, name) for name in series.sources)
-    since = max(since, min(history.members[number].seen_at for number in series.members))
-    if condition.same_hour is not None:
-        ends = [now - DAY * day for day in range(1, condition.same_hour + 1)]
-        whole = [end for end in ends if end - condition.window >= since]
-        grown = [increase(history, series, condition.metric, end - condition.window, end).value or 0 for end in whole]
-        return grown, len(whole), len(ends)
-    assert condition.baseline is not None, "a spike has one baseline or the other"
-    count = _whole_windows(condition, since, now)
-    end = now - condition.window
-    together = increase(history, series, condition.metric, end - condition.window * count, end).value or 0
-    return [together], count, condition.baseline // condition.window
-
-
-def _check_spike(condition: Spike, history: History, series: Series, now: datetime) -> Finding:
-    start = now - condition.window
-    grown = increase(history, series, condition.metric, start, now)
-    if grown.value is None:
-        return _unknown(series, grown, start, f"{condition.metric} was never reported")
-    earlier, whole, wanted = _baseline_growth(condition, history, series, now)
-    if not whole or whole * 4 < wanted:
-        return _unknown(series, grown, start, f"{whole} of {wanted} earlier windows: fewer than a quarter")
-    mean = Fraction(sum(earlier), whole)
-    levels = _scaled(condition.levels, mean, least=Fraction(condition.at_least))
-    finding = _judged(series, levels, grown.value, grown, start)
-    note = f"mean of {whole} earlier windows: {float(mean):g}"
-    return _with_falls(replace(finding, note=note), history, series, condition.metric, now)
-
-
-def _scaled(levels: Levels, unit: Fraction, least: Fraction = Fraction(0)) -> Levels:
+def _scaled(levels: Levels, unit: Fraction, comparison: Comparison, least: int = 0) -> Levels:
     """Levels given as factors of `unit`, as amounts that are not less than `least`."""
-    thresholds = tuple((severity, max(factor * unit, least)) for severity, factor in levels.thresholds)
-    return Levels(levels.comparison, thresholds, None if levels.clear is None else levels.clear * unit)
+    thresholds = tuple((severity, max(factor * unit, Fraction(least))) for severity, factor in levels.thresholds)
+    clear = None if levels.clear is None else max(levels.clear * unit, Fraction(min(least, 1)))
+    return Levels(comparison, thresholds, clear)
 
 
 def _quarter_back(start: datetime, now: datetime) -> datetime:
     return now - (now - start) / 4
 
 
-def _check_budget(condition: Budget, history: History, series: Series, now: datetime) -> Finding:
+def _judge_budget(condition: Budget, history: History, now: datetime) -> Prepared:
     start, end = period_of(now, condition)
-    grown = increase(history, series, condition.metric, start, now)
-    if grown.value is None:
-        return replace(_unknown(series, grown, start, f"{condition.metric} was never reported"), period=end)
-    levels = _scaled(condition.levels, condition.amount / 100)
-    finding = replace(_judged(series, levels, grown.value, grown, start), period=end)
-    if condition.forecast and finding.verdict is Verdict.FALSE:
-        finding = _forecast(finding, condition, history, now)
-    return _with_falls(finding, history, series, condition.metric, now)
+    growth = Growth(history, condition.metric, start, now)
+    levels = _scaled(condition.levels, condition.amount / 100, Comparison.AT_LEAST)
+    judged = _judging(levels, start, period=end)
+    forecast = _forecast(condition, history, now) if condition.forecast else None
+
+    def judge(series: Series) -> Finding:
+        grown = growth.of(series)
+        if grown.value is None:
+            return _unknown(series, grown, start, f"{condition.metric} was never reported")._replace(period=end)
+        finding = judged(series, grown.value, grown)
+        if forecast is None or finding.verdict is Verdict.TRUE:
+            return finding
+        return forecast(finding, grown.value)
+
+    return start, judge
 
 
-def _forecast(finding: Finding, condition: Budget, history: History, now: datetime) -> Finding:
-    """Add the level below warning: at the present pace the amount is reached strictly before the period ends."""
+def _forecast(condition: Budget, history: History, now: datetime) -> Callable[[Finding, int], Finding]:
+    """Adds the level below warning: at the present pace the amount is reached strictly before the period ends."""
     start, end = period_of(now, condition)
     quarter = _quarter_back(start, now)
-    resets = [
-        fall
-        for fall in falls_within(history, finding.series, condition.metric, quarter, now)
-        if fall.kind is StepKind.RESET
-    ]
-    pace = Fraction(0)
-    for name in finding.series.sources:
+    growth = Growth(history, condition.metric, quarter, now)
+    falls = falls_by_member(history, (condition.metric,), quarter, now)
+    reset = {number for number, own in falls.items() if any(fall.kind is StepKind.RESET for fall in own)}
+
+    def pace_of(series: Series) -> Fraction:
+        """Units a second, each source by its own readings."""
+        if len(series.sources) > 1:
+            return sum((pace_of(own) for own in by_source(series, history.members)), Fraction(0))
+        grown = growth.of(series).value
+        if not grown:
+            return Fraction(0)
+        (name,) = series.sources
         apart = history.slices[name, now].taken_at - history.slices[name, quarter].taken_at
-        own = replace(
-            finding.series,
-            members=tuple(n for n in finding.series.members if history.members[n].source == name),
-            sources=(name,),
+        return Fraction(grown * 1_000_000, _microseconds(apart))
+
+    def add(finding: Finding, used: int) -> Finding:
+        if not reset.isdisjoint(finding.series.members):
+            return finding
+        when = exhausted_at(used=used, amount=condition.amount, pace=pace_of(finding.series), now=now)
+        if when is None or when >= end:
+            return finding
+        note = f"at this pace the whole amount is used at {tell_clock(when, now, condition.timezone)}"
+        return finding._replace(
+            verdict=Verdict.TRUE, severity=Severity.INFO, threshold=condition.amount, stays=True, note=note
         )
-        grown = increase(history, own, condition.metric, quarter, now).value or 0
-        if apart > timedelta(0):
-            pace += Fraction(grown) * 1_000_000 / _microseconds(apart)
-    used = finding.value if finding.value is not None else 0
-    when = None if resets else exhausted_at(used=used, amount=condition.amount, pace=pace, now=now)
-    if when is None or when >= end:
-        return finding
-    note = f"at this pace the whole amount is used at {when.isoformat()}"
-    return replace(
-        finding, verdict=Verdict.TRUE, severity=Severity.INFO, threshold=condition.amount, stays=True, note=note
-    )
+
+    return add
 
 
-def _check_burn(condition: Burn, history: History, series: Series, now: datetime) -> Finding:
-    allowed = condition.amount / _microseconds(condition.period)
-    burns = []
-    shortest = min(condition.windows)
-    for window in condition.windows:
-        grown = increase(history, series, condition.metric, now - window, now)
-        if grown.value is None:
-            return _unknown(series, grown, now - window, f"{condition.metric} was never reported")
-        burns.append(Fraction(grown.value) / _microseconds(window) / allowed)
-        if window == shortest:
-            nearest = grown
-    finding = _judged(series, condition.levels, min(burns), nearest, now - max(condition.windows))
-    told = ", ".join(
-        f"{tell_duration(window)}: {float(burn):.3g}×" for window, burn in zip(condition.windows, burns, strict=True)
-    )
-    return _with_falls(replace(finding, note=f"burn rate over {told}"), history, series, condition.metric, now)
+def _judge_burn(condition: Burn, history: History, now: datetime) -> Prepared:
+    start = now - max(condition.windows)
+    windows = [
+        (
+            Growth(history, condition.metric, now - window, now),
+            Fraction(_microseconds(condition.period), _microseconds(window)) / condition.amount,
+            tell_duration(window),
+        )
+        for window in sorted(condition.windows)
+    ]
+    judged = _judging(_scaled(condition.levels, Fraction(1), Comparison.ABOVE), start)
+
+    def judge(series: Series) -> Finding:
+        grown = [growth.of(series) for growth, _, _ in windows]
+        shortest = grown[0]
+        if shortest.value is None:
+            return _unknown(series, shortest, start, f"{condition.metric} was never reported")
+        burns = [(own.value or 0) * burn_of_one for own, (_, burn_of_one, _) in zip(grown, windows, strict=True)]
+        told = ", ".join(f"{name}: {float(burn):.3g}×" for burn, (_, _, name) in zip(burns, windows, strict=True))
+        return judged(series, min(burns), shortest, f"burn rate over {told}")
+
+    return start, judge
 
 
-def _check_growth(condition: Absence, history: History, series: Series, now: datetime) -> Finding:
-    assert condition.metric is not None
+def _judge_absence(condition: Absence, history: History, now: datetime) -> Prepared:
+    assert condition.metric is not None, "a rule about readings is judged by source"
     start = now - condition.window
-    grown = increase(history, series, condition.metric, start, now)
-    if grown.value is None:
-        return _unknown(series, grown, start, f"{condition.metric} was never reported")
-    before = increase(history, series, condition.metric, start - condition.window, start).value or 0
-    silent = grown.value == 0
-    holds = silent and before > 0 and all(_first_at(history, name) <= start for name in series.sources)
-    return Finding(
-        series=series,
-        verdict=Verdict.TRUE if holds else Verdict.FALSE,
-        value=grown.value,
-        threshold=Fraction(0),
-        severity=condition.severity if silent else None,
-        stays=silent,
-        baseline_at=grown.baseline_at,
-        window_start=start,
-        note=f"{before} in the window before",
-    )
+    growth = Growth(history, condition.metric, start, now)
+    growth_before = Growth(history, condition.metric, start - condition.window, start)
+
+    def judge(series: Series) -> Finding:
+        grown = growth.of(series)
+        if grown.value is None:
+            return _unknown(series, grown, start, f"{condition.metric} was never reported")
+        before = growth_before.of(series).value or 0
+        silent = grown.value == 0
+        return Finding(
+            series=series,
+            verdict=Verdict.TRUE if silent and before > 0 else Verdict.FALSE,
+            value=grown.value,
+            threshold=Fraction(0),
+            severity=condition.severity if silent else None,
+            stays=silent,
+            less_is_worse=True,
+            baseline_at=grown.baseline_at,
+            gap=grown.gap,
+            window_start=start,
+            note=f"{before} in the window before",
+        )
+
+    return start, judge
 
 
-def _check_source(rule: Rule, condition: Absence, source: SourceState, now: datetime) -> Finding:
+def _check_sources(rule: Rule, condition: Absence, history: History, now: datetime) -> list[Finding]:
     """No good reading of a source for `window`, counted only while somebody was polling it."""
-    series = Series(source.name, {"source": source.name}, (), (source.name,))
-    if not rule.where.selects(series.labels):
-        return Finding(series, Verdict.UNKNOWN, note="not selected")
+    found = []
+    for source in history.sources.values():
+        series = Series(source.name, {"source": source.name}, (), (source.name,))
+        if rule.where.selects(series.labels):
+            found.append(_check_source(condition, source, series, now))
+    return found
+
+
+def _check_source(condition: Absence, source: SourceState, series: Series, now: datetime) -> Finding:
     known = [moment for moment in (source.read_at, source.watched_since) if moment is not None]
     if not known:
         return Finding(series, Verdict.UNKNOWN, note="never polled yet")
@@ -362,12 +401,12 @@ def _microseconds(duration: timedelta) -> int:
     return duration // timedelta(microseconds=1)
 
 
-_JUDGES: Mapping[type, Callable[..., Finding]] = {
-    Threshold: _check_threshold,
-    Rate: _check_rate,
-    Ratio: _check_ratio,
-    Spike: _check_spike,
-    Budget: _check_budget,
-    Burn: _check_burn,
-    Absence: _check_growth,
+_JUDGES: Mapping[type, Callable[..., Prepared]] = {
+    Threshold: _judge_growth,
+    Rate: _judge_growth,
+    Ratio: _judge_ratio,
+    Spike: _judge_spike,
+    Budget: _judge_budget,
+    Burn: _judge_burn,
+    Absence: _judge_absence,
 }

@@ -7,6 +7,7 @@ window is the difference of two slices. The store loads just the slices whose mo
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from alertbot.domain.rules import SUMS, Where
 from alertbot.domain.series import StepKind
@@ -81,9 +82,12 @@ class History:
     falls: Sequence[Fall] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One counted thing: its key (unique within a rule), what it is labelled with, and the members it sums."""
+class Series(NamedTuple):
+    """One counted thing: its key (unique within a rule), what it is labelled with, and the members it sums.
+
+    A tuple, as Increase is: each reading makes ten thousand of them for each rule, and a frozen dataclass takes three
+    times as long to build.
+    """
 
     key: str
     labels: Mapping[str, str]
@@ -91,8 +95,7 @@ class Series:
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Increase:
+class Increase(NamedTuple):
     """Growth over (start, end]; None where no member's counter is known.
 
     `baseline_at` is the reading it is measured from. `gap` is the time between that reading and the next one where
@@ -106,11 +109,18 @@ class Increase:
 
 def group(members: Iterable[Member], per: str, where: Where) -> list[Series]:
     """The series of a rule: its selected members, grouped by one dimension (within a source, but for `all`)."""
+    selected = [member for member in members if where.selects(member.labels)] if where.globs else members
+    if per == "ai_llm":
+        return [_single(member.labels, member.number) for member in selected]
     grouped: dict[str, list[Member]] = {}
-    for member in members:
-        if where.selects(member.labels):
-            grouped.setdefault(_key(member, per), []).append(member)
+    for member in selected:
+        grouped.setdefault(_key(member, per), []).append(member)
     return [_series(key, per, found) for key, found in grouped.items()]
+
+
+def _single(labels: Mapping[str, str], number: int) -> Series:
+    source = labels["source"]
+    return Series(f"{source}/{labels['ai_llm']}", labels, (number,), (source,))
 
 
 def _key(member: Member, per: str) -> str:
@@ -118,17 +128,13 @@ def _key(member: Member, per: str) -> str:
         return "all"
     if per == "source":
         return member.source
-    if per == "ai_llm":
-        return f"{member.source}/{member.labels['ai_llm']}"
     return f"{member.source}/{per}={member.labels.get(per, '')}"
 
 
 def _series(key: str, per: str, members: Sequence[Member]) -> Series:
     first = members[0].labels
-    if per == "ai_llm":
-        labels: Mapping[str, str] = first
-    elif per == "all":
-        labels = {}
+    if per == "all":
+        labels: Mapping[str, str] = {}
     elif per == "source":
         labels = {"source": first["source"]}
     else:
@@ -138,44 +144,100 @@ def _series(key: str, per: str, members: Sequence[Member]) -> Series:
     return Series(key, labels, tuple(member.number for member in members), sources)
 
 
-def increase(history: History, series: Series, metric: str, start: datetime, end: datetime) -> Increase:
-    """Growth of a series' metric over (start, end]: the sum of its members' increases. No extrapolation, ever.
-
-    Before the first reading stands the first reading. A member that is not in the older slice was not there yet and
-    began at 0. A member whose counter is unknown adds nothing.
-    """
-    total: int | None = None
-    baselines = [history.slices[source, start] for source in series.sources]
-    for number in series.members:
-        source = history.members[number].source
-        older, newer = history.slices[source, start].grown, history.slices[source, end].grown
-        grown = 0
-        for counter in SUMS[metric]:
-            now = newer[counter].get(number)
-            if now is None:
-                break
-            grown += now - older[counter].get(number, 0)
-        else:
-            total = grown if total is None else total + grown
-    gaps = [
-        _gap(baseline, start, history.sources[source])
-        for source, baseline in zip(series.sources, baselines, strict=True)
+def by_source(series: Series, members: Mapping[int, Member]) -> list[Series]:
+    """The series as its part in each of its sources."""
+    return [
+        series._replace(
+            members=tuple(number for number in series.members if members[number].source == name), sources=(name,)
+        )
+        for name in series.sources
     ]
-    missed = [gap for gap in gaps if gap is not None]
-    return Increase(total, min(baseline.taken_at for baseline in baselines), max(missed, default=None))
 
 
-def _gap(baseline: Slice, start: datetime, source: SourceState) -> timedelta | None:
-    """The missed time that reaches over the start of the window, if any."""
-    if baseline.next_at is None or baseline.taken_at >= start:
+def exists_since(history: History, series: Series) -> datetime:
+    """Since when the series could be counted: all of its sources were read, and one member at least was there."""
+    first_readings = [history.sources[name].first_at for name in series.sources]
+    first_member = min(history.members[number].seen_at for number in series.members)
+    return max(first_member, *(first for first in first_readings if first is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """One source between two of its slices: how far a metric has grown for each member whose counters are known."""
+
+    grown: Mapping[int, int]
+    baseline_at: datetime
+    gap: timedelta | None
+
+
+class Growth:
+    """A metric's growth over (start, end], looked up once for all the series of a rule.
+
+    No extrapolation, ever. Before the first reading stands the first reading. A member that is not in the older slice
+    was not there yet and began at 0. A member whose counter is unknown adds nothing.
+    """
+
+    def __init__(self, history: History, metric: str, start: datetime, end: datetime) -> None:
+        self._history, self._counters, self._start, self._end = history, SUMS[metric], start, end
+        self._stretches: dict[str, _Stretch] = {}
+
+    def of(self, series: Series) -> Increase:
+        """The increase of a series: the sum of its members' increases."""
+        if len(series.members) == 1:
+            stretch = self._stretch(series.sources[0])
+            return Increase(stretch.grown.get(series.members[0]), stretch.baseline_at, stretch.gap)
+        members = self._history.members
+        stretches = [self._stretch(name) for name in series.sources]
+        grown = [self._stretch(members[number].source).grown.get(number) for number in series.members]
+        known = [amount for amount in grown if amount is not None]
+        gaps = [stretch.gap for stretch in stretches if stretch.gap is not None]
+        baseline_at = min(stretch.baseline_at for stretch in stretches)
+        return Increase(sum(known) if known else None, baseline_at, max(gaps, default=None))
+
+    def _stretch(self, source: str) -> _Stretch:
+        stretch = self._stretches.get(source)
+        if stretch is None:
+            slices, state = self._history.slices, self._history.sources[source]
+            older, newer = slices[source, self._start], slices[source, self._end]
+            gap = _gap(older, newer, self._start, state)
+            stretch = _Stretch(_grown(older, newer, self._counters), older.taken_at, gap)
+            self._stretches[source] = stretch
+        return stretch
+
+
+def increase(history: History, series: Series, metric: str, start: datetime, end: datetime) -> Increase:
+    """Growth of one series' metric over (start, end]; for many series of one rule see Growth."""
+    return Growth(history, metric, start, end).of(series)
+
+
+def _grown(older: Slice, newer: Slice, counters: Sequence[Counter]) -> dict[int, int]:
+    """How far the sum of these counters has grown, for each member of whom all of them are known."""
+    grown = dict.fromkeys(newer.grown[counters[0]], 0)
+    for counter in counters:
+        before, after = older.grown[counter], newer.grown[counter]
+        grown = {
+            number: amount + after[number] - before.get(number, 0)
+            for number, amount in grown.items()
+            if number in after
+        }
+    return grown
+
+
+def _gap(older: Slice, newer: Slice, start: datetime, source: SourceState) -> timedelta | None:
+    """The missed time that reaches over the start of the window, if its growth was seen by the end of the window."""
+    if older.next_at is None or older.taken_at >= start or newer.taken_at < older.next_at:
         return None
-    apart = baseline.next_at - baseline.taken_at
+    apart = older.next_at - older.taken_at
     return apart if apart > source.interval * GAP_FACTOR else None
 
 
-def falls_within(history: History, series: Series, metric: str, start: datetime, end: datetime) -> tuple[Fall, ...]:
-    """The resets, corrections and held steps of a series' members inside a window."""
-    members, counters = set(series.members), SUMS[metric]
-    return tuple(
-        fall for fall in history.falls if fall.member in members and fall.counter in counters and start < fall.at <= end
-    )
+def falls_by_member(
+    history: History, metrics: Iterable[str], start: datetime, end: datetime
+) -> Mapping[int, Sequence[Fall]]:
+    """The resets, corrections and held steps of what the metrics count, inside (start, end]."""
+    counters = {counter for metric in metrics for counter in SUMS[metric]}
+    found: dict[int, list[Fall]] = {}
+    for fall in history.falls:
+        if fall.counter in counters and start < fall.at <= end:
+            found.setdefault(fall.member, []).append(fall)
+    return found

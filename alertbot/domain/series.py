@@ -72,26 +72,28 @@ def read_on(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odomet
     for counter in Counter:
         odometer = odometers.get(counter, UNKNOWN)
         seen = totals.get(counter)
-        if seen is None or seen == odometer.total:
-            settled = odometer if seen is None or odometer.held is None else Odometer(seen, odometer.grown)
-            if settled is not odometer:
-                steps.append(Step(counter, StepKind.RECOVERED, seen or 0, seen or 0))
-            read[counter] = settled
-        else:
-            read[counter], step = _move(counter, odometer, seen, made_again=made_again)
-            if step is not None:
-                steps.append(step)
+        if seen is None:
+            read[counter] = odometer
+            continue
+        read[counter], step = _move(counter, odometer, seen, made_again=made_again)
+        if step is not None:
+            steps.append(step)
     return read, tuple(steps)
 
 
 def start_again(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odometers, tuple[Step, ...]]:
-    """The odometers of a configuration that was deleted and made again under its old id: every total counts from 0."""
-    read = dict(odometers)
-    steps = []
-    for counter, seen in totals.items():
+    """The odometers of a configuration that was deleted and made again under its old id: every counter counts from 0.
+
+    Also one that is not given yet: what it will say first is growth, not a fall from its former life.
+    """
+    read: dict[Counter, Odometer] = {}
+    steps: list[Step] = []
+    for counter in Counter:
         odometer = odometers.get(counter, UNKNOWN)
+        seen = totals.get(counter, 0)
         read[counter] = Odometer(seen, odometer.grown + seen)
-        steps.append(Step(counter, StepKind.RESET, odometer.total or 0, seen))
+        if odometer.total:
+            steps.append(Step(counter, StepKind.RESET, odometer.total, seen))
     return read, tuple(steps)
 
 
@@ -102,14 +104,16 @@ def _was_reset(odometers: Odometers, totals: Mapping[Counter, int]) -> bool:
 
 
 def _move(counter: Counter, odometer: Odometer, seen: int, *, made_again: bool) -> tuple[Odometer, Step | None]:
-    last = odometer.total
+    last, was_held = odometer.total, odometer.held is not None
     if last is None:
         return Odometer(seen, odometer.grown), None
     if seen >= last:
-        recovered = None if odometer.held is None else Step(counter, StepKind.RECOVERED, last, seen)
+        if seen == last and not was_held:
+            return odometer, None
+        recovered = Step(counter, StepKind.RECOVERED, last, seen) if was_held else None
         return Odometer(seen, odometer.grown + seen - last), recovered
-    if made_again or (odometer.held is not None and fell_far(last, seen)):
+    if made_again or (was_held and fell_far(last, seen)):
         return Odometer(seen, odometer.grown + seen), Step(counter, StepKind.RESET, last, seen)
-    if odometer.held is not None:
+    if was_held:
         return Odometer(seen, odometer.grown), Step(counter, StepKind.CORRECTION, last, seen)
     return Odometer(last, odometer.grown, held=seen), Step(counter, StepKind.HELD, last, seen)

@@ -17,6 +17,10 @@ from alertbot.slack.commands import Desk, answer
 from alertbot.slack.failures import translated
 
 log = structlog.get_logger()
+# What the calls of this package need: posting, commands, a person's time zone, and looking for a post whose answer was lost.
+NEEDED_SCOPES = frozenset(
+    {"channels:history", "channels:read", "chat:write", "commands", "groups:history", "groups:read", "users:read"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,22 @@ def identify(client: WebClient) -> Identity:
         user_id=str(response.get("user_id") or ""),
         scopes=frozenset(scope.strip() for scope in text.split(",") if scope.strip()),
     )
+
+
+def channels(client: WebClient) -> dict[str, bool]:
+    """Every channel that the bot can see, by name and by id, and whether it is a member. Raises a SlackError."""
+    found: dict[str, bool] = {}
+    cursor = ""
+    while True:
+        with translated("conversations.list"):
+            page = client.conversations_list(
+                types="public_channel,private_channel", exclude_archived=True, limit=1000, cursor=cursor or None
+            )
+        for channel in page.get("channels") or []:
+            found[str(channel["name"])] = found[str(channel["id"])] = bool(channel.get("is_member"))
+        cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+        if not cursor:
+            return found
 
 
 def build(

@@ -106,7 +106,7 @@ def add_configurations(tx: Tx, source: int, new: Sequence[Configuration], seen_a
             configurations.c.source == source, configurations.c.seen_at == seen_at
         )
     )
-    return dict(found.tuples())
+    return {ai_llm: number for ai_llm, number in found}  # noqa: C416 — dict() would take the result for a mapping
 
 
 def update_configurations(tx: Tx, changed: Mapping[int, Configuration]) -> None:

@@ -1,0 +1,375 @@
+"""The command line: one function a command; parse, call, print.
+
+Heavy imports stand inside the commands, so that `--help` and `--version` answer at once.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alertbot import __version__
+from alertbot.errors import AlertbotError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from alertbot.config import Config, Need
+    from alertbot.domain.alerts import ActKind
+    from alertbot.store.database import Database
+
+_DAY = timedelta(days=1)
+
+
+class _Group(click.Group):
+    """Prints our errors as one line a problem, and ends with 1; nobody sees a traceback for a mistake of theirs."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AlertbotError as error:
+            for line in error.lines:
+                click.echo(line, err=True)
+            ctx.exit(1)
+        except BrokenPipeError:
+            # The reader, such as `head`, has seen enough. Nothing more may be flushed into the closed pipe.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
+
+
+class _Duration(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        from alertbot.domain.times import parse_duration
+
+        try:
+            return value if isinstance(value, timedelta) else parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="alertbot")
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file; default config.yaml.")
+@click.pass_context
+def main(ctx: click.Context, config: Path | None) -> None:
+    """Watch the numbers of Flashback, and tell Slack when they break a rule."""
+    ctx.obj = config
+
+
+def _load(ctx: click.Context, *needs: "Need") -> "Config":
+    from alertbot import config
+
+    return config.load(ctx.obj, os.environ, needs=needs)
+
+
+def _open(ctx: click.Context) -> "tuple[Config, Database]":
+    """The configuration and its database, of the newest schema, for a command that looks at what is stored."""
+    from alertbot.app import open_database
+    from alertbot.config import Need
+    from alertbot.store import migrate
+
+    config = _load(ctx, Need.DATABASE)
+    database = open_database(config)
+    migrate.require_newest(database)
+    return config, database
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    # A pipe has no width: then nothing is folded.
+    return Console(
+        width=None if sys.stdout.isatty() else max(120, int(os.environ.get("COLUMNS", "0") or 0)), highlight=False
+    )
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _now() -> datetime:
+    from alertbot.app import Clock
+
+    return Clock()()
+
+
+# --- running
+
+
+@main.command()
+@click.option("--only", type=click.Choice(["collector", "slack"]), help="Run one half of the bot in this process.")
+@click.option("--dry-run", is_flag=True, help="Do everything but Slack: notices are printed.")
+@click.option("--no-migrate", is_flag=True, help="Do not bring the database's schema up to date first.")
+@click.pass_context
+def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool) -> None:
+    """Collect, evaluate, deliver, and answer in Slack, until stopped."""
+    from alertbot.app import Bot, Parts, run_until_stopped
+    from alertbot.config import Need
+    from alertbot.logs import configure
+    from alertbot.terminal import PrintingSender
+
+    parts = {"collector": Parts.COLLECTOR, "slack": Parts.SLACK, None: Parts.ALL}[only]
+    config = _load(ctx, *([Need.DATABASE, Need.SOURCES] if dry_run else [Need.DATABASE, Need.SOURCES, Need.SLACK]))
+    missing = config.slack.missing_tokens[: 1 if only == "collector" else 2]
+    if only == "collector":
+        missing = tuple(name for name in missing if name == "SLACK_BOT_TOKEN")
+    if missing and not dry_run:
+        raise AlertbotError(f"Slack tokens are missing: set {' and '.join(missing)}, or use --dry-run")
+    configure(form=config.log.format, level=config.log.level)
+    for note in config.notes:
+        click.echo(note, err=True)
+    sender = PrintingSender(_console()) if dry_run else None
+    run_until_stopped(Bot(config, parts=parts, sender=sender, with_migrations=not no_migrate))
+
+
+@main.command()
+@click.option(
+    "--speed", type=click.FloatRange(min=1, max=3600), default=60.0, show_default=True, help="60: an hour a minute."
+)
+@click.option("--seconds", type=click.FloatRange(min=1), help="End by itself after so many seconds.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same traffic.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The page's port; default: any that is free.")
+@click.option("--scenario", default="burst", show_default=True, help="What happens.")
+@click.option("--no-page", is_flag=True, help="Do not serve the page.")
+def demo(*, speed: float, seconds: float | None, seed: int, port: int, scenario: str, no_page: bool) -> None:
+    """Show the bot at work, with simulated Flashback and Slack on this machine: no account, no token, no network."""
+    try:
+        from alertbot.showcase import Showcase
+    except ImportError as error:
+        raise AlertbotError(f"the demo needs more packages ({error.name}): pip install 'alertbot[demo]'") from error
+    Showcase(speed=speed, seed=seed, port=port, scenario=scenario, with_page=not no_page).run(
+        _console(), seconds=seconds
+    )
+
+
+@main.command()
+@click.pass_context
+def poll(ctx: click.Context) -> None:
+    """Run one cycle: collect, evaluate, deliver. For cron."""
+    from alertbot.app import Clock, poll_once
+    from alertbot.config import Need
+    from alertbot.logs import configure
+
+    config = _load(ctx, Need.DATABASE, Need.SOURCES, Need.SLACK)
+    if config.slack.bot_token is None:
+        raise AlertbotError("Slack tokens are missing: set SLACK_BOT_TOKEN")
+    configure(form=config.log.format, level="warning")
+    outcomes = poll_once(config, Clock())
+    for name, outcome in outcomes.items():
+        click.echo(f"{name}: {outcome.value}")
+    failed = [name for name, outcome in outcomes.items() if outcome.value == "failed"]
+    if failed:
+        raise AlertbotError(f"could not be read: {', '.join(failed)}; see alertbot status")
+
+
+@main.command()
+@click.pass_context
+def migrate(ctx: click.Context) -> None:
+    """Bring the database to the newest schema."""
+    from alertbot.app import open_database
+    from alertbot.config import Need
+    from alertbot.store.migrate import upgrade
+
+    database = open_database(_load(ctx, Need.DATABASE))
+    click.echo(f"{database.place} is at {upgrade(database)}")
+
+
+@main.command()
+@click.option("--online", is_flag=True, help="Also ask the database, each source, and Slack.")
+@click.pass_context
+def check(ctx: click.Context, *, online: bool) -> None:
+    """Read the configuration, and name every mistake in it at once."""
+    from alertbot import config as configuration
+
+    config = configuration.load(ctx.obj, os.environ, needs=configuration.EVERYTHING)
+    for note in config.notes:
+        click.echo(note)
+    click.echo(
+        f"{config.path or 'no file'}: {len(config.sources)} sources, {len(config.rules)} rules, {len(config.routes)} routes"
+    )
+    if not online:
+        return
+    from alertbot.checkup import check_online
+
+    problems = []
+    for line, is_fine in check_online(config):
+        click.echo(("ok    " if is_fine else "fault ") + line, err=not is_fine)
+        problems += [] if is_fine else [line]
+    if problems:
+        ctx.exit(1)
+
+
+@main.group("config")
+def config_group() -> None:
+    """Show what the configuration may hold."""
+
+
+@config_group.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors."""
+    from alertbot.config import config_schema
+
+    _print_json(config_schema())
+
+
+# --- looking up
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
+
+
+@main.command()
+@_as_json
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool) -> None:
+    """Show how the bot and its sources are."""
+    from alertbot.app import intervals_of
+    from alertbot.domain.reports import status_json
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_status
+
+    config, database = _open(ctx)
+    report = look_up.status(
+        database,
+        version=__version__,
+        intervals=intervals_of(config),
+        blind_after={source.name: source.blind_after for source in config.sources},
+        now=_now(),
+    )
+    if as_json:
+        _print_json(status_json(report))
+    else:
+        show_status(_console(), report)
+
+
+@main.command()
+@click.argument("llm", required=False)
+@click.option("--window", type=_Duration(), default=_DAY, help="How far back; default 24h.")
+@_as_json
+@click.pass_context
+def stats(ctx: click.Context, llm: str | None, window: timedelta, *, as_json: bool) -> None:
+    """Show the growth of each counter, for all configurations or those that fit LLM (a name, an id or a glob)."""
+    from alertbot.app import intervals_of
+    from alertbot.domain.reports import stat_json
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_stats
+
+    config, database = _open(ctx)
+    rows = look_up.stats(database, intervals=intervals_of(config), wanted=llm, window=window, now=_now())
+    if as_json:
+        _print_json([stat_json(row) for row in rows])
+    else:
+        show_stats(_console(), rows)
+
+
+@main.command()
+@click.option("--all", "also_ended", is_flag=True, help="Also those that have ended, the newest 100.")
+@_as_json
+@click.pass_context
+def alerts(ctx: click.Context, *, also_ended: bool, as_json: bool) -> None:
+    """List the alerts that are pending or firing."""
+    from alertbot.domain.alerts import State
+    from alertbot.domain.reports import alert_json
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_alerts
+
+    _, database = _open(ctx)
+    states = [State.PENDING, State.FIRING, *([State.RESOLVED] if also_ended else [])]
+    rows = look_up.list_alerts(database, states=states, limit=100 if also_ended else None)
+    if as_json:
+        _print_json([alert_json(row) for row in rows])
+    else:
+        show_alerts(_console(), rows)
+
+
+# --- acting
+
+
+def _act(
+    ctx: click.Context, target: str, kind: "ActKind", who: str, *, text: str = "", window: timedelta | None = None
+) -> None:
+    from alertbot.domain.alerts import Act
+    from alertbot.flows import operate
+    from alertbot.terminal import show_acted
+
+    _, database = _open(ctx)
+    now = _now()
+    deed = Act(
+        kind, who, now, key=f"cli {os.getpid()} {now.isoformat()}", text=text, until=now + window if window else None
+    )
+    acted = operate.act(database, operate.find(database, target), deed)
+    show_acted(_console(), acted)
+    if not acted.done:
+        ctx.exit(1)
+
+
+def _by(command: Callable[..., None]) -> Callable[..., None]:
+    import getpass
+
+    return click.option("--by", default=getpass.getuser, help="Who does it; default: you.")(command)
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@_by
+@click.pass_context
+def ack(ctx: click.Context, id_: str, by: str) -> None:
+    """Take an alert (A42) or all of a message (G17)."""
+    from alertbot.domain.alerts import ActKind
+
+    _act(ctx, id_, ActKind.ACKNOWLEDGE, by)
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@_by
+@click.pass_context
+def unack(ctx: click.Context, id_: str, by: str) -> None:
+    """Give an alert back."""
+    from alertbot.domain.alerts import ActKind
+
+    _act(ctx, id_, ActKind.UNACKNOWLEDGE, by)
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@click.argument("duration", type=_Duration())
+@_by
+@click.pass_context
+def snooze(ctx: click.Context, id_: str, duration: timedelta, by: str) -> None:
+    """Hear nothing of an alert for up to a day."""
+    from alertbot.domain.alerts import ActKind
+
+    if not timedelta(0) < duration <= _DAY:
+        raise click.BadParameter("a snooze lasts up to a day", ctx)
+    _act(ctx, id_, ActKind.SNOOZE, by, window=duration)
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@click.argument("user")
+@_by
+@click.pass_context
+def assign(ctx: click.Context, id_: str, user: str, by: str) -> None:
+    """Give an alert to USER."""
+    from alertbot.domain.alerts import ActKind
+
+    _act(ctx, id_, ActKind.ASSIGN, by, text=user)
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@click.argument("text", nargs=-1, required=True)
+@_by
+@click.pass_context
+def comment(ctx: click.Context, id_: str, text: tuple[str, ...], by: str) -> None:
+    """Write into the thread of an alert."""
+    from alertbot.domain.alerts import ActKind
+
+    _act(ctx, id_, ActKind.COMMENT, by, text=" ".join(text))

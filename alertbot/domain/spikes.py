@@ -1,0 +1,78 @@
+"""The past that a spike is held against: the earlier windows, as far as they exist."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import cache
+
+from alertbot.domain.history import Growth, History, Series, exists_since
+from alertbot.domain.rules import Spike
+
+DAY = timedelta(days=1)
+
+# How many windows the rule asks for, and what tells for a series its growth in those that exist and how many they are.
+Earlier = tuple[int, Callable[[Series], tuple[int, int]]]
+
+
+def spike_moments(spike: Spike, history: History, now: datetime) -> frozenset[datetime]:
+    """The moments where the present window and the earlier ones begin and end, as far as `history` has members."""
+    if spike.same_hour is not None:
+        ends = [now, *_same_hours(spike.same_hour, now)]
+        return frozenset({*ends, *(end - spike.window for end in ends)})
+    sinces = {source.first_at for source in history.sources.values() if source.first_at is not None}
+    sinces |= {member.seen_at for member in history.members.values()}
+    counts = {0} | {_whole_windows(spike, since, now) for since in sinces}
+    return frozenset({now, *(now - spike.window * (count + 1) for count in counts)})
+
+
+def earlier_windows(spike: Spike, history: History, now: datetime) -> Earlier:
+    """The windows that the present one is held against, each of the same length."""
+    if spike.same_hour is not None:
+        return _of_days(spike, spike.same_hour, history, now)
+    assert spike.baseline is not None, "a spike has one baseline or the other"
+    return spike.baseline // spike.window, _in_a_row(spike, history, now)
+
+
+def _whole_windows(spike: Spike, since: datetime, now: datetime) -> int:
+    """How many of the baseline's windows, which end where the present one begins, lie wholly after `since`."""
+    assert spike.baseline is not None, "a spike has one baseline or the other"
+    return max(0, min(spike.baseline // spike.window, (now - spike.window - since) // spike.window))
+
+
+def _in_a_row(spike: Spike, history: History, now: datetime) -> Callable[[Series], tuple[int, int]]:
+    end = now - spike.window
+
+    @cache
+    def growth_in(count: int) -> Growth:
+        return Growth(history, spike.metric, end - spike.window * count, end)
+
+    def grown_before(series: Series) -> tuple[int, int]:
+        count = _whole_windows(spike, exists_since(history, series), now)
+        return growth_in(count).of(series).value or 0, count
+
+    return grown_before
+
+
+def _of_days(spike: Spike, days: int, history: History, now: datetime) -> Earlier:
+    windows = [
+        (end - spike.window, end, Growth(history, spike.metric, end - spike.window, end))
+        for end in _same_hours(days, now)
+    ]
+
+    def was_read(series: Series, start: datetime, end: datetime) -> bool:
+        # Nobody looked into a window without a reading: that is not the same as no growth.
+        return all(history.slices[name, end].taken_at > start for name in series.sources)
+
+    def grown_before(series: Series) -> tuple[int, int]:
+        since = exists_since(history, series)
+        found = [
+            growth.of(series).value or 0
+            for start, end, growth in windows
+            if start >= since and was_read(series, start, end)
+        ]
+        return sum(found), len(found)
+
+    return days, grown_before
+
+
+def _same_hours(days: int, now: datetime) -> list[datetime]:
+    return [now - DAY * day for day in range(1, days + 1)]

@@ -1,0 +1,163 @@
+"""How answers look in a terminal: tables as wide as it is, and notices where there is no Slack."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from alertbot.domain.alerts import Outcome, State
+from alertbot.domain.notices import Face, Notice, Place
+from alertbot.domain.reports import Acted, AlertRow, Health, StatRow, StatusReport
+from alertbot.domain.rules import Severity
+from alertbot.domain.times import tell_duration
+from alertbot.domain.wording import headline, limit, name_of, write_amount
+
+_COLOURS = {Severity.INFO: "blue", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
+_HEALTH = {Health.OK: "green", Health.FAILING: "yellow", Health.BLIND: "bold red", Health.NEVER_READ: "dim"}
+
+
+def clean(text: str) -> str:
+    """Foreign text without what would move the cursor or change colours."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _when(moment: datetime | None) -> str:
+    return "never" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _table(*columns: tuple[str, str]) -> Table:
+    """A table without walls; numbers stand to the right, and long text is folded, not lost."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, justify in columns:
+        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    return table
+
+
+def show_status(console: Console, report: StatusReport) -> None:
+    table = _table(("source", "left"), ("state", "left"), ("last reading", "left"), ("configurations", "right"))
+    for row in report.sources:
+        state = Text(row.state.value, style=_HEALTH[row.state])
+        table.add_row(clean(row.name), state, _when(row.last_reading_at), str(row.configurations))
+    console.print(table)
+    for row in report.sources:
+        if row.error:
+            console.print(Text(f"{clean(row.name)}: {clean(row.error)}", style="yellow"))
+    console.print(
+        Text(f"alerts  {report.firing} firing ({report.acknowledged} acknowledged), {report.pending} pending")
+    )
+    since = f", the oldest since {_when(report.oldest_at)}" if report.oldest_at else ""
+    console.print(Text(f"outbox  {report.waiting} waiting{since}"))
+    console.print(Text(f"alertbot {report.version}", style="dim"))
+
+
+def show_alerts(console: Console, rows: Sequence[AlertRow]) -> None:
+    if not rows:
+        console.print("Nothing is pending or firing.")
+        return
+    table = _table(
+        ("id", "left"),
+        ("severity", "left"),
+        ("state", "left"),
+        ("alert", "left"),
+        ("since", "left"),
+        ("taken by", "left"),
+    )
+    for row in rows:
+        alert = row.alert
+        table.add_row(
+            f"A{alert.number}" + (f" G{row.group}" if row.group else ""),
+            Text(alert.severity.value, style=_COLOURS[alert.severity]),
+            alert.state.value,
+            Text(f"{clean(headline(alert))}, {limit(alert)}"),
+            _when(alert.started_at or alert.pending_since),
+            Text(clean(alert.acknowledged_by)),
+        )
+    console.print(table)
+
+
+def show_stats(console: Console, rows: Sequence[StatRow]) -> None:
+    if not rows:
+        console.print("No configuration was read yet.")
+        return
+    columns = ("api_calls", "tokens_in", "tokens_out", "policy_violations", "policy_alerts", "policy_blocks")
+    names = ("calls", "tokens in", "tokens out", "violations", "alerts", "blocks")
+    table = _table(("configuration", "left"), ("source", "left"), *((name, "right") for name in names))
+    for row in sorted(rows, key=lambda one: -(one.metrics["api_calls"] or 0)):
+        counts = (row.metrics[column] for column in columns)
+        table.add_row(
+            Text(clean(row.name)),
+            Text(clean(row.source)),
+            *("?" if count is None else f"{count:,}" for count in counts),
+        )
+    span = tell_duration(rows[0].end - rows[0].start)
+    console.print(table)
+    console.print(
+        Text(f"growth in the last {span}, counted from {_when(min(row.baseline_at for row in rows))}", style="dim")
+    )
+
+
+def show_acted(console: Console, acted: Acted) -> None:
+    words = {Outcome.DONE: "done", Outcome.ALREADY: "it was so already", Outcome.TOO_LATE: "too late, it had ended"}
+    for alert, outcome in acted.outcomes:
+        console.print(Text(f"A{alert.number} {clean(name_of(alert))}: {words[outcome]}"))
+
+
+def word_of(face: Face) -> str:
+    """How the group stands, in the word that the demo and a dry run print."""
+    firing = [alert for alert in face.alerts if alert.state is State.FIRING]
+    if not firing:
+        return "resolved"
+    return "acknowledged" if all(alert.acknowledged_at is not None for alert in firing) else "firing"
+
+
+class PrintingSender:
+    """Prints what would be sent. Every notice counts as delivered."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def post(self, channel: str, face: Face, *, notice: int, mention: Iterable[str]) -> Place:
+        self._print("posts", channel, face, " ".join(mention))
+        return Place(channel, f"dry-run.{notice}")
+
+    def edit(self, place: Place, face: Face) -> None:
+        self._print("edits", place.channel, face, "")
+
+    def reply(self, place: Place, notice: Notice, *, number: int) -> Place:
+        for line in notice.lines:
+            self._console.print(Text(f"  in the thread: {clean(_peopled(line, notice))}"))
+        return Place(place.channel, f"dry-run.{number}")
+
+    def say(self, channel: str, notice: Notice, *, number: int) -> Place:
+        for line in notice.lines:
+            self._console.print(Text(f"{channel}  {clean(_peopled(line, notice))}"))
+        return Place(channel, f"dry-run.{number}")
+
+    def find(self, channel: str, *, notice: int, since: datetime, thread: Place | None) -> Place | None:
+        """Nothing that was printed can be looked for."""
+        del channel, notice, since, thread
+        return None
+
+    def permalink(self, place: Place) -> str:
+        return f"dry-run://{place.channel}/{place.ts}"
+
+    def _print(self, verb: str, channel: str, face: Face, mention: str) -> None:
+        self._console.print(
+            Text(
+                f"{face.shown_at:%H:%M:%S} {channel}  {verb} G{face.group.number} {word_of(face)}  {mention}".rstrip(),
+                style="bold",
+            )
+        )
+        for alert in face.alerts[:10]:
+            amount = write_amount(alert.peak, alert.unit)
+            self._console.print(
+                Text(f"  A{alert.number} {alert.severity}: {clean(headline(alert))}, {limit(alert)}, worst {amount}")
+            )
+
+
+def _peopled(line: str, notice: Notice) -> str:
+    for place, who in enumerate(notice.people):
+        line = line.replace(f"{{{place}}}", who)
+    return line
