@@ -11,11 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Flag, auto
-from typing import cast
 
 import structlog
-from slack_bolt.adapter.socket_mode import SocketModeHandler
-from slack_bolt.adapter.wsgi import SlackRequestHandler
 
 from alertbot import __version__
 from alertbot.config import Config, Source
@@ -224,7 +221,7 @@ class Bot:
         self._identity: Identity | None = None
         self._database = open_database(config)
         self._scheduler = Scheduler()
-        self._socket: SocketModeHandler | None = None
+        self._socket: bot.Socket | None = None
         self._collector: Collector | None = None
         self._given_sender = sender
         self._with_migrations = with_migrations
@@ -277,7 +274,7 @@ class Bot:
         """Stop claiming, finish what is in flight, close."""
         log.info("stopping")
         if self._socket is not None:
-            self._socket.close()  # type: ignore[no-untyped-call]
+            self._socket.close()
         if self._collector is not None:
             self._collector.stop()
         self._scheduler.stop()
@@ -322,11 +319,11 @@ class Bot:
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret else None
         app = bot.build(self._client, identity=self._known_identity, signing_secret=secret, desk=desk)
         if slack.mode == "http":
-            return cast("Wsgi", SlackRequestHandler(app))
+            return bot.wsgi(app)
         assert slack.app_token is not None, "asked for before the start"
         app_token = slack.app_token.get_secret_value()
         self._check_app_token(app_token)
-        self._socket = SocketModeHandler(app, app_token)
+        self._socket = bot.Socket(app, app_token)
         threading.Thread(target=self._connect, name="socket", daemon=True).start()
         return None
 
@@ -346,8 +343,7 @@ class Bot:
         pause = 1.0
         while True:
             try:
-                with translated("apps.connections.open"):
-                    self._socket.connect()  # type: ignore[no-untyped-call]
+                self._socket.connect()
             except SlackError as error:
                 log.warning("socket_not_open", code=error.code, seconds=pause)
                 time.sleep(pause)
@@ -378,7 +374,7 @@ class Bot:
                 reasons["slack"] = "not reached, or the token is refused"
             elif held is not None:
                 reasons["slack"] = "Slack refuses the app; sending waits"
-            elif self._socket is not None and not self._socket.client.is_connected():
+            elif self._socket is not None and not self._socket.is_connected():
                 reasons["slack"] = "the socket is not connected"
         return reasons
 

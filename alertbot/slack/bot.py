@@ -2,13 +2,15 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from slack_bolt import Ack, App, BoltRequest, BoltResponse, Respond
+from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_bolt.adapter.wsgi import SlackRequestHandler
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 
@@ -142,6 +144,32 @@ def build(
         return BoltResponse(status=200, body="")
 
     return app
+
+
+class Socket:
+    """Slack's deliveries over Socket Mode: a connection that the bot opens and the SDK keeps open."""
+
+    def __init__(self, app: App, app_token: str) -> None:
+        self._handler = SocketModeHandler(app, app_token)
+
+    def connect(self) -> None:
+        """Open it. Raises a SlackError where Slack cannot be reached or does not want it."""
+        with translated("apps.connections.open"):
+            self._handler.connect()  # type: ignore[no-untyped-call]
+
+    def is_connected(self) -> bool:
+        return bool(self._handler.client.is_connected())
+
+    def close(self) -> None:
+        self._handler.close()  # type: ignore[no-untyped-call]
+
+
+Wsgi = Callable[[dict[str, Any], Callable[[str, list[tuple[str, str]]], Any]], Iterable[bytes]]
+
+
+def wsgi(app: App) -> Wsgi:
+    """Slack's deliveries over HTTP, as a WSGI application for `/slack/events`."""
+    return cast("Wsgi", SlackRequestHandler(app))
 
 
 def _tell(respond: Respond, reply: Mapping[str, Any] | None) -> None:
