@@ -373,3 +373,56 @@ def comment(ctx: click.Context, id_: str, text: tuple[str, ...], by: str) -> Non
     from alertbot.domain.alerts import ActKind
 
     _act(ctx, id_, ActKind.COMMENT, by, text=" ".join(text))
+
+
+@main.group()
+def silence() -> None:
+    """Silence alerts: they go on being counted and kept, but nobody hears of them."""
+
+
+@silence.command("add", context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, required=True, metavar="MATCHERS DURATION [COMMENT]")
+@_by
+@click.pass_context
+def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
+    """Silence what MATCHERS fit, such as rule=violation-burst "ai_llm=support *", for DURATION; `all` alone fits everything."""
+    from alertbot.domain.silences import parse_silence
+    from alertbot.flows import operate
+    from alertbot.terminal import show_silences
+
+    try:
+        request = parse_silence(words)
+    except ValueError as error:
+        raise AlertbotError(str(error)) from error
+    _, database = _open(ctx)
+    show_silences(_console(), [operate.add_silence(database, request, author=by, now=_now())])
+
+
+@silence.command("list")
+@_as_json
+@click.pass_context
+def silence_list(ctx: click.Context, *, as_json: bool) -> None:
+    """List the silences that hold now or will."""
+    from alertbot.domain.reports import silence_json
+    from alertbot.flows import operate
+    from alertbot.terminal import show_silences
+
+    _, database = _open(ctx)
+    found = operate.list_silences(database, now=_now())
+    if as_json:
+        _print_json([silence_json(one) for one in found])
+    else:
+        show_silences(_console(), found)
+
+
+@silence.command("end")
+@click.argument("number", type=int)
+@_by
+@click.pass_context
+def silence_end(ctx: click.Context, number: int, by: str) -> None:
+    """End a silence before its time."""
+    from alertbot.flows import operate
+
+    _, database = _open(ctx)
+    operate.end_silence(database, number, by=by, now=_now())
+    click.echo(f"silence {number} is over")

@@ -1,5 +1,7 @@
 """`alertbot demo`: the simulated Flashback, the Slack look-alike, and the real bot between them."""
 
+import html
+import re
 import signal
 import tempfile
 import threading
@@ -9,6 +11,7 @@ from types import FrameType
 
 import yaml
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from alertbot.app import Bot, Clock
@@ -16,8 +19,7 @@ from alertbot.config import Config, load
 from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.scenarios import find_scenario
 from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_records import Message
-from alertbot.demo.slack_transcript import plain_text
+from alertbot.demo.slack_records import Change, Message
 from alertbot.logs import configure
 
 _CHANNEL = "#ai-alerts"
@@ -54,7 +56,7 @@ class Showcase:
             console.print(f"flashback: {self._flashback.url}", soft_wrap=True)
             console.print(f"token: {self._flashback.token}", soft_wrap=True)
             console.print(Text(self._scenario.summary, style="dim"))
-            self._slack.on_change(lambda change: change.message and _show(console, change.message))
+            self._slack.on_change(lambda change: _show(console, change))
             bot = Bot(self._config(Path(folder)), clock=self._clock)
             bot.start()
             try:
@@ -83,28 +85,61 @@ class Showcase:
         return load(path, {})
 
 
-def _show(console: Console, message: Message) -> None:
+def _show(console: Console, change: Change) -> None:
     """Print a message as it stands now, with the word of its state."""
-    at = datetime.fromtimestamp(float(message.ts), UTC)
-    verb = "in the thread" if message.is_reply else "edited" if message.edits else "posted"
+    message = change.message
+    if message is None or message.visible_to is not None:
+        return
+    at = datetime.fromtimestamp(message.edits[-1].until if message.edits else float(message.ts), UTC)
+    verb = "in the thread" if message.is_reply else "edits" if message.edits else "posts"
     word = _word(message)
-    console.print(
-        Text(f"{at:%H:%M:%S} {_CHANNEL} {verb}" + (f"  [{word}]" if word else ""), style=_STYLES.get(word, ""))
-    )
-    lines = [message.text, *([] if message.is_reply else plain_text(message).splitlines())]
-    for line in lines:
-        console.print(Text(f"    {line}"))
+    head = Text(f"{at:%H:%M:%S}  {_CHANNEL}  {verb:<13}  ") + Text(f"{word:<12}", style=_STYLES.get(word, ""))
+    body = Text(_plain(message.text))
+    if verb == "posts" or word == "resolved":
+        body += Text("".join(f"\n{line}" for line in _details(message)), style="dim")
+    row = Table.grid(padding=(0, 2))  # keeps what is folded in its own column
+    row.add_row(head, body)
+    console.print(row)
 
 
 _STYLES = {"firing": "bold red", "acknowledged": "bold yellow", "resolved": "bold green"}
+_EMOJI = {
+    ":red_circle:": "●",
+    ":large_orange_circle:": "●",
+    ":large_blue_circle:": "●",
+    ":white_check_mark:": "✓",
+    ":arrow_up:": "↑",
+    ":heavy_plus_sign:": "+",
+    ":repeat:": "↻",
+    ":eyes:": "@",
+    ":speech_balloon:": "»",
+}
+
+
+def _plain(text: str) -> str:
+    """Slack's markup as a terminal can show it."""
+    text = re.sub(r"<!date\^[^|]*\|([^>]*)>", r"\1", text)
+    text = re.sub(r"<[@#]([A-Z0-9]+)>", r"@\1", text)
+    for name, sign in _EMOJI.items():
+        text = text.replace(name, sign)
+    return html.unescape(text.replace("*", ""))
+
+
+def _details(message: Message) -> list[str]:
+    """The fields of the message, one a line, and what stands below them."""
+    lines = []
+    for block in message.attachments[0].get("blocks", []) if message.attachments else []:
+        lines += [": ".join(_plain(field["text"]).split("\n", 1)) for field in block.get("fields", [])]
+        if block.get("type") == "section" and "text" in block:
+            lines += _plain(block["text"]["text"]).splitlines()
+        if block.get("type") == "context":
+            lines.append(_plain(block["elements"][0]["text"]))
+    return lines
 
 
 def _word(message: Message) -> str:
     """firing, acknowledged or resolved; nothing for a reply in a thread."""
     if message.is_reply or not message.attachments:
         return ""
-    first = message.text.partition(":")[0] if not message.text.startswith(":") else message.text.split(" ", 1)[-1]
-    for word in ("Resolved", "Acknowledged"):
-        if word in first.partition(":")[0]:
-            return word.lower()
-    return "firing"
+    first = _plain(message.text).split(":", 1)[0]
+    return next((word.lower() for word in ("Resolved", "Acknowledged") if word in first), "firing")

@@ -11,6 +11,7 @@ from alertbot.domain.alerts import Outcome, State
 from alertbot.domain.notices import Face, Notice, Place
 from alertbot.domain.reports import Acted, AlertRow, Health, StatRow, StatusReport
 from alertbot.domain.rules import Severity
+from alertbot.domain.silences import Silence
 from alertbot.domain.times import tell_duration
 from alertbot.domain.wording import headline, limit, name_of, write_amount
 
@@ -102,6 +103,18 @@ def show_acted(console: Console, acted: Acted) -> None:
     words = {Outcome.DONE: "done", Outcome.ALREADY: "it was so already", Outcome.TOO_LATE: "too late, it had ended"}
     for alert, outcome in acted.outcomes:
         console.print(Text(f"A{alert.number} {clean(name_of(alert))}: {words[outcome]}"))
+
+
+def show_silences(console: Console, found: Sequence[Silence]) -> None:
+    if not found:
+        console.print("Nothing is silenced.")
+        return
+    table = _table(("silence", "right"), ("what", "left"), ("until", "left"), ("by", "left"), ("comment", "left"))
+    for silence in found:
+        what = " ".join(str(matcher) for matcher in silence.matchers) or "everything"
+        by, comment = Text(clean(silence.author)), Text(clean(silence.comment))
+        table.add_row(str(silence.number), Text(clean(what)), _when(silence.ends_at), by, comment)
+    console.print(table)
 
 
 def word_of(face: Face) -> str:

@@ -1,7 +1,7 @@
 """What every part of the configuration has in common: its keys, and how mistakes in them are told, all at once."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self, get_args
+from typing import Any, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -115,7 +115,8 @@ def _expectation(field: FieldInfo) -> str:
 
 def is_list(field: FieldInfo) -> bool:
     """Whether a list is written there."""
-    return "tuple" in str(field.annotation) and not any(hasattr(kind, "expected") for kind in field.metadata)
+    types = {get_origin(annotation) for annotation in (field.annotation, *get_args(field.annotation))}
+    return tuple in types and not any(hasattr(kind, "expected") for kind in field.metadata)
 
 
 def sections_in(annotation: Any) -> tuple[type[Section], ...]:

@@ -171,8 +171,9 @@ def _unknown_override(name: str, known: Mapping[str, tuple[tuple[str, ...], Fiel
         holder = "__".join(steps[:length])
         if holder in known and is_list(known[holder][1]):
             return f'{name}: expected a key outside a list, got "{path}"; the list is given whole, as {holder}'
-    meant = next(iter(get_close_matches(name.upper(), list(known), n=1, cutoff=0.75)), None)
-    hint = f"; did you mean {meant}?" if meant else ""
+    paths = [other.removeprefix(PREFIX) for other in known]
+    meant = get_close_matches(name.upper().removeprefix(PREFIX), paths, n=1, cutoff=0.75)
+    hint = f"; did you mean {PREFIX}{meant[0]}?" if meant else ""
     return f'{name}: expected the path of a key, got "{path}"{hint}'
 
 

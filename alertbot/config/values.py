@@ -119,11 +119,19 @@ def matching(expected: str, pattern: str) -> Reads:
 # --- durations -------------------------------------------------------------------------------------------------------
 
 _DURATION_SCHEMA = or_variable({"type": "string", "pattern": "^(?:[0-9]{1,9}[smhdw])+$"})
+_LONGEST = timedelta(days=36_500)  # further back, calendars end
 _YEARS = re.compile(r"([0-9]{1,4})y((?:[0-9]{1,9}[smhdw])*)")
 
 
-def _positive_duration(text: str) -> timedelta:
+def _bounded_duration(text: str) -> timedelta:
     duration = parse_duration(text)
+    if duration > _LONGEST:
+        raise Unfit(f"a duration of at most {_LONGEST.days}d")
+    return duration
+
+
+def _positive_duration(text: str) -> timedelta:
+    duration = _bounded_duration(text)
     if not duration:
         raise Unfit("a duration of at least 1s")
     return duration
@@ -137,7 +145,7 @@ def _long_duration(text: str) -> timedelta:
 
 
 DURATION = Reads("a duration such as 15m", _positive_duration, timedelta, _DURATION_SCHEMA)
-WAIT = Reads("a duration such as 15m", parse_duration, timedelta, _DURATION_SCHEMA)
+WAIT = Reads("a duration such as 15m", _bounded_duration, timedelta, _DURATION_SCHEMA)
 LONG_DURATION = Reads(
     "a duration such as 7d or 3y",
     _long_duration,

@@ -228,6 +228,10 @@ _FAULTS = (
     ("expected ',' or", "an opening [ or { that is not closed, or a missing comma"),
     ("expected a single document", "a second document (---)"),
     ("but found another document", "a second document (---)"),
+    (
+        "expected the node content",
+        "a sign, or the end, where a value was expected (a text that begins with it needs quotes)",
+    ),
     ("undefined alias", "an alias (*name) that no anchor (&name) defines; a text that begins with * needs quotes"),
     ("duplicate anchor", "an anchor (&name) that stands there twice"),
     ("unknown escape", "a backslash that means nothing in double quotes (use single quotes)"),

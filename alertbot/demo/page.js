@@ -7,6 +7,8 @@ import { ago, make, world } from "./page_text.js";
 
 const byId = (id) => document.getElementById(id);
 const wanted = new URLSearchParams(location.search);
+// Without the stream of changes a picture of the page can be taken: nothing is pending.
+const live = wanted.get("live") !== "off";
 
 const state = { messages: new Map(), unread: new Map(), modals: [], home: null, bot: "", commands: [], hint: "" };
 // What is looked at: a channel or the app's Home, and a thread beside it.
@@ -19,7 +21,9 @@ const typed = { history: [], at: 0, echoes: [] };
 async function send(act, content) {
   try {
     const answer = await fetch(`/_page/${act}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ user: world.me, ...content }) });
-    return await answer.json();
+    const told = await answer.json();
+    if (!live) setTimeout(() => load().then(() => drawAll()), 300);
+    return told;
   } catch {
     return { ok: false, problem: "the demo does not answer" };
   }
@@ -43,16 +47,15 @@ async function load() {
 }
 
 function listen() {
-  if (wanted.get("live") === "off") return;
+  if (!live) return;
   const changes = new EventSource(`/_page/changes?user=${world.me}`);
-  let interrupted = false;
   changes.onopen = async () => {
     byId("lost").hidden = true;
-    if (interrupted) await load().then(drawAll);
-    interrupted = false;
+    // What happened between the first look and now, or while the connection was lost, is not told again.
+    await load();
+    drawAll(false);
   };
   changes.onerror = () => {
-    interrupted = true;
     byId("lost").hidden = false;
   };
   changes.onmessage = (event) => take(JSON.parse(event.data));
@@ -102,20 +105,33 @@ const isReply = (message) => Boolean(message.thread_ts && message.thread_ts !== 
 function channelEntry(channel) {
   const count = state.unread.get(channel.id) ?? 0;
   const here = !look.home && channel.id === look.channel;
-  const mark = channel.is_direct ? "" : make("span", { class: "hash", "aria-hidden": "true" }, channel.is_private ? "🔒" : "#");
-  const name = channel.is_direct ? "Messages" : channel.name;
+  const mark = make("span", { class: "hash", "aria-hidden": "true" }, channel.is_private ? "🔒" : "#");
   return make("li", {}, make(
     "button",
     { type: "button", class: `entry${count ? " unread" : ""}${channel.is_archived ? " archived" : ""}`, "aria-current": here ? "page" : null, onclick: () => goTo({ channel: channel.id }) },
-    mark, make("span", { class: "entry-name" }, name), count ? make("span", { class: "count", "aria-label": `${count} new` }, String(count)) : null,
+    mark, make("span", { class: "entry-name" }, channel.name), countNode(count),
+  ));
+}
+
+const countNode = (count) => (count ? make("span", { class: "count", "aria-label": `${count} new` }, String(count)) : null);
+
+function appEntry(direct) {
+  const count = state.unread.get(direct?.id) ?? 0;
+  const here = look.home || (direct && look.channel === direct.id);
+  const face = avatar(world.users.get(state.bot), true);
+  // Unread messages are what one came for, else Home.
+  const where = count ? { channel: direct.id } : { home: true };
+  return make("li", {}, make(
+    "button",
+    { type: "button", class: `entry${count ? " unread" : ""}`, "aria-current": here ? "page" : null, onclick: () => goTo(where) },
+    face, make("span", { class: "entry-name" }, "alertbot"), countNode(count),
   ));
 }
 
 function drawSidebar() {
   const channels = [...world.channels.values()];
   byId("channels").replaceChildren(...channels.filter((channel) => !channel.is_direct).map(channelEntry));
-  const app = make("li", {}, make("button", { type: "button", class: "entry", "aria-current": look.home ? "page" : null, onclick: () => goTo({ home: true }) }, avatar(world.users.get(state.bot), true), make("span", { class: "entry-name" }, "alertbot")));
-  byId("apps").replaceChildren(app, ...channels.filter((channel) => channel.is_direct).map(channelEntry));
+  byId("apps").replaceChildren(appEntry(channels.find((channel) => channel.is_direct)));
   byId("my-avatar").replaceChildren(avatar(world.users.get(world.me)));
   const people = [...world.users.values()].filter((user) => !user.is_app);
   byId("user").replaceChildren(...people.map((user) => make("option", { value: user.id, selected: user.id === world.me }, user.real_name)));
@@ -142,7 +158,14 @@ function drawTop() {
 
 function aroundOf(message, inThread) {
   const replies = inThread ? [] : messagesOf(message.channel).filter((each) => isReply(each) && each.thread_ts === message.ts);
-  return { inThread, replies, use, openThread: (ts) => goTo({ thread: ts }), remove: (each) => removeMessage(each) };
+  return {
+    inThread,
+    replies,
+    use,
+    openThread: (ts) => goTo({ thread: ts }),
+    remove: removeMessage,
+    dismiss: (each) => send("delete", { channel: each.channel, ts: each.ts }),
+  };
 }
 
 async function removeMessage(message) {
@@ -155,9 +178,12 @@ const atEnd = (stream) => stream.scrollHeight - stream.scrollTop - stream.client
 function drawStream(stream, messages, inThread, jump) {
   const stay = jump || atEnd(stream);
   fillStream(stream, messages, (message) => aroundOf(message, inThread));
-  return () => {
+  const scroll = () => {
     if (stay) stream.scrollTop = stream.scrollHeight;
   };
+  // A picture takes its room only when it has come.
+  for (const image of stream.querySelectorAll("img")) if (!image.complete) image.addEventListener("load", scroll, { once: true });
+  return scroll;
 }
 
 function drawStreams(jump = false) {
@@ -191,11 +217,11 @@ function drawModals() {
   });
 }
 
-function drawAll() {
+function drawAll(jump = true) {
   drawSidebar();
   drawTop();
   drawHome();
-  drawStreams(true);
+  drawStreams(jump);
   drawModals();
 }
 

@@ -61,10 +61,19 @@ function rowsOf(block, withHead) {
   return make("table", {}, head && withHead ? make("thead", {}, draw(head, "th")) : null, make("tbody", {}, ...(withHead ? rest : block.rows ?? []).map((row) => draw(row, "td"))));
 }
 
-const table = (block) => make("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": "Table" }, rowsOf(block, true));
+// A frame in which a wide table scrolls; its edge fades where there is more to see.
+function frameOf(name, content) {
+  const frame = make("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": name }, content);
+  const mark = () => frame.classList.toggle("more", frame.scrollLeft + frame.clientWidth < frame.scrollWidth - 4);
+  frame.addEventListener("scroll", mark, { passive: true });
+  new ResizeObserver(mark).observe(frame);
+  return frame;
+}
+
+const table = (block) => frameOf("Table", rowsOf(block, true));
 
 function dataTable(block) {
-  return make("figure", { class: "data-table" }, make("figcaption", {}, block.caption), make("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": block.caption }, rowsOf({ rows: [], ...block }, true)));
+  return make("figure", { class: "data-table" }, make("figcaption", {}, block.caption), frameOf(block.caption, rowsOf({ rows: [], ...block }, true)));
 }
 
 function imageBlock(block, use) {

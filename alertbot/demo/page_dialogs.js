@@ -65,8 +65,8 @@ export function showModals(modals, use, acts) {
   const focused = document.activeElement?.id;
   drawModal(dialog, view, modals.length, use, acts);
   if (!dialog.open) dialog.showModal();
-  const again = focused && dialog.querySelector(`#${CSS.escape(focused)}`);
-  (dialog.querySelector(".has-error .field") ?? again ?? dialog.querySelector(".field, .modal-body select, .modal-foot .primary, .modal-close"))?.focus();
+  const wishes = [".has-error .field", focused ? `#${CSS.escape(focused)}` : ".field", ".field", ".modal-body select", ".modal-foot .primary", ".modal-close"];
+  wishes.map((wish) => dialog.querySelector(wish)).find(Boolean)?.focus();
 }
 
 function drawModal(dialog, view, depth, use, acts) {

@@ -96,7 +96,7 @@ export function messageNode(message, around) {
   body.append(...said(message, use));
   if (around.follows && edited) body.append(edited);
   if (message.reactions.length) body.append(make("div", { class: "reactions" }, ...message.reactions.map((name) => make("span", { class: "reaction", title: `:${name}:` }, emojiOf(name) ?? `:${name}:`, " 1"))));
-  if (message.visible_to) body.append(make("div", { class: "only-you" }, icon("eye"), "Only visible to you"));
+  if (message.visible_to) body.append(make("div", { class: "only-you" }, icon("eye"), "Only visible to you · ", make("button", { type: "button", class: "dismiss", onclick: () => around.dismiss(message) }, "Dismiss")));
   if (around.replies?.length && !around.inThread) body.append(threadFoot(around.replies, () => around.openThread(message.ts)));
   return make(
     "article",

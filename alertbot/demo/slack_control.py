@@ -29,6 +29,7 @@ _PLAIN = (
     "grant_scopes",
     "invite_bot",
     "open_home",
+    "refuse_app_token",
     "remove_bot",
     "restore_token",
     "revoke_token",

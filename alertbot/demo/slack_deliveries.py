@@ -65,18 +65,12 @@ class Delivery:
         return self.payload.get("type") == "view_submission"
 
 
-@dataclass(frozen=True, slots=True)
-class HttpTarget:
-    """Where an app in HTTP mode listens."""
-
-    url: str
-
-
 class Deliveries:
     """Brings payloads to the app. Everything here runs on the server's event loop."""
 
-    def __init__(self, context: Context, target: HttpTarget | None, ack_seconds: float) -> None:
+    def __init__(self, context: Context, target: str | None, ack_seconds: float) -> None:
         self._context = context
+        # Where an app in HTTP mode listens; None for Socket Mode.
         self.target = target
         self._ack_seconds = ack_seconds
         self._waiting: dict[str, asyncio.Event] = {}
@@ -122,7 +116,7 @@ class Deliveries:
             del self._waiting[delivery.id]
         self._settle(delivery, started)
 
-    async def _post(self, delivery: Delivery, target: HttpTarget, started: float) -> None:
+    async def _post(self, delivery: Delivery, target: str, started: float) -> None:
         headers = {"User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"}
         if delivery.kind is DeliveryKind.EVENT:
             body, kind = json.dumps(delivery.payload), "application/json"
@@ -135,7 +129,7 @@ class Deliveries:
             headers |= {"X-Slack-Retry-Num": str(delivery.attempts - 1), "X-Slack-Retry-Reason": "http_timeout"}
         assert self.session is not None
         try:
-            async with self.session.post(target.url, data=body.encode(), headers=headers) as answer:
+            async with self.session.post(target, data=body.encode(), headers=headers) as answer:
                 text = await answer.text()
                 status = answer.status
         except aiohttp.ClientError:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,8 @@ from alertbot.demo.slack_web_api import METHODS, authorize
 
 logger = logging.getLogger(__name__)
 
+# A demo may run for days.
+CALLS = 20_000
 MOST_BYTES = 32 * 1024 * 1024
 HTML = "<!DOCTYPE html><html><head><title>Server Error</title></head><body>Something went wrong</body></html>"
 _WEBHOOK_STATUS = {"invalid_token": 403, "no_service": 404, "channel_not_found": 404, "channel_is_archived": 410}
@@ -57,7 +60,7 @@ class ApiSide:
         self._limits = limits
         self._webhook_channel = webhook_channel
         self._webhook_path = webhook_path
-        self.calls: list[Call] = []
+        self.calls: deque[Call] = deque(maxlen=CALLS)
         self.webhook_messages: list[Message] = []
 
     def add_routes(self, app: web.Application) -> None:

@@ -126,7 +126,8 @@ class Page:
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
         await response.prepare(request)
         reader: asyncio.Queue[JsonObject | None] = asyncio.Queue()
-        self._readers[reader] = self._user(request)
+        with self._world.condition:
+            self._readers[reader] = self._user(request)
         try:
             await response.write(b"retry: 1000\n\n")
             while True:
@@ -141,7 +142,8 @@ class Page:
         except ConnectionError:
             return response
         finally:
-            del self._readers[reader]
+            with self._world.condition:
+                del self._readers[reader]
 
     async def _file(self, request: web.Request) -> web.Response:
         uploaded = self._world.files.get(request.match_info["file"])

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.alerts import Act, Alert, Outcome
+from alertbot.domain.silences import Silence
 from alertbot.domain.times import write_moment
 
 
@@ -146,4 +147,15 @@ def stat_json(row: StatRow) -> dict[str, Any]:
         "to": _time(row.end),
         "baseline_at": _time(row.baseline_at),
         **row.metrics,
+    }
+
+
+def silence_json(silence: Silence) -> dict[str, Any]:
+    return {
+        "id": silence.number,
+        "matchers": [str(matcher) for matcher in silence.matchers],
+        "starts_at": _time(silence.starts_at),
+        "ends_at": _time(silence.ends_at),
+        "author": silence.author,
+        "comment": silence.comment,
     }

@@ -9,7 +9,7 @@ from alertbot.domain.reports import AlertRow, Health, SourceRow, StatRow, Status
 from alertbot.domain.rules import SUMS, Where
 from alertbot.domain.snapshots import Counter
 from alertbot.errors import UsageError
-from alertbot.store import alerts, groups, outbox, snapshots, sources
+from alertbot.store import alerts, groups, outbox, silences, snapshots, sources
 from alertbot.store.database import Database
 
 
@@ -27,6 +27,7 @@ def status(
         members = snapshots.members(tx, intervals)
         listed = alerts.listed(tx, states=[State.PENDING, State.FIRING])
         waiting, oldest_at = outbox.depth(tx)
+        quiet = silences.in_force(tx, now)
     counted = {name: sum(member.source == name for member in members.values()) for name in intervals}
     rows = []
     for name in intervals:
@@ -49,6 +50,7 @@ def status(
         acknowledged=sum(alert.acknowledged_at is not None for alert in firing),
         waiting=waiting,
         oldest_at=oldest_at,
+        silences=len(quiet),
     )
 
 

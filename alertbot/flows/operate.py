@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import structlog
 
 from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, act_on
 from alertbot.domain.notices import Kind, Notice
 from alertbot.domain.reports import Acted
+from alertbot.domain.silences import Silence, SilenceRequest
 from alertbot.domain.wording import name_of
 from alertbot.errors import UsageError
 from alertbot.flows.speak import speak
-from alertbot.store import alerts, groups, outbox
+from alertbot.store import alerts, groups, outbox, silences
 from alertbot.store.database import Database, Tx
 
 log = structlog.get_logger()
@@ -92,3 +95,29 @@ def _line(acted: Acted, about: Sequence[Alert]) -> str:
             return f"{{0}}: {act_done.text}"
         case ActKind.ACKNOWLEDGE:
             return ""
+
+
+def add_silence(database: Database, request: SilenceRequest, *, author: str, now: datetime) -> Silence:
+    """Silence what the request means from now on; what fires already is looked at again at once."""
+    silence = Silence(request.matchers, now, now + request.duration, author, request.comment)
+    with database.transaction() as tx:
+        number = silences.add(tx, silence)
+        speak(tx, groups.open_ones(tx), now=now)
+    log.info("silence_added", silence=number, author=author, until=silence.ends_at.isoformat())
+    return replace(silence, number=number)
+
+
+def end_silence(database: Database, number: int, *, by: str, now: datetime) -> None:
+    """End a silence before its time; what still fires speaks once. Raises UsageError if there is none that holds."""
+    with database.transaction() as tx:
+        if not silences.end(tx, number, by=by, now=now):
+            raise UsageError(f"there is no silence {number} that has not ended")
+        # At its last moment a silence still holds: what it kept quiet speaks just after.
+        speak(tx, groups.open_ones(tx), now=now + timedelta(milliseconds=1))
+    log.info("silence_ended", silence=number, by=by)
+
+
+def list_silences(database: Database, *, now: datetime) -> list[Silence]:
+    """The silences that hold now or will."""
+    with database.reading() as tx:
+        return silences.not_over(tx, now)

@@ -10,8 +10,9 @@ from datetime import datetime
 from alertbot.domain.alerts import Alert, State, Transition, labels_with_severity
 from alertbot.domain.notices import Decision, Group, Kind, Notice, decide
 from alertbot.domain.routes import Route, group_key, route_for
+from alertbot.domain.silences import Silence
 from alertbot.domain.wording import headline, lasted, limit, measure, name_of
-from alertbot.store import alerts, groups, outbox
+from alertbot.store import alerts, groups, outbox, silences
 from alertbot.store.database import Database, Tx
 
 
@@ -28,7 +29,12 @@ def enroll(tx: Tx, transitions: Sequence[Transition], routes: Sequence[Route], *
 
 def speak(tx: Tx, numbers: Iterable[int], *, now: datetime) -> list[Decision]:
     """Decide about these groups, and write down what has to be said."""
-    return [_speak_of(tx, number, now=now) for number in sorted(numbers)]
+    wanted = sorted(numbers)
+    if not wanted:
+        return []
+    quiet = silences.in_force(tx, now)
+    later = silences.next_start(tx, now)
+    return [_speak_of(tx, number, quiet, later, now=now) for number in wanted]
 
 
 def speak_when_due(database: Database, *, now: datetime) -> int:
@@ -41,11 +47,14 @@ def speak_when_due(database: Database, *, now: datetime) -> int:
     return len(due)
 
 
-def _speak_of(tx: Tx, number: int, *, now: datetime) -> Decision:
+def _speak_of(tx: Tx, number: int, quiet: Sequence[Silence], later: datetime | None, *, now: datetime) -> Decision:
     group = groups.load(tx, number, lock=True)
     assert group is not None, "groups are not deleted while alerts are in them"
     members = alerts.by_numbers(tx, groups.members(tx, number))
-    decision = decide(group, members, hushed(members, now), now)
+    decision = decide(group, members, hushed(members, quiet, now), now)
+    if later is not None and not decision.closes:
+        # Whoever is silenced has to be known to be, from the first moment on: what ends in it, ends quietly.
+        decision = replace(decision, look_at=min(later, decision.look_at or later))
     groups.save(tx, group, decision, now=now)
     for notice in decision.notices:
         worded = _worded(notice, group, members, now)
@@ -53,13 +62,16 @@ def _speak_of(tx: Tx, number: int, *, now: datetime) -> Decision:
     return decision
 
 
-def hushed(members: Sequence[Alert], now: datetime) -> Mapping[int, datetime]:
-    """Until when each alert is not to be spoken of."""
-    return {
-        alert.number: alert.snoozed_until
-        for alert in members
-        if alert.snoozed_until is not None and alert.snoozed_until > now
-    }
+def hushed(members: Sequence[Alert], quiet: Sequence[Silence], now: datetime) -> Mapping[int, datetime]:
+    """Until when each alert is not to be spoken of, where it is snoozed or silenced."""
+    found: dict[int, datetime] = {}
+    for alert in members:
+        ends = [silence.ends_at for silence in quiet if silence.covers(labels_with_severity(alert), now)]
+        if alert.snoozed_until is not None and alert.snoozed_until > now:
+            ends.append(alert.snoozed_until)
+        if ends:
+            found[alert.number] = max(ends)
+    return found
 
 
 def _worded(notice: Notice, group: Group, members: Sequence[Alert], now: datetime) -> Notice:

@@ -5,7 +5,6 @@ mistake: the same payload is not sent again.
 """
 
 import http.client
-import json
 import re
 import socket
 import ssl
@@ -83,7 +82,12 @@ _KINDS: tuple[tuple[frozenset[str], type[SlackError]], ...] = (
     (_GONE, SlackGone),
 )
 _CODE = re.compile(r"[a-z0-9_]{1,80}")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _DEFAULT_PAUSE = 30.0  # seconds, where Slack says "rate limited" without Retry-After
+_SHORTEST_PAUSE, _LONGEST_PAUSE = (
+    1.0,
+    86_400.0,
+)  # a proxy's "0" must not make us hammer, nor its nonsense stop us for good
 
 
 @contextmanager
@@ -97,8 +101,8 @@ def translated(method: str) -> Iterator[None]:
         raise _by_status(method, error.code, {}) from error
     except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
         raise _by_transport(method, error) from error
-    except (json.JSONDecodeError, UnicodeDecodeError, SlackClientError, TypeError) as error:
-        # The SDK could not make sense of the answer, so Slack may have acted on the call.
+    except (ValueError, SlackClientError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        # The SDK could not make sense of the answer (not JSON, a list, an unknown charset …): Slack may have acted on it.
         raise SlackUncertain(f"{method}: the answer cannot be read", code="unreadable_answer") from error
 
 
@@ -137,8 +141,9 @@ def _by_status(method: str, status: int, headers: object) -> SlackError:
 def _retry_after(headers: object) -> float:
     found = {str(name).lower(): value for name, value in headers.items()} if hasattr(headers, "items") else {}
     value = found.get("retry-after")
-    text = str(value[0] if isinstance(value, list) else value)
-    return float(text) if text.isdigit() else _DEFAULT_PAUSE
+    text = str(value[0] if isinstance(value, list) else value).strip()
+    seconds = float(text) if _SECONDS.fullmatch(text) else _DEFAULT_PAUSE
+    return min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
 
 def _by_transport(method: str, error: Exception) -> SlackError:

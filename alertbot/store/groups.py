@@ -72,6 +72,11 @@ def due(tx: Tx, now: datetime) -> list[int]:
     return sorted(tx.execute(query).scalars())
 
 
+def open_ones(tx: Tx) -> list[int]:
+    """Every group whose message is not closed."""
+    return sorted(tx.execute(sa.select(groups.c.number).where(groups.c.closed_at.is_(None))).scalars())
+
+
 def load(tx: Tx, number: int, *, lock: bool = False) -> Group | None:
     """One group; `lock` keeps others from deciding about it until the transaction ends."""
     query = sa.select(groups).where(groups.c.number == number)

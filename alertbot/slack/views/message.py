@@ -6,7 +6,6 @@ from typing import Any
 
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.notices import Face
-from alertbot.domain.times import tell_duration
 from alertbot.domain.wording import headline, lasted, limit, measure, name_of, write_amount
 from alertbot.slack.views.text import (
     COLOURS,
@@ -15,7 +14,6 @@ from alertbot.slack.views.text import (
     QUIET_COLOUR,
     RESOLVED_COLOUR,
     cut,
-    escape,
     literal,
     mention,
     moment,
@@ -154,9 +152,6 @@ def _context(face: Face, state: _Look) -> Block:
     parts = [f"Rule {_rule(face)} · {ids}"]
     if len(face.alerts) == 1 and alert.note:
         parts.append(literal(alert.note, 300))
-    if len(face.alerts) == 1 and alert.baseline_at is not None and alert.state is State.FIRING:
-        behind = tell_duration(face.shown_at - alert.baseline_at)
-        parts.append(f"counted from the reading of {_clock(alert.baseline_at)} ({escape(behind)} before)")
     if face.previous:
         parts.append(f"<{face.previous}|the one before>")
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(" · ".join(parts), 2000)}]}

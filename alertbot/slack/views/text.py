@@ -1,6 +1,9 @@
 """Text for Slack: escaped, cut to its limits, and with mentions that we mean."""
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from alertbot.domain.rules import Severity
 
@@ -9,6 +12,11 @@ FIELD_LIMIT = 2000
 CONTEXT_LIMIT = 2000
 FALLBACK_LIMIT = 3900  # chat.update refuses text over 4,000 characters
 ELLIPSIS = "…"
+# What no reader sees but what changes what is read: control characters, half a character, and turns of the direction.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Real ids are long and hold a digit; a name in capitals, such as one that was typed on the command line, is neither.
+_PERSON = re.compile(r"[UW](?:[A-Z0-9]{7,}|[A-Z]*[0-9][A-Z0-9]*)")
+_TEAM = re.compile(r"S(?:[A-Z0-9]{7,}|[A-Z]*[0-9][A-Z0-9]*)")
 _BROADCASTS = {"@here": "<!here>", "@channel": "<!channel>", "@everyone": "<!everyone>"}
 
 
@@ -22,9 +30,29 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
 
 
+def mrkdwn(text: str) -> dict[str, Any]:
+    """A text object of safe mrkdwn; verbatim: Slack makes no links and mentions of its own from what stands in it."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def fit(lines: Sequence[str], limit: int) -> str:
+    """As many whole lines as stay within the limit, so that no entity and no `<…>` is cut; and how many are left out."""
+    text = "\n".join(lines)
+    kept = len(lines)
+    while len(text) > limit and kept:
+        kept -= 1
+        text = "\n".join([*lines[:kept], f"… and {len(lines) - kept} more"])
+    return text
+
+
+def visible(text: str) -> str:
+    """Foreign text on one line, without the characters that nobody sees."""
+    return _UNSEEN.sub("", " ".join(text.split()))
+
+
 def literal(text: str, limit: int) -> str:
     """Foreign text, on one line, cut and escaped so that the result stays within the limit."""
-    line = " ".join(text.split())
+    line = visible(text)
     while len(escape(line)) > limit:
         over = len(escape(line)) - limit
         line = line[: max(0, len(line) - max(1, over // 5) - 1)].rstrip() + ELLIPSIS
@@ -32,14 +60,15 @@ def literal(text: str, limit: int) -> str:
 
 
 def mention(who: str) -> str:
-    """A mention of a user, a user group, everybody here, or, where it is neither, the escaped name."""
-    if who in _BROADCASTS:
-        return _BROADCASTS[who]
-    if who[:1] in {"U", "W"} and who[1:].isalnum() and who.isupper():
+    """A mention of whom the configuration names: a user, a user group, everybody here."""
+    return _BROADCASTS.get(who) or person(who)
+
+
+def person(who: str) -> str:
+    """A mention of somebody who did something or was named by somebody; never of everybody here. A name stays a name."""
+    if _PERSON.fullmatch(who):
         return f"<@{who}>"
-    if who[:1] == "S" and who[1:].isalnum() and who.isupper():
-        return f"<!subteam^{who}>"
-    return escape(who)
+    return f"<!subteam^{who}>" if _TEAM.fullmatch(who) else literal(who, 100)
 
 
 def moment(at: datetime) -> str:

@@ -1,0 +1,129 @@
+"""Silences: who is not to be heard of, from when until when. They stop speech, never evaluation."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from alertbot.domain.rules import glob
+from alertbot.domain.times import parse_duration
+
+_LONGEST_PATTERN = 200  # characters of a regular expression
+_WRITTEN = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)(=~|!~|!=|=)(.*)", re.DOTALL)
+
+
+class Sign(StrEnum):
+    """How a matcher holds a label against its value."""
+
+    IS = "="
+    IS_NOT = "!="
+    FITS = "=~"
+    FITS_NOT = "!~"
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on one label: a glob (`=`, `!=`) or a regular expression that has to fit whole (`=~`, `!~`).
+
+    A configuration is meant by its id or by its name. A label that is not there counts as empty.
+    """
+
+    label: str
+    sign: Sign
+    value: str
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        named = "name" if self.label == "ai_llm" else f"{self.label}_name"
+        values = [labels.get(self.label, ""), *([labels[named]] if named in labels else [])]
+        pattern = (
+            re.compile(self.value) if self.sign in {Sign.FITS, Sign.FITS_NOT} else glob(_literal_brackets(self.value))
+        )
+        found = any(pattern.fullmatch(value) for value in values)
+        return found if self.sign in {Sign.IS, Sign.FITS} else not found
+
+    def __str__(self) -> str:
+        value = f'"{self.value}"' if re.search(r"\s|^$", self.value) else self.value
+        return f"{self.label}{self.sign}{value}"
+
+
+def _literal_brackets(pattern: str) -> str:
+    """Only * and ? are wildcards here: names with brackets in them are common."""
+    return pattern.replace("[", "[[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No speech about alerts that all `matchers` fit, from `starts_at` to `ends_at`, both inclusive. No matchers: all alerts."""
+
+    matchers: tuple[Matcher, ...]
+    starts_at: datetime
+    ends_at: datetime
+    author: str
+    comment: str = ""
+    number: int = 0
+    ended_by: str = ""
+
+    def covers(self, labels: Mapping[str, str], now: datetime) -> bool:
+        return self.starts_at <= now <= self.ends_at and all(matcher.matches(labels) for matcher in self.matchers)
+
+
+def parse_matcher(text: str) -> Matcher:
+    """Read `label=value`, `label!=value`, `label=~regex` or `label!~regex`. Raises ValueError with what was expected."""
+    written = _WRITTEN.fullmatch(text)
+    if written is None:
+        raise ValueError(f'expected a matcher such as rule=violation-burst, got "{text}"')
+    matcher = Matcher(written[1], Sign(written[2]), written[3])
+    if matcher.sign in {Sign.FITS, Sign.FITS_NOT}:
+        if len(matcher.value) > _LONGEST_PATTERN:
+            raise ValueError(
+                f"expected a regular expression of at most {_LONGEST_PATTERN} characters, got {len(matcher.value)}"
+            )
+        try:
+            re.compile(matcher.value)
+        except re.error as error:
+            raise ValueError(f'expected a regular expression, got "{matcher.value}" ({error})') from error
+    return matcher
+
+
+def check_matchers(matchers: Sequence[Matcher], *, everything: bool) -> tuple[Matcher, ...]:
+    """The matchers, if they are of use. Raises ValueError for a silence that would match everything without saying so.
+
+    Asked as Prometheus' Alertmanager asks it: one matcher at least must not fit an empty label.
+    """
+    if not everything and all(matcher.matches({}) for matcher in matchers):
+        raise ValueError("this would silence everything; say `all` alone if that is meant")
+    return tuple(matchers)
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceRequest:
+    """What a person wants silenced, for how long, and why."""
+
+    matchers: tuple[Matcher, ...]
+    duration: timedelta
+    comment: str
+
+
+def parse_silence(words: Sequence[str]) -> SilenceRequest:
+    """Read `<matchers> <duration> [comment]`; `all` alone in place of the matchers means everything.
+
+    Raises ValueError with what is missing or wrong.
+    """
+    if not words:
+        raise ValueError("matchers such as rule=violation-burst, and a duration such as 2h, are missing")
+    matchers: tuple[Matcher, ...] = ()
+    if words[0] == "all":
+        rest = list(words[1:])
+    else:
+        count = next((place for place, word in enumerate(words) if not _WRITTEN.fullmatch(word)), len(words))
+        matchers, rest = tuple(parse_matcher(word) for word in words[:count]), list(words[count:])
+        if not matchers:
+            parse_matcher(words[0])
+    if not rest:
+        raise ValueError("a duration such as 2h is missing")
+    duration = parse_duration(rest[0])
+    if duration <= timedelta(0):
+        raise ValueError("a silence has to last longer than nothing")
+    checked = check_matchers(matchers, everything=words[0] == "all")
+    return SilenceRequest(checked, duration, " ".join(rest[1:]))

@@ -1,0 +1,285 @@
+"""Small builders, so that tests draw series as on paper: `increase(polled("5 8 1 2")) == 5`.
+
+A series is drawn as in the tests of rules: `a+bxn` is a, a+b, … a+n·b, `axn` is a, n+1 times, `_` a poll of the whole
+source that was missed, `_xn` n of them, `-` a good reading without the configuration; after its end the last value is
+repeated. Here `?` also is a good reading of the configuration that does not give the counter.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+from hypothesis import settings
+
+from alertbot.domain import history as past
+from alertbot.domain.alerts import Alert, State, Transition, advance
+from alertbot.domain.findings import Finding, Verdict, check, moments
+from alertbot.domain.history import Fall, History, Member, Series, Slice, SourceState
+from alertbot.domain.rules import (
+    EVERYTHING,
+    Comparison,
+    Condition,
+    Levels,
+    Rule,
+    Severity,
+    Threshold,
+    Where,
+)
+from alertbot.domain.series import Odometers, first_sight, read_on
+from alertbot.domain.snapshots import Counter
+from alertbot.domain.times import parse_duration
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+MISSED, ABSENT, UNSAID = "_", "-", "?"
+Sample = int | str
+patiently = settings(deadline=None)  # a busy machine breaks no promise
+_SAMPLES = re.compile(r"(?P<first>\d+)(?:(?P<sign>[+-])(?P<step>\d+))?(?:x(?P<times>\d+))?")
+
+
+def at(minute: float) -> datetime:
+    """The moment so many minutes after the start."""
+    return START + minute * MINUTE
+
+
+def minutes(count: float) -> timedelta:
+    return count * MINUTE
+
+
+def samples(drawn: str) -> list[Sample]:
+    """The polls of a drawn series, one each interval."""
+    found: list[Sample] = []
+    for word in drawn.split():
+        if word[0] == MISSED:
+            found += [MISSED] * int(word[2:] or 1)
+        elif word in {ABSENT, UNSAID}:
+            found.append(word)
+        else:
+            shape = _SAMPLES.fullmatch(word)
+            assert shape is not None, f"not a sample: {word}"
+            step = int(f"{shape['sign'] or '+'}{shape['step'] or 0}")
+            found += [int(shape["first"]) + step * turn for turn in range(int(shape["times"] or 0) + 1)]
+    return found
+
+
+@dataclass
+class Polled:
+    """What was read so far, remembered as the store remembers it: slices of odometers, falls, first sights."""
+
+    interval: timedelta = MINUTE
+    members: dict[int, Member] = field(default_factory=dict)
+    falls: list[Fall] = field(default_factory=list)
+    failing: set[str] = field(default_factory=set)
+    _taken: dict[str, list[tuple[datetime, frozenset[int]]]] = field(default_factory=dict)
+    _odometers: dict[str, list[dict[int, Odometers]]] = field(default_factory=dict)
+
+    def read(self, source: str, taken_at: datetime, totals: Mapping[str, Mapping[Counter, int]]) -> None:
+        """Apply a good reading: a configuration that is not in it is absent."""
+        taken, slices = self._taken.setdefault(source, []), self._odometers.setdefault(source, [])
+        odometers = dict(slices[-1]) if slices else {}
+        known = {self.members[number].labels["ai_llm"]: number for number in odometers}
+        for ai_llm, seen in totals.items():
+            if ai_llm in known:
+                odometers[known[ai_llm]], steps = read_on(odometers[known[ai_llm]], seen)
+                self.falls += [
+                    Fall(known[ai_llm], step.counter, step.kind, taken_at, step.last, step.seen) for step in steps
+                ]
+            else:
+                number = len(self.members) + 1
+                labels = {"source": source, "ai_llm": ai_llm, "name": ai_llm.upper(), "provider": ai_llm.split("-")[0]}
+                self.members[number] = Member(number, labels, taken_at)
+                odometers[number] = first_sight(seen, from_zero=bool(slices))
+        absent = frozenset(number for ai_llm, number in known.items() if ai_llm not in totals)
+        taken.append((taken_at, absent))
+        slices.append(odometers)
+
+    def moments(self) -> list[datetime]:
+        """When readings were taken, oldest first."""
+        return sorted({moment for taken in self._taken.values() for moment, _ in taken})
+
+    def slice_as_of(self, source: str, moment: datetime) -> Slice:
+        """The newest reading at or before the moment; before the first reading, the first reading."""
+        taken = self._taken[source]
+        place = max((index for index, (taken_at, _) in enumerate(taken) if taken_at <= moment), default=0)
+        grown = {
+            counter: {
+                number: odometers[counter].grown
+                for number, odometers in self._odometers[source][place].items()
+                if odometers[counter].total is not None
+            }
+            for counter in Counter
+        }
+        next_at = taken[place + 1][0] if place + 1 < len(taken) else None
+        return Slice(taken[place][0], next_at, grown, taken[place][1])
+
+    def sources(self, now: datetime) -> dict[str, SourceState]:
+        """The sources as they were known at a moment; one of `failing` was never read where nothing was."""
+        found = {}
+        for name in sorted({*self._taken, *self.failing}):
+            read = [moment for moment, _ in self._taken.get(name, []) if moment <= now]
+            first_at, read_at = (read[0], read[-1]) if read else (None, None)
+            found[name] = SourceState(name, self.interval, first_at, read_at, START, failing=name in self.failing)
+        return found
+
+    def history(self, now: datetime, *wanted: datetime) -> History:
+        """What rules are judged by at a moment, with the slices as of the wanted moments."""
+        members = {number: member for number, member in self.members.items() if member.seen_at <= now}
+        slices = {
+            (source, moment): self.slice_as_of(source, moment)
+            for source, taken in self._taken.items()
+            if taken[0][0] <= now
+            for moment in wanted
+        }
+        falls = [fall for fall in self.falls if fall.at <= now]
+        return History(self.sources(now), members, slices, falls)
+
+
+def readings(drawn: Mapping[str, Mapping[str, str]], *, interval: timedelta = MINUTE) -> Polled:
+    """What was read of many configurations: `{"acme/llm-1": {"policy_violations": "0 0 3 _ 9"}}`."""
+    series = []
+    for key, counters in drawn.items():
+        source, ai_llm = key.split("/", 1)
+        series += [(source, ai_llm, Counter(counter), samples(text)) for counter, text in counters.items()]
+    polled = Polled(interval)
+    for turn in range(max(len(polls) for *_, polls in series)):
+        now = [(source, ai_llm, counter, polls[min(turn, len(polls) - 1)]) for source, ai_llm, counter, polls in series]
+        for source in dict.fromkeys(source for source, *_ in now):
+            mine = [answer for answer in now if answer[0] == source]
+            if all(sample != MISSED for *_, sample in mine):
+                polled.read(source, START + turn * interval, _totals(mine))
+    return polled
+
+
+def _totals(answers: Iterable[tuple[str, str, Counter, Sample]]) -> dict[str, dict[Counter, int]]:
+    totals: dict[str, dict[Counter, int]] = {}
+    for _, ai_llm, counter, sample in answers:
+        if sample == ABSENT:
+            continue
+        given = totals.setdefault(ai_llm, {})
+        if isinstance(sample, int):
+            given[counter] = sample
+    return totals
+
+
+def polled(violations: str, *, interval: timedelta = MINUTE, **others: str) -> Polled:
+    """What was read of one configuration, its policy violations first: `polled("5 8 1 2", api_calls="9 9 1 2")`."""
+    return readings({"acme/llm-1": {"policy_violations": violations, **others}}, interval=interval)
+
+
+def only_series(metric_of: Polled) -> Series:
+    (series,) = past.group(metric_of.members.values(), "all", EVERYTHING)
+    return series
+
+
+def increase(
+    of: Polled, metric: str = "policy_violations", *, since: float | None = None, until: float | None = None
+) -> int | None:
+    """Growth of everything over (since, until], in minutes; over all that was read unless said otherwise."""
+    return grown(of, metric, since=since, until=until).value
+
+
+def grown(
+    of: Polled, metric: str = "policy_violations", *, since: float | None = None, until: float | None = None
+) -> past.Increase:
+    """The increase of everything, with what it was measured from."""
+    taken = of.moments()
+    start, end = taken[0] if since is None else at(since), taken[-1] if until is None else at(until)
+    return past.increase(of.history(end, start, end), only_series(of), metric, start, end)
+
+
+def fallen(of: Polled) -> list[str]:
+    """The falls in words: `held 8→1`."""
+    return [f"{fall.kind} {fall.last}→{fall.seen}" for fall in of.falls]
+
+
+def levels(
+    comparison: Comparison, given: float | str | Mapping[str, float | str], clear: float | None = None
+) -> Levels:
+    """A number is a warning; `{"warning": 5, "critical": 20}` are levels."""
+    named = given if isinstance(given, Mapping) else {"warning": given}
+    thresholds = tuple((Severity(severity), Fraction(number)) for severity, number in named.items())
+    return Levels(comparison, thresholds, None if clear is None else Fraction(clear))
+
+
+def threshold(
+    metric: str = "policy_violations",
+    *,
+    window: str = "15m",
+    clear: float | None = None,
+    **compared: float | Mapping[str, float | str],
+) -> Threshold:
+    """`threshold(above={"warning": 5, "critical": 20})`."""
+    ((comparison, given),) = compared.items()
+    return Threshold(metric, parse_duration(window), levels(Comparison(comparison), given, clear))
+
+
+def rule(
+    condition: Condition | None = None,
+    *,
+    hold: str = "0s",
+    keep_firing: str = "0s",
+    where: Where = EVERYTHING,
+    per: str = "ai_llm",
+    labels: Mapping[str, str] | None = None,
+) -> Rule:
+    """A rule that is called "rule"; more than 5 violations in 15 minutes unless said otherwise."""
+    return Rule(
+        "rule",
+        condition or threshold(above=5),
+        per,
+        where,
+        parse_duration(hold),
+        parse_duration(keep_firing),
+        labels or {},
+    )
+
+
+def only(**globs: str) -> Where:
+    """`only(source="acme")`."""
+    return Where(tuple((dimension, (pattern,)) for dimension, pattern in globs.items()))
+
+
+def findings(of: Polled, judged: Rule, minute: float) -> list[Finding]:
+    """What the rule sees for each of its series."""
+    now = at(minute)
+    frame = of.history(now)
+    return check(judged, of.history(now, *moments(judged, frame, now)), now)
+
+
+def finding(of: Polled, judged: Rule, minute: float) -> Finding:
+    """What the rule sees for its one series."""
+    (found,) = findings(of, judged, minute)
+    return found
+
+
+def verdicts(of: Polled, judged: Rule) -> str:
+    """What the rule sees of its one series at each reading: T true, f false, - nothing can be said."""
+    marks = {Verdict.TRUE: "T", Verdict.FALSE: "f", Verdict.UNKNOWN: "-"}
+    return " ".join(marks[finding(of, judged, (moment - START) / MINUTE).verdict] for moment in of.moments())
+
+
+def lived(of: Polled, judged: Rule) -> Iterator[tuple[float, Transition]]:
+    """Every change of the one series' alert, reading by reading, with its minute."""
+    alert: Alert | None = None
+    for moment in of.moments():
+        minute = (moment - START) / MINUTE
+        for transition in advance(judged, alert, finding(of, judged, minute), moment):
+            alert = transition.alert
+            if transition.is_change:
+                yield minute, transition
+
+
+def saw(verdict: Verdict = Verdict.TRUE, severity: Severity | None = Severity.WARNING, **more: object) -> Finding:
+    """A finding about one series; a false one names no severity."""
+    series = Series("acme/llm-1", {"source": "acme", "ai_llm": "llm-1"}, (1,), ("acme",))
+    plain = Finding(series, verdict, 6, Fraction(5), severity if verdict is Verdict.TRUE else None)
+    return plain._replace(**more)  # type: ignore[arg-type]
+
+
+def alert_of(state: State, judged: Rule | None = None, **more: object) -> Alert:
+    """An alert of a rule, as it is after one reading at the start."""
+    holding = replace(judged or rule(), hold=minutes(1) if state is State.PENDING else minutes(0))
+    (transition,) = advance(holding, None, saw(), START)
+    return replace(transition.alert, **more)  # type: ignore[arg-type]
