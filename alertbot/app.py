@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -36,7 +37,7 @@ from alertbot.store import alerts, migrate, outbox, sources
 from alertbot.store.database import Database
 
 log = structlog.get_logger()
-_DRAIN = 10.0  # seconds that what is in flight gets at the end
+_DRAIN = 8.0  # seconds that what is in flight gets at the end; service managers begin to kill after 10
 _SLACK_TIMEOUT = timedelta(seconds=10)
 _READINGS_MISSED = 3  # a source is not ready when it was not read for this many intervals
 
@@ -123,6 +124,7 @@ class Collector:
         self._pool = ThreadPoolExecutor(max_workers=max(4, min(32, len(self._pollings))), thread_name_prefix="poll")
         self._senders = ThreadPoolExecutor(max_workers=4, thread_name_prefix="send")
         self._polling: dict[str, Future[None]] = {}
+        self._sending: list[Future[None]] = []
         self._evaluating = threading.Lock()
         self._delivering = threading.Lock()
         self._stopping = threading.Event()
@@ -179,9 +181,9 @@ class Collector:
                 rows = claim_due(self._database, self._delivery)
                 if not rows:
                     return
-                sent = [self._senders.submit(deliver, self._database, self._delivery, row) for row in rows]
-                for one in sent:
-                    one.result()
+                self._sending = [self._senders.submit(deliver, self._database, self._delivery, row) for row in rows]
+                for sent in self._sending:
+                    sent.result()
         finally:
             self._delivering.release()
 
@@ -190,11 +192,15 @@ class Collector:
         if not self._stopping.is_set():
             self._pool.submit(self.deliver)
 
-    def stop(self) -> None:
-        """Start nothing new, and give what is in flight its time."""
+    def refrain(self) -> None:
+        """Claim nothing more, neither a source nor a notice."""
         self._stopping.set()
-        wait([future for future in self._polling.values() if not future.done()], timeout=_DRAIN)
-        self._senders.shutdown(wait=True, cancel_futures=True)
+
+    def stop(self, *, within: float = _DRAIN) -> None:
+        """Give what is in flight its seconds; what is not done then is found out by whoever starts next."""
+        self.refrain()
+        wait([*self._polling.values(), *self._sending], timeout=within)
+        self._senders.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
         for reader in self._readers.values():
             reader.close()
@@ -273,11 +279,18 @@ class Bot:
     def stop(self) -> None:
         """Stop claiming, finish what is in flight, close."""
         log.info("stopping")
-        if self._socket is not None:
-            self._socket.close()
+        ends_at = time.monotonic() + _DRAIN
         if self._collector is not None:
-            self._collector.stop()
-        self._scheduler.stop()
+            self._collector.refrain()
+        closing = [threading.Thread(target=self._scheduler.stop, daemon=True)]
+        if self._socket is not None:
+            closing.append(threading.Thread(target=self._socket.close, daemon=True))
+        for thread in closing:
+            thread.start()
+        if self._collector is not None:
+            self._collector.stop(within=ends_at - time.monotonic())
+        for thread in closing:
+            thread.join(max(0.0, ends_at - time.monotonic()))
         self._http.stop()
         self._database.close()
         log.info("stopped")
@@ -422,3 +435,8 @@ def run_until_stopped(running: Bot) -> None:
         stopped.wait()
     finally:
         running.stop()
+    # Threads that still wait for an answer would hold the process up; what they claimed is found out at the next start.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        os._exit(0)

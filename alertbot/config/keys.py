@@ -115,8 +115,14 @@ def _expectation(field: FieldInfo) -> str:
 
 def is_list(field: FieldInfo) -> bool:
     """Whether a list is written there."""
-    types = {get_origin(annotation) for annotation in (field.annotation, *get_args(field.annotation))}
-    return tuple in types and not any(hasattr(kind, "expected") for kind in field.metadata)
+    return _holds_tuple(field.annotation) and not any(hasattr(kind, "expected") for kind in field.metadata)
+
+
+def _holds_tuple(annotation: Any) -> bool:
+    """Also as one of the choices of a union, and behind Annotated."""
+    if get_origin(annotation) is tuple:
+        return True
+    return get_origin(annotation) is not dict and any(_holds_tuple(inner) for inner in get_args(annotation))
 
 
 def sections_in(annotation: Any) -> tuple[type[Section], ...]:

@@ -26,7 +26,7 @@ def plain(number: Fraction) -> str:
 
 @dataclass(frozen=True)
 class Match:
-    """Reads `{ai_llm: "support-*"}`: globs, or lists of them, by dimension. Without `known` a label of any name is taken."""
+    """Reads `{ai_llm: "support-*"}`: globs, or lists of them, by dimension; with `labels` a label of any other name, too."""
 
     known: tuple[str, ...]
     labels: bool = False

@@ -41,7 +41,6 @@ TWO_SOURCES = {
         pytest.param(-60, 4, 9, id="before the first reading stands the first reading: no extrapolation"),
         pytest.param(-60, 1, 1, id="also where the window is longer than what was read of it"),
         pytest.param(3, 600, 3, id="after the last reading nothing is known to have grown"),
-        pytest.param(-60, -30, 0, id="a window before the first reading has grown by nothing"),
         pytest.param(2, 2, 0, id="an empty window has grown by nothing"),
     ],
 )

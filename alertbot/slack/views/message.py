@@ -13,10 +13,14 @@ from alertbot.slack.views.text import (
     MARKS,
     QUIET_COLOUR,
     RESOLVED_COLOUR,
+    SECTION_LIMIT,
     cut,
+    fit,
     literal,
     mention,
     moment,
+    mrkdwn,
+    person,
 )
 
 Block = dict[str, Any]
@@ -87,7 +91,7 @@ def _one(face: Face, state: _Look) -> list[Block]:
         ("Worst" if alert.state is not State.FIRING else "Now", _now(alert, amount)),
         _times(alert, face.shown_at),
     ]
-    fields = [{"type": "mrkdwn", "text": f"*{name}*\n{text}"} for name, text in pairs]
+    fields = [mrkdwn(f"*{name}*\n{text}") for name, text in pairs]
     return [{"type": "section", "fields": fields}, *_taken(state, [alert])]
 
 
@@ -118,7 +122,7 @@ def _several(state: _Look) -> list[Block]:
     )
     since = min((alert.started_at for alert in order if alert.started_at is not None), default=None)
     head = counted + (f" since {moment(since)}" if since else "")
-    table = {"type": "section", "text": {"type": "mrkdwn", "text": cut("\n".join([head, *lines]), 3000)}}
+    table = {"type": "section", "text": mrkdwn(fit([head, *lines], SECTION_LIMIT))}
     return [table, *_taken(state, order)]
 
 
@@ -136,14 +140,14 @@ def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
     if by:
         at = max(alert.acknowledged_at for alert in about if alert.acknowledged_at is not None)
         verb = "Acknowledged by" if state.taken or not state.firing else "Partly acknowledged by"
-        lines.append(f":eyes: {verb} {', '.join(mention(who) for who in by[:5])} {moment(at)}")
+        lines.append(f":eyes: {verb} {', '.join(person(who) for who in by[:5])} {moment(at)}")
     if state.snoozed:
         until = max(alert.snoozed_until for alert in state.snoozed if alert.snoozed_until is not None)
         lines.append(f":zzz: Snoozed until {moment(until)}")
     given = sorted({alert.assigned_to for alert in about if alert.assigned_to})
     if given:
-        lines.append(f":bust_in_silhouette: Assigned to {', '.join(mention(who) for who in given[:5])}")
-    return [{"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(lines)}}] if lines else []
+        lines.append(f":bust_in_silhouette: Assigned to {', '.join(person(who) for who in given[:5])}")
+    return [{"type": "section", "text": mrkdwn("\n".join(lines))}] if lines else []
 
 
 def _context(face: Face, state: _Look) -> Block:
@@ -154,7 +158,7 @@ def _context(face: Face, state: _Look) -> Block:
         parts.append(literal(alert.note, 300))
     if face.previous:
         parts.append(f"<{face.previous}|the one before>")
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(" · ".join(parts), 2000)}]}
+    return {"type": "context", "elements": [mrkdwn(" · ".join(parts))]}
 
 
 def _buttons(face: Face) -> Block:

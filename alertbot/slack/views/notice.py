@@ -1,9 +1,10 @@
 """A line in a thread, or a message that stands alone."""
 
+import re
 from typing import Any
 
 from alertbot.domain.notices import Kind, Notice
-from alertbot.slack.views.text import FALLBACK_LIMIT, cut, literal, mention
+from alertbot.slack.views.text import FALLBACK_LIMIT, fit, literal, mention, person
 
 _MARKS = {
     Kind.RISE: ":arrow_up:",
@@ -16,6 +17,7 @@ _MARKS = {
     Kind.OPERATOR: ":wrench:",
 }
 _MOST_LINES = 10
+_PLACE = re.compile(r"\{([0-9]+)\}")
 
 
 def notice_line(notice: Notice) -> dict[str, Any]:
@@ -25,12 +27,16 @@ def notice_line(notice: Notice) -> dict[str, Any]:
     if len(notice.lines) > _MOST_LINES:
         shown.append(f"… and {len(notice.lines) - _MOST_LINES} more")
     whom = " ".join(mention(who) for who in notice.mention)
-    body = "\n".join([f"{mark} {shown[0] if shown else notice.kind.value}", *shown[1:]])
-    text = cut(f"{whom} {body}".strip(), FALLBACK_LIMIT)
-    return {"text": text}
+    first = f"{whom} {mark} {shown[0] if shown else notice.kind.value}".strip()
+    return {"text": fit([first, *shown[1:]], FALLBACK_LIMIT)}
 
 
 def _peopled(line: str, notice: Notice) -> str:
-    for place, who in enumerate(notice.people):
-        line = line.replace(f"{{{place}}}", mention(who))
-    return line
+    """The line with its people. They stand before the first colon; what is behind it was written by others."""
+
+    def name(found: re.Match[str]) -> str:
+        place = int(found[1])
+        return person(notice.people[place]) if place < len(notice.people) else found[0]
+
+    head, colon, rest = line.partition(":")
+    return _PLACE.sub(name, head) + colon + rest

@@ -1,0 +1,381 @@
+"""What each kind of rule sees: section 2 of the promises, but for budgets, which have a file of their own."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from alertbot.domain.findings import Verdict, check
+from alertbot.domain.history import History, SourceState
+from alertbot.domain.rules import (
+    Absence,
+    Burn,
+    Comparison,
+    Condition,
+    Rate,
+    Ratio,
+    Severity,
+    Spike,
+    Threshold,
+)
+from alertbot.domain.times import parse_duration
+from tests.builders import (
+    START,
+    at,
+    finding,
+    findings,
+    levels,
+    minutes,
+    only,
+    polled,
+    readings,
+    rule,
+    threshold,
+    verdicts,
+)
+
+BOTH = {"warning": 5, "critical": 20}
+
+
+def rate(given: float, *, window: str = "2m", unit: str = "1m", comparison: str = "above") -> Rate:
+    return Rate(
+        "policy_violations", parse_duration(window), parse_duration(unit), levels(Comparison(comparison), given)
+    )
+
+
+def ratio(given: float | str, *, window: str = "2m", min_of: int = 1, comparison: str = "above") -> Ratio:
+    found = levels(Comparison(comparison), given)
+    return Ratio("policy_violations", "api_calls", parse_duration(window), min_of, found)
+
+
+def spike(
+    factor: float | dict[str, float | str] = 3,
+    *,
+    window: str = "1m",
+    baseline: str | None = None,
+    same_hour: int | None = None,
+    at_least: int = 1,
+    clear: float | None = None,
+) -> Spike:
+    found = levels(Comparison.AT_LEAST, factor, clear)
+    past = None if baseline is None else parse_duration(baseline)
+    return Spike("policy_violations", parse_duration(window), found, at_least, past, same_hour)
+
+
+def burn(factor: float | dict[str, float | str] = 2) -> Burn:
+    """100 violations in 100 minutes are the budget: one a minute is what may burn."""
+    windows = (minutes(5), minutes(2))
+    return Burn("policy_violations", windows, Fraction(100), minutes(100), levels(Comparison.ABOVE, factor))
+
+
+def absence(metric: str | None = "policy_violations", window: str = "3m") -> Absence:
+    return Absence(metric, parse_duration(window), Severity.WARNING)
+
+
+# --- threshold ---
+
+
+@pytest.mark.parametrize(
+    ("compared", "verdicts_at_4_5_6"),
+    [
+        ({"above": 5}, "f f T"),
+        ({"at_least": 5}, "f T T"),
+        ({"below": 5}, "T f f"),
+        ({"at_most": 5}, "T T f"),
+        ({"above": "11/2"}, "f f T"),
+        ({"at_least": "11/2"}, "f f T"),
+        ({"at_most": "11/2"}, "T T f"),
+    ],
+)
+def test_a_threshold_is_compared_as_its_word_says(compared: dict[str, Any], verdicts_at_4_5_6: str):
+    seen = [verdicts(polled(f"0 0 {grown}"), rule(threshold(window="2m", **compared)))[-1] for grown in (4, 5, 6)]
+    assert " ".join(seen) == verdicts_at_4_5_6
+
+
+@pytest.mark.parametrize(
+    ("grown", "severity", "limit"),
+    [(5, None, 5), (6, "warning", 5), (20, "warning", 5), (21, "critical", 20), (2**70, "critical", 20)],
+)
+def test_the_severity_is_the_highest_level_that_is_true(grown: int, severity: str | None, limit: int):
+    found = finding(polled(f"0 {grown}"), rule(threshold(above=BOTH)), 1)
+    assert (found.value, found.threshold) == (grown, limit)
+    assert found.severity == severity
+
+
+def test_a_single_threshold_is_a_warning_from_its_level():
+    assert finding(polled("0 6"), rule(threshold(above=5)), 1).severity is Severity.WARNING
+
+
+@pytest.mark.parametrize(
+    ("grown", "severity"),
+    [(11, None), (10, "warning"), (9, "warning"), (3, "warning"), (2, "critical"), (0, "critical")],
+)
+def test_levels_downwards_are_worse_the_less_there_is(grown: int, severity: str | None):
+    found = finding(polled(f"0 0 {grown}"), rule(threshold(window="2m", at_most={"warning": 10, "critical": 2})), 2)
+    assert (found.severity, found.less_is_worse) == (severity, True)
+    assert not finding(polled("0 9"), rule(threshold(above=5)), 1).less_is_worse
+
+
+def test_a_burst_leaves_the_window_when_it_is_older_than_the_window():
+    of = polled("0 0 3 _ 9 9x15")
+    assert verdicts(of, rule(threshold(above=5))) == "f f f " + "T " * 15 + "f f"
+    assert [finding(of, rule(), minute).value for minute in (4, 18, 19)] == [9, 6, 0]
+
+
+@pytest.mark.parametrize(
+    ("compared", "grown", "stays", "severity"),
+    [
+        ({"above": 100, "clear": 80}, 101, True, "warning"),
+        ({"above": 100, "clear": 80}, 100, True, "warning"),
+        ({"above": 100, "clear": 80}, 80, True, "warning"),
+        ({"above": 100, "clear": 80}, 79, False, None),
+        ({"below": 10, "clear": 12}, 12, True, "warning"),
+        ({"below": 10, "clear": 12}, 13, False, None),
+        ({"above": {"warning": 100, "critical": 200}, "clear": 80}, 150, True, "warning"),
+        ({"above": {"warning": 100, "critical": 200}, "clear": 80}, 90, True, "warning"),
+        ({"above": 100}, 100, False, None),
+        ({"above": 100}, 101, True, "warning"),
+    ],
+)
+def test_at_exactly_clear_a_firing_alert_still_fires(
+    compared: dict[str, Any], grown: int, stays: bool, severity: str | None
+):
+    found = finding(polled(f"0 0 {grown}"), rule(threshold(window="2m", **compared)), 2)
+    assert (found.stays, found.severity) == (stays, severity)
+
+
+@pytest.mark.parametrize("condition", [threshold(above=5), rate(5), ratio(5), spike(baseline="5m"), burn(), absence()])
+def test_a_counter_that_was_never_said_is_no_finding(condition: Condition):
+    found = finding(polled("?x0 ? ? ? ? ? ? ? ?".replace("?x0", "?"), api_calls="0+1x9"), rule(condition), 8)
+    assert (found.verdict, found.value, found.note) == (Verdict.UNKNOWN, None, "policy_violations was never reported")
+
+
+def test_a_ratio_without_its_divisor_is_no_finding():
+    found = finding(polled("0 5"), rule(ratio(1)), 1)
+    assert (found.verdict, found.note) == (Verdict.UNKNOWN, "api_calls was never reported")
+
+
+def test_a_finding_says_what_it_was_measured_from_and_across_which_gap():
+    of = polled("5 _x57 9")
+    found = finding(of, rule(), 58)
+    assert (found.baseline_at, found.window_start, found.gap) == (START, at(43), minutes(58))
+    assert found.note == "seen across a gap of 58 min"
+    assert finding(polled("0 6"), rule(), 1).note == ""
+
+
+def test_a_finding_shows_the_falls_inside_its_window_and_only_those():
+    of = polled("5 8 1 2 3", api_calls="9 9 9 9 9 5 4", tokens_in="5 1 1")
+    shown = finding(of, rule(threshold(window="2m", above=5)), 4).falls
+    assert [(fall.kind.value, fall.at) for fall in shown] == [("reset", at(3))]
+    assert [f.kind.value for f in finding(of, rule(threshold(window="9m", above=5)), 4).falls] == ["held", "reset"]
+    assert finding(of, rule(threshold(window="1m", above=5)), 4).falls == ()
+    of_calls = finding(of, rule(ratio(1, window="9m")), 6).falls
+    assert [(f.counter.value, f.at) for f in of_calls] == [
+        ("policy_violations", at(2)),
+        ("policy_violations", at(3)),
+        ("api_calls", at(5)),
+        ("api_calls", at(6)),
+    ]
+
+
+def test_the_falls_of_a_group_are_those_of_its_members_in_order():
+    of = readings({"acme/a-1": {"policy_blocks": "9 9 5 9"}, "acme/b-1": {"policy_blocks": "9 5 9 9"}})
+    shown = finding(of, rule(threshold("policy_blocks", above=5), per="source"), 3).falls
+    assert [(fall.member, fall.at) for fall in shown] == [(2, at(1)), (1, at(2)), (2, at(2)), (1, at(3))]
+    alone = findings(of, rule(threshold("policy_blocks", above=5)), 3)
+    assert [{fall.member for fall in found.falls} for found in alone] == [{1}, {2}]
+
+
+# --- rate ---
+
+
+@pytest.mark.parametrize(
+    ("condition", "value"),
+    [
+        pytest.param(rate(5, window="2m", unit="1m"), Fraction(7, 2), id="scaled to a minute"),
+        pytest.param(rate(5, window="2m", unit="1h"), 210, id="scaled to an hour"),
+        pytest.param(rate(5, window="2m", unit="1d"), 5040, id="scaled to a day"),
+        pytest.param(rate(5, window="3h", unit="1m"), Fraction(7, 180), id="divided by the window also when history is shorter"),
+    ],
+)  # fmt: skip
+def test_a_rate_is_the_increase_divided_by_the_window(condition: Rate, value: Fraction | int):
+    assert finding(polled("0 3 7"), rule(condition), 2).value == value
+
+
+def test_a_rate_is_exact_at_its_threshold():
+    assert verdicts(polled("0 0 10"), rule(rate(5))) == "f f f"
+    assert verdicts(polled("0 0 11"), rule(rate(5))) == "f f T"
+    assert verdicts(polled("0 0 10"), rule(rate(5, comparison="at_least"))) == "f f T"
+
+
+# --- silence of rules that look for too little ---
+
+
+@pytest.mark.parametrize("comparison", ["below", "at_most"])
+@pytest.mark.parametrize("kind", ["threshold", "rate", "ratio"])
+def test_too_little_is_not_told_before_a_whole_window_of_readings_exists(comparison: str, kind: str):
+    conditions: dict[str, Condition] = {
+        "threshold": Threshold("policy_violations", minutes(3), levels(Comparison(comparison), 5)),
+        "rate": rate(5, window="3m", comparison=comparison),
+        "ratio": ratio(5, window="3m", comparison=comparison),
+    }
+    of = polled("0x5", api_calls="0 3 6 9 9 9")
+    assert verdicts(of, rule(conditions[kind])).startswith("f - - T" if kind == "ratio" else "- - - T")
+
+
+def test_too_much_is_told_before_a_whole_window_of_readings_exists():
+    assert verdicts(polled("0 6"), rule(threshold(window="3m", above=5))) == "f T"
+
+
+def test_too_little_is_not_told_of_a_new_configuration_before_it_was_there_for_a_whole_window():
+    of = readings({"acme/a-1": {"policy_violations": "0x9"}, "acme/b-1": {"policy_violations": "- - 0x9"}})
+    seen = {m: [f.verdict.value for f in findings(of, rule(threshold(window="3m", below=5)), m)] for m in (4, 5)}
+    assert seen == {4: ["true", "unknown"], 5: ["true", "true"]}
+
+
+def test_too_little_is_not_told_of_an_absent_configuration():
+    of = polled("0 0 0 - - 0")
+    assert verdicts(of, rule(threshold(window="1m", below=5))) == "- T T f f T"
+    found = finding(of, rule(threshold(window="1m", below=5, clear=7)), 3)
+    assert (found.severity, found.stays, found.value, found.note) == (None, False, 0, "absent from the last reading")
+
+
+def test_too_little_is_told_of_a_group_as_long_as_one_member_is_there():
+    of = readings({"acme/a-1": {"policy_violations": "0 0 - -"}, "acme/b-1": {"policy_violations": "0 0 0 -"}})
+    found = [finding(of, rule(threshold(window="1m", below=5), per="source"), minute) for minute in (2, 3)]
+    assert [one.verdict for one in found] == [Verdict.TRUE, Verdict.FALSE]
+
+
+def test_too_little_over_several_sources_waits_for_a_whole_window_of_each():
+    of = readings({"acme/a-1": {"api_calls": "0x9"}})
+    for minute in range(2, 8):
+        of.read("globex", at(minute), {"b-1": {}})
+    low = rule(threshold("api_calls", window="3m", below=5), per="all")
+    assert [finding(of, low, minute).verdict.value for minute in (4, 5)] == ["unknown", "true"]
+
+
+def test_too_little_that_is_silent_fires_nothing_and_keeps_nothing():
+    found = finding(polled("0 0"), rule(threshold(window="3m", below=5, clear=7)), 1)
+    assert (found.verdict, found.severity, found.stays) == (Verdict.UNKNOWN, None, False)
+    assert found.note == "no whole window of readings yet"
+
+
+# --- ratio ---
+
+
+@pytest.mark.parametrize(
+    ("violations", "calls", "min_of", "verdict"),
+    [
+        pytest.param(2, 100, 1, "false", id="exactly the threshold is not above it"),
+        pytest.param(3, 100, 1, "true", id="one more is"),
+        pytest.param(1, 1, 10, "false", id="one of one call is not an outage"),
+        pytest.param(10, 10, 10, "true", id="a divisor of exactly min_of counts"),
+        pytest.param(9, 9, 10, "false", id="one below min_of is a false finding"),
+        pytest.param(5, 0, 1, "false", id="nothing is divided by nothing"),
+        pytest.param(0, 100, 1, "false", id="none of many is none"),
+    ],
+)
+def test_a_ratio(violations: int, calls: int, min_of: int, verdict: str):
+    of = polled(f"0 {violations}", api_calls=f"0 {calls}")
+    assert finding(of, rule(ratio("2/100", min_of=min_of)), 1).verdict.value == verdict
+
+
+def test_a_ratio_says_of_how_many():
+    found = finding(polled("0 3", api_calls="0 40"), rule(ratio("1/100")), 1)
+    assert (found.value, found.note) == (Fraction(3, 40), "3 of 40 api_calls")
+    few = finding(polled("0 1", api_calls="0 1"), rule(ratio("1/100", min_of=10)), 1)
+    assert (few.value, few.stays, few.threshold) == (None, False, Fraction(1, 100))
+    assert few.note == "1 of 1 api_calls: fewer than min_of 10"
+    none = finding(polled("0 0", api_calls="0 0"), rule(ratio("1/100", min_of=0)), 1)
+    assert none.note == "0 of 0 api_calls: fewer than min_of 1"
+
+
+def test_a_ratio_of_an_absent_configuration_is_not_too_little():
+    of = polled("0 0 0 -", api_calls="0 5 9 -")
+    found = finding(of, rule(ratio("1/2", window="2m", comparison="below")), 3)
+    assert (found.verdict, found.value, found.note) == (Verdict.FALSE, 0, "absent from the last reading")
+
+
+# --- burn ---
+
+
+@pytest.mark.parametrize(
+    ("drawn", "value", "severity"),
+    [
+        pytest.param("0+3x9", 3, "warning", id="both windows exceed"),
+        pytest.param("0+2x9", 2, None, id="at exactly the factor none exceeds"),
+        pytest.param("0 0 0 0 0 0 0 0 0 9", Fraction(9, 5), None, id="a short burst does not fill the long window"),
+        pytest.param("0 0 0 0 9 18 27 27 27 27", 0, None, id="what is over does not burn in the short window"),
+        pytest.param("0+5x9", 5, "critical", id="the higher factor is the higher level"),
+    ],
+)
+def test_a_budget_burns_when_all_windows_exceed_the_factor(drawn: str, value: Fraction, severity: str | None):
+    found = finding(polled(drawn), rule(burn({"warning": 2, "critical": 4})), 9)
+    assert (found.value, found.severity) == (value, severity)
+
+
+def test_a_burn_says_how_fast_it_burns_in_each_window():
+    found = finding(polled("0+3x9"), rule(burn()), 9)
+    assert found.note == "burn rate over 2 min: 3×, 5 min: 3×"
+    assert found.window_start == at(4)
+
+
+# --- absence ---
+
+
+@pytest.mark.parametrize(
+    ("drawn", "seen", "stays"),
+    [
+        pytest.param("0 1 2 2 2 2", "f f f f f T", "T f f f f T", id="at exactly the window without growth after some"),
+        pytest.param("0 1 2 2 2 2 2 2 2 2", "f f f f f T T T f f", "T f f f f T T T T T", id="it lasts though the window before empties"),
+        pytest.param("0 1 2 2 2 2 3", "f f f f f T f", "T f f f f T f", id="it ends when growth is seen again"),
+        pytest.param("5 5 5 5 5 5", "f f f f f f", "T T T T T T", id="where there never was growth none is missed"),
+        pytest.param("0 1 2 - - -", "f f f f f T", "T f f f f T", id="a configuration that is absent does not grow"),
+    ],
+)  # fmt: skip
+def test_growth_that_stops_is_missed(drawn: str, seen: str, stays: str):
+    of = polled(drawn)
+    assert verdicts(of, rule(absence())) == seen
+    lasts = ["T" if finding(of, rule(absence()), minute).stays else "f" for minute in range(len(of.moments()))]
+    assert " ".join(lasts) == stays
+
+
+def test_missed_growth_has_its_severity_and_says_what_there_was_before():
+    found = finding(polled("0 1 2 2 2 2"), rule(absence()), 5)
+    assert (found.value, found.threshold) == (0, 0)
+    assert found.severity is Severity.WARNING
+    assert found.note == "2 in the window before"
+    assert finding(polled("0 1 2 2 2 3"), rule(absence()), 5).severity is None
+
+
+def source_state(read: float | None, watched: float | None, **more: object) -> History:
+    state = SourceState(
+        "acme", minutes(1), None, None if read is None else at(read), None if watched is None else at(watched)
+    )
+    return History({"acme": state}, {})
+
+
+@pytest.mark.parametrize(
+    ("read", "watched", "now", "verdict", "value"),
+    [
+        pytest.param(10, 0, 12.999, "false", 179, id="just before it is not told"),
+        pytest.param(10, 0, 13, "true", 180, id="at exactly its time a source is blind"),
+        pytest.param(None, 5, 8, "true", 180, id="also one that was never read since it is watched"),
+        pytest.param(None, 5, 7, "false", 120, id="which has its time, too"),
+        pytest.param(0, 30, 32, "false", 120, id="the time when nobody polled is not held against it"),
+        pytest.param(0, 30, 33, "true", 180, id="but from then on it is"),
+        pytest.param(None, None, 99, "unknown", None, id="nothing is said of a source that nobody polled yet"),
+    ],
+)
+def test_a_source_without_a_good_reading_is_blind(
+    read: float | None, watched: float | None, now: float, verdict: str, value: int | None
+):
+    (found,) = check(rule(absence(None)), source_state(read, watched), at(now))
+    assert (found.verdict.value, found.value) == (verdict, value)
+    assert (found.severity is Severity.WARNING) == (verdict == "true")
+    assert found.series.key == "acme"
+
+
+def test_only_the_sources_that_a_rule_selects_are_judged():
+    assert check(rule(absence(None), where=only(source="globex")), source_state(0, 0), at(9)) == []
+    assert len(check(rule(absence(None), where=only(source="ac*")), source_state(0, 0), at(9))) == 1
