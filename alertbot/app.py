@@ -26,6 +26,7 @@ from alertbot.flows.collect import Polled, Polling, collect
 from alertbot.flows.deliver import Delivery, Sender, claim_due, deliver
 from alertbot.flows.evaluate import Watch, blind_rule, evaluate
 from alertbot.flows.speak import speak_when_due
+from alertbot.flows.thin import Keep, thin
 from alertbot.http import HttpServer, Metrics, Wsgi
 from alertbot.scheduler import Scheduler
 from alertbot.slack import bot
@@ -38,6 +39,7 @@ from alertbot.store.database import Database
 
 log = structlog.get_logger()
 _DRAIN = 8.0  # seconds that what is in flight gets at the end; service managers begin to kill after 10
+_THIN_EVERY = 600.0  # seconds: each run has little to do then
 _SLACK_TIMEOUT = timedelta(seconds=10)
 _READINGS_MISSED = 3  # a source is not ready when it was not read for this many intervals
 
@@ -113,6 +115,8 @@ class Collector:
         self._clock = clock
         self._metrics = metrics
         self._watch = watch_of(config)
+        kept = config.database.keep
+        self._keep = Keep(kept.raw, kept.hourly, kept.daily)
         # Whoever has taken a lease is known by this name; no two processes share one.
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._delivery = Delivery(sender, self._owner, clock)
@@ -171,6 +175,10 @@ class Collector:
     def listen(self) -> None:
         """Say what has come due though nothing happened."""
         speak_when_due(self._database, now=self._clock())
+
+    def thin(self) -> None:
+        """Delete the readings that are no longer wanted."""
+        thin(self._database, self._keep, list(self._watch.intervals), now=self._clock())
 
     def deliver(self) -> None:
         """Send what waits, until nothing does that may be sent now."""
@@ -272,6 +280,7 @@ class Bot:
             self._scheduler.every(pace, "evaluate", self._collector.evaluate)
             self._scheduler.every(pace, "listen", self._collector.listen)
             self._scheduler.every(min(pace, 0.5), "deliver", self._collector.deliver)
+            self._scheduler.every(_THIN_EVERY * pace, "thin", self._collector.thin)
         if self._given_sender is None:
             self._scheduler.every(60.0, "greet", self._greet_again)
         self._scheduler.start()

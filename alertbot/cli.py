@@ -116,7 +116,7 @@ def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool
     from alertbot.terminal import PrintingSender
 
     parts = {"collector": Parts.COLLECTOR, "slack": Parts.SLACK, None: Parts.ALL}[only]
-    config = _load(ctx, *([Need.DATABASE, Need.SOURCES] if dry_run else [Need.DATABASE, Need.SOURCES, Need.SLACK]))
+    config = _load(ctx, Need.DATABASE, Need.SOURCES)
     missing = config.slack.missing_tokens[: 1 if only == "collector" else 2]
     if only == "collector":
         missing = tuple(name for name in missing if name == "SLACK_BOT_TOKEN")
@@ -157,7 +157,7 @@ def poll(ctx: click.Context) -> None:
     from alertbot.config import Need
     from alertbot.logs import configure
 
-    config = _load(ctx, Need.DATABASE, Need.SOURCES, Need.SLACK)
+    config = _load(ctx, Need.DATABASE, Need.SOURCES)
     if config.slack.bot_token is None:
         raise AlertbotError("Slack tokens are missing: set SLACK_BOT_TOKEN")
     configure(form=config.log.format, level="warning")

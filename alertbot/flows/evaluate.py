@@ -1,20 +1,19 @@
 """Flow 2: snapshots → findings → transitions → alerts and outbox, in one transaction a reading."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
 from alertbot.domain.alerts import Alert, Reason, Transition, advance, close, is_budget
-from alertbot.domain.findings import Finding, check, moments
-from alertbot.domain.history import History
+from alertbot.domain.findings import Finding, check
 from alertbot.domain.notices import Kind, Notice
 from alertbot.domain.routes import Route
-from alertbot.domain.rules import SOURCE_BLIND, SUMS, Absence, Ratio, Rule, Severity, Where
-from alertbot.domain.snapshots import Counter
+from alertbot.domain.rules import SOURCE_BLIND, Absence, Rule, Severity, Where
+from alertbot.flows.past import Past, load
 from alertbot.flows.speak import enroll, speak
-from alertbot.store import alerts, outbox, snapshots, sources
+from alertbot.store import alerts, outbox, sources
 from alertbot.store.database import Database, Tx
 
 log = structlog.get_logger()
@@ -87,11 +86,11 @@ def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, source: str | None, no
     active = [rule for rule in rules if rule.enabled]
     if not active:
         return []
-    history = _history(tx, watch, active, source, now)
+    past = load(tx, watch.intervals, active, source, now)
     open_alerts = _by_rule(alerts.open_ones(tx, now=now))
     changed: list[Transition] = []
     for rule in active:
-        findings = _check(tx, watch, rule, history, source=source, now=now)
+        findings = _check(tx, watch, rule, past, source=source, now=now)
         if findings is not None:
             mine = open_alerts.get((rule.name, rule.identity), {})
             changed += _advance_all(rule, mine, findings, source=source, now=now)
@@ -103,32 +102,6 @@ def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, source: str | None, no
     return saved
 
 
-def _history(tx: Tx, watch: Watch, rules: Sequence[Rule], source: str | None, now: datetime) -> History:
-    """What these rules need to know of the past, loaded in as few queries as there are readings in it."""
-    states = sources.states(tx, watch.intervals)
-    if source is None:
-        return History(sources=states, members={})
-    everywhere = any(rule.per == "all" for rule in rules)
-    names = list(states) if everywhere else [source]
-    frame = History(sources=states, members=snapshots.members(tx, names))
-    local = {name for name in names if states[name].read_at is not None}
-    wanted: dict[tuple[str, datetime], set[Counter]] = {}
-    earliest = now
-    for rule in rules:
-        for moment in moments(rule, frame, now):
-            earliest = min(earliest, moment)
-            for name in local if rule.per == "all" else local & {source}:
-                wanted.setdefault((name, moment), set()).update(_counters(rule))
-    loaded = snapshots.slices(tx, {key: frozenset(counters) for key, counters in wanted.items()})
-    return replace(frame, slices=loaded, falls=snapshots.falls_since(tx, names, earliest))
-
-
-def _counters(rule: Rule) -> set[Counter]:
-    condition = rule.condition
-    wanted = set(SUMS[condition.metric]) if condition.metric is not None else set()
-    return wanted | set(SUMS[condition.of]) if isinstance(condition, Ratio) else wanted
-
-
 def _by_rule(found: Sequence[Alert]) -> dict[tuple[str, str], dict[str, Alert]]:
     """Alerts by rule and identity, then series. Of several of one series the newest counts: only that one is open."""
     grouped: dict[tuple[str, str], dict[str, Alert]] = {}
@@ -137,13 +110,13 @@ def _by_rule(found: Sequence[Alert]) -> dict[tuple[str, str], dict[str, Alert]]:
     return grouped
 
 
-def _check(
-    tx: Tx, watch: Watch, rule: Rule, history: History, *, source: str | None, now: datetime
-) -> list[Finding] | None:
+def _check(tx: Tx, watch: Watch, rule: Rule, past: Past, *, source: str | None, now: datetime) -> list[Finding] | None:
     """The rule's findings; None where it raised: the others go on, its alerts stay as they are, the operator hears once."""
-    members = [member for member in history.members.values() if rule.per == "all" or member.source == source]
+    members = past.history.members.values()
+    mine = members if rule.per == "all" else [member for member in members if member.source == source]
     try:
-        findings = check(rule, history, now, members=members)
+        past.require(rule)
+        findings = check(rule, past.history, now, members=mine)
     except Exception as error:  # one rule's mistake must not stop the others
         log.exception("rule_raised", rule=rule.name)
         if rule.name not in watch.broken:

@@ -27,7 +27,7 @@ from alertbot.errors import (
 
 _BUSY = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 _UNAVAILABLE = frozenset({"service_unavailable", "external_channel_migrating", "team_added_to_org"})
-_UNCERTAIN = frozenset({"fatal_error", "internal_error", "request_timeout"})
+_UNCERTAIN = frozenset({"fatal_error", "internal_error", "request_timeout", "update_failed"})
 _REFUSED = frozenset(
     {
         "access_denied",
@@ -36,6 +36,7 @@ _REFUSED = frozenset(
         "app_access_restricted",
         "ekm_access_denied",
         "enterprise_is_restricted",
+        "forbidden_team",
         "invalid_auth",
         "link_disabled",
         "missing_scope",
@@ -43,6 +44,7 @@ _REFUSED = frozenset(
         "not_allowed_token_type",
         "not_authed",
         "org_login_required",
+        "team_not_found",
         "token_expired",
         "token_revoked",
         "two_factor_setup_required",
@@ -67,6 +69,7 @@ _DESTINATION = frozenset(
 )
 _GONE = frozenset(
     {
+        "block_mismatch",
         "cannot_reply_to_message",
         "cant_update_message",
         "edit_window_closed",

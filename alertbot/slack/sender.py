@@ -5,16 +5,20 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
+import structlog
 from slack_sdk import WebClient
 from slack_sdk.web import SlackResponse
 
 from alertbot.domain.notices import Face, Notice, Place
-from alertbot.errors import SlackDestination, SlackError
+from alertbot.errors import SlackDestination, SlackError, SlackRejected, SlackUncertain
 from alertbot.slack.failures import translated
 from alertbot.slack.views.message import notice_message
 from alertbot.slack.views.notice import notice_line
 
+log = structlog.get_logger()
 EVENT_TYPE = "alertbot_notice"
+# Slack makes links of what looks like one unless told not to: chat.update does so by default, other than chat.postMessage.
+_AS_WRITTEN = {"parse": "none", "link_names": False}
 _LOOK_BACK = 60.0  # seconds before the notice was written, for clocks that differ
 _HISTORY_PAGE = 100
 _CHANNEL_ID = re.compile(r"[CGDUW][A-Z0-9]{6,}")
@@ -34,11 +38,20 @@ class SlackSender:
 
     def post(self, channel: str, face: Face, *, notice: int, mention: Iterable[str]) -> Place:
         payload = notice_message(face, mentioned=mention)
-        return self._post(channel, payload, notice)
+        try:
+            return self._post(channel, payload, notice)
+        except SlackRejected as error:
+            log.warning("message_not_taken", notice=notice, why=error.lines[0])
+            return self._post(channel, _plainly(payload), notice)
 
     def edit(self, place: Place, face: Face) -> None:
         payload = notice_message(face)
-        self._call("chat.update", {"channel": place.channel, "ts": place.ts, **payload})
+        where = {"channel": place.channel, "ts": place.ts, **_AS_WRITTEN}
+        try:
+            self._call("chat.update", {**where, **payload})
+        except SlackRejected as error:
+            log.warning("message_not_taken", group=f"G{face.group.number}", why=error.lines[0])
+            self._call("chat.update", {**where, **_plainly(payload)})
 
     def reply(self, place: Place, notice: Notice, *, number: int) -> Place:
         payload = notice_line(notice) | {"thread_ts": place.ts}
@@ -74,13 +87,13 @@ class SlackSender:
 
     def permalink(self, place: Place) -> str:
         where = {"channel": place.channel, "message_ts": place.ts}
-        return str(self._ask("chat.getPermalink", where)["permalink"])
+        return _told(self._ask("chat.getPermalink", where), "permalink", "chat.getPermalink")
 
     def _post(self, channel: str, payload: dict[str, Any], notice: int) -> Place:
         metadata = {"event_type": EVENT_TYPE, "event_payload": {"notice": str(notice)}}
-        sent = {"channel": channel, "unfurl_links": False, "unfurl_media": False, "metadata": metadata, **payload}
-        answer = self._call("chat.postMessage", sent)
-        return Place(str(answer.get("channel") or channel), str(answer["ts"]))
+        sent = {"channel": channel, "unfurl_links": False, "unfurl_media": False, "metadata": metadata}
+        answer = self._call("chat.postMessage", {**sent, **_AS_WRITTEN, **payload})
+        return Place(str(answer.get("channel") or channel), _told(answer, "ts", "chat.postMessage"))
 
     def _id_of(self, channel: str) -> str:
         """The id of a channel that is configured by its name: history is asked for by id only."""
@@ -114,3 +127,15 @@ class SlackSender:
             raise
         self._on_call(method, "ok")
         return data if isinstance(data, dict) else {}
+
+
+def _plainly(payload: dict[str, Any]) -> dict[str, Any]:
+    """The message without the blocks that Slack does not take: a plain line is better than silence."""
+    return {"text": payload["text"], "attachments": []}
+
+
+def _told(answer: dict[str, Any], name: str, method: str) -> str:
+    """What an answer that says `ok` has to hold."""
+    if not answer.get(name):
+        raise SlackUncertain(f"{method}: the answer lacks {name}", code="unreadable_answer")
+    return str(answer[name])

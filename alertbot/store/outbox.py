@@ -222,6 +222,11 @@ def next_due(tx: Tx) -> datetime | None:
     return moment
 
 
+def delete_done(tx: Tx, *, before: datetime) -> None:
+    """Forget notices that were sent or given up before a moment."""
+    tx.execute(sa.delete(outbox).where(outbox.c.state != "waiting", outbox.c.done_at < before))
+
+
 def heard(tx: Tx) -> list[tuple[datetime, Notice]]:
     """Every notice that people hear, in the order in which they were caused: all but plain edits and acts."""
     quiet = [Kind.EDIT.value, Kind.ACT.value]

@@ -265,3 +265,25 @@ def totals(tx: Tx, source: str) -> dict[int, dict[Counter, int]]:
         row["configuration"]: {counter: row[counter.value] for counter in _COUNTERS if row[counter.value] is not None}
         for row in rows
     }
+
+
+def evaluated_readings(tx: Tx, source: str, *, before: datetime) -> list[tuple[int, datetime]]:
+    """The readings of a source before a moment that evaluation is done with, oldest first: number and time."""
+    rows = tx.execute(
+        sa.select(readings.c.number, readings.c.taken_at)
+        .join(sources, sources.c.number == readings.c.source)
+        .where(sources.c.name == source, readings.c.taken_at < before, readings.c.number <= sources.c.evaluated)
+        .order_by(readings.c.taken_at)
+    )
+    return [(number, taken_at) for number, taken_at in rows]
+
+
+def delete_readings(tx: Tx, numbers: Sequence[int]) -> None:
+    """Delete readings with their slices; never the newest of a source, which the next one is counted from."""
+    newest = sa.select(sa.func.max(readings.c.number)).group_by(readings.c.source)
+    tx.execute(sa.delete(readings).where(readings.c.number.in_(numbers), readings.c.number.not_in(newest)))
+
+
+def delete_falls(tx: Tx, *, before: datetime) -> None:
+    """Forget resets, corrections and held steps from before a moment."""
+    tx.execute(sa.delete(falls).where(falls.c.at < before))

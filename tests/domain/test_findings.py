@@ -1,11 +1,11 @@
-"""What each kind of rule sees: section 2 of the promises, but for budgets, which have a file of their own."""
+"""What each kind of rule sees: section 2 of the promises; spikes and budgets have files of their own."""
 
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from alertbot.domain.findings import Verdict, check
+from alertbot.domain.findings import Verdict, check, moments
 from alertbot.domain.history import History, SourceState
 from alertbot.domain.rules import (
     Absence,
@@ -15,7 +15,6 @@ from alertbot.domain.rules import (
     Rate,
     Ratio,
     Severity,
-    Spike,
     Threshold,
 )
 from alertbot.domain.times import parse_duration
@@ -46,20 +45,6 @@ def rate(given: float, *, window: str = "2m", unit: str = "1m", comparison: str 
 def ratio(given: float | str, *, window: str = "2m", min_of: int = 1, comparison: str = "above") -> Ratio:
     found = levels(Comparison(comparison), given)
     return Ratio("policy_violations", "api_calls", parse_duration(window), min_of, found)
-
-
-def spike(
-    factor: float | dict[str, float | str] = 3,
-    *,
-    window: str = "1m",
-    baseline: str | None = None,
-    same_hour: int | None = None,
-    at_least: int = 1,
-    clear: float | None = None,
-) -> Spike:
-    found = levels(Comparison.AT_LEAST, factor, clear)
-    past = None if baseline is None else parse_duration(baseline)
-    return Spike("policy_violations", parse_duration(window), found, at_least, past, same_hour)
 
 
 def burn(factor: float | dict[str, float | str] = 2) -> Burn:
@@ -98,7 +83,7 @@ def test_a_threshold_is_compared_as_its_word_says(compared: dict[str, Any], verd
 )
 def test_the_severity_is_the_highest_level_that_is_true(grown: int, severity: str | None, limit: int):
     found = finding(polled(f"0 {grown}"), rule(threshold(above=BOTH)), 1)
-    assert (found.value, found.threshold) == (grown, limit)
+    assert [found.value, found.threshold] == [grown, limit]
     assert found.severity == severity
 
 
@@ -144,7 +129,7 @@ def test_at_exactly_clear_a_firing_alert_still_fires(
     assert (found.stays, found.severity) == (stays, severity)
 
 
-@pytest.mark.parametrize("condition", [threshold(above=5), rate(5), ratio(5), spike(baseline="5m"), burn(), absence()])
+@pytest.mark.parametrize("condition", [threshold(above=5), rate(5), ratio(5), burn(), absence()])
 def test_a_counter_that_was_never_said_is_no_finding(condition: Condition):
     found = finding(polled("?x0 ? ? ? ? ? ? ? ?".replace("?x0", "?"), api_calls="0+1x9"), rule(condition), 8)
     assert (found.verdict, found.value, found.note) == (Verdict.UNKNOWN, None, "policy_violations was never reported")
@@ -342,7 +327,7 @@ def test_growth_that_stops_is_missed(drawn: str, seen: str, stays: str):
 
 def test_missed_growth_has_its_severity_and_says_what_there_was_before():
     found = finding(polled("0 1 2 2 2 2"), rule(absence()), 5)
-    assert (found.value, found.threshold) == (0, 0)
+    assert [found.value, found.threshold] == [0, 0]
     assert found.severity is Severity.WARNING
     assert found.note == "2 in the window before"
     assert finding(polled("0 1 2 2 2 3"), rule(absence()), 5).severity is None
@@ -379,3 +364,61 @@ def test_a_source_without_a_good_reading_is_blind(
 def test_only_the_sources_that_a_rule_selects_are_judged():
     assert check(rule(absence(None), where=only(source="globex")), source_state(0, 0), at(9)) == []
     assert len(check(rule(absence(None), where=only(source="ac*")), source_state(0, 0), at(9))) == 1
+
+
+# --- failed polls and missing history ---
+
+
+def test_a_source_whose_poll_failed_is_no_finding():
+    of = readings({"acme/a-1": {"api_calls": "0 9 9 9"}, "globex/b-1": {"api_calls": "0 9 _ _"}})
+    of.failing = {"globex"}
+    seen = {found.series.key: found for found in findings(of, rule(threshold("api_calls", window="1m", below=5)), 3)}
+    assert [found.verdict for found in seen.values()] == [Verdict.TRUE, Verdict.UNKNOWN]
+    assert seen["globex/b-1"].note == "a source could not be read"
+
+
+def test_where_one_source_of_all_failed_there_is_no_finding():
+    of = readings({"acme/a-1": {"api_calls": "0 9 9 9"}, "globex/b-1": {"api_calls": "0 9 _ 9"}})
+    everything = rule(threshold("api_calls", above=5), per="all")
+    assert finding(of, everything, 1).value == 18
+    of.failing = {"globex"}
+    assert finding(of, everything, 2).verdict is Verdict.UNKNOWN
+    assert finding(of, rule(threshold("api_calls", above=5), per="all", where=only(source="acme")), 2).value == 9
+
+
+def test_a_failure_after_the_reading_that_is_judged_says_nothing_against_it():
+    of = polled("0 9")
+    of.failing = {"acme"}
+    assert finding(of, rule(), 1).verdict is Verdict.TRUE
+    assert finding(of, rule(), 1.001).verdict is Verdict.UNKNOWN
+
+
+def test_a_source_of_all_that_was_never_read_is_missing_from_it():
+    of = polled("0 9")
+    of.failing = {"globex"}
+    assert finding(of, rule(per="all"), 1).verdict is Verdict.UNKNOWN
+    assert finding(of, rule(per="source"), 1).verdict is Verdict.TRUE
+    named = rule(per="all", where=only(source="ac*", ai_llm="llm-*"))
+    assert finding(of, named, 1).verdict is Verdict.TRUE
+
+
+@pytest.mark.parametrize(
+    ("condition", "ago"),
+    [
+        (threshold(window="15m", above=5), {0, 15}),
+        (rate(5, window="7m"), {0, 7}),
+        (ratio(5, window="7m"), {0, 7}),
+        (burn(), {0, 2, 5}),
+        (absence(window="4m"), {0, 4, 8}),
+        (absence(None), set()),
+    ],
+)
+def test_a_rule_asks_just_for_the_past_that_it_looks_at(condition: Condition, ago: set[int]):
+    assert moments(rule(condition), History({}, {}), at(60)) == {at(60 - minute) for minute in ago}
+
+
+def test_a_rule_can_be_judged_for_some_members_only():
+    of = readings({"acme/a-1": {"policy_violations": "0 9"}, "acme/b-1": {"policy_violations": "0 9"}})
+    history = of.history(at(1), at(1), at(-14))
+    found = check(rule(), history, at(1), members=[of.members[2]])
+    assert [one.series.key for one in found] == ["acme/b-1"]

@@ -1,6 +1,7 @@
 """Answers to slash commands: tables that fit a phone, and one line where one line will do."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from alertbot.domain.alerts import Alert, Outcome
@@ -8,7 +9,7 @@ from alertbot.domain.reports import Acted, AlertRow, Health, StatRow, StatusRepo
 from alertbot.domain.times import tell_duration
 from alertbot.domain.wording import headline, limit, name_of
 from alertbot.slack.parse import COMMANDS, NAMES, Command
-from alertbot.slack.views.text import MARKS, cut, escape, literal, mention, moment
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, escape, fit, literal, moment, mrkdwn, person, visible
 
 _MOST_ALERTS = 20
 _MOST_ROWS = 40
@@ -24,7 +25,8 @@ Answer = dict[str, Any]
 
 def sentence(text: str) -> Answer:
     """A plain answer; `text` is mrkdwn that is safe already."""
-    return {"text": text, "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": cut(text, 3000)}}]}
+    shown = fit(text.split("\n"), SECTION_LIMIT)
+    return {"text": shown, "blocks": [{"type": "section", "text": mrkdwn(shown)}]}
 
 
 def complaint(text: str) -> Answer:
@@ -54,14 +56,12 @@ def alerts_answer(rows: Sequence[AlertRow]) -> Answer:
     if not rows:
         return sentence(":white_check_mark: Nothing is pending or firing.")
     lines = [_alert_line(row) for row in rows[:_MOST_ALERTS]]
-    if len(rows) > _MOST_ALERTS:
-        lines.append(f"… and {len(rows) - _MOST_ALERTS} more")
-    return sentence(cut("\n".join(lines), 3000))
+    return sentence(fit(lines, SECTION_LIMIT, hidden=len(rows) - len(lines)))
 
 
 def _alert_line(row: AlertRow) -> str:
     alert = row.alert
-    taken = f", :eyes: {mention(alert.acknowledged_by)}" if alert.acknowledged_at is not None else ""
+    taken = f", :eyes: {person(alert.acknowledged_by)}" if alert.acknowledged_at is not None else ""
     since = moment(alert.started_at or alert.pending_since)
     group = f" G{row.group}" if row.group else ""
     return f"{MARKS[alert.severity]} `A{alert.number}{group}` {literal(headline(alert), 200)}, {literal(limit(alert), 80)}: {alert.state.value} since {since}{taken}"
@@ -85,7 +85,7 @@ def stats_answer(rows: Sequence[StatRow]) -> Answer:
     return {
         "text": head,
         "blocks": [
-            {"type": "section", "text": {"type": "mrkdwn", "text": head}},
+            {"type": "section", "text": mrkdwn(head)},
             _preformatted("\n".join(table)),
         ],
     }
@@ -98,7 +98,7 @@ def _preformatted(text: str) -> dict[str, Any]:
 
 
 def _short(name: str) -> str:
-    return cut(" ".join(name.split()), _NAME_WIDTH)
+    return cut(visible(name), _NAME_WIDTH)
 
 
 def _count(number: int | None) -> str:
@@ -107,10 +107,10 @@ def _count(number: int | None) -> str:
         return "?"
     if number < 100_000:
         return f"{number:,}"
-    for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}" if number < 1000 * size else f"{number:.1e}"
-    return str(number)
+    for size, letter in ((10**3, "k"), (10**6, "M"), (10**9, "G"), (10**12, "T")):
+        if number < 999.5 * size:  # from there on three digits round to the next letter
+            return f"{number / size:.3g}{letter}"
+    return f"{Decimal(number):.1e}"  # a counter may be too large for a float
 
 
 def acted_answer(acted: Acted) -> Answer:

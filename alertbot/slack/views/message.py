@@ -115,14 +115,12 @@ def _clock(at: datetime) -> str:
 def _several(state: _Look) -> list[Block]:
     order = [*state.firing, *state.ended]
     lines = [_row(alert) for alert in order[:_MOST_ROWS]]
-    if len(order) > _MOST_ROWS:
-        lines.append(f"… and {len(order) - _MOST_ROWS} more")
     counted = (
         f"*{len(state.firing)} firing*, {len(state.ended)} resolved" if state.ended else f"*{len(state.firing)} firing*"
     )
     since = min((alert.started_at for alert in order if alert.started_at is not None), default=None)
     head = counted + (f" since {moment(since)}" if since else "")
-    table = {"type": "section", "text": mrkdwn(fit([head, *lines], SECTION_LIMIT))}
+    table = {"type": "section", "text": mrkdwn(fit([head, *lines], SECTION_LIMIT, hidden=len(order) - len(lines)))}
     return [table, *_taken(state, order)]
 
 

@@ -24,11 +24,9 @@ def notice_line(notice: Notice) -> dict[str, Any]:
     """The text of a notice: its mentions, and a line for each alert it is about."""
     mark = _MARKS.get(notice.kind, ":bell:")
     shown = [_peopled(literal(line, 300), notice) for line in notice.lines[:_MOST_LINES]]
-    if len(notice.lines) > _MOST_LINES:
-        shown.append(f"… and {len(notice.lines) - _MOST_LINES} more")
     whom = " ".join(mention(who) for who in notice.mention)
     first = f"{whom} {mark} {shown[0] if shown else notice.kind.value}".strip()
-    return {"text": fit([first, *shown[1:]], FALLBACK_LIMIT)}
+    return {"text": fit([first, *shown[1:]], FALLBACK_LIMIT, hidden=len(notice.lines) - len(shown))}
 
 
 def _peopled(line: str, notice: Notice) -> str:

@@ -35,14 +35,18 @@ def mrkdwn(text: str) -> dict[str, Any]:
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
-def fit(lines: Sequence[str], limit: int) -> str:
-    """As many whole lines as stay within the limit, so that no entity and no `<…>` is cut; and how many are left out."""
-    text = "\n".join(lines)
+def fit(lines: Sequence[str], limit: int, *, hidden: int = 0) -> str:
+    """As many whole lines as stay within the limit, so that no entity and no `<…>` is cut, and how many are not shown.
+
+    `hidden` counts those that are left out already.
+    """
     kept = len(lines)
-    while len(text) > limit and kept:
+    while True:
+        left_out = hidden + len(lines) - kept
+        text = "\n".join([*lines[:kept], *([f"… and {left_out} more"] if left_out else [])])
+        if len(text) <= limit or not kept:
+            return text
         kept -= 1
-        text = "\n".join([*lines[:kept], f"… and {len(lines) - kept} more"])
-    return text
 
 
 def visible(text: str) -> str:
