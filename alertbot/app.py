@@ -34,6 +34,7 @@ from alertbot.slack.bot import Identity
 from alertbot.slack.commands import Desk
 from alertbot.slack.failures import translated
 from alertbot.slack.sender import SlackSender
+from alertbot.slack.signed import only_signed
 from alertbot.store import alerts, migrate, outbox, sources
 from alertbot.store.database import Database
 
@@ -337,11 +338,13 @@ class Bot:
             command=slack.command,
             intervals=intervals_of(self._config),
             blind_after={source.name: source.blind_after for source in self._config.sources},
+            rules=watch_of(self._config).rules,
         )
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret else None
         app = bot.build(self._client, identity=self._known_identity, signing_secret=secret, desk=desk)
         if slack.mode == "http":
-            return bot.wsgi(app)
+            assert secret is not None, "asked for before the start"
+            return only_signed(app, signing_secret=secret)
         assert slack.app_token is not None, "asked for before the start"
         app_token = slack.app_token.get_secret_value()
         self._check_app_token(app_token)

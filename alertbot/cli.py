@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,19 @@ class _Duration(click.ParamType[timedelta]):
             return value if isinstance(value, timedelta) else parse_duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class _Moment(click.ParamType[datetime]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f'expected a time such as 2026-11-22T10:05Z, got "{value}"', param, ctx)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -286,6 +299,31 @@ def alerts(ctx: click.Context, *, also_ended: bool, as_json: bool) -> None:
         _print_json([alert_json(row) for row in rows])
     else:
         show_alerts(_console(), rows)
+
+
+@main.command()
+@click.argument("rule")
+@click.argument("llm", required=False)
+@click.option("--at", "moment", type=_Moment(), help="As of then, such as 2026-11-22T10:05Z; default now.")
+@_as_json
+@click.pass_context
+def why(ctx: click.Context, rule: str, llm: str | None, moment: datetime | None, *, as_json: bool) -> None:
+    """Explain why RULE did or did not fire, for one LLM (a name, an id or a glob) or for what stands out."""
+    from alertbot.app import intervals_of, watch_of
+    from alertbot.domain.reports import explain_lines, explanation_json
+    from alertbot.flows.explain import explain
+    from alertbot.terminal import clean
+
+    config, database = _open(ctx)
+    found = explain(
+        database, watch_of(config).rules, intervals_of(config), name=rule, llm=llm, at=moment or _now()
+    )
+    if as_json:
+        _print_json([explanation_json(one) for one in found])
+        return
+    for one in found:
+        first, *rest = (clean(line) for line in explain_lines(one))
+        click.echo("\n  ".join([first, *rest]))
 
 
 # --- acting

@@ -7,9 +7,12 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
-from alertbot.domain.alerts import Act, Alert, Outcome
+from alertbot.domain.alerts import Act, Alert, Outcome, State
+from alertbot.domain.findings import Finding
+from alertbot.domain.rules import Rule
 from alertbot.domain.silences import Silence
 from alertbot.domain.times import write_moment
+from alertbot.domain.wording import write_amount
 
 
 class Health(StrEnum):
@@ -81,6 +84,84 @@ class StatRow:
     end: datetime
     baseline_at: datetime
     metrics: Mapping[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a rule did or did not make an alert of one series at one evaluation, and why people did or did not hear of it."""
+
+    rule: Rule
+    finding: Finding
+    at: datetime
+    before: State
+    after: State
+    reason: str
+    alert: int | None = None
+    heard: str = ""
+
+
+def explain_lines(found: Explanation) -> list[str]:
+    """An explanation in sentences, one a line."""
+    finding, rule = found.finding, found.rule
+    name = finding.series.labels.get("name") or finding.series.key
+    unit = rule.unit
+    seen = write_amount(Fraction(finding.value), unit) if finding.value is not None else "nothing that can be compared"
+    lines = [f"{rule.name} on {name} ({finding.series.key}) at {write_moment(found.at)}"]
+    lines.append(f"saw {seen} {rule.over}: the condition is {finding.verdict.value}" + _limit(found))
+    if finding.baseline_at is not None:
+        lines.append(f"counted from the reading of {write_moment(finding.baseline_at)}")
+    if finding.note:
+        lines.append(finding.note)
+    lines += [
+        f"{fall.counter.value} fell from {fall.last:,} to {fall.seen:,} at {write_moment(fall.at)}: {fall.kind.value}"
+        for fall in finding.falls
+    ]
+    number = f" A{found.alert}" if found.alert else ""
+    lines.append(f"alert{number}: {found.before.value} → {found.after.value}, because {found.reason}")
+    if found.heard:
+        lines.append(found.heard)
+    return lines
+
+
+def _limit(found: Explanation) -> str:
+    if found.finding.threshold is None:
+        return ""
+    level = f", {found.finding.severity.value}" if found.finding.severity is not None else ""
+    return f" ({found.rule.comparison} {write_amount(found.finding.threshold, found.rule.unit)}{level})"
+
+
+def explanation_json(found: Explanation) -> dict[str, Any]:
+    finding = found.finding
+    return {
+        "rule": found.rule.name,
+        "series": finding.series.key,
+        "ai_llm": finding.series.labels.get("ai_llm"),
+        "name": finding.series.labels.get("name"),
+        "at": _time(found.at),
+        "condition": finding.verdict.value,
+        "value": _exact(None if finding.value is None else Fraction(finding.value)),
+        "threshold": _exact(finding.threshold),
+        "unit": found.rule.unit,
+        "severity": finding.severity.value if finding.severity else None,
+        "baseline_at": _time(finding.baseline_at),
+        "gap_seconds": None if finding.gap is None else finding.gap.total_seconds(),
+        "note": finding.note,
+        "falls": [
+            {
+                "counter": fall.counter.value,
+                "kind": fall.kind.value,
+                "at": _time(fall.at),
+                "from": fall.last,
+                "to": fall.seen,
+            }
+            for fall in finding.falls
+        ],
+        "before": found.before.value,
+        "after": found.after.value,
+        "reason": found.reason,
+        "alert": None if found.alert is None else f"A{found.alert}",
+        "heard": found.heard,
+    }
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -43,7 +43,7 @@ def load(tx: Tx, intervals: Mapping[str, timedelta], rules: Sequence[Rule], sour
     for rule in rules:
         try:
             counters, asked = _counters(rule), moments(rule, frame, now)
-        except Exception as error:  # one rule's mistake must not stop the others; `require` tells it
+        except Exception as error:  # noqa: BLE001 — one rule's mistake must not stop the others; `require` tells it
             unusable[rule.name] = error
             continue
         for moment in asked:

@@ -2,15 +2,14 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from slack_bolt import Ack, App, BoltRequest, BoltResponse, Respond
 from slack_bolt.adapter.socket_mode import SocketModeHandler
-from slack_bolt.adapter.wsgi import SlackRequestHandler
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 
@@ -162,14 +161,6 @@ class Socket:
 
     def close(self) -> None:
         self._handler.close()  # type: ignore[no-untyped-call]
-
-
-Wsgi = Callable[[dict[str, Any], Callable[[str, list[tuple[str, str]]], Any]], Iterable[bytes]]
-
-
-def wsgi(app: App) -> Wsgi:
-    """Slack's deliveries over HTTP, as a WSGI application for `/slack/events`."""
-    return cast("Wsgi", SlackRequestHandler(app))
 
 
 def _tell(respond: Respond, reply: Mapping[str, Any] | None) -> None:

@@ -1,6 +1,6 @@
 """Slash commands: parse → flow → view."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,8 +9,10 @@ import structlog
 
 from alertbot import __version__
 from alertbot.domain.alerts import Act, ActKind
+from alertbot.domain.rules import Rule
 from alertbot.errors import AlertbotError
 from alertbot.flows import look_up, operate
+from alertbot.flows.explain import explain
 from alertbot.slack.parse import Request, parse
 from alertbot.slack.views import answers
 from alertbot.slack.views.answers import Answer
@@ -30,6 +32,7 @@ class Desk:
     command: str
     intervals: Mapping[str, timedelta]
     blind_after: Mapping[str, timedelta]
+    rules: Sequence[Rule]
 
 
 def answer(desk: Desk, body: Mapping[str, Any]) -> Answer:
@@ -71,6 +74,13 @@ def _help(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
     return answers.help_answer(desk.command, request.target)
 
 
+def _why(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    found = explain(
+        desk.database, desk.rules, desk.intervals, name=request.target, llm=request.text or None, at=desk.clock()
+    )
+    return answers.why_answer(found)
+
+
 _KINDS = {
     "ack": ActKind.ACKNOWLEDGE,
     "unack": ActKind.UNACKNOWLEDGE,
@@ -100,5 +110,6 @@ _ANSWERS: Mapping[str, Callable[[Desk, Request, Mapping[str, Any]], Answer]] = {
     "stats": _stats,
     "alerts": _alerts,
     "help": _help,
+    "why": _why,
     **dict.fromkeys(_KINDS, _act),
 }

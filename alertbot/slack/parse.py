@@ -26,6 +26,7 @@ COMMANDS = (
         "stats", "[llm] [window]", "growth of each counter, for all configurations or one", "stats support-chat 1h"
     ),
     Command("alerts", "", "the alerts that are pending or firing", "alerts"),
+    Command("why", "<rule> [llm]", "why a rule did or did not fire", "why violation-burst support-chat"),
     Command("ack", "<id>", "take an alert (A42) or all of a message (G17)", "ack A42"),
     Command("unack", "<id>", "give it back", "unack A42"),
     Command("snooze", "<id> <duration>", "hear nothing of it for a while", "snooze G17 2h"),
@@ -85,6 +86,10 @@ def _read(name: str, rest: list[str], text: str) -> Request:
         if rest and rest[0].lower() not in NAMES:
             raise ValueError(f'there is no "{rest[0]}"')
         return Request(name, target=rest[0].lower() if rest else "")
+    if name == "why":
+        if not 1 <= len(rest) <= 2:
+            raise ValueError("a rule, and perhaps a configuration, in quotation marks if its name has spaces")
+        return Request(name, target=rest[0], text=rest[1] if len(rest) == 2 else "")
     return _read_stats(rest) if name == "stats" else _read_act(name, rest, text)
 
 

@@ -18,10 +18,14 @@ _OPEN = [State.PENDING.value, State.FIRING.value]
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """What happened to an alert, oldest first: (when, who or "", what)."""
+class Change:
+    """A transition as it was kept: which alert, when, from what to what, and why."""
 
-    entries: tuple[tuple[datetime, str, str], ...]
+    alert: int
+    at: datetime
+    before: State
+    after: State
+    reason: str
 
 
 def open_ones(tx: Tx, *, now: datetime) -> list[Alert]:
@@ -51,6 +55,18 @@ def counts(tx: Tx) -> dict[tuple[State, Severity], int]:
     query = sa.select(alerts.c.state, alerts.c.severity, sa.func.count()).where(alerts.c.state.in_(_OPEN))
     rows = tx.execute(query.group_by(alerts.c.state, alerts.c.severity))
     return {(State(state), Severity(severity)): count for state, severity, count in rows}
+
+
+def changes_of(tx: Tx, rule: str, series: str, *, until: datetime) -> list[Change]:
+    """The transitions of every alert of a rule and series up to a moment, the newest first; at most 20."""
+    rows = tx.execute(
+        sa.select(transitions)
+        .join(alerts)
+        .where(alerts.c.rule == rule, alerts.c.series == series, transitions.c.at <= until)
+        .order_by(transitions.c.at.desc(), transitions.c.number.desc())
+        .limit(20)
+    )
+    return [Change(row.alert, row.at, State(row.before), State(row.after), row.reason) for row in rows]
 
 
 def save(tx: Tx, changed: Sequence[Transition]) -> list[Transition]:

@@ -113,6 +113,18 @@ def save(tx: Tx, group: Group, decision: Decision, *, now: datetime) -> None:
         tx.execute(sa.insert(decisions).values(group=group.number, at=now, why=decision.why.value, kinds=kinds))
 
 
+def last_decision(tx: Tx, alert: int, *, until: datetime) -> tuple[int, datetime, str, str] | None:
+    """The newest decision about a message of this alert up to a moment: group, when, why, and the kinds of notices."""
+    row = tx.execute(
+        sa.select(decisions.c.group, decisions.c.at, decisions.c.why, decisions.c.kinds)
+        .join(memberships, memberships.c.group == decisions.c.group)
+        .where(memberships.c.alert == alert, decisions.c.at <= until)
+        .order_by(decisions.c.at.desc(), decisions.c.number.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else (row.group, row.at, row.why, row.kinds)
+
+
 def place(tx: Tx, number: int) -> Place | None:
     """Where the group's message is; None until it was posted."""
     row = tx.execute(sa.select(groups.c.message_channel, groups.c.message_ts).where(groups.c.number == number)).first()

