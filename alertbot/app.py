@@ -1,32 +1,25 @@
-"""The only place that builds things and reads the clock; starts in order, stops in reverse."""
+"""The whole bot in one process: starts in order, stops in reverse."""
 
 import os
 import signal
-import socket
 import sys
 import threading
 import time
-import uuid
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from enum import Flag, auto
 
 import structlog
 
 from alertbot import __version__
-from alertbot.config import Config, Source
+from alertbot.clock import Clock
+from alertbot.collector import DRAIN, Collector
+from alertbot.config import Config
 from alertbot.domain.alerts import State
 from alertbot.domain.rules import Severity
 from alertbot.errors import AlertbotError, SlackError, SlackRefused
-from alertbot.flashback.client import FlashbackClient
-from alertbot.flashback.reader import SourceReader
-from alertbot.flows.collect import Polled, Polling, collect
-from alertbot.flows.deliver import Delivery, Sender, claim_due, deliver
-from alertbot.flows.evaluate import Watch, blind_rule, evaluate
-from alertbot.flows.speak import speak_when_due
-from alertbot.flows.thin import Keep, thin
+from alertbot.flows.collect import Polled
+from alertbot.flows.deliver import Sender
 from alertbot.http import HttpServer, Metrics, Wsgi
 from alertbot.scheduler import Scheduler
 from alertbot.slack import bot
@@ -36,10 +29,9 @@ from alertbot.slack.failures import translated
 from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
 from alertbot.store import alerts, migrate, outbox, sources
-from alertbot.store.database import Database
+from alertbot.wiring import blind_after_of, intervals_of, open_database, watch_of
 
 log = structlog.get_logger()
-_DRAIN = 8.0  # seconds that what is in flight gets at the end; service managers begin to kill after 10
 _THIN_EVERY = 600.0  # seconds: each run has little to do then
 _SLACK_TIMEOUT = timedelta(seconds=10)
 _READINGS_MISSED = 3  # a source is not ready when it was not read for this many intervals
@@ -51,170 +43,6 @@ class Parts(Flag):
     COLLECTOR = auto()
     SLACK = auto()
     ALL = COLLECTOR | SLACK
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The time. A demo's clock runs `speed` times as fast from `origin` on."""
-
-    speed: float = 1.0
-    origin: datetime = datetime(1970, 1, 1, tzinfo=UTC)
-    started: float = 0.0
-
-    @classmethod
-    def fast(cls, speed: float) -> "Clock":
-        """A clock that shows the present now, and then runs at this speed."""
-        return cls(speed, datetime.now(UTC), time.monotonic())
-
-    def __call__(self) -> datetime:
-        if self.speed == 1.0:
-            return datetime.now(UTC)
-        return self.origin + timedelta(seconds=(time.monotonic() - self.started) * self.speed)
-
-
-def open_database(config: Config) -> Database:
-    """The configured database, whatever its schema. Raises StoreError if it cannot be opened."""
-    return Database(config.database.url.get_secret_value())
-
-
-def intervals_of(config: Config) -> dict[str, timedelta]:
-    """How often each source is read, by its name."""
-    return {source.name: source.interval for source in config.sources}
-
-
-def watch_of(config: Config) -> Watch:
-    """What evaluation needs of the configuration: its rules and the built-in ones, its routes, its sources."""
-    blind = tuple(blind_rule(source.name, source.blind_after) for source in config.sources)
-    return Watch((*config.rules, *blind), config.routes, intervals_of(config), config.slack.operator_channel)
-
-
-def reader_of(source: Source, *, clock: Callable[[], datetime], metrics: Metrics) -> SourceReader:
-    """A reader of one source."""
-
-    def count(endpoint: str, outcome: str, _seconds: float) -> None:
-        metrics.requests.labels(source.name, endpoint, outcome).inc()
-
-    token = source.access_token.get_secret_value() if source.access_token else ""
-    client = FlashbackClient(
-        source.base_url,
-        access_token=lambda: token,
-        timeout=source.timeout,
-        now=clock,
-        on_request=count,
-        concurrency=source.concurrency,
-    )
-    return SourceReader(client, clock=clock, concurrency=source.concurrency)
-
-
-class Collector:
-    """Polls, evaluates and delivers. `sender` says how things are said."""
-
-    def __init__(
-        self, config: Config, database: Database, sender: Sender, *, clock: Callable[[], datetime], metrics: Metrics
-    ) -> None:
-        self._database = database
-        self._clock = clock
-        self._metrics = metrics
-        self._watch = watch_of(config)
-        kept = config.database.keep
-        self._keep = Keep(kept.raw, kept.hourly, kept.daily)
-        # Whoever has taken a lease is known by this name; no two processes share one.
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._delivery = Delivery(sender, self._owner, clock)
-        self._readers = {source.name: reader_of(source, clock=clock, metrics=metrics) for source in config.sources}
-        self._pollings = [
-            Polling(source.name, source.interval, source.interval + 3 * source.timeout, self._readers[source.name])
-            for source in config.sources
-        ]
-        self._pool = ThreadPoolExecutor(max_workers=max(4, min(32, len(self._pollings))), thread_name_prefix="poll")
-        self._senders = ThreadPoolExecutor(max_workers=4, thread_name_prefix="send")
-        self._polling: dict[str, Future[None]] = {}
-        self._sending: list[Future[None]] = []
-        self._evaluating = threading.Lock()
-        self._delivering = threading.Lock()
-        self._stopping = threading.Event()
-        with database.transaction() as tx:
-            sources.remember(tx, [polling.name for polling in self._pollings])
-
-    def poll_due(self) -> None:
-        """Start a poll of each source that is not being polled; whether it is due is decided in the database."""
-        for polling in self._pollings:
-            running = self._polling.get(polling.name)
-            if not self._stopping.is_set() and (running is None or running.done()):
-                self._polling[polling.name] = self._pool.submit(self._poll, polling)
-
-    def cycle(self) -> dict[str, Polled]:
-        """Poll every source at once, evaluate, say what is to be said without waiting, and deliver it."""
-        outcomes = {polling.name: self._collect(polling, at_once=True) for polling in self._pollings}
-        self.evaluate()
-        self.listen()
-        self.deliver()
-        return outcomes
-
-    def _poll(self, polling: Polling) -> None:
-        try:
-            if self._collect(polling) is Polled.READ:
-                self.evaluate()
-                self.deliver()
-        except Exception:  # one source's failure must not end the polls of the others
-            log.exception("poll_broke", source=polling.name)
-            self._metrics.polls.labels(polling.name, "broke").inc()
-
-    def _collect(self, polling: Polling, *, at_once: bool = False) -> Polled:
-        outcome = collect(self._database, polling, owner=self._owner, now=self._clock(), at_once=at_once)
-        if outcome is not Polled.NOT_DUE:
-            self._metrics.polls.labels(polling.name, outcome.value).inc()
-        return outcome
-
-    def evaluate(self) -> None:
-        """Evaluate what was read, and what depends on the clock."""
-        with self._evaluating:
-            started = time.monotonic()
-            if evaluate(self._database, self._watch, now=self._clock()):
-                self._metrics.evaluation.observe(time.monotonic() - started)
-
-    def listen(self) -> None:
-        """Say what has come due though nothing happened."""
-        speak_when_due(self._database, now=self._clock())
-
-    def thin(self) -> None:
-        """Delete the readings that are no longer wanted."""
-        thin(self._database, self._keep, list(self._watch.intervals), now=self._clock())
-
-    def deliver(self) -> None:
-        """Send what waits, until nothing does that may be sent now."""
-        if not self._delivering.acquire(blocking=False):
-            return
-        try:
-            while not self._stopping.is_set():
-                rows = claim_due(self._database, self._delivery)
-                if not rows:
-                    return
-                self._sending = [self._senders.submit(deliver, self._database, self._delivery, row) for row in rows]
-                for sent in self._sending:
-                    sent.result()
-        finally:
-            self._delivering.release()
-
-    def wake(self) -> None:
-        """Send soon what a person's act has caused."""
-        if not self._stopping.is_set():
-            self._pool.submit(self.deliver)
-
-    def refrain(self) -> None:
-        """Claim nothing more, neither a source nor a notice."""
-        self._stopping.set()
-
-    def stop(self, *, within: float = _DRAIN) -> None:
-        """Give what is in flight its seconds; what is not done then is found out by whoever starts next."""
-        self.refrain()
-        wait([*self._polling.values(), *self._sending], timeout=within)
-        self._senders.shutdown(wait=False, cancel_futures=True)
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for reader in self._readers.values():
-            reader.close()
-        with self._database.transaction() as tx:
-            outbox.release_all(tx, owner=self._owner)
 
 
 class Bot:
@@ -274,8 +102,9 @@ class Bot:
         log.info("started", version=__version__, database=self._database.place, http_port=self._http.port)
 
     def _schedule(self) -> None:
-        pace = 1.0 / self._clock.speed if self._clock.speed > 1 else 1.0
-        pace = max(0.05, pace)
+        # Four looks an interval, at most one a second: a source that is due waits little, and an idle bot does little.
+        shortest = min((source.interval for source in self._config.sources), default=timedelta(seconds=60))
+        pace = max(0.05, min(1.0, shortest.total_seconds() / 4) / self._clock.speed)
         if self._collector is not None:
             self._scheduler.every(pace, "poll", self._collector.poll_due)
             self._scheduler.every(pace, "evaluate", self._collector.evaluate)
@@ -289,7 +118,7 @@ class Bot:
     def stop(self) -> None:
         """Stop claiming, finish what is in flight, close."""
         log.info("stopping")
-        ends_at = time.monotonic() + _DRAIN
+        ends_at = time.monotonic() + DRAIN
         if self._collector is not None:
             self._collector.refrain()
         closing = [threading.Thread(target=self._scheduler.stop, daemon=True)]
@@ -337,7 +166,7 @@ class Bot:
             wake=self._collector.wake if self._collector is not None else lambda: None,
             command=slack.command,
             intervals=intervals_of(self._config),
-            blind_after={source.name: source.blind_after for source in self._config.sources},
+            blind_after=blind_after_of(self._config),
             rules=watch_of(self._config).rules,
         )
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret else None

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from alertbot.app import Clock, open_database, reader_of
+from alertbot.clock import Clock
+from alertbot.collector import reader_of
 from alertbot.config import Config
 from alertbot.errors import AlertbotError, FlashbackMissing
 from alertbot.http import Metrics
@@ -11,6 +12,7 @@ from alertbot.slack import bot
 from alertbot.slack.bot import NEEDED_SCOPES
 from alertbot.slack.failures import translated
 from alertbot.store import migrate
+from alertbot.wiring import open_database
 
 Line = tuple[str, bool]
 

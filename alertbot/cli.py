@@ -84,11 +84,13 @@ def _load(ctx: click.Context, *needs: "Need") -> "Config":
 
 def _open(ctx: click.Context) -> "tuple[Config, Database]":
     """The configuration and its database, of the newest schema, for a command that looks at what is stored."""
-    from alertbot.app import open_database
     from alertbot.config import Need
+    from alertbot.logs import configure
     from alertbot.store import migrate
+    from alertbot.wiring import open_database
 
     config = _load(ctx, Need.DATABASE)
+    configure(form="console", level="warning")
     database = open_database(config)
     migrate.require_newest(database)
     return config, database
@@ -108,7 +110,7 @@ def _print_json(value: Any) -> None:
 
 
 def _now() -> datetime:
-    from alertbot.app import Clock
+    from alertbot.clock import Clock
 
     return Clock()()
 
@@ -166,7 +168,8 @@ def demo(*, speed: float, seconds: float | None, seed: int, port: int, scenario:
 @click.pass_context
 def poll(ctx: click.Context) -> None:
     """Run one cycle: collect, evaluate, deliver. For cron."""
-    from alertbot.app import Clock, poll_once
+    from alertbot.app import poll_once
+    from alertbot.clock import Clock
     from alertbot.config import Need
     from alertbot.logs import configure
 
@@ -186,9 +189,9 @@ def poll(ctx: click.Context) -> None:
 @click.pass_context
 def migrate(ctx: click.Context) -> None:
     """Bring the database to the newest schema."""
-    from alertbot.app import open_database
     from alertbot.config import Need
     from alertbot.store.migrate import upgrade
+    from alertbot.wiring import open_database
 
     database = open_database(_load(ctx, Need.DATABASE))
     click.echo(f"{database.place} is at {upgrade(database)}")
@@ -242,10 +245,10 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
     """Show how the bot and its sources are."""
-    from alertbot.app import intervals_of
     from alertbot.domain.reports import status_json
     from alertbot.flows import look_up
     from alertbot.terminal import show_status
+    from alertbot.wiring import intervals_of
 
     config, database = _open(ctx)
     report = look_up.status(
@@ -268,10 +271,10 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 @click.pass_context
 def stats(ctx: click.Context, llm: str | None, window: timedelta, *, as_json: bool) -> None:
     """Show the growth of each counter, for all configurations or those that fit LLM (a name, an id or a glob)."""
-    from alertbot.app import intervals_of
     from alertbot.domain.reports import stat_json
     from alertbot.flows import look_up
     from alertbot.terminal import show_stats
+    from alertbot.wiring import intervals_of
 
     config, database = _open(ctx)
     rows = look_up.stats(database, intervals=intervals_of(config), wanted=llm, window=window, now=_now())
@@ -309,15 +312,13 @@ def alerts(ctx: click.Context, *, also_ended: bool, as_json: bool) -> None:
 @click.pass_context
 def why(ctx: click.Context, rule: str, llm: str | None, moment: datetime | None, *, as_json: bool) -> None:
     """Explain why RULE did or did not fire, for one LLM (a name, an id or a glob) or for what stands out."""
-    from alertbot.app import intervals_of, watch_of
     from alertbot.domain.reports import explain_lines, explanation_json
     from alertbot.flows.explain import explain
     from alertbot.terminal import clean
+    from alertbot.wiring import intervals_of, watch_of
 
     config, database = _open(ctx)
-    found = explain(
-        database, watch_of(config).rules, intervals_of(config), name=rule, llm=llm, at=moment or _now()
-    )
+    found = explain(database, watch_of(config).rules, intervals_of(config), name=rule, llm=llm, at=moment or _now())
     if as_json:
         _print_json([explanation_json(one) for one in found])
         return

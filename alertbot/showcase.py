@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from alertbot.app import Bot, Clock
+from alertbot.app import Bot
+from alertbot.clock import Clock
 from alertbot.config import Config, load
 from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.scenarios import find_scenario

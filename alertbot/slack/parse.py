@@ -59,7 +59,9 @@ def parse(text: str, *, command: str = "/alertbot") -> Request:
         return Request("status")
     name, rest = words[0].lower(), words[1:]
     if name not in NAMES:
-        near = get_close_matches(name, NAMES, n=1, cutoff=0.5)
+        near = get_close_matches(name, NAMES, n=3, cutoff=0.5)
+        # Swapped letters are the commonest slip: "stauts" is status, though "stats" is one letter nearer.
+        near.sort(key=lambda known: sorted(known) != sorted(name))
         guess = near[0] if near else "help"
         raise UsageError(f'there is no "{name}"; did you mean {guess}? For example: {command} {NAMES[guess].example}')
     try:

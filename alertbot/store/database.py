@@ -9,12 +9,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from alertbot.errors import StoreError
 
 Tx = sa.Connection
 _BUSY_TIMEOUT_MS = 10_000  # how long a SQLite writer waits for another one's transaction
+# What a statement of ours causes, not the state of the database: a traceback tells more than a sentence.
+_OUR_MISTAKES = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 
 
 class Database:
@@ -41,25 +44,36 @@ class Database:
 
     @property
     def place(self) -> str:
-        """Where it is, without its password."""
-        return self.url.render_as_string(hide_password=True)
+        """Where it is, without its password, which may stand among the options behind the question mark as well."""
+        return self.url.set(query={}).render_as_string(hide_password=True)
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
         """A transaction that writes: all of it is kept, or nothing. Raises StoreError where the database cannot be used."""
-        try:
-            with self.engine.begin() as connection:
-                yield connection
-        except OperationalError as error:
-            raise StoreError(f"database {self.place}: {_reason(error)}") from error
+        with self._translated(), self.engine.begin() as connection:
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
         """A transaction that only reads; on SQLite it does not wait for a writer."""
+        with (
+            self._translated(),
+            self.engine.connect() as connection,
+            connection.execution_options(alertbot_reads=True).begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what the driver says of the database's state into a StoreError."""
         try:
-            with self.engine.connect() as connection, connection.execution_options(alertbot_reads=True).begin():
-                yield connection
-        except OperationalError as error:
+            yield
+        except PoolTimeout as error:
+            raise StoreError(f"database {self.place}: all of its connections are in use") from error
+        except DBAPIError as error:
+            # Without a statement the mistake is one of the URL, such as an option that does not exist.
+            if error.statement is not None and isinstance(error, _OUR_MISTAKES):
+                raise
             raise StoreError(f"database {self.place}: {_reason(error)}") from error
 
     def check(self) -> None:
@@ -83,8 +97,11 @@ def _normal(url: str) -> URL:
     """The URL with the driver that we ship; `postgres://`, which some hosts still hand out, is Postgres too."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise StoreError("database.url: expected a URL such as sqlite:///alertbot.db, got something else") from error
+    except (ArgumentError, ValueError):
+        # Without its cause: a ValueError quotes what stands in the place of a port, which may be a part of a password.
+        raise StoreError("database.url: expected a URL such as sqlite:///alertbot.db, got something else") from None
+    if "@" in (parsed.host or ""):
+        raise StoreError("database.url: expected one @, before the host; in a password write it as %40")
     backend = parsed.get_backend_name()
     if backend in {"postgres", "postgresql"}:
         return parsed.set(drivername="postgresql+psycopg")

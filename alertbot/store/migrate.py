@@ -1,26 +1,30 @@
 """The way from any older schema to the newest one. The migrations ship inside the package."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 
 from alertbot.errors import StoreError
 from alertbot.store.database import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"  # the newest migration; said here, so that a look-up does not have to load Alembic to know it
 _LOCK = 0x616C6572  # an advisory lock's key on Postgres: two replicas that start together migrate one after the other
 
 
-def upgrade(database: Database) -> str:
+def upgrade(database: Database, *, migrations: Path | None = None) -> str:
     """Bring the schema to the newest version, in one transaction; the version is returned.
 
-    Raises StoreError where the database is of a version that this release does not know.
+    `migrations` is another folder of them than our own. Raises StoreError where the database is of a version that this
+    release does not know.
     """
-    config = _config()
+    from alembic import command
+    from alembic.util.exc import CommandError
+
+    config = _config(migrations)
     with database.transaction() as tx:
         if not database.is_sqlite:
             tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
@@ -29,12 +33,14 @@ def upgrade(database: Database) -> str:
             command.upgrade(config, "head")
         except CommandError as error:
             raise StoreError(f"database {database.place}: {error}; is a newer release of alertbot in use?") from error
-    return newest()
+    return newest(migrations)
 
 
-def newest() -> str:
+def newest(migrations: Path | None = None) -> str:
     """The version of the schema that this release works with."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    from alembic.script import ScriptDirectory
+
+    head = ScriptDirectory.from_config(_config(migrations)).get_current_head()
     assert head is not None, "there is at least one migration"
     return head
 
@@ -42,21 +48,32 @@ def newest() -> str:
 def current(database: Database) -> str | None:
     """The version of the schema that the database has; None for an empty one."""
     with database.reading() as tx:
-        return MigrationContext.configure(tx).get_current_revision()
+        if not sa.inspect(tx).has_table("alembic_version"):
+            return None
+        version: str | None = tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+        return version
 
 
 def require_newest(database: Database) -> None:
     """Raise StoreError unless the schema is the one that this release works with."""
     found = current(database)
-    if found != newest():
+    if found != HEAD:
         raise StoreError(
-            f"database {database.place}: its schema is {found or 'empty'}, expected {newest()}; run: alertbot migrate"
+            f"database {database.place}: its schema is {found or 'empty'}, expected {HEAD}; run: alertbot migrate"
         )
 
 
-def _config() -> Config:
+def folder() -> Path:
+    """Where our migrations are: inside the package when it is installed, beside it in a checkout."""
     package = Path(__file__).parents[1]
     shipped = package / "migrations"
+    return shipped if shipped.is_dir() else package.parent / "migrations"
+
+
+def _config(migrations: Path | None = None) -> "Config":
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(shipped if shipped.is_dir() else package.parent / "migrations"))
+    # Alembic's files have placeholders of the form %(name)s, so a folder with a percent sign needs two.
+    config.set_main_option("script_location", str(migrations or folder()).replace("%", "%%"))
     return config

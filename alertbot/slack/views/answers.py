@@ -42,7 +42,8 @@ def status_answer(report: StatusReport) -> Answer:
         + (f"\n      {literal(row.error, 300)}" if row.error else "")
         for row in report.sources[:20]
     ]
-    waiting = f"{report.waiting} notices wait" + (f" since {moment(report.oldest_at)}" if report.oldest_at else "")
+    verb = "notice waits" if report.waiting == 1 else "notices wait"
+    waiting = f"{report.waiting} {verb}" + (f" since {moment(report.oldest_at)}" if report.oldest_at else "")
     lines = [
         f"*{report.firing} firing* ({report.acknowledged} acknowledged), {report.pending} pending",
         *sources,

@@ -1,0 +1,157 @@
+"""One half of the bot: polls, evaluates and delivers, with a pool of threads for each."""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime
+
+import structlog
+
+from alertbot.config import Config, Source
+from alertbot.flashback.client import FlashbackClient
+from alertbot.flashback.reader import SourceReader
+from alertbot.flows.collect import Polled, Polling, collect
+from alertbot.flows.deliver import Delivery, Sender, claim_due, deliver
+from alertbot.flows.evaluate import evaluate
+from alertbot.flows.speak import speak_when_due
+from alertbot.flows.thin import Keep, thin
+from alertbot.http import Metrics
+from alertbot.store import outbox, sources
+from alertbot.store.database import Database
+from alertbot.wiring import watch_of
+
+log = structlog.get_logger()
+DRAIN = 8.0  # seconds that what is in flight gets at the end; service managers begin to kill after 10
+
+
+def reader_of(source: Source, *, clock: Callable[[], datetime], metrics: Metrics) -> SourceReader:
+    """A reader of one source."""
+
+    def count(endpoint: str, outcome: str, _seconds: float) -> None:
+        metrics.requests.labels(source.name, endpoint, outcome).inc()
+
+    token = source.access_token.get_secret_value() if source.access_token else ""
+    client = FlashbackClient(
+        source.base_url,
+        access_token=lambda: token,
+        timeout=source.timeout,
+        now=clock,
+        on_request=count,
+        concurrency=source.concurrency,
+    )
+    return SourceReader(client, clock=clock, concurrency=source.concurrency)
+
+
+class Collector:
+    """Polls, evaluates and delivers. `sender` says how things are said."""
+
+    def __init__(
+        self, config: Config, database: Database, sender: Sender, *, clock: Callable[[], datetime], metrics: Metrics
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._metrics = metrics
+        self._watch = watch_of(config)
+        kept = config.database.keep
+        self._keep = Keep(kept.raw, kept.hourly, kept.daily)
+        # Whoever has taken a lease is known by this name; no two processes share one.
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._delivery = Delivery(sender, self._owner, clock)
+        self._readers = {source.name: reader_of(source, clock=clock, metrics=metrics) for source in config.sources}
+        self._pollings = [
+            Polling(source.name, source.interval, source.interval + 3 * source.timeout, self._readers[source.name])
+            for source in config.sources
+        ]
+        self._pool = ThreadPoolExecutor(max_workers=max(4, min(32, len(self._pollings))), thread_name_prefix="poll")
+        self._senders = ThreadPoolExecutor(max_workers=4, thread_name_prefix="send")
+        self._polling: dict[str, Future[None]] = {}
+        self._sending: list[Future[None]] = []
+        self._evaluating = threading.Lock()
+        self._delivering = threading.Lock()
+        self._stopping = threading.Event()
+        with database.transaction() as tx:
+            sources.remember(tx, [polling.name for polling in self._pollings])
+
+    def poll_due(self) -> None:
+        """Start a poll of each source that is not being polled; whether it is due is decided in the database."""
+        for polling in self._pollings:
+            running = self._polling.get(polling.name)
+            if not self._stopping.is_set() and (running is None or running.done()):
+                self._polling[polling.name] = self._pool.submit(self._poll, polling)
+
+    def cycle(self) -> dict[str, Polled]:
+        """Poll every source at once, evaluate, say what is to be said without waiting, and deliver it."""
+        outcomes = {polling.name: self._collect(polling, at_once=True) for polling in self._pollings}
+        self.evaluate()
+        self.listen()
+        self.deliver()
+        return outcomes
+
+    def _poll(self, polling: Polling) -> None:
+        try:
+            if self._collect(polling) is Polled.READ:
+                self.evaluate()
+                self.deliver()
+        except Exception:  # one source's failure must not end the polls of the others
+            log.exception("poll_broke", source=polling.name)
+            self._metrics.polls.labels(polling.name, "broke").inc()
+
+    def _collect(self, polling: Polling, *, at_once: bool = False) -> Polled:
+        outcome = collect(self._database, polling, owner=self._owner, now=self._clock(), at_once=at_once)
+        if outcome is not Polled.NOT_DUE:
+            self._metrics.polls.labels(polling.name, outcome.value).inc()
+        return outcome
+
+    def evaluate(self) -> None:
+        """Evaluate what was read, and what depends on the clock."""
+        with self._evaluating:
+            started = time.monotonic()
+            if evaluate(self._database, self._watch, now=self._clock()):
+                self._metrics.evaluation.observe(time.monotonic() - started)
+
+    def listen(self) -> None:
+        """Say what has come due though nothing happened."""
+        speak_when_due(self._database, now=self._clock())
+
+    def thin(self) -> None:
+        """Delete the readings that are no longer wanted."""
+        thin(self._database, self._keep, list(self._watch.intervals), now=self._clock())
+
+    def deliver(self) -> None:
+        """Send what waits, until nothing does that may be sent now."""
+        if not self._delivering.acquire(blocking=False):
+            return
+        try:
+            while not self._stopping.is_set():
+                rows = claim_due(self._database, self._delivery)
+                if not rows:
+                    return
+                self._sending = [self._senders.submit(deliver, self._database, self._delivery, row) for row in rows]
+                for sent in self._sending:
+                    sent.result()
+        finally:
+            self._delivering.release()
+
+    def wake(self) -> None:
+        """Send soon what a person's act has caused."""
+        if not self._stopping.is_set():
+            self._pool.submit(self.deliver)
+
+    def refrain(self) -> None:
+        """Claim nothing more, neither a source nor a notice."""
+        self._stopping.set()
+
+    def stop(self, *, within: float = DRAIN) -> None:
+        """Give what is in flight its seconds; what is not done then is found out by whoever starts next."""
+        self.refrain()
+        wait([*self._polling.values(), *self._sending], timeout=within)
+        self._senders.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for reader in self._readers.values():
+            reader.close()
+        with self._database.transaction() as tx:
+            outbox.release_all(tx, owner=self._owner)

@@ -1,0 +1,92 @@
+"""Alerts, messages and notices in the shapes that people meet, with fixed times, for the tests of what Slack shows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, State
+from alertbot.domain.notices import Face, Group, Kind, Notice
+from alertbot.domain.reports import Acted, AlertRow, Health, SourceRow, StatRow, StatusReport
+from alertbot.domain.routes import Route
+from alertbot.domain.rules import SUMS, Severity
+
+FIRED = datetime(2026, 1, 5, 10, 2, tzinfo=UTC)
+NOW = FIRED + timedelta(minutes=7)
+LINK = "https://acme.slack.com/archives/C1/p1767607320000100"
+
+
+def alert(number: int = 42, name: str = "support-chat", **changed: Any) -> Alert:
+    """An alert that fires since 10:02 with nine violations, more than the five that are allowed."""
+    plain = Alert(
+        rule="violation-burst",
+        identity="threshold/policy_violations/ai_llm",
+        series=f"acme/llm-{number}",
+        labels={"source": "acme", "ai_llm": f"llm-{number}", "name": name, "rule": "violation-burst"},
+        kind="threshold",
+        state=State.FIRING,
+        severity=Severity.WARNING,
+        unit="violations",
+        pending_since=FIRED,
+        comparison="above",
+        over="in 15 min",
+        value=Fraction(9),
+        peak=Fraction(9),
+        threshold=Fraction(5),
+        started_at=FIRED,
+        baseline_at=FIRED - timedelta(minutes=15),
+        number=number,
+    )
+    return replace(plain, **changed)
+
+
+def resolved(one: Alert) -> Alert:
+    return replace(one, state=State.RESOLVED, resolved_at=NOW, value=Fraction(0))
+
+
+def taken(one: Alert, by: str = "U1") -> Alert:
+    return replace(one, acknowledged_by=by, acknowledged_at=FIRED + timedelta(minutes=1))
+
+
+def face(*alerts: Alert, previous: str = "", number: int = 17) -> Face:
+    group = Group("rule=violation-burst source=acme", Route("#ai-alerts"), FIRED, number=number)
+    return Face(group, alerts or (alert(),), NOW, previous)
+
+
+def notice(kind: Kind, *lines: str, **more: Any) -> Notice:
+    return Notice(kind, ping=more.pop("ping", False), about=(42,), lines=lines, **more)
+
+
+def acted(kind: ActKind, outcome: Outcome, *about: Alert) -> Acted:
+    deed = Act(kind, "U1", NOW, key="k")
+    return Acted(deed, tuple((each, outcome) for each in about or (alert(),)))
+
+
+def row(one: Alert | None = None, group: int | None = 17) -> AlertRow:
+    return AlertRow(one or alert(), group, "C1", "1767607320.000100")
+
+
+def stat(name: str = "support-chat", calls: int | None = 1523, **metrics: int | None) -> StatRow:
+    counted: dict[str, int | None] = {metric: 0 for metric in SUMS} | {"api_calls": calls, "tokens": 134_690} | metrics
+    return StatRow("acme", "llm-42", name, NOW - timedelta(hours=24), NOW, NOW - timedelta(hours=24), counted)
+
+
+def status(*rows: SourceRow, firing: int = 2, waiting: int = 0) -> StatusReport:
+    return StatusReport(
+        version="0.1.0",
+        sources=rows or (SourceRow("acme", Health.OK, NOW - timedelta(seconds=20), 50),),
+        pending=1,
+        firing=firing,
+        acknowledged=1,
+        waiting=waiting,
+        oldest_at=NOW - timedelta(minutes=3) if waiting else None,
+    )
+
+
+def failing(name: str, error: str) -> SourceRow:
+    return SourceRow(name, Health.FAILING, NOW - timedelta(minutes=2), 50, error)
+
+
+def many(count: int, name: str = "support-chat") -> Sequence[Alert]:
+    return [alert(number, f"{name}-{number}", value=Fraction(number), peak=Fraction(number)) for number in range(count)]
