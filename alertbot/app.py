@@ -28,7 +28,7 @@ from alertbot.slack.commands import Desk
 from alertbot.slack.failures import translated
 from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
-from alertbot.store import alerts, migrate, outbox, sources
+from alertbot.store import alerts, channels, migrate, outbox, sources
 from alertbot.wiring import blind_after_of, intervals_of, open_database, watch_of
 
 log = structlog.get_logger()
@@ -86,6 +86,7 @@ class Bot:
                 self._given_sender or SlackSender(self._client, on_call=self._count_call),
                 clock=self._clock,
                 metrics=self._metrics,
+                alarm=self._alarm,
             )
         wsgi = self._answer_slack() if Parts.SLACK in self._parts and self._given_sender is None else None
         listen = self._config.http.listen
@@ -110,6 +111,7 @@ class Bot:
             self._scheduler.every(pace, "evaluate", self._collector.evaluate)
             self._scheduler.every(pace, "listen", self._collector.listen)
             self._scheduler.every(min(pace, 0.5), "deliver", self._collector.deliver)
+            self._scheduler.every(60.0 * pace, "probe", self._collector.probe)
             self._scheduler.every(_THIN_EVERY * pace, "thin", self._collector.thin)
         if self._given_sender is None:
             self._scheduler.every(60.0, "greet", self._greet_again)
@@ -213,7 +215,7 @@ class Bot:
         try:
             with self._database.reading() as tx:
                 states = sources.states(tx, intervals_of(self._config))
-                held = outbox.held_until(tx, now=now)
+                held = channels.held_until(tx, now=now)
         except AlertbotError as error:
             return {"database": error.lines[0]}
         if Parts.COLLECTOR in self._parts:
@@ -231,6 +233,9 @@ class Bot:
             elif self._socket is not None and not self._socket.is_connected():
                 reasons["slack"] = "the socket is not connected"
         return reasons
+
+    def _alarm(self, text: str) -> None:
+        raise_alarm(self._config, text)
 
     def _count_call(self, method: str, outcome: str) -> None:
         self._metrics.slack_calls.labels(method, outcome).inc()
@@ -252,13 +257,30 @@ class Bot:
                 self._metrics.reading_age.labels(name).set((now - source.read_at).total_seconds())
 
 
+def raise_alarm(config: Config, text: str) -> None:
+    """Tell an operator by the way that needs no token, and in the log."""
+    log.error("operator_has_to_know", text=text)
+    if config.slack.operator_webhook is not None:
+        try:
+            bot.post_webhook(config.slack.operator_webhook.get_secret_value(), text, timeout=_SLACK_TIMEOUT)
+        except SlackError as error:
+            log.warning("operator_webhook_failed", code=error.code)
+
+
 def poll_once(config: Config, clock: Clock) -> dict[str, Polled]:
     """One cycle of everything but Slack's questions: collect, evaluate, deliver. Raises AlertbotError."""
     database = open_database(config)
     migrate.upgrade(database)
     token = config.slack.bot_token.get_secret_value() if config.slack.bot_token else ""
     client = bot.web_client(token, api_url=config.slack.api_url, timeout=_SLACK_TIMEOUT)
-    collector = Collector(config, database, SlackSender(client), clock=clock, metrics=Metrics())
+    collector = Collector(
+        config,
+        database,
+        SlackSender(client),
+        clock=clock,
+        metrics=Metrics(),
+        alarm=lambda text: raise_alarm(config, text),
+    )
     try:
         return collector.cycle()
     finally:

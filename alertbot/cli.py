@@ -235,6 +235,31 @@ def schema() -> None:
     _print_json(config_schema())
 
 
+@main.group("rules")
+def rules_group() -> None:
+    """Work with rules."""
+
+
+@rules_group.command("test")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.pass_context
+def rules_test(ctx: click.Context, files: tuple[Path, ...]) -> None:
+    """Run the unit tests of rules in each FILE: written series in, alerts and notices compared."""
+    from alertbot.logs import configure
+    from alertbot.rule_test_files import read_all
+    from alertbot.rule_tests import run_rule_tests, show_result, show_summary
+
+    tests = read_all(files, os.environ)
+    configure(form="console", level="critical")
+    console, results = _console(), []
+    for result in run_rule_tests(tests):
+        results.append(result)
+        show_result(console, result, with_file=len(files) > 1)
+    show_summary(console, results)
+    if any(result.differences for result in results):
+        ctx.exit(1)
+
+
 # --- looking up
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")

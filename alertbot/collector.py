@@ -15,14 +15,14 @@ from alertbot.config import Config, Source
 from alertbot.flashback.client import FlashbackClient
 from alertbot.flashback.reader import SourceReader
 from alertbot.flows.collect import Polled, Polling, collect
-from alertbot.flows.deliver import Delivery, Sender, claim_due, deliver
+from alertbot.flows.deliver import Delivery, Sender, claim_due, deliver, probe_broken
 from alertbot.flows.evaluate import evaluate
 from alertbot.flows.speak import speak_when_due
 from alertbot.flows.thin import Keep, thin
 from alertbot.http import Metrics
 from alertbot.store import outbox, sources
 from alertbot.store.database import Database
-from alertbot.wiring import watch_of
+from alertbot.wiring import on_call_of, watch_of
 
 log = structlog.get_logger()
 DRAIN = 8.0  # seconds that what is in flight gets at the end; service managers begin to kill after 10
@@ -46,11 +46,22 @@ def reader_of(source: Source, *, clock: Callable[[], datetime], metrics: Metrics
     return SourceReader(client, clock=clock, concurrency=source.concurrency)
 
 
+def _start(pool: ThreadPoolExecutor, act: Callable[[str], None], text: str) -> None:
+    pool.submit(act, text)
+
+
 class Collector:
     """Polls, evaluates and delivers. `sender` says how things are said."""
 
     def __init__(
-        self, config: Config, database: Database, sender: Sender, *, clock: Callable[[], datetime], metrics: Metrics
+        self,
+        config: Config,
+        database: Database,
+        sender: Sender,
+        *,
+        clock: Callable[[], datetime],
+        metrics: Metrics,
+        alarm: Callable[[str], None],
     ) -> None:
         self._database = database
         self._clock = clock
@@ -60,7 +71,17 @@ class Collector:
         self._keep = Keep(kept.raw, kept.hourly, kept.daily)
         # Whoever has taken a lease is known by this name; no two processes share one.
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._delivery = Delivery(sender, self._owner, clock)
+        slack = config.slack
+        self._delivery = Delivery(
+            sender,
+            self._owner,
+            clock,
+            fallback=slack.fallback_channel,
+            operators=slack.operator_channel,
+            on_call=on_call_of(config),
+            # By a thread of its own: it is raised inside a transaction, which must not wait for the network.
+            alarm=lambda text: _start(self._pool, alarm, text),
+        )
         self._readers = {source.name: reader_of(source, clock=clock, metrics=metrics) for source in config.sources}
         self._pollings = [
             Polling(source.name, source.interval, source.interval + 3 * source.timeout, self._readers[source.name])
@@ -116,6 +137,10 @@ class Collector:
     def listen(self) -> None:
         """Say what has come due though nothing happened."""
         speak_when_due(self._database, now=self._clock())
+
+    def probe(self) -> None:
+        """Try the broken channels whose hour has come."""
+        probe_broken(self._database, self._delivery)
 
     def thin(self) -> None:
         """Delete the readings that are no longer wanted."""

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from alertbot.config import Config
+from alertbot.domain.oncall import OnCall, Rotation
 from alertbot.flows.evaluate import Watch, blind_rule
 from alertbot.store.database import Database
 
@@ -26,3 +27,13 @@ def watch_of(config: Config) -> Watch:
 def blind_after_of(config: Config) -> dict[str, timedelta]:
     """After how long without a reading each source is blind, by its name."""
     return {source.name: source.blind_after for source in config.sources}
+
+
+def on_call_of(config: Config) -> dict[str, OnCall]:
+    """What each `@oncall:NAME` means."""
+    found = {}
+    for one in config.oncall:
+        turns = one.rotation
+        rotation = None if turns is None else Rotation(turns.every, turns.start, turns.timezone, turns.people)
+        found[one.name] = OnCall(one.name, rotation, one.usergroup or "")
+    return found

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import Any
 
 from hypothesis import settings
 
@@ -271,15 +272,15 @@ def lived(of: Polled, judged: Rule) -> Iterator[tuple[float, Transition]]:
                 yield minute, transition
 
 
-def saw(verdict: Verdict = Verdict.TRUE, severity: Severity | None = Severity.WARNING, **more: object) -> Finding:
+def saw(verdict: Verdict = Verdict.TRUE, severity: Severity | None = Severity.WARNING, **more: Any) -> Finding:
     """A finding about one series; a false one names no severity."""
     series = Series("acme/llm-1", {"source": "acme", "ai_llm": "llm-1"}, (1,), ("acme",))
     plain = Finding(series, verdict, 6, Fraction(5), severity if verdict is Verdict.TRUE else None)
-    return plain._replace(**more)  # type: ignore[arg-type]
+    return plain._replace(**more)
 
 
-def alert_of(state: State, judged: Rule | None = None, **more: object) -> Alert:
-    """An alert of a rule, as it is after one reading at the start."""
+def alert_of(state: State, judged: Rule | None = None, **more: Any) -> Alert:
+    """An alert of a rule in this state, as one true finding at the start began it."""
     holding = replace(judged or rule(), hold=minutes(1) if state is State.PENDING else minutes(0))
     (transition,) = advance(holding, None, saw(), START)
-    return replace(transition.alert, **more)  # type: ignore[arg-type]
+    return replace(transition.alert, state=state, **more)

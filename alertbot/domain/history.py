@@ -177,8 +177,12 @@ class Growth:
     was not there yet and began at 0. A member whose counter is unknown adds nothing.
     """
 
-    def __init__(self, history: History, metric: str, start: datetime, end: datetime) -> None:
+    def __init__(
+        self, history: History, metric: str, start: datetime, end: datetime, *, members: Iterable[int] | None = None
+    ) -> None:
+        """`members` limits what is looked up to these."""
         self._history, self._counters, self._start, self._end = history, SUMS[metric], start, end
+        self._only = members
         self._stretches: dict[str, _Stretch] = {}
 
     def of(self, series: Series) -> Increase:
@@ -199,20 +203,21 @@ class Growth:
         if stretch is None:
             slices, state = self._history.slices, self._history.sources[source]
             older, newer = slices[source, self._start], slices[source, self._end]
-            gap = _gap(older, newer, self._start, state)
-            stretch = _Stretch(_grown(older, newer, self._counters), older.taken_at, gap)
+            members = newer.grown[self._counters[0]] if self._only is None else self._only
+            grown = _grown(older, newer, self._counters, members)
+            stretch = _Stretch(grown, older.taken_at, _gap(older, newer, self._start, state))
             self._stretches[source] = stretch
         return stretch
 
 
 def increase(history: History, series: Series, metric: str, start: datetime, end: datetime) -> Increase:
     """Growth of one series' metric over (start, end]; for many series of one rule see Growth."""
-    return Growth(history, metric, start, end).of(series)
+    return Growth(history, metric, start, end, members=series.members).of(series)
 
 
-def _grown(older: Slice, newer: Slice, counters: Sequence[Counter]) -> dict[int, int]:
-    """How far the sum of these counters has grown, for each member of whom all of them are known."""
-    grown = dict.fromkeys(newer.grown[counters[0]], 0)
+def _grown(older: Slice, newer: Slice, counters: Iterable[Counter], members: Iterable[int]) -> dict[int, int]:
+    """How far the sum of these counters has grown, for each of these members of whom all of them are known."""
+    grown = dict.fromkeys(members, 0)
     for counter in counters:
         before, after = older.grown[counter], newer.grown[counter]
         grown = {

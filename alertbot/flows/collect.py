@@ -61,11 +61,12 @@ def collect(database: Database, polling: Polling, *, owner: str, now: datetime, 
     try:
         found, configurations = polling.reader.read()
     except FlashbackError as error:
-        pause = timedelta(0)
+        pause_until = None
         if isinstance(error, FlashbackBusy):
             pause = timedelta(seconds=error.retry_after) if error.retry_after is not None else _BUSY_PAUSE
+            pause_until = now + pause
         with database.transaction() as tx:
-            sources.mark_failed(tx, claim, error.lines[0], pause_until=now + pause)
+            sources.mark_failed(tx, claim, error.lines[0], pause_until=pause_until)
         log.warning("poll_failed", source=polling.name, kind=error.kind, error=error.lines[0])
         return Polled.FAILED
     reading = Reading(polling.name, now, found, configurations)
@@ -84,7 +85,7 @@ def collect(database: Database, polling: Polling, *, owner: str, now: datetime, 
 
 def apply(tx: Tx, claim: Claim, reading: Reading) -> bool:
     """Count a reading; False, and nothing is written, if it is not newer than the last one or the claim was lost."""
-    is_first = not snapshots.has_reading(tx, claim.source)
+    last_at = snapshots.last_reading(tx, claim.source)
     known = snapshots.known(tx, claim.source)
     if not sources.mark_read(tx, claim, reading.taken_at):
         return False
@@ -104,31 +105,34 @@ def apply(tx: Tx, claim: Claim, reading: Reading) -> bool:
     }
     snapshots.update_configurations(tx, renamed)
     seen = {snapshot.ai_llm: snapshot for snapshot in reading.snapshots}
-    counted = [_count(before, seen.get(ai_llm), described.get(ai_llm)) for ai_llm, before in known.items()]
+    counted = [_count(before, seen.get(ai_llm), described.get(ai_llm), last_at) for ai_llm, before in known.items()]
     counted += [
-        Counted(numbers[one.ai_llm], first_sight(one.totals, from_zero=not is_first), absent=False, changed=True)
+        Counted(numbers[one.ai_llm], first_sight(one.totals, from_zero=last_at is not None), absent=False, changed=True)
         for one in new
     ]
     snapshots.write_slice(tx, number, counted, reading.taken_at)
     return True
 
 
-def _count(before: Known, snapshot: Snapshot | None, described: Configuration | None) -> Counted:
+def _count(
+    before: Known, snapshot: Snapshot | None, described: Configuration | None, last_at: datetime | None
+) -> Counted:
     """Where a known configuration's odometers stand after a reading. One that is absent carries its values."""
     if snapshot is None:
         return Counted(before.number, before.odometers, absent=True, changed=False)
-    if _made_again(before.configuration, described):
+    if _made_again(before, described, last_at):
         odometers, steps = start_again(before.odometers, snapshot.totals)
     else:
         odometers, steps = read_on(before.odometers, snapshot.totals)
     return Counted(before.number, odometers, absent=False, changed=odometers != before.odometers, steps=steps)
 
 
-def _made_again(before: Configuration, now: Configuration | None) -> bool:
-    """Whether the configuration was deleted and made again under its id since it was last seen."""
-    return (
-        now is not None
-        and now.created_at is not None
-        and before.created_at is not None
-        and now.created_at > before.created_at
-    )
+def _made_again(before: Known, now: Configuration | None, last_at: datetime | None) -> bool:
+    """Whether the configuration was deleted and made again under its id since the last reading.
+
+    Names may come long after the totals: one that was made again before the last reading has been counted from then on.
+    """
+    made_at, made_before = now.created_at if now else None, before.configuration.created_at
+    if made_at is None or made_before is None or made_at <= made_before:
+        return False
+    return before.absent or last_at is None or made_at > last_at

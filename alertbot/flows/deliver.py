@@ -1,13 +1,14 @@
 """Flow 3: claim due notices → Sender → sent, later or never. What is sent is what the store says, at the moment of sending."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
-from alertbot.domain.notices import Face, Group, Notice, Place
+from alertbot.domain.notices import Face, Group, Kind, Notice, Place
+from alertbot.domain.oncall import OnCall, resolve
 from alertbot.errors import (
     SlackBusy,
     SlackDestination,
@@ -17,15 +18,17 @@ from alertbot.errors import (
     SlackRejected,
     SlackUncertain,
 )
-from alertbot.store import alerts, groups, outbox
-from alertbot.store.database import Database
-from alertbot.store.outbox import EVERY_CHANNEL, Form, Row
+from alertbot.store import alerts, channels, groups, outbox
+from alertbot.store.channels import EVERY_CHANNEL
+from alertbot.store.database import Database, Tx
+from alertbot.store.outbox import Form, Row
 
 log = structlog.get_logger()
 LEASE = timedelta(minutes=2)  # longer than one send with its look into the history can take
 _MATTERS_FOR = timedelta(hours=24)
 _LONGEST_PAUSE = timedelta(minutes=5)
 _PROBE_PAUSE = timedelta(minutes=1)
+_HISTORY = "history"  # the row of `channels` that remembers that the history may not be read
 
 
 class Sender(Protocol):
@@ -42,13 +45,25 @@ class Sender(Protocol):
     def permalink(self, place: Place) -> str: ...
 
 
+def _log_alarm(text: str) -> None:
+    log.error("operator_has_to_know", text=text)
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What delivering needs besides the database."""
+    """What delivering needs besides the database.
+
+    `fallback` takes the notices of broken channels, `operators` those about the bot itself; `alarm` is the way out that
+    needs no token, for when Slack refuses the whole app.
+    """
 
     sender: Sender
     owner: str
     clock: Callable[[], datetime]
+    fallback: str
+    operators: str
+    on_call: Mapping[str, OnCall] = field(default_factory=dict)
+    alarm: Callable[[str], None] = _log_alarm
 
 
 def claim_due(database: Database, delivery: Delivery, *, limit: int = 20) -> list[Row]:
@@ -60,23 +75,40 @@ def claim_due(database: Database, delivery: Delivery, *, limit: int = 20) -> lis
 def deliver(database: Database, delivery: Delivery, row: Row) -> None:
     """Send one claimed notice and mark what came of it. Never raises for what Slack does."""
     now = delivery.clock()
-    if now - row.created_at > _MATTERS_FOR:
-        with database.transaction() as tx:
-            outbox.mark_never(tx, row, owner=delivery.owner, error="older than 24 hours", now=now)
-        log.error("notice_given_up", notice=row.number, kind=row.notice.kind.value, why="older than 24 hours")
+    if now >= row.lease_until:
+        # Others were slow before it; whoever has it by now, or takes it next, sends it.
+        log.warning("notice_left", notice=row.number, kind=row.notice.kind.value, why="its lease is over")
         return
+    if now - row.changed_at > _MATTERS_FOR:
+        with database.transaction() as tx:
+            _give_up(tx, delivery, row, "older than 24 hours", now)
+        return
+    with database.transaction() as tx:
+        if (
+            row.form is not Form.RETURN
+            and channels.is_closed(tx, row.channel, now=now)
+            and _divert(tx, delivery, row, now)
+        ):
+            return
     try:
         place = _send(database, delivery, row, now)
     except SlackError as error:
-        _postpone(database, delivery, row, error)
+        with database.transaction() as tx:
+            _postpone(tx, delivery, row, error)
         return
     with database.transaction() as tx:
-        sent_at = delivery.clock()
-        if outbox.mark_sent(tx, row, owner=delivery.owner, ts=place.ts, now=sent_at) and row.form is Form.MESSAGE:
-            assert row.group is not None, "a message belongs to a group"
-            groups.put(tx, row.group, place)
-            groups.mark_edited(tx, row.group, sent_at)
+        _settle(tx, delivery, row, place)
     log.info("notice_sent", notice=row.number, kind=row.notice.kind.value, channel=place.channel, attempts=row.attempts)
+
+
+def probe_broken(database: Database, delivery: Delivery) -> None:
+    """Try broken channels again, each hourly: with the message of a group that belongs there."""
+    now = delivery.clock()
+    with database.transaction() as tx:
+        for broken in channels.broken(tx):
+            waiting = channels.diverted_from(tx, broken.name)
+            if waiting and channels.take_probe(tx, broken.name, now=now):
+                outbox.add_return(tx, group=waiting[0], channel=broken.name, now=now)
 
 
 def _send(database: Database, delivery: Delivery, row: Row, now: datetime) -> Place:
@@ -86,29 +118,35 @@ def _send(database: Database, delivery: Delivery, row: Row, now: datetime) -> Pl
         sender.edit(place, _linked(database, sender, face))
         return place
     thread = place if row.form is Form.REPLY else None
-    if row.uncertain:
-        arrived = sender.find(
-            thread.channel if thread else row.channel, notice=row.number, since=row.created_at, thread=thread
-        )
-        if arrived is not None:
-            log.info("notice_had_arrived", notice=row.number, kind=row.notice.kind.value)
-            if row.form is Form.MESSAGE and face is not None:
-                sender.edit(arrived, _linked(database, sender, face))
-            return arrived
-    if row.form is Form.MESSAGE and face is not None:
-        return sender.post(row.channel, _linked(database, sender, face), notice=row.number, mention=row.notice.mention)
+    arrived = _look_for(database, delivery, row, thread) if row.uncertain else None
+    if arrived is not None:
+        log.info("notice_had_arrived", notice=row.number, kind=row.notice.kind.value)
+        if row.form in {Form.MESSAGE, Form.RETURN} and face is not None:
+            sender.edit(arrived, _linked(database, sender, face))
+        return arrived
+    mention = resolve(row.notice.mention, delivery.on_call, now)
+    if row.form in {Form.MESSAGE, Form.RETURN} and face is not None:
+        return sender.post(row.channel, _linked(database, sender, face), notice=row.number, mention=mention)
+    notice = replace(row.notice, mention=mention)
     if thread is not None:
-        return sender.reply(thread, row.notice, number=row.number)
-    return sender.say(row.channel, row.notice, number=row.number)
+        return sender.reply(thread, notice, number=row.number)
+    return sender.say(row.channel, notice, number=row.number)
 
 
-def _look_for(sender: Sender, row: Row, thread: Place | None) -> Place | None:
+def _look_for(database: Database, delivery: Delivery, row: Row, thread: Place | None) -> Place | None:
     """What an earlier, uncertain try left. Where the history may not be read, said twice is better than never."""
     channel = thread.channel if thread else row.channel
     try:
-        return sender.find(channel, notice=row.number, since=row.created_at, thread=thread)
+        return delivery.sender.find(channel, notice=row.number, since=row.created_at, thread=thread)
     except (SlackRefused, SlackDestination, SlackRejected, SlackGone) as error:
         log.warning("history_not_readable", channel=channel, code=error.code)
+        if isinstance(error, SlackRefused):
+            line = (
+                f"Slack's history cannot be read ({error.code}): a message whose answer was lost may be posted twice."
+            )
+            with database.transaction() as tx:
+                if channels.mark_broken(tx, _HISTORY, error.code, now=delivery.clock()):
+                    _tell_operators(tx, delivery, line)
         return None
 
 
@@ -139,34 +177,69 @@ def _linked(database: Database, sender: Sender, face: Face) -> Face:
         return face
 
 
-def _postpone(database: Database, delivery: Delivery, row: Row, error: SlackError) -> None:
+def _settle(tx: Tx, delivery: Delivery, row: Row, place: Place) -> None:
+    """Mark a notice that Slack has."""
+    now = delivery.clock()
+    if not outbox.mark_sent(tx, row, owner=delivery.owner, ts=place.ts, now=now):
+        # Somebody else took the notice meanwhile, so this process was stalled: what it wrote may be older than what
+        # stood there. The message is brought up to date once more.
+        if row.group is not None:
+            outbox.add(tx, Notice(Kind.EDIT, ping=False), group=row.group, channel=row.channel, now=now)
+        return
+    if row.group is not None and row.form in {Form.MESSAGE, Form.RETURN}:
+        if row.form is Form.RETURN:
+            groups.bring_back(tx, row.group)
+        groups.put(tx, row.group, place)
+        groups.mark_edited(tx, row.group, now)
+    if channels.mark_working(tx, row.channel):
+        _welcome_back(tx, delivery, row.channel, now)
+    if channels.mark_working(tx, EVERY_CHANNEL):
+        _tell_operators(tx, delivery, "Slack takes the bot's calls again; what waited is being sent.")
+
+
+def _welcome_back(tx: Tx, delivery: Delivery, channel: str, now: datetime) -> None:
+    """A broken channel works again: the messages that belong there are posted in their present state."""
+    for number in channels.diverted_from(tx, channel):
+        groups.bring_back(tx, number)
+        outbox.add(tx, Notice(Kind.EDIT, ping=False), group=number, channel=channel, now=now)
+    _tell_operators(tx, delivery, f"{channel} can be written to again; its alerts are told there.")
+
+
+def _postpone(tx: Tx, delivery: Delivery, row: Row, error: SlackError) -> None:
     now = delivery.clock()
     reason = f"{error.code}: {error.lines[0]}"
-    pause = min(timedelta(seconds=2 ** min(row.attempts, 10)), _LONGEST_PAUSE)
-    pause += (
-        pause * ((row.number * 7919 + row.attempts * 104_729) % 1000) / 2000
-    )  # spread, so that waiters do not march in step
-    uncertain = row.uncertain or isinstance(error, SlackUncertain)
-    with database.transaction() as tx:
-        match error:
-            case SlackBusy(retry_after=seconds):
-                pause = timedelta(seconds=seconds)
-                outbox.hold_channel(tx, row.channel, until=now + pause)
-            case SlackRefused():
-                pause = _PROBE_PAUSE
-                outbox.hold_channel(tx, EVERY_CHANNEL, until=now + pause)
-            case SlackDestination():
-                pause = max(pause, _PROBE_PAUSE)
-            case SlackGone() if row.form is Form.MESSAGE and row.group is not None:
-                pause = timedelta(0)
-                groups.put(tx, row.group, None)
-            case SlackGone() | SlackRejected():
+    pause = _backoff(row)
+    match error:
+        case SlackBusy(retry_after=seconds):
+            pause = timedelta(seconds=seconds)
+            channels.hold(tx, row.channel, until=now + pause)
+        case SlackRefused():
+            pause = _PROBE_PAUSE
+            channels.hold(tx, EVERY_CHANNEL, until=now + pause)
+            if channels.mark_broken(tx, EVERY_CHANNEL, error.code, now=now):
+                delivery.alarm(f"Slack refuses the bot ({error.code}). Alerts are kept and sent when it is mended.")
+        case SlackDestination():
+            if row.form is Form.RETURN:
+                channels.mark_broken(tx, row.channel, error.code, now=now)
                 outbox.mark_never(tx, row, owner=delivery.owner, error=reason, now=now)
-                log.error("notice_given_up", notice=row.number, kind=row.notice.kind.value, why=reason)
                 return
-            case _:
-                pass
-        outbox.mark_later(tx, row, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
+            if _break(tx, delivery, row, error, now):
+                return
+            pause = max(pause, _PROBE_PAUSE)
+        case SlackGone() if row.form is Form.MESSAGE and row.group is not None and groups.reposts(tx, row.group) == 0:
+            pause = timedelta(0)
+            groups.count_repost(tx, row.group)
+        case SlackGone() if row.form is Form.REPLY and row.notice.ping:
+            # The thread is gone, the ping must not be: it is said in the channel.
+            pause = timedelta(0)
+            outbox.stand_alone(tx, row)
+        case SlackGone() | SlackRejected():
+            _give_up(tx, delivery, row, reason, now)
+            return
+        case _:
+            pass
+    uncertain = row.uncertain or isinstance(error, SlackUncertain)
+    outbox.mark_later(tx, row, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
     log.warning(
         "notice_postponed",
         notice=row.number,
@@ -175,3 +248,41 @@ def _postpone(database: Database, delivery: Delivery, row: Row, error: SlackErro
         attempts=row.attempts,
         seconds=round(pause.total_seconds(), 1),
     )
+
+
+def _backoff(row: Row) -> timedelta:
+    """Exponential, and spread by the notice's number, so that those that wait do not march in step."""
+    pause = min(timedelta(seconds=2 ** min(row.attempts, 10)), _LONGEST_PAUSE)
+    return pause + pause * ((row.number * 7919 + row.attempts * 104_729) % 1000) / 2000
+
+
+def _break(tx: Tx, delivery: Delivery, row: Row, error: SlackError, now: datetime) -> bool:
+    """A channel cannot be written to: told once, and its notices go to the fallback. False if that is the broken one."""
+    if channels.mark_broken(tx, row.channel, error.code, now=now):
+        log.error("channel_broken", channel=row.channel, code=error.code)
+        line = f"{row.channel} cannot be written to ({error.code}). Its alerts go to {delivery.fallback}; it is tried hourly."
+        _tell_operators(tx, delivery, line, but_not=row.channel)
+    return _divert(tx, delivery, row, now)
+
+
+def _divert(tx: Tx, delivery: Delivery, row: Row, now: datetime) -> bool:
+    """Let a notice, and the message it belongs to, go to the fallback channel; False if it was meant for that already."""
+    if row.channel == delivery.fallback:
+        return False
+    if row.group is not None and row.form in {Form.MESSAGE, Form.REPLY}:
+        groups.divert(tx, row.group, delivery.fallback)
+    outbox.divert(tx, row, owner=delivery.owner, to=delivery.fallback, now=now)
+    return True
+
+
+def _tell_operators(tx: Tx, delivery: Delivery, line: str, *, but_not: str = "") -> None:
+    channel = delivery.fallback if delivery.operators == but_not else delivery.operators
+    if channel == but_not:
+        delivery.alarm(line)
+        return
+    outbox.add_alone(tx, Notice(Kind.OPERATOR, ping=False, lines=(line,)), channel=channel, now=delivery.clock())
+
+
+def _give_up(tx: Tx, delivery: Delivery, row: Row, reason: str, now: datetime) -> None:
+    outbox.mark_never(tx, row, owner=delivery.owner, error=reason, now=now)
+    log.error("notice_given_up", notice=row.number, kind=row.notice.kind.value, why=reason)

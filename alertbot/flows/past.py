@@ -30,9 +30,10 @@ class Past:
 
 def load(tx: Tx, intervals: Mapping[str, timedelta], rules: Sequence[Rule], source: str | None, now: datetime) -> Past:
     """The past as of `now` of one source; of all of them for rules over everything; without a source, only their states."""
-    states = sources.states(tx, intervals)
     if source is None:
-        return Past(History(sources=states, members={}), {})
+        # Where nobody polls, silence says nothing of the source: not at a start either, before the first poll was made.
+        return Past(History(sources=sources.states(tx, intervals, watched_at=now), members={}), {})
+    states = sources.states(tx, intervals)
     everywhere = any(rule.per == "all" for rule in rules)
     names = list(states) if everywhere else [source]
     read = {name for name in names if states[name].read_at is not None}

@@ -12,10 +12,13 @@ from slack_bolt import Ack, App, BoltRequest, BoltResponse, Respond
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
+from slack_sdk.webhook import WebhookClient
 
+from alertbot.errors import SlackRejected
 from alertbot.slack.actions import clicked_acknowledge, clicked_snooze
 from alertbot.slack.commands import Desk, answer
 from alertbot.slack.failures import translated
+from alertbot.slack.views.text import escape
 
 log = structlog.get_logger()
 # What the calls of this package need: posting, commands, a person's time zone, and looking for a post whose answer was lost.
@@ -67,6 +70,15 @@ def identify(client: WebClient) -> Identity:
         user_id=str(response.get("user_id") or ""),
         scopes=frozenset(scope.strip() for scope in text.split(",") if scope.strip()),
     )
+
+
+def post_webhook(url: str, text: str, *, timeout: timedelta) -> None:
+    """Say something by an incoming webhook. Raises a SlackError where it does not arrive; its text does not hold the URL."""
+    client = WebhookClient(url, timeout=max(1, int(timeout.total_seconds())), retry_handlers=[], logger=_quiet_logger())
+    with translated("webhook"):
+        answer = client.send(text=escape(text))
+    if answer.status_code != 200:
+        raise SlackRejected(f"webhook: HTTP {answer.status_code}", code=f"http_{answer.status_code}")
 
 
 def channels(client: WebClient) -> dict[str, bool]:

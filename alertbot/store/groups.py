@@ -72,6 +72,13 @@ def due(tx: Tx, now: datetime) -> list[int]:
     return sorted(tx.execute(query).scalars())
 
 
+def next_look(tx: Tx) -> datetime | None:
+    """When something may have to be said at the earliest though nothing happens until then."""
+    query = sa.select(sa.func.min(groups.c.look_at)).where(groups.c.closed_at.is_(None))
+    moment: datetime | None = tx.execute(query).scalar()
+    return moment
+
+
 def open_ones(tx: Tx) -> list[int]:
     """Every group whose message is not closed."""
     return sorted(tx.execute(sa.select(groups.c.number).where(groups.c.closed_at.is_(None))).scalars())
@@ -138,6 +145,35 @@ def put(tx: Tx, number: int, where: Place | None) -> None:
         .where(groups.c.number == number)
         .values(message_channel=where.channel if where else "", message_ts=where.ts if where else "")
     )
+
+
+def divert(tx: Tx, number: int, to: str) -> None:
+    """Note that the group's message stands in another channel from now on; it is posted there anew."""
+    tx.execute(
+        sa.update(groups).where(groups.c.number == number).values(diverted_to=to, message_channel="", message_ts="")
+    )
+
+
+def bring_back(tx: Tx, number: int) -> None:
+    """Note that the group's message stands in its own channel again; it is posted there anew unless `put` says where it is."""
+    divert(tx, number, "")
+
+
+def count_repost(tx: Tx, number: int) -> int:
+    """Note that the message is gone and is posted anew; how often that was so now."""
+    reposts: int = tx.execute(
+        sa.update(groups)
+        .where(groups.c.number == number)
+        .values(reposts=groups.c.reposts + 1, message_channel="", message_ts="")
+        .returning(groups.c.reposts)
+    ).scalar_one()
+    return reposts
+
+
+def reposts(tx: Tx, number: int) -> int:
+    """How often the message was posted anew because somebody had deleted it."""
+    count: int = tx.execute(sa.select(groups.c.reposts).where(groups.c.number == number)).scalar_one()
+    return count
 
 
 def mark_edited(tx: Tx, number: int, now: datetime) -> None:

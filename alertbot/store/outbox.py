@@ -12,26 +12,32 @@ from typing import Any
 import sqlalchemy as sa
 
 from alertbot.domain.notices import Kind, Notice
+from alertbot.store.channels import EVERY_CHANNEL
 from alertbot.store.database import Tx
 from alertbot.store.tables import Moment, channels, groups, outbox
 
 _EDIT_INTERVAL = timedelta(seconds=10)  # at most one edit of a message in this time; a person's act does not wait
 
 
-EVERY_CHANNEL = "*"  # the row of `channels` that holds up the whole app
-
-
 class Form(StrEnum):
-    """What a row does in Slack: bring the group's message up to date, add to its thread, or stand alone in a channel."""
+    """What a row does in Slack.
+
+    Bring the group's message up to date, add to its thread, stand alone in a channel, or bring a message back into its own
+    channel, which was broken.
+    """
 
     MESSAGE = "message"
     REPLY = "reply"
     ALONE = "alone"
+    RETURN = "return"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A claimed notice. `uncertain` says that an earlier try may have arrived."""
+    """A claimed notice. `uncertain` says that an earlier try may have arrived.
+
+    `changed_at` is when the newest of what it will show was written down; nobody else takes it before `lease_until`.
+    """
 
     number: int
     lane: str
@@ -40,29 +46,38 @@ class Row:
     form: Form
     notice: Notice
     created_at: datetime
+    changed_at: datetime
+    lease_until: datetime
     attempts: int
     uncertain: bool
 
 
 def add(tx: Tx, notice: Notice, *, group: int, channel: str, now: datetime) -> None:
-    """Write down a notice of a group: what is heard in its thread, and the message that is seen.
+    """Write down a notice of a group: the message that is seen, and what is heard in its thread.
 
     Edits are merged into one that waits already, which will show the newest state. What a person did shows at once.
+    `channel` is the group's own; while that is broken the notice goes where the message stands.
     """
     lane = f"G{group}"
+    row = tx.execute(sa.select(groups.c.edited_at, groups.c.diverted_to).where(groups.c.number == group)).one()
+    channel = row.diverted_to or channel
+    _bring_up_to_date(tx, notice, lane=lane, group=group, channel=channel, edited_at=row.edited_at, now=now)
     if notice.channel is not None and notice.channel != channel:
         _insert(
             tx, notice, lane=f"{lane} {notice.channel}", channel=notice.channel, group=group, form=Form.ALONE, now=now
         )
     elif notice.kind not in {Kind.FIRST, Kind.BRIEF, Kind.EDIT}:
         _insert(tx, notice, lane=lane, channel=channel, group=group, form=Form.REPLY, now=now)
+
+
+def _bring_up_to_date(
+    tx: Tx, notice: Notice, *, lane: str, group: int, channel: str, edited_at: datetime | None, now: datetime
+) -> None:
+    """Before the thread, so that a message which somebody deleted is there again when its thread goes on."""
     posts = notice.kind in {Kind.FIRST, Kind.BRIEF}
     if not posts and _merged(tx, lane, at_once=notice.kind is not Kind.EDIT, now=now):
         return
-    due_at = now
-    if notice.kind is Kind.EDIT:
-        edited = tx.execute(sa.select(groups.c.edited_at).where(groups.c.number == group)).scalar()
-        due_at = max(now, edited + _EDIT_INTERVAL) if edited else now
+    due_at = max(now, edited_at + _EDIT_INTERVAL) if notice.kind is Kind.EDIT and edited_at else now
     seen = notice if posts else Notice(Kind.EDIT, ping=False)
     _insert(tx, seen, lane=lane, channel=channel, group=group, form=Form.MESSAGE, now=now, due_at=due_at)
 
@@ -84,9 +99,27 @@ def _merged(tx: Tx, lane: str, *, at_once: bool, now: datetime) -> bool:
             outbox.c.form == Form.MESSAGE.value,
             outbox.c.lease_until.is_(None),
         )
-        .values(due_at=due_at)
+        .values(due_at=due_at, changed_at=now)
     )
     return touched.rowcount > 0
+
+
+def add_return(tx: Tx, *, group: int, channel: str, now: datetime) -> None:
+    """Try to bring a group's message back into its own channel."""
+    notice = Notice(Kind.EDIT, ping=False)
+    _insert(tx, notice, lane=f"return {channel}", channel=channel, group=group, form=Form.RETURN, now=now)
+
+
+def divert(tx: Tx, row: Row, *, owner: str, to: str, now: datetime) -> None:
+    """Send a notice, and what waits behind it, to another channel."""
+    waiting = sa.and_(outbox.c.state == "waiting", outbox.c.lane == row.lane)
+    tx.execute(sa.update(outbox).where(waiting).values(channel=to))
+    mark_later(tx, row, owner=owner, due_at=now, error="", uncertain=False)
+
+
+def stand_alone(tx: Tx, row: Row) -> None:
+    """Let a reply whose thread is gone be said in the channel itself."""
+    tx.execute(sa.update(outbox).where(outbox.c.number == row.number).values(form=Form.ALONE.value))
 
 
 def add_alone(tx: Tx, notice: Notice, *, channel: str, now: datetime) -> None:
@@ -115,6 +148,7 @@ def _insert(
             ping=notice.ping,
             notice=_notice_out(notice),
             created_at=now,
+            changed_at=now,
             due_at=due_at or now,
         )
     )
@@ -156,6 +190,8 @@ def claim(tx: Tx, *, owner: str, lease: timedelta, now: datetime, limit: int = 2
             form=Form(row.form),
             notice=_notice_in(row.notice),
             created_at=row.created_at,
+            changed_at=row.changed_at,
+            lease_until=now + lease,
             attempts=row.attempts + 1,
             uncertain=row.uncertain,
         )
@@ -179,9 +215,11 @@ def mark_never(tx: Tx, row: Row, *, owner: str, error: str, now: datetime) -> bo
 
 
 def _finish(tx: Tx, row: Row, owner: str, values: Mapping[str, Any]) -> bool:
+    # The count of attempts fences: a thread that slept through its lease is not taken for the one that tries now.
+    mine = sa.and_(outbox.c.owner == owner, outbox.c.attempts == row.attempts)
     changed = tx.execute(
         sa.update(outbox)
-        .where(outbox.c.number == row.number, outbox.c.owner == owner, outbox.c.state == "waiting")
+        .where(outbox.c.number == row.number, mine, outbox.c.state == "waiting")
         .values(lease_until=None, owner="", **values)
     )
     return changed.rowcount == 1
@@ -191,19 +229,6 @@ def release_all(tx: Tx, *, owner: str) -> int:
     """Give back what was claimed and not marked: another process may take it at once. How many they were."""
     held = sa.and_(outbox.c.owner == owner, outbox.c.state == "waiting")
     return tx.execute(sa.update(outbox).where(held).values(lease_until=None, owner="")).rowcount
-
-
-def held_until(tx: Tx, *, now: datetime) -> datetime | None:
-    """Until when nothing at all is sent; None where nothing holds the whole app up."""
-    query = sa.select(channels.c.wait_until).where(channels.c.name == EVERY_CHANNEL, channels.c.wait_until > now)
-    until: datetime | None = tx.execute(query).scalar()
-    return until
-
-
-def hold_channel(tx: Tx, name: str, *, until: datetime) -> None:
-    """Send nothing to this channel until then."""
-    if tx.execute(sa.update(channels).where(channels.c.name == name).values(wait_until=until)).rowcount == 0:
-        tx.execute(sa.insert(channels).values(name=name, wait_until=until))
 
 
 def depth(tx: Tx) -> tuple[int, datetime | None]:

@@ -89,9 +89,12 @@ def begin_reading(tx: Tx, source: int, taken_at: datetime) -> int:
     return number
 
 
-def has_reading(tx: Tx, source: int) -> bool:
-    """Whether the source was ever read."""
-    return tx.execute(sa.select(sa.exists().where(readings.c.source == source))).scalar_one()
+def last_reading(tx: Tx, source: int) -> datetime | None:
+    """When the source was last read; None if it never was."""
+    moment: datetime | None = tx.execute(
+        sa.select(sa.func.max(readings.c.taken_at)).where(readings.c.source == source)
+    ).scalar()
+    return moment
 
 
 def add_configurations(tx: Tx, source: int, new: Sequence[Configuration], seen_at: datetime) -> dict[str, int]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.history import SourceState
 from alertbot.store.database import Tx
-from alertbot.store.tables import readings, sources
+from alertbot.store.tables import Moment, readings, sources
 
 # A poller that has not tried for this many intervals was not running: silence is then its own, not the source's.
 _MISSED_INTERVALS = 3
@@ -29,7 +30,9 @@ def remember(tx: Tx, names: Sequence[str]) -> None:
     known = set(tx.execute(sa.select(sources.c.name)).scalars())
     new = [{"name": name} for name in names if name not in known]
     if new:
-        tx.execute(sa.insert(sources), new)
+        # Another replica that starts at the same time may have been first.
+        insert = sqlite.insert(sources) if tx.dialect.name == "sqlite" else postgresql.insert(sources)
+        tx.execute(insert.on_conflict_do_nothing(index_elements=["name"]), new)
 
 
 def claim(
@@ -37,9 +40,12 @@ def claim(
 ) -> Claim | None:
     """Take the source for one poll; None if it is not due yet, or somebody else polls it.
 
-    `at_once` does not wait until it is due. The cadence is kept: a poll that was late does not move the ones after it.
+    `at_once` does not wait until it is due, but for the end of a pause that the source asked for. The cadence is kept: a
+    poll that was late does not move the ones after it.
     """
     row = tx.execute(sa.select(sources).where(sources.c.name == name).with_for_update()).mappings().one()
+    if row["paused_until"] is not None and row["paused_until"] > now:
+        return None
     if not at_once and row["due_at"] is not None and row["due_at"] > now:
         return None
     if row["owner"] != owner and row["lease_until"] is not None and row["lease_until"] > now:
@@ -47,7 +53,6 @@ def claim(
     due_at = (row["due_at"] or now) + interval
     if due_at <= now or at_once:
         due_at = now + interval
-    resumed = row["tried_at"] is None or now - row["tried_at"] > interval * _MISSED_INTERVALS
     generation = row["generation"] + 1
     changed = tx.execute(
         sa.update(sources)
@@ -58,10 +63,18 @@ def claim(
             generation=generation,
             due_at=due_at,
             tried_at=now,
-            watched_since=now if resumed else row["watched_since"],
+            watched_since=row["watched_since"] if _is_watched(row, interval, now) else now,
         )
     )
     return Claim(row["number"], name, generation, due_at) if changed.rowcount == 1 else None
+
+
+def _is_watched(row: sa.RowMapping, interval: timedelta, now: datetime) -> bool:
+    """Whether somebody polls the source as often as it should be; a pause that the source asked for is no absence."""
+    if row["tried_at"] is None:
+        return False
+    expected: datetime = row["tried_at"] if row["due_at"] is None else max(row["tried_at"], row["due_at"] - interval)
+    return now - expected <= interval * _MISSED_INTERVALS
 
 
 def mark_read(tx: Tx, claimed: Claim, taken_at: datetime) -> bool:
@@ -75,7 +88,7 @@ def mark_read(tx: Tx, claimed: Claim, taken_at: datetime) -> bool:
         )
         .values(
             read_at=taken_at,
-            first_at=sa.func.coalesce(sources.c.first_at, taken_at),
+            first_at=sa.func.coalesce(sources.c.first_at, sa.literal(taken_at, Moment)),
             failing=False,
             error="",
             lease_until=None,
@@ -95,12 +108,12 @@ def mark_failed(tx: Tx, claimed: Claim, error: str, *, pause_until: datetime | N
     tx.execute(
         sa.update(sources)
         .where(sources.c.number == claimed.source, sources.c.generation == claimed.generation)
-        .values(failing=True, error=error, lease_until=None, due_at=due_at)
+        .values(failing=True, error=error, lease_until=None, due_at=due_at, paused_until=pause_until)
     )
 
 
-def states(tx: Tx, intervals: Mapping[str, timedelta]) -> dict[str, SourceState]:
-    """Every configured source as it stands, by name."""
+def states(tx: Tx, intervals: Mapping[str, timedelta], *, watched_at: datetime | None = None) -> dict[str, SourceState]:
+    """Every configured source as it stands, by name; with `watched_at` only those whose poller was at work then."""
     rows = tx.execute(sa.select(sources).where(sources.c.name.in_(list(intervals)))).mappings()
     found = {
         row["name"]: SourceState(
@@ -114,6 +127,7 @@ def states(tx: Tx, intervals: Mapping[str, timedelta]) -> dict[str, SourceState]
             error=row["error"],
         )
         for row in rows
+        if watched_at is None or _is_watched(row, intervals[row["name"]], watched_at)
     }
     return {name: found[name] for name in intervals if name in found}
 

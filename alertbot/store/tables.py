@@ -107,6 +107,7 @@ sources = sa.Table(
     sa.Column("tried_at", Moment),
     sa.Column("watched_since", Moment),
     sa.Column("due_at", Moment),
+    sa.Column("paused_until", Moment),
     sa.Column("failing", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("error", sa.String, nullable=False, server_default=""),
     sa.Column("refused", sa.Integer, nullable=False, server_default="0"),
@@ -278,6 +279,9 @@ groups = sa.Table(
     sa.Column("message_channel", sa.String, nullable=False, server_default=""),
     sa.Column("message_ts", sa.String, nullable=False, server_default=""),
     sa.Column("edited_at", Moment),
+    # Where the message stands as long as its own channel is broken, and how often it was posted anew after somebody deleted it.
+    sa.Column("diverted_to", sa.String, nullable=False, server_default=""),
+    sa.Column("reposts", sa.Integer, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 sa.Index(
@@ -320,6 +324,7 @@ outbox = sa.Table(
     sa.Column("ping", sa.Boolean, nullable=False),
     sa.Column("notice", sa.JSON, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),  # when the newest of what it will show was written down
     sa.Column("due_at", Moment, nullable=False),
     sa.Column("state", sa.String, nullable=False, server_default="waiting"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -26,15 +26,10 @@ from alertbot.domain.findings import Finding, Verdict
 from alertbot.domain.rules import (
     Absence,
     Budget,
-    Burn,
     Comparison,
-    Condition,
     Period,
-    Rate,
-    Ratio,
     Rule,
     Severity,
-    Spike,
 )
 from tests.builders import (
     START,
@@ -45,7 +40,6 @@ from tests.builders import (
     minutes,
     only,
     polled,
-    readings,
     rule,
     saw,
     threshold,
@@ -58,7 +52,7 @@ FINDINGS: Mapping[str, Finding] = {
     "C": saw(severity=CRITICAL, value=21, threshold=Fraction(20)),
     "f": saw(Verdict.FALSE, value=1),
     "?": saw(Verdict.UNKNOWN, value=None),
-    "s": saw(Verdict.FALSE, value=4, severity=WARNING, stays=True)._replace(severity=WARNING),
+    "s": saw(Verdict.FALSE, value=4, stays=True)._replace(severity=WARNING),
 }
 
 
@@ -170,7 +164,7 @@ def test_a_new_value_is_written_but_is_no_change_and_the_peak_is_the_worst():
         assert (told.is_change, told.reason, told.before) == (False, Reason.STILL_TRUE, State.FIRING)
         alert = told.alert
         values.append((alert.value, alert.peak))
-        assert (alert.note, alert.baseline_at, alert.threshold) == (f"saw {value}", at(value), 5)
+        assert [alert.note, alert.baseline_at, alert.threshold] == [f"saw {value}", at(value), 5]
     assert values == [(9, 9), (7, 9)]
     (told,) = advance(rule(), alert, FINDINGS["s"], at(2))
     assert (told.is_change, told.reason) == (False, Reason.STAYS)
@@ -181,23 +175,23 @@ def test_the_peak_of_too_little_is_the_least():
     for value in (4, 9):
         (told,) = advance(rule(), alert, saw(value=value, less_is_worse=True), at(1))
         alert = told.alert
-    assert (alert.value, alert.peak) == (9, 4)
+    assert [alert.value, alert.peak] == [9, 4]
 
 
 def test_a_waiting_and_a_kept_alert_show_their_newest_value():
     (told,) = advance(rule(hold="1h"), alert_of(State.PENDING), saw(value=9), at(1))
-    assert (told.alert.value, told.reason, told.is_change) == (9, Reason.WAITS, False)
+    assert [told.alert.value, told.reason, told.is_change] == [9, Reason.WAITS, False]
     (told,) = advance(rule(hold="1h"), alert_of(State.PENDING), saw(severity=CRITICAL), at(1))
     assert (told.alert.severity, told.reason, told.is_change) == (CRITICAL, Reason.WAITS, True)
     kept = alert_of(State.FIRING, keeping_since=START)
     (told,) = advance(rule(keep_firing="1h"), kept, saw(Verdict.FALSE, value=2), at(1))
-    assert (told.alert.value, told.reason, told.is_change) == (2, Reason.KEPT, False)
+    assert [told.alert.value, told.reason, told.is_change] == [2, Reason.KEPT, False]
 
 
 def test_a_finding_without_a_value_leaves_the_last_one():
     (ended,) = advance(rule(), alert_of(State.FIRING), saw(Verdict.FALSE, value=None), at(1))
     (kept,) = advance(rule(keep_firing="1m"), alert_of(State.FIRING), saw(Verdict.FALSE, value=None), at(1))
-    assert (ended.alert.value, kept.alert.value, kept.alert.state) == (6, 6, State.FIRING)
+    assert [ended.alert.value, kept.alert.value, kept.alert.state] == [6, 6, State.FIRING]
 
 
 def test_a_rise_while_it_fires_keeps_its_start():
@@ -220,3 +214,171 @@ def test_growth_that_is_missed_waits_and_lasts_though_the_window_before_has_empt
     assert told == [(5, Reason.WAITS), (10, Reason.HELD), (24, Reason.ENDED)]
     told = [(minute, change.reason) for minute, change in lived(polled(stopped), rule(missed))]
     assert told == [(5, Reason.BECAME_TRUE), (24, Reason.ENDED)]
+
+
+# --- what an alert is called, and what it is known by ---
+
+
+def test_an_alert_carries_the_labels_of_its_series_and_its_rule_and_its_rule_s_name():
+    judged = rule(labels={"team": "support", "source": "theirs"})
+    assert labels_of(judged, saw()) == {"source": "theirs", "ai_llm": "llm-1", "team": "support", "rule": "rule"}
+    alert = alert_of(State.FIRING, judged)
+    assert alert.labels == labels_of(judged, saw())
+    assert labels_with_severity(alert) == {**alert.labels, "severity": "warning"}
+
+
+def test_a_built_in_alert_says_that_it_is_one():
+    assert labels_of(replace(rule(), builtin=True), saw())["builtin"] == "true"
+
+
+def test_a_new_alert_says_what_was_compared():
+    judged = rule(threshold(window="15m", at_least=5))
+    alert = alert_of(State.FIRING, judged)
+    assert (alert.rule, alert.identity, alert.series, alert.kind) == (
+        "rule",
+        judged.identity,
+        "acme/llm-1",
+        "threshold",
+    )
+    assert (alert.unit, alert.comparison, alert.over) == ("violations", "at least", "in 15 min")
+    assert [alert.value, alert.peak, alert.threshold, alert.number] == [6, 6, 5, 0]
+
+
+EDITS = {
+    "its thresholds": rule(threshold(above=3)),
+    "its window": rule(threshold(window="1h", above=5)),
+    "its comparison": rule(threshold(at_least=5)),
+    "its labels": rule(labels={"team": "support"}),
+    "its description": replace(rule(), description="New words."),
+    "its selection": rule(where=only(ai_llm="llm-*")),
+    "its `for`": rule(hold="1h"),
+    "its `keep_firing`": rule(keep_firing="1h"),
+}
+
+
+@pytest.mark.parametrize("edited", EDITS.values(), ids=EDITS.keys())
+def test_an_edit_neither_refires_nor_orphans_an_alert(edited: Rule):
+    alert = alert_of(State.FIRING)
+    assert edited.identity == alert.identity
+    for told in advance(edited, alert, saw(value=9), at(1)):
+        assert (told.is_change, told.alert.state, told.alert.started_at) == (False, State.FIRING, START)
+
+
+def test_after_an_edit_an_alert_is_told_in_the_rule_s_new_words():
+    (told,) = advance(rule(threshold(window="1h", at_least=5)), alert_of(State.FIRING), saw(value=9), at(1))
+    assert (told.alert.comparison, told.alert.over) == ("at least", "in 1 h")
+    (told,) = advance(rule(threshold(window="1h", above=5)), alert_of(State.FIRING), saw(value=9), at(1))
+    assert (told.alert.comparison, told.alert.over) == ("above", "in 1 h")
+
+
+def test_metric_per_and_type_make_an_alert_s_identity():
+    found = {
+        rule().identity,
+        rule(threshold("policy_blocks", above=5)).identity,
+        rule(per="source").identity,
+        rule(Absence("policy_violations", minutes(15), WARNING)).identity,
+        rule(Absence(None, minutes(15), WARNING)).identity,
+    }
+    assert len(found) == 5
+    assert rule().identity == "threshold/policy_violations/ai_llm"
+
+
+@pytest.mark.parametrize("reason", [Reason.RULE_CHANGED, Reason.RULE_REMOVED, Reason.DESELECTED])
+def test_an_alert_whose_rule_is_gone_is_closed_with_the_reason(reason: Reason):
+    told = close(alert_of(State.FIRING, keeping_since=START), at(1), reason)
+    assert (told.before, told.alert.state, told.alert.resolved_at) == (State.FIRING, State.RESOLVED, at(1))
+    assert (told.reason, told.at, told.is_change, told.alert.keeping_since) == (reason, at(1), True, None)
+    told = close(alert_of(State.PENDING), at(1), reason)
+    assert (told.before, told.alert.state, told.alert.resolved_at) == (State.PENDING, State.NONE, at(1))
+
+
+def test_reasons_of_closing_read_as_promised():
+    assert (Reason.RULE_CHANGED.value, Reason.RULE_REMOVED.value) == ("rule changed", "rule removed")
+
+
+def test_only_budgets_remember_a_period():
+    spent = Budget("tokens", Fraction(9), Period.DAY, LEVELS)
+    assert [is_budget(rule(condition)) for condition in (spent, threshold(above=5))] == [True, False]
+    assert (alert_of(State.FIRING).period, alert_of(State.FIRING).spoken) == (None, None)
+
+
+# --- what people do ---
+
+
+def act(kind: ActKind, *, text: str = "", until: float | None = None, who: str = "U1") -> Act:
+    return Act(kind, who, at(1), "click-1", text, None if until is None else at(until))
+
+
+ACTS: Mapping[ActKind, tuple[Act, dict[str, Any]]] = {
+    ActKind.ACKNOWLEDGE: (act(ActKind.ACKNOWLEDGE), {"acknowledged_by": "U1", "acknowledged_at": at(1)}),
+    ActKind.SNOOZE: (act(ActKind.SNOOZE, until=30), {"snoozed_until": at(30)}),
+    ActKind.ASSIGN: (act(ActKind.ASSIGN, text="U2"), {"assigned_to": "U2"}),
+}
+
+
+@pytest.mark.parametrize("kind", ACTS)
+def test_an_act_is_done_once_however_often_it_is_delivered(kind: ActKind):
+    done, changes = ACTS[kind]
+    alert = alert_of(State.FIRING)
+    changed, outcome = act_on(alert, done)
+    assert (changed, outcome) == (replace(alert, **changes), Outcome.DONE)
+    assert act_on(changed, done) == (changed, Outcome.ALREADY)
+
+
+def test_the_first_to_acknowledge_an_alert_has_it():
+    taken, _ = act_on(alert_of(State.FIRING), act(ActKind.ACKNOWLEDGE))
+    assert act_on(taken, act(ActKind.ACKNOWLEDGE, who="U2")) == (taken, Outcome.ALREADY)
+
+
+def test_an_acknowledgement_can_be_taken_back_once():
+    alert = alert_of(State.FIRING)
+    taken, _ = act_on(alert, act(ActKind.ACKNOWLEDGE))
+    assert act_on(taken, act(ActKind.UNACKNOWLEDGE)) == (alert, Outcome.DONE)
+    assert act_on(alert, act(ActKind.UNACKNOWLEDGE)) == (alert, Outcome.ALREADY)
+
+
+def test_a_snooze_and_an_assignment_can_be_changed():
+    snoozed, _ = act_on(alert_of(State.FIRING), act(ActKind.SNOOZE, until=30))
+    assert act_on(snoozed, act(ActKind.SNOOZE, until=60)) == (replace(snoozed, snoozed_until=at(60)), Outcome.DONE)
+    mine, _ = act_on(alert_of(State.FIRING), act(ActKind.ASSIGN, text="U1"))
+    assert act_on(mine, act(ActKind.ASSIGN, text="U2")) == (replace(mine, assigned_to="U2"), Outcome.DONE)
+
+
+@pytest.mark.parametrize("state", [State.RESOLVED, State.NONE])
+@pytest.mark.parametrize("kind", ActKind)
+def test_an_act_that_comes_too_late_reopens_nothing_and_says_so(kind: ActKind, state: State):
+    ended = alert_of(state)
+    outcome = Outcome.DONE if kind is ActKind.COMMENT else Outcome.TOO_LATE
+    assert act_on(ended, act(kind, text="too late", until=30)) == (ended, outcome)
+
+
+def test_a_comment_changes_nothing_of_an_alert():
+    assert act_on(alert_of(State.FIRING), act(ActKind.COMMENT, text="I look")) == (alert_of(State.FIRING), Outcome.DONE)
+
+
+@pytest.mark.parametrize(("mark", "stays"), [("T", True), ("C", False), ("s", True)])
+def test_only_a_rise_in_severity_breaks_an_acknowledgement(mark: str, stays: bool):
+    taken, _ = act_on(alert_of(State.FIRING), act(ActKind.ACKNOWLEDGE))
+    (told,) = advance(rule(), taken, FINDINGS[mark]._replace(value=9), at(1))
+    expected = ("U1", at(1)) if stays else ("", None)
+    assert (told.alert.acknowledged_by, told.alert.acknowledged_at) == expected
+
+
+def test_a_fall_in_severity_and_a_resolve_keep_an_acknowledgement():
+    taken, _ = act_on(alert_of(State.FIRING, severity=CRITICAL), act(ActKind.ACKNOWLEDGE))
+    (fell,) = advance(rule(), taken, FINDINGS["T"], at(1))
+    (ended,) = advance(rule(), taken, FINDINGS["f"], at(1))
+    assert [told.alert.acknowledged_by for told in (fell, ended)] == ["U1", "U1"]
+
+
+def test_a_snooze_stops_speech_never_evaluation():
+    snoozed, _ = act_on(alert_of(State.FIRING), act(ActKind.SNOOZE, until=60))
+    (rose,) = advance(rule(), snoozed, FINDINGS["C"], at(1))
+    (ended,) = advance(rule(), snoozed, FINDINGS["f"], at(1))
+    assert (rose.alert.severity, ended.alert.state) == (CRITICAL, State.RESOLVED)
+
+
+def test_a_new_alert_inherits_no_act():
+    told = live("f T", rule(), alert_of(State.FIRING, acknowledged_by="U1", acknowledged_at=START, assigned_to="U1"))
+    assert [change.reason for change in told] == [Reason.ENDED, Reason.BECAME_TRUE]
+    assert (told[1].alert.acknowledged_by, told[1].alert.acknowledged_at, told[1].alert.assigned_to) == ("", None, "")

@@ -333,6 +333,14 @@ def test_missed_growth_has_its_severity_and_says_what_there_was_before():
     assert finding(polled("0 1 2 2 2 3"), rule(absence()), 5).severity is None
 
 
+def test_missed_growth_tells_a_configuration_that_is_absent_from_one_that_is_idle():
+    assert (
+        finding(polled("0 1 2 - - -"), rule(absence()), 5).note
+        == "2 in the window before; absent from the last reading"
+    )
+    assert finding(polled("0 1 2 3 4 -"), rule(absence()), 5).note == "2 in the window before"
+
+
 def source_state(read: float | None, watched: float | None, **more: object) -> History:
     state = SourceState(
         "acme", minutes(1), None, None if read is None else at(read), None if watched is None else at(watched)

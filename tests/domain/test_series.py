@@ -162,7 +162,7 @@ def test_a_gap_tells_how_old_its_baseline_is():
 
 # What really happened to a counter, poll by poll, and what the poll saw of it.
 grow = st.integers(0, 50) | st.just(2**64)
-harmless = st.lists(st.tuples(grow, st.sampled_from(["good", "stale", "missing", "missed", "repeated"])), max_size=40)
+harmless = st.lists(st.tuples(grow, st.sampled_from(["good", "stale", "missing", "missed", "repeated"])), max_size=25)
 
 
 @patiently
@@ -250,7 +250,7 @@ def test_a_reset_that_nobody_could_see_loses_at_most_what_had_been_counted_and_n
 totals = st.lists(
     st.dictionaries(st.sampled_from([CALLS, VIOLATIONS, BLOCKS]), st.integers(0, 40) | st.integers(2**63, 2**65)),
     min_size=1,
-    max_size=25,
+    max_size=12,
 )
 
 

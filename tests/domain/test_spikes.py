@@ -104,7 +104,7 @@ def test_a_new_configuration_has_windows_since_it_was_first_seen():
     )
     seen = [findings(of, rule(spike(baseline="4m")), minute)[1] for minute in (4, 5, 6, 8)]
     assert [found.verdict.value for found in seen] == ["unknown", "unknown", "false", "true"]
-    assert [found.note for found in seen[2:]] == [f"mean of {count} earlier windows: 1" for count in (1, 3)]
+    assert [found.note for found in seen[2:]] == ["mean of 1 earlier window: 1", "mean of 3 earlier windows: 1"]
 
 
 def test_a_group_has_windows_since_all_of_its_sources_were_read():
@@ -166,7 +166,7 @@ def test_a_day_when_nobody_looked_is_not_a_day_without_growth():
     drawn[24] = "_"
     of = polled(" ".join(drawn), interval=HOUR)
     found = finding(of, rule(spike(window="1h", same_hour=2)), 72 * 60)
-    assert found.note == "mean of 1 earlier windows: 5"
+    assert found.note == "mean of 1 earlier window: 5"
 
 
 def test_a_spike_asks_for_the_windows_that_its_series_have():

@@ -68,7 +68,7 @@ def row(one: Alert | None = None, group: int | None = 17) -> AlertRow:
 
 
 def stat(name: str = "support-chat", calls: int | None = 1523, **metrics: int | None) -> StatRow:
-    counted: dict[str, int | None] = {metric: 0 for metric in SUMS} | {"api_calls": calls, "tokens": 134_690} | metrics
+    counted: dict[str, int | None] = dict.fromkeys(SUMS, 0) | {"api_calls": calls, "tokens": 134_690} | metrics
     return StatRow("acme", "llm-42", name, NOW - timedelta(hours=24), NOW, NOW - timedelta(hours=24), counted)
 
 

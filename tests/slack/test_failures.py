@@ -107,8 +107,8 @@ PAUSES = {
     "half a minute where nothing is said": ({}, '{"ok": false, "error": "ratelimited"}', 30.0),
     "half a minute where a date is given": ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, "", 30.0),
     "a second where none is asked for": ({"Retry-After": "0"}, "", 1.0),
-    "a day at most": ({"Retry-After": "99999999999999"}, "", 30.0),
-    "a day at most, of what can be read": ({"Retry-After": "999999999"}, "", 86_400.0),
+    "half a minute where it cannot be meant": ({"Retry-After": "99999999999999"}, "", 30.0),
+    "a day at most": ({"Retry-After": "999999999"}, "", 86_400.0),
 }
 
 

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from alertbot.errors import StoreError
 from alertbot.store import migrate
 from alertbot.store.database import Database
 from alertbot.store.tables import metadata
+from tests.store.racing import until_waiting
 
 VERSIONS = "alembic_version"
 
@@ -62,17 +62,6 @@ def test_two_processes_that_start_together_migrate_once(empty_postgres: Database
     migrate.require_newest(empty_postgres)
     with empty_postgres.reading() as tx:
         assert tx.execute(sa.text(f"SELECT version_num FROM {VERSIONS}")).scalars().all() == [migrate.newest()]
-
-
-def until_waiting(database: Database, processes: int) -> None:
-    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-    looked = threading.Event()
-    for _ in range(3000):
-        with database.reading() as tx:
-            if tx.execute(waiting).scalar_one() == processes:
-                return
-        looked.wait(0.01)
-    pytest.fail("the processes did not come as far as the lock")
 
 
 @pytest.mark.parametrize("from_nothing", [True, False], ids=["from nothing", "from the newest schema"])

@@ -1,0 +1,258 @@
+"""Holds what came of a test against what it expects, and finds out why it is otherwise."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from difflib import SequenceMatcher
+from fractions import Fraction
+from glob import escape
+from itertools import zip_longest
+
+from alertbot.domain.alerts import Alert, State
+from alertbot.domain.findings import Verdict
+from alertbot.domain.notices import Kind, Notice
+from alertbot.domain.reports import Explanation
+from alertbot.domain.rules import Rule
+from alertbot.domain.times import write_duration
+from alertbot.domain.wording import write_amount
+from alertbot.errors import UsageError
+from alertbot.flows.evaluate import Watch
+from alertbot.flows.explain import explain
+from alertbot.rule_test_files import Expectation, HeardNotice, RuleTest, is_by_clock
+from alertbot.store import alerts, groups
+from alertbot.store.alerts import Change
+from alertbot.store.database import Database, Tx
+
+_LIVE = [State.PENDING, State.FIRING]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that was expected and did not come, or came and was not expected; `at` counts from the start."""
+
+    at: timedelta
+    about: str
+    expected: str
+    got: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A test on its database, with what is watched there."""
+
+    test: RuleTest
+    watch: Watch
+    database: Database
+
+
+def since_start(test: RuleTest, moment: datetime) -> timedelta:
+    """How far into the test a moment is, in whole seconds: what ends "inclusive" is acted on a millisecond later."""
+    return timedelta(seconds=(moment - test.start) // timedelta(seconds=1))
+
+
+# --- states -----------------------------------------------------------------------------------------------------------
+
+
+def compare_state(stage: Stage, expected: Expectation, now: datetime) -> Iterator[Difference]:
+    """How an alert stands now, as far as the expectation names it."""
+    series = stage.test.series_of(expected)
+    with stage.database.reading() as tx:
+        found = [
+            alert
+            for alert in alerts.listed(tx, states=_LIVE)
+            if alert.rule == expected.alert and series in {None, alert.series}
+        ]
+    about = " ".join(filter(None, (expected.alert, expected.llm, expected.series)))
+    if len(found) > 1 and expected.state is not State.NONE:
+        got = ", ".join(sorted(alert.series for alert in found))
+        yield Difference(expected.at, about, _wanted(expected), f"{len(found)} alerts", f"say which: {got}")
+        return
+    alert = found[0] if found else None
+    if not _fits(expected, alert):
+        why = _why(stage, expected.alert, series or (alert.series if alert else None), now)
+        yield Difference(expected.at, about, _wanted(expected), _standing(expected, alert), why)
+
+
+def _fits(expected: Expectation, alert: Alert | None) -> bool:
+    if alert is None:
+        return expected.state is State.NONE
+    return (
+        expected.state in {None, alert.state}
+        and expected.severity in {None, alert.severity}
+        and (expected.value is None or expected.value.fits(alert.value))
+        and (expected.threshold is None or expected.threshold.fits(alert.threshold))
+        and (expected.note is None or expected.note in alert.note)
+    )
+
+
+def _wanted(expected: Expectation) -> str:
+    parts = [part.value for part in (expected.state, expected.severity) if part is not None]
+    parts += [f"value {expected.value.written}"] if expected.value is not None else []
+    parts += [f"threshold {expected.threshold.written}"] if expected.threshold is not None else []
+    parts += [f'note "{expected.note}"'] if expected.note is not None else []
+    return ", ".join(parts)
+
+
+def _standing(expected: Expectation, alert: Alert | None) -> str:
+    """The same of the alert as it is."""
+    if alert is None:
+        return State.NONE.value
+    parts = [alert.state.value]
+    parts += [alert.severity.value] if expected.severity is not None else []
+    parts += [f"value {_number(alert.value)}"] if expected.value is not None else []
+    parts += [f"threshold {_number(alert.threshold)}"] if expected.threshold is not None else []
+    parts += [f'note "{alert.note}"'] if expected.note is not None else []
+    return ", ".join(parts)
+
+
+def _number(value: Fraction | None) -> str:
+    if value is None:
+        return "unknown"
+    return str(value.numerator) if value.denominator == 1 else f"{float(value):.6g}"
+
+
+def _why(stage: Stage, name: str, series: str | None, now: datetime) -> str:
+    """What the rule sees of the series, and what last changed its alert."""
+    rule = next(rule for rule in stage.watch.rules if rule.name == name)
+    told = []
+    if not rule.enabled:
+        told.append("the rule is not enabled")
+    elif not is_by_clock(rule):
+        told.append(_seen(stage, rule, series, now))
+    if series is not None:
+        with stage.database.reading() as tx:
+            changes = alerts.changes_of(tx, name, series, until=now)
+        told += [_changed(stage.test, changes[0])] if changes else []
+    return "; ".join(told) or "it never fired until then"
+
+
+def _seen(stage: Stage, rule: Rule, series: str | None, now: datetime) -> str:
+    watch = stage.watch
+    if rule.name in watch.broken:
+        return "the rule cannot be evaluated"
+    pattern = None if series is None else escape(series)
+    try:
+        found = explain(stage.database, watch.rules, watch.intervals, name=rule.name, llm=pattern, at=now)
+    except UsageError as error:  # not selected, or not read yet
+        return str(error)
+    return _sight(found[0], named=series is None)
+
+
+def _sight(found: Explanation, *, named: bool) -> str:
+    finding, rule = found.finding, found.rule
+    about = f" on {finding.series.key}" if named else ""
+    if finding.verdict is Verdict.UNKNOWN:
+        return f"nothing can be said{about}: {finding.note}"
+    told = [f"sees {write_amount(finding.value, rule.unit)} {rule.over}{about}"] if finding.value is not None else []
+    if told and finding.threshold is not None and rule.kind != "absence":
+        needs = "" if finding.verdict is Verdict.TRUE else "needs "
+        told.append(f"{needs}{rule.comparison} {write_amount(finding.threshold, '%' if rule.unit == '%' else '')}")
+    told += [finding.note] if finding.note else []
+    told += [
+        f"{fall.counter.value} fell from {fall.last:,} to {fall.seen:,} ({fall.kind.value})" for fall in finding.falls
+    ]
+    return ", ".join(told)
+
+
+def _changed(test: RuleTest, change: Change) -> str:
+    at = write_duration(since_start(test, change.at))
+    return f"{change.after.value} since {at}: {change.reason}"
+
+
+# --- what was heard ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A notice with the alerts that it is about, as (rule, series)."""
+
+    at: timedelta
+    notice: Notice
+    about: frozenset[tuple[str, str]]
+
+    def __str__(self) -> str:
+        return _told(self.notice.kind, ping=self.notice.ping)
+
+    @property
+    def line(self) -> str:
+        """What its thread says, for people."""
+        line = self.notice.lines[0] if self.notice.lines else ""
+        for place, who in enumerate(self.notice.people):
+            line = line.replace(f"{{{place}}}", who)
+        return line
+
+
+def compare_heard(tx: Tx, test: RuleTest, spoken: Sequence[tuple[datetime, Notice]]) -> Iterator[Difference]:
+    """The notices of the rules under test against those expected, in their order.
+
+    Built-in rules count where the test names them. A rule that cannot be evaluated is always told.
+    """
+    known = {alert.number: alert for alert in alerts.by_numbers(tx, {n for _, notice in spoken for n in notice.about})}
+    named = {entry.alert for entry in (*test.keys.expect, *(test.keys.heard or ()), *test.keys.acts)}
+    tested = {rule.name for rule in test.ruleset.rules} | named
+    heard = []
+    for moment, notice in spoken:
+        about = frozenset((known[number].rule, known[number].series) for number in notice.about)
+        if not about or any(rule in tested for rule, _ in about):
+            heard.append(_Heard(since_start(test, moment), notice, about))
+    if test.keys.heard is None:
+        broken = [one for one in heard if one.notice.kind is Kind.OPERATOR]
+        yield from (Difference(one.at, "heard", "nothing", str(one), one.line) for one in broken)
+        return
+    yield from _align(tx, test, test.keys.heard, heard)
+
+
+def _align(tx: Tx, test: RuleTest, wanted: Sequence[HeardNotice], heard: Sequence[_Heard]) -> Iterator[Difference]:
+    """Pairs up by time and kind, so that one that is missing does not make all after it differ."""
+    keys = [(one.at, one.kind) for one in wanted], [(one.at, one.notice.kind) for one in heard]
+    for tag, first, last, start, end in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+        for expected, got in zip_longest(wanted[first:last], heard[start:end]):
+            if tag != "equal" or not _is_meant(test, expected, got):
+                yield _unlike(tx, test, expected, got)
+
+
+def _is_meant(test: RuleTest, expected: HeardNotice, got: _Heard) -> bool:
+    series = test.series_of(expected)
+    return expected.ping in {None, got.notice.ping} and (
+        any(expected.alert in {None, rule} and series in {None, key} for rule, key in got.about)
+        or (expected.alert is None and series is None)
+    )
+
+
+def _unlike(tx: Tx, test: RuleTest, expected: HeardNotice | None, got: _Heard | None) -> Difference:
+    wanted, came = "nothing", "nothing"
+    if expected is not None:
+        about = " ".join(filter(None, (expected.alert, expected.llm, expected.series)))
+        wanted = _told(expected.kind, ping=expected.ping) + (f" about {about}" if about else "")
+    if got is None:
+        assert expected is not None, "one of the two is there"
+        return Difference(expected.at, "heard", wanted, came, _silence(tx, test, expected))
+    came = str(got)
+    if expected is not None and expected.at != got.at:
+        came += f" at {write_duration(got.at)}"
+    if expected is not None and (expected.alert or test.series_of(expected)):
+        came += f" about {', '.join(sorted(f'{rule} {series}' for rule, series in got.about)) or 'the bot itself'}"
+    return Difference(expected.at if expected is not None else got.at, "heard", wanted, came, got.line)
+
+
+def _told(kind: Kind, *, ping: bool | None) -> str:
+    return kind.value if ping is None else f"{kind.value}, {'pings' if ping else 'no ping'}"
+
+
+def _silence(tx: Tx, test: RuleTest, expected: HeardNotice) -> str:
+    """Why nothing was said at a moment: the last decision about a message of the rules under test."""
+    until = test.start + expected.at + timedelta(seconds=1)
+    series = test.series_of(expected)
+    decided = [
+        decision
+        for alert in alerts.listed(tx, states=[*_LIVE, State.RESOLVED])
+        if expected.alert in {None, alert.rule} and series in {None, alert.series}
+        for decision in [groups.last_decision(tx, alert.number, until=until)]
+        if decision is not None
+    ]
+    if not decided:
+        return "no alert had fired until then"
+    group, moment, why, kinds = max(decided, key=lambda decision: decision[1])
+    said = f" ({kinds})" if kinds else ""
+    return f"G{group} at {write_duration(since_start(test, moment))}: {why}{said}"

@@ -1,0 +1,91 @@
+"""What is known of the channels that are written to: which have to wait, and which are broken."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from alertbot.store.database import Tx
+from alertbot.store.tables import channels, groups
+
+EVERY_CHANNEL = "*"  # the row that holds up the whole app
+PROBE_EVERY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A channel that cannot be written to: why, since when, and when it is tried again."""
+
+    name: str
+    reason: str
+    since: datetime
+    probe_at: datetime
+
+
+def hold(tx: Tx, name: str, *, until: datetime) -> None:
+    """Send nothing to this channel until then."""
+    _put(tx, name, {"wait_until": until})
+
+
+def held_until(tx: Tx, *, now: datetime) -> datetime | None:
+    """Until when nothing at all is sent; None where nothing holds the whole app up."""
+    query = sa.select(channels.c.wait_until).where(channels.c.name == EVERY_CHANNEL, channels.c.wait_until > now)
+    until: datetime | None = tx.execute(query).scalar()
+    return until
+
+
+def mark_broken(tx: Tx, name: str, reason: str, *, now: datetime) -> bool:
+    """Note that a channel cannot be written to; False if that was known."""
+    known = tx.execute(sa.select(channels.c.broken).where(channels.c.name == name).with_for_update()).scalar()
+    since = {} if known else {"broken_at": now}
+    _put(tx, name, {"broken": reason, "probe_at": now + PROBE_EVERY, **since})
+    return not known
+
+
+def mark_working(tx: Tx, name: str) -> bool:
+    """Note that a channel can be written to; False if it was not broken."""
+    changed = tx.execute(
+        sa.update(channels)
+        .where(channels.c.name == name, channels.c.broken != "")
+        .values(broken="", broken_at=None, probe_at=None, wait_until=None)
+    )
+    return changed.rowcount == 1
+
+
+def broken(tx: Tx) -> list[Broken]:
+    """The channels that cannot be written to."""
+    rows = tx.execute(sa.select(channels).where(channels.c.broken != "").order_by(channels.c.name))
+    return [Broken(row.name, row.broken, row.broken_at, row.probe_at) for row in rows]
+
+
+def is_closed(tx: Tx, name: str, *, now: datetime) -> bool:
+    """Whether a channel is broken and not to be tried again yet."""
+    query = sa.select(channels.c.name).where(
+        channels.c.name == name, channels.c.broken != "", channels.c.probe_at > now
+    )
+    return tx.execute(query).first() is not None
+
+
+def take_probe(tx: Tx, name: str, *, now: datetime) -> bool:
+    """Take the next try of a broken channel; False where it is not time yet, or another process took it."""
+    changed = tx.execute(
+        sa.update(channels)
+        .where(channels.c.name == name, channels.c.broken != "", channels.c.probe_at <= now)
+        .values(probe_at=now + PROBE_EVERY)
+    )
+    return changed.rowcount == 1
+
+
+def diverted_from(tx: Tx, name: str) -> list[int]:
+    """The open groups of a channel whose messages stand elsewhere as long as it is broken."""
+    query = sa.select(groups.c.number).where(
+        groups.c.channel == name, groups.c.diverted_to != "", groups.c.closed_at.is_(None)
+    )
+    return sorted(tx.execute(query).scalars())
+
+
+def _put(tx: Tx, name: str, values: dict[str, object]) -> None:
+    # Several threads may learn of the same channel at the same time.
+    insert = sqlite.insert(channels) if tx.dialect.name == "sqlite" else postgresql.insert(channels)
+    tx.execute(insert.values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values))

@@ -1,0 +1,248 @@
+"""A stage for the whole bot: the simulated Flashback, the Slack look-alike, and `alertbot` as a process of its own.
+
+stage.start()
+stage.bump(10)
+message = stage.wait_for(stage.posted)
+stage.kill()
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import yaml
+
+from alertbot.demo.facts import Configuration
+from alertbot.demo.flashback import FlashbackServer
+from alertbot.demo.slack import CHANNELS, SlackServer
+from alertbot.demo.slack_records import Message
+from alertbot.demo.traffic import World
+
+T = TypeVar("T")
+CHANNEL = "#ai-alerts"
+CONFIGURATIONS = 50
+TARGET = "llm-7"  # the configuration that misbehaves; its name is config-7
+START_SECONDS = 20.0  # what a process may take to answer on a busy machine
+
+
+class Process:
+    """One `alertbot` process, its logs in files."""
+
+    def __init__(self, arguments: list[str], folder: Path, environ: Mapping[str, str], number: int) -> None:
+        self._paths = [folder / f"{number}-{name}.log" for name in ("out", "err")]
+        files = [path.open("wb") for path in self._paths]
+        self._popen = _spawn(arguments, folder, environ, *files)
+        for file in files:
+            file.close()
+
+    @property
+    def output(self) -> str:
+        return self._paths[0].read_text(encoding="utf-8")
+
+    @property
+    def errors(self) -> str:
+        return self._paths[1].read_text(encoding="utf-8")
+
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        """The log's lines, those of one event if named. A last line that is not written to its end is left out."""
+        found = []
+        for line in self.errors.splitlines():
+            with suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and name in {"", event.get("event")}:
+                    found.append(event)
+        return found
+
+    def is_running(self) -> bool:
+        return self._popen.poll() is None
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self._popen.send_signal(signal.SIGKILL)
+        self._popen.wait()
+
+    def terminate(self, timeout: float = 30.0) -> tuple[int, float]:
+        """Ask it to stop, and wait for it: its exit code, and after how many seconds."""
+        started = time.monotonic()
+        self._popen.send_signal(signal.SIGTERM)
+        return self.wait(timeout), time.monotonic() - started
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """Wait until it ends by itself: its exit code."""
+        try:
+            return self._popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {timeout:g} s\n{self.errors[-4000:]}") from None
+
+
+def _spawn(
+    arguments: list[str], folder: Path, environ: Mapping[str, str], output: IO[bytes], errors: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "alertbot", *arguments]
+    return subprocess.Popen(command, cwd=folder, env=dict(environ), stdout=output, stderr=errors)
+
+
+class Stage:
+    """Everything that one test needs; `config` may be changed before a start. `bot` is the one that was started last."""
+
+    bot: Process
+
+    def __init__(self, folder: Path, *, configurations: int = CONFIGURATIONS, window: str = "20s") -> None:
+        self.folder = folder
+        names = [Configuration(f"llm-{number}", f"config-{number}") for number in range(configurations)]
+        self.world = World.still(names, start=datetime.now(UTC) - timedelta(hours=1))
+        self.flashback = FlashbackServer(self.world, clock=lambda: datetime.now(UTC))
+        self.slack = SlackServer(page=False)
+        self.processes: list[Process] = []
+        self.config: dict[str, Any] = {}
+        self._window = window
+
+    def open(self) -> None:
+        self.flashback.start()
+        self.slack.start()
+        self.config = {
+            "database": {"url": "sqlite:///alertbot.db"},
+            "sources": [
+                {
+                    "name": "acme",
+                    "base_url": self.flashback.url,
+                    "access_token": self.flashback.token,
+                    "interval": "1s",
+                    "timeout": "2s",
+                }
+            ],
+            "slack": {
+                "bot_token": self.slack.bot_token,
+                "app_token": self.slack.app_token,
+                "api_url": self.slack.api_url,
+                "channel": CHANNEL,
+            },
+            "routes": [{"group_wait": "0s"}],
+            "rules": [
+                {
+                    "name": "violation-burst",
+                    "metric": "policy_violations",
+                    "window": self._window,
+                    "above": {"warning": 5},
+                }
+            ],
+            "http": {"listen": "127.0.0.1:0"},
+            "log": {"format": "json", "level": "info"},
+        }
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.is_running():
+                process.kill()
+        self.slack.stop()
+        self.flashback.stop()
+
+    # --- the process
+
+    def write_config(self) -> None:
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config), encoding="utf-8")
+
+    def spawn(self, *arguments: str, **environ: str) -> Process:
+        """Start `alertbot` with these arguments, and do not wait for anything."""
+        self.write_config()
+        # Nothing of the surroundings may change what is tested, but what Python itself needs.
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "SYSTEMROOT") if name in os.environ}
+        root = str(Path(__file__).parents[2])
+        process = Process(list(arguments), self.folder, {**kept, "PYTHONPATH": root, **environ}, len(self.processes))
+        self.processes.append(process)
+        return process
+
+    def start(self, *arguments: str) -> Process:
+        """Start `alertbot run`, and wait until it has read its sources and answers in Slack."""
+        self.bot = self.spawn("run", *arguments)
+        self.wait_for(lambda: _has_started(self.bot), START_SECONDS)
+        self.wait_for(lambda: self.ready()[0] == 200, START_SECONDS)
+        return self.bot
+
+    def run(self, *arguments: str, timeout: float = 30.0, **environ: str) -> tuple[int, str, str]:
+        """Run a command to its end: exit code, stdout, stderr."""
+        process = self.spawn(*arguments, **environ)
+        return process.wait(timeout), process.output, process.errors
+
+    def run_json(self, *arguments: str) -> Any:
+        """What a command prints with --json."""
+        code, output, errors = self.run(*arguments, "--json")
+        assert code == 0, errors
+        return json.loads(output)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """A page of the bot's own HTTP server; status 0 where it does not answer."""
+        (started,) = self.bot.events("started")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{started['http_port']}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def ready(self) -> tuple[int, str]:
+        return self.get("/readyz")
+
+    # --- what happens, and what is seen
+
+    def bump(self, violations: int = 10, ai_llm: str = TARGET) -> None:
+        self.world.bump(ai_llm, "policy_violations", violations)
+
+    def wait_for_readings(self, count: int = 2) -> None:
+        """Until so many more polls have been answered."""
+        asked = self.flashback.count("/ai/llm/stats")
+        self.wait_for(lambda: self.flashback.count("/ai/llm/stats") >= asked + count)
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float = 10.0) -> T:
+        """Wait until it is true; a failure shows the channels, and the end of the bot's log."""
+        try:
+            return self.slack.wait_for(predicate, timeout)
+        except AssertionError as error:
+            log = self.processes[-1].errors[-3000:] if self.processes else ""
+            raise AssertionError(f"{error}\nlog:\n{log}") from None
+
+    def posted(self) -> Message | None:
+        """The one message in the channel, as it stands now; None while there is none."""
+        messages = self.slack.messages(CHANNEL, replies=False)
+        assert len(messages) <= 1, self.slack.transcript()
+        return messages[0] if messages else None
+
+    def reads(self, word: str) -> Message | None:
+        """The one message, once it begins with this word."""
+        message = self.posted()
+        return message if message is not None and f"*{word}*:" in message.text else None
+
+    def replies(self, begins: str) -> list[str]:
+        """The lines in the message's thread that begin with this mark."""
+        return [line for line in self.thread() if line.startswith(begins)]
+
+    def assert_said_once(self) -> None:
+        """One message, posted once, with each line in its thread once; and nothing else anywhere."""
+        message = self.posted()
+        assert message is not None, self.slack.transcript()
+        every = [each for name in CHANNELS for each in self.slack.messages(name)]
+        assert [each.ts for each in every if not each.is_reply] == [message.ts], self.slack.transcript()
+        lines = self.thread()
+        assert len(set(lines)) == len(lines), self.slack.transcript()
+        posts = [call for call in self.slack.calls_of("chat.postMessage") if call.done]
+        assert len(posts) == len(every), self.slack.transcript()
+
+    def thread(self) -> list[str]:
+        message = self.posted()
+        return [] if message is None else [reply.text for reply in self.slack.thread(message)]
+
+
+def _has_started(process: Process) -> bool:
+    assert process.is_running(), f"ended with {process.wait()}\n{process.output}\n{process.errors}"
+    return bool(process.events("started"))

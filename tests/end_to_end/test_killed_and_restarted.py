@@ -1,0 +1,128 @@
+"""`kill -9` at every moment of an alert's life, and a start again: people hear each thing once, and nothing twice."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from alertbot.demo.slack_faults import FaultKind
+from tests.end_to_end.stage import Stage
+
+WINDOW = 6.0
+POST, EDIT = "chat.postMessage", "chat.update"
+
+
+def again(stage: Stage) -> None:
+    stage.bot.kill()
+    stage.start()
+
+
+def fires(stage: Stage) -> None:
+    stage.bump(10)
+    stage.wait_for(stage.posted)
+
+
+def is_taken(stage: Stage) -> None:
+    message = stage.wait_for(stage.posted)
+    assert stage.slack.click(message, "acknowledge", "U2").acknowledged
+    stage.wait_for(lambda: stage.reads("Acknowledged"), 5)
+
+
+def before_the_bump(stage: Stage) -> None:
+    stage.bot.kill()
+    stage.bump(10)  # nobody is there to see it: what grew meanwhile counts when it is first seen
+    stage.start()
+    stage.wait_for(stage.posted)
+
+
+def after_the_reading(stage: Stage) -> None:
+    stage.bump(10)
+    # It fires, and waits a second for others that fire with it: nothing is said yet.
+    stage.wait_for(lambda: stage.bot.events("alert_changed"))
+    stage.bot.kill()
+    assert stage.posted() is None
+    stage.start()
+    stage.wait_for(stage.posted)
+
+
+def while_slack_takes_its_time(stage: Stage) -> None:
+    held = stage.slack.fault(FaultKind.HOLD, POST)
+    stage.bump(10)
+    stage.wait_for(lambda: held.hits)
+    stage.bot.kill()
+    stage.slack.clear_faults(held)
+    stage.wait_for(stage.posted)  # Slack took it after all
+    stage.start()
+
+
+def when_slacks_answer_is_lost(stage: Stage) -> None:
+    stage.slack.fault(FaultKind.LOST_ANSWER, POST)
+    stage.bump(10)
+    stage.wait_for(stage.posted)
+    again(stage)
+
+
+def after_the_post(stage: Stage) -> None:
+    fires(stage)
+    again(stage)
+
+
+def at_the_moment_of_the_acknowledgement(stage: Stage) -> None:
+    fires(stage)
+    held = stage.slack.fault(FaultKind.HOLD, EDIT)
+    message = stage.wait_for(stage.posted)
+    assert stage.slack.click(message, "acknowledge", "U2").acknowledged
+    stage.wait_for(lambda: held.hits)
+    stage.bot.kill()
+    stage.slack.clear_faults(held)
+    stage.start()
+
+
+def after_the_acknowledgement(stage: Stage) -> None:
+    fires(stage)
+    is_taken(stage)
+    again(stage)
+
+
+def before_it_ends(stage: Stage) -> None:
+    fires(stage)
+    is_taken(stage)
+    fired = time.monotonic()
+    stage.bot.kill()
+    stage.wait_for(lambda: time.monotonic() - fired > WINDOW)
+    stage.start()
+
+
+MOMENTS: tuple[Callable[[Stage], None], ...] = (
+    before_the_bump,
+    after_the_reading,
+    while_slack_takes_its_time,
+    when_slacks_answer_is_lost,
+    after_the_post,
+    at_the_moment_of_the_acknowledgement,
+    after_the_acknowledgement,
+    before_it_ends,
+)
+
+
+@pytest.mark.parametrize(
+    "is_killed",
+    [
+        pytest.param(moment, marks=pytest.mark.xdist_group(moment.__name__), id=moment.__name__.replace("_", " "))
+        for moment in MOMENTS
+    ],
+)
+def test_people_hear_once_though_the_bot_is_killed(new_stage, is_killed):
+    stage = new_stage(window=f"{WINDOW:g}s")
+    stage.config["routes"] = [{"group_wait": "1s"}]
+    stage.start()
+    stage.wait_for_readings(2)
+    is_killed(stage)
+    stage.wait_for(lambda: stage.reads("Resolved"), WINDOW + 15)
+    stage.wait_for(lambda: stage.replies(":white_check_mark:"))
+    stage.wait_for_readings(2)
+    stage.assert_said_once()
+    (resolved,) = stage.replies(":white_check_mark:")
+    assert "at most 10 violations" in resolved
+    was_taken = any("acknowledgement" in moment or moment == "before_it_ends" for moment in [is_killed.__name__])
+    assert stage.replies(":eyes:") == ([":eyes: <@U2> acknowledged: config-7"] if was_taken else [])

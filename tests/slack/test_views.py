@@ -1,0 +1,260 @@
+"""Whatever names and numbers are in them, our messages and answers are within Slack's limits and ping nobody by accident."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alertbot.demo.slack import SlackServer
+from alertbot.domain.alerts import ActKind, Outcome
+from alertbot.domain.notices import Kind
+from alertbot.domain.reports import Health, SourceRow
+from alertbot.domain.rules import Severity
+from alertbot.slack.bot import web_client
+from alertbot.slack.parse import NAMES
+from alertbot.slack.views import answers
+from alertbot.slack.views.message import notice_message
+from alertbot.slack.views.notice import notice_line
+from alertbot.slack.views.text import escape, fit, literal, mention, person
+from tests.slack.faces import LINK, NOW, acted, alert, face, failing, many, notice, resolved, row, stat, status, taken
+from tests.slack.payloads import assert_harmless, assert_sendable, texts
+
+ATTACKS = (
+    "<!channel> <!here> <!everyone>",
+    "<@U1> <#C1> <!subteam^S0123TEAM>",
+    "<https://evil.example|click here>",
+    "https://evil.example/login",
+    "@here @channel #general",
+    "`code` ```fence``` *bold* _it_ ~no~",
+    "&lt;!channel&gt; &amp;amp;",
+    "a\nb\r\n\tc\x0b\x00\x1b[31mred\x07",
+    "\u202eevil\u202c \u2066x\u2069 \u200fשלום مرحبا",
+    "🔥👩\u200d👩\u200d👧\u200d👦🏳️\u200d🌈" * 40,
+    "\ud800 half \udfff",
+    "{0} {1} {} {{0}}",
+    "%s %(x)s $x ${x}",
+    "x" * 5000,
+    "<" * 5000,
+    "& " * 2500,
+    "  \t ",
+    ":skull: :white_check_mark: *Resolved*",
+    "|pipe|table|",
+)
+characters = st.characters(codec=None, categories=None)
+evil = st.one_of(
+    st.sampled_from(ATTACKS),
+    st.text(characters, min_size=1, max_size=300),
+    st.builds(lambda attack, text: f"{text}{attack}{text}", st.sampled_from(ATTACKS), st.text(characters, max_size=20)),
+)
+
+
+def evil_alert(text: str, number: int = 42, **changed: Any) -> Any:
+    labels = {"source": text, "ai_llm": f"{text}-{number}", "name": text, "rule": text}
+    return alert(number, rule=text, series=text, labels=labels, note=text, **changed)
+
+
+def assert_fine(payload: dict[str, Any], *markup: str) -> None:
+    assert_sendable(payload)
+    assert_harmless(payload, markup=set(markup))
+
+
+@given(evil)
+@settings(deadline=None)
+def test_a_message_of_one_alert_takes_any_name(text):
+    one = evil_alert(text)
+    assert_fine(notice_message(face(one, previous=LINK)), f"<{LINK}|the one before>")
+    assert_fine(notice_message(face(resolved(one))))
+    assert_fine(notice_message(face(taken(one, by=text))), *_meant(text))
+    assert_fine(
+        notice_message(face(replace(one, assigned_to=text, snoozed_until=NOW + timedelta(hours=1)))), *_meant(text)
+    )
+
+
+def _meant(text: str) -> set[str]:
+    """A text that is somebody's id is a mention of that person, which is what it was given for."""
+    return {f"<@{text}>", f"<!subteam^{text}>"} if text.isalnum() else set()
+
+
+@given(evil)
+@settings(deadline=None)
+def test_a_message_of_several_alerts_takes_any_name(text):
+    members = [evil_alert(text, number) for number in range(15)]
+    assert_fine(notice_message(face(*members)))
+    assert_fine(notice_message(face(*members[:3], *(resolved(one) for one in members[3:]))))
+
+
+@pytest.mark.parametrize("count", [1, 2, 12, 13, 1000])
+def test_a_message_of_any_number_of_alerts_is_within_the_limits(count):
+    members = [evil_alert("x<&>" * 100, number) for number in range(count)]
+    assert_fine(notice_message(face(*members)))
+    assert_fine(notice_message(face(*(resolved(taken(one)) for one in members))), "<@U1>")
+
+
+def test_a_message_of_a_thousand_shows_the_worst_and_counts_the_others():
+    message = notice_message(face(*many(1000)))
+    shown = "\n".join(texts(message))
+    assert "*1000 firing*" in shown
+    assert "support-chat-999: 999 violations `A999`" in shown
+    assert "… and 988 more" in shown
+
+
+@given(evil)
+@settings(deadline=None)
+def test_a_line_in_a_thread_takes_any_name_and_any_comment(text):
+    for kind in Kind:
+        assert_fine(notice_line(notice(kind, text)))
+        assert_fine(notice_line(notice(kind, f"{{0}}: {text}", people=("U1",))), "<@U1>")
+        assert_fine(notice_line(notice(kind, *[f"Resolved: {text}"] * 50, mention=("@here",))), "<!here>")
+        assert_fine(notice_line(notice(kind, "{0} assigned it to {1}: x", people=("U1", text))), "<@U1>", *_meant(text))
+
+
+def test_what_others_wrote_cannot_name_the_people_of_a_line():
+    line = notice_line(notice(Kind.ACT, "{0} assigned it to {1}: {0} {1} {2}", people=("U1", "{0}")))
+    assert line["text"] == ":speech_balloon: <@U1> assigned it to {0}: {0} {1} {2}"
+
+
+@given(evil, st.one_of(st.none(), st.integers(min_value=0, max_value=10**400)))
+@settings(deadline=None)
+def test_every_answer_takes_any_name_and_any_number(text, count):
+    one = evil_alert(text)
+    rows = [SourceRow(text, health, NOW, 50, text) for health in Health]
+    assert_fine(answers.status_answer(status(*rows * 5, waiting=3)))
+    assert_fine(answers.alerts_answer([row(one)] * 30))
+    assert_fine(answers.alerts_answer([row(taken(one, by=text), group=None)]), *_meant(text))
+    assert_fine(answers.stats_answer([stat(text, count, tokens=count, policy_violations=count)] * 50))
+    assert_fine(answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.DONE, *[one] * 30)))
+    assert_fine(answers.complaint(text))
+
+
+def test_the_other_answers_are_within_the_limits():
+    for answer in (
+        answers.status_answer(status()),
+        answers.alerts_answer([]),
+        answers.stats_answer([]),
+        answers.acted_answer(replace(acted(ActKind.ACKNOWLEDGE, Outcome.DONE), outcomes=(), again=True)),
+        answers.help_answer("/alertbot", ""),
+        *(answers.help_answer("/alertbot", topic) for topic in NAMES),
+    ):
+        assert_fine(answer)
+
+
+@given(st.lists(st.tuples(evil, st.integers(min_value=0, max_value=10**30)), min_size=1, max_size=60))
+@settings(deadline=None)
+def test_the_rows_of_the_table_stand_under_one_another_whatever_the_names(named):
+    answer = answers.stats_answer([stat(name, calls, tokens=calls) for name, calls in named])
+    (table,) = list(texts(answer["blocks"], literal=True))
+    header, *lines = table.split("\n")
+    assert len(lines) == min(len(named), 41)
+    widths = {len(line) for line in lines if not line.startswith("… and ")}
+    assert widths <= {len(header)}
+
+
+COUNTS = {0: "0", 99_999: "99,999", 100_000: "100k", 999_499: "999k", 999_500: "1M", 12_345_678: "12.3M", 10**9: "1G"}
+
+
+@pytest.mark.parametrize(("count", "shown"), COUNTS.items())
+def test_a_count_is_short_and_never_in_powers_where_a_letter_will_do(count, shown):
+    answer = answers.stats_answer([stat(calls=count)])
+    assert f" {shown} " in next(iter(texts(answer["blocks"], literal=True))).split("\n")[1]
+
+
+VALIDATED: dict[str, Callable[[], dict[str, Any]]] = {
+    "one alert": lambda: notice_message(face()),
+    "a thousand alerts": lambda: notice_message(face(*many(1000))),
+    "an evil name": lambda: notice_message(face(evil_alert("<!channel>\n```\u202e" * 200))),
+    "status": lambda: answers.status_answer(status(*[failing("acme", "x" * 5000)] * 30)),
+    "alerts": lambda: answers.alerts_answer([row()] * 30),
+    "stats": lambda: answers.stats_answer([stat()] * 50),
+    "help": lambda: answers.help_answer("/alertbot", ""),
+}
+
+
+@pytest.fixture(scope="module")
+def slack():
+    with SlackServer(page=False) as server:
+        yield server
+
+
+@pytest.mark.parametrize("make", VALIDATED.values(), ids=VALIDATED.keys())
+def test_slack_itself_would_find_no_fault(slack, make):
+    client = web_client(slack.bot_token, api_url=slack.api_url, timeout=timedelta(seconds=5))
+    message = {name: part for name, part in make().items() if name in {"blocks", "attachments"}}
+    assert client.api_call("blocks.validate", json={"message": message})["ok"]
+
+
+@given(evil, st.integers(min_value=1, max_value=400))
+def test_foreign_text_is_one_line_cut_between_characters_and_never_inside_an_entity(text, limit):
+    shown = literal(text, limit)
+    assert len(shown) <= limit
+    assert "\n" not in shown
+    back = shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    assert escape(back) == shown
+
+
+@given(st.lists(evil, min_size=1, max_size=30), st.integers(min_value=30, max_value=500))
+def test_lines_are_left_out_whole_and_counted(written, limit):
+    lines = [literal(line, 100) for line in written]
+    shown = fit(lines, limit).split("\n")
+    assert len("\n".join(shown)) <= limit
+    if shown != lines:
+        *kept, last = shown
+        assert kept == lines[: len(kept)]
+        assert last == f"… and {len(lines) - len(kept)} more"
+
+
+MENTIONS = {
+    "U012AB3CD": "<@U012AB3CD>",
+    "U1": "<@U1>",
+    "W012AB3CD": "<@W012AB3CD>",
+    "S0123TEAM": "<!subteam^S0123TEAM>",
+    "@here": "<!here>",
+    "@channel": "<!channel>",
+    "URSULA": "URSULA",
+    "SAM": "SAM",
+    "ana": "ana",
+    "<!channel>": "&lt;!channel&gt;",
+    "U1|x> <!here>": "U1|x&gt; &lt;!here&gt;",
+}
+
+
+@pytest.mark.parametrize(("who", "shown"), MENTIONS.items())
+def test_whom_the_configuration_names_is_mentioned_and_a_name_stays_a_name(who, shown):
+    assert mention(who) == shown
+
+
+@pytest.mark.parametrize("who", ["@here", "@channel", "@everyone"])
+def test_nobody_can_make_themselves_everybody(who):
+    assert person(who) == who
+    assert "<!" not in "".join(texts(notice_message(face(taken(alert(), by=who))), literal=False)).replace("<!date", "")
+
+
+LOOKS = {
+    "a warning": ([alert()], ":large_orange_circle: *Warning*: ", "#d9902f"),
+    "a critical one": ([alert(severity=Severity.CRITICAL)], ":red_circle: *Critical*: ", "#c9302c"),
+    "taken": ([taken(alert())], ":large_orange_circle: *Acknowledged*: ", "#8b8f98"),
+    "half taken": ([taken(alert(1)), alert(2)], ":large_orange_circle: *Warning*: ", "#d9902f"),
+    "snoozed": ([alert(snoozed_until=NOW + timedelta(hours=1))], ":large_orange_circle: *Snoozed*: ", "#8b8f98"),
+    "a snooze that is over": ([alert(snoozed_until=NOW)], ":large_orange_circle: *Warning*: ", "#d9902f"),
+    "one of two is over": ([alert(1), resolved(alert(2))], ":large_orange_circle: *Warning*: ", "#d9902f"),
+    "over": ([resolved(alert())], ":white_check_mark: *Resolved*: ", "#3f9c5a"),
+}
+
+
+@pytest.mark.parametrize(("members", "begins", "colour"), LOOKS.values(), ids=LOOKS.keys())
+def test_the_first_word_and_the_colour_say_how_it_stands(members, begins, colour):
+    message = notice_message(face(*members))
+    assert message["text"].startswith(begins)
+    assert message["attachments"][0]["color"] == colour
+
+
+def test_what_is_over_has_no_buttons_and_what_fires_has():
+    assert _kinds(notice_message(face()))[-1] == "actions"
+    assert "actions" not in _kinds(notice_message(face(resolved(alert()))))
+
+
+def _kinds(message: dict[str, Any]) -> list[str]:
+    return [block["type"] for block in message["attachments"][0]["blocks"]]

@@ -1,0 +1,178 @@
+"""Transactions: all or nothing, no update lost, and every failure in words that may be read by anybody."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from alertbot.errors import StoreError
+from alertbot.store.database import Database
+from alertbot.store.tables import channels, sources
+from tests.store.racing import in_threads
+
+NAME = "acme"
+SECRET = "s3cret"
+
+
+def insert(database: Database) -> None:
+    with database.transaction() as tx:
+        tx.execute(sa.insert(sources).values(name=NAME))
+
+
+def refused(database: Database) -> int:
+    with database.reading() as tx:
+        counted: int = tx.execute(sa.select(sources.c.refused).where(sources.c.name == NAME)).scalar_one()
+        return counted
+
+
+def test_what_a_failed_transaction_wrote_is_gone(database: Database) -> None:
+    def fail() -> None:
+        with database.transaction() as tx:
+            tx.execute(sa.insert(sources).values(name=NAME))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with database.reading() as tx:
+        assert tx.execute(sa.select(sa.func.count()).select_from(sources)).scalar_one() == 0
+
+
+def test_threads_that_read_and_then_write_lose_no_update(database: Database) -> None:
+    insert(database)
+
+    def count_up(_turn: int) -> None:
+        for _ in range(25):
+            with database.transaction() as tx:
+                one = sa.select(sources.c.refused).where(sources.c.name == NAME).with_for_update()
+                before = tx.execute(one).scalar_one()
+                tx.execute(sa.update(sources).values(refused=before + 1))
+
+    in_threads(8, count_up)
+    assert refused(database) == 200
+
+
+def test_two_processes_on_one_sqlite_file_lose_no_update(sqlite: Database) -> None:
+    # Two engines share nothing but the file, as two processes do: somebody runs a command while the bot runs.
+    insert(sqlite)
+    other = Database(str(sqlite.url))
+
+    def count_up(turn: int) -> None:
+        for _ in range(50):
+            with (sqlite, other)[turn].transaction() as tx:
+                before = tx.execute(sa.select(sources.c.refused)).scalar_one()
+                tx.execute(sa.update(sources).values(refused=before + 1))
+
+    in_threads(2, count_up)
+    other.close()
+    assert refused(sqlite) == 100
+
+
+def test_whoever_reads_does_not_wait_for_a_writer(database: Database) -> None:
+    insert(database)
+    with database.transaction() as tx:
+        tx.execute(sa.update(sources).values(refused=7))
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(refused, database).result(timeout=5) == 0
+    assert refused(database) == 7
+
+
+def test_the_bot_refuses_what_breaks_a_reference(database: Database) -> None:
+    with pytest.raises(IntegrityError), database.transaction() as tx:
+        tx.execute(sa.text("INSERT INTO readings (source, taken_at) VALUES (7, '2026-01-05 00:00:00')"))
+
+
+def test_a_lock_that_is_not_given_in_time_is_told(sqlite: Database) -> None:
+    with sqlite.engine.connect() as impatient:
+        impatient.exec_driver_sql("PRAGMA busy_timeout = 20")
+        impatient.commit()
+    with ThreadPoolExecutor(1) as pool:
+        taken, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with Database(str(sqlite.url)).transaction():
+                taken.set()
+                done.wait(30)
+
+        holding = pool.submit(hold)
+        taken.wait(30)
+        with pytest.raises(StoreError, match="database is locked"), sqlite.transaction():
+            pass
+        done.set()
+        holding.result()
+
+
+def test_a_connection_that_breaks_off_is_told_and_the_next_one_works(postgres: Database) -> None:
+    insert(postgres)
+
+    def break_off() -> None:
+        with postgres.transaction() as tx:
+            tx.execute(sa.update(sources).values(refused=7))
+            own = tx.execute(sa.select(sa.func.pg_backend_pid())).scalar_one()
+            with postgres.transaction() as other:
+                other.execute(sa.select(sa.func.pg_terminate_backend(own)))
+            tx.execute(sa.update(sources).values(refused=8))
+
+    with pytest.raises(StoreError) as raised:
+        break_off()
+    assert str(raised.value).startswith(f"database {postgres.place}: ")
+    assert refused(postgres) == 0
+
+
+def test_a_parameter_never_stands_in_the_text_of_a_failure(database: Database) -> None:
+    with pytest.raises(IntegrityError) as raised, database.transaction() as tx:
+        tx.execute(sa.insert(channels), [{"name": "#ai-alerts", "broken": SECRET}] * 2)
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param(f"postgresql://bot:{SECRET}@127.0.0.1:1/alerts", id="in its place"),
+        pytest.param(f"postgres://bot:{SECRET}@127.0.0.1:1/alerts", id="in the old form of the address"),
+        pytest.param(f"postgresql://bot@127.0.0.1:1/alerts?password={SECRET}", id="as an option"),
+        pytest.param(f"postgresql://bot:{SECRET}@127.0.0.1:1/alerts?sslmode=nonsense", id="beside a wrong option"),
+        pytest.param(f"postgresql://bot:{SECRET}@127.0.0.1:1/alerts?nonsense=1", id="beside an unknown option"),
+        pytest.param(f"postgresql://bot:half@{SECRET}@127.0.0.1:1/alerts", id="with an @ that should be %40"),
+        pytest.param(f"postgresql://bot@127.0.0.1:{SECRET}/alerts", id="in the place of the port"),
+        pytest.param(f"bot:{SECRET}@127.0.0.1", id="in something that is no URL"),
+        pytest.param(f"mysql://bot:{SECRET}@127.0.0.1/alerts", id="of another kind of database"),
+    ],
+)
+def test_a_password_is_never_told(url: str) -> None:
+    with pytest.raises(StoreError) as raised:
+        Database(url).check()
+    told = raised.value
+    assert len(told.lines) == 1
+    for words in (told, told.__cause__):
+        assert SECRET not in str(words)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        pytest.param("sqlite://", "a database in memory", id="in memory"),
+        pytest.param("sqlite:///:memory:", "a database in memory", id="in memory, by its name"),
+        pytest.param("sqlite:////no/such/folder/alertbot.db", "the folder /no/such/folder does not exist", id="folder"),
+        pytest.param("oracle://host/db", 'got "oracle"', id="another kind of database"),
+    ],
+)
+def test_a_url_that_cannot_work_is_told_before_anything_is_opened(url: str, told: str) -> None:
+    with pytest.raises(StoreError, match=f"^database.url: .*{told}"):
+        Database(url)
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database, but long enough to be taken for one" * 10)
+    database = Database(f"sqlite:///{file}")
+    with pytest.raises(StoreError, match="file is not a database"):
+        database.check()
+
+
+def test_the_clock_of_the_database_is_aware(postgres: Database) -> None:
+    offset = postgres.now().utcoffset()
+    assert offset is not None
+    assert not offset
