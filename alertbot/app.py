@@ -5,8 +5,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from enum import Flag, auto
 
 import structlog
@@ -53,16 +53,19 @@ class Bot:
         config: Config,
         *,
         parts: Parts = Parts.ALL,
-        clock: Clock | None = None,
+        clock: Callable[[], datetime] | None = None,
+        speed: float = 1.0,
         sender: Sender | None = None,
         with_migrations: bool = True,
     ) -> None:
         self._config = config
         self._parts = parts
-        self._clock = clock or Clock()
+        self._speed = speed
         self._metrics = Metrics()
         self._identity: Identity | None = None
         self._database = open_database(config)
+        # Replicas agree on the time by asking the database they share; one process on SQLite has the machine's.
+        self._clock = clock or (Clock() if self._database.is_sqlite else self._database.now)
         self._scheduler = Scheduler()
         self._socket: bot.Socket | None = None
         self._collector: Collector | None = None
@@ -73,6 +76,7 @@ class Bot:
 
     def start(self) -> None:
         """Open the database, greet Slack, and begin."""
+        self._database.lock()
         if self._with_migrations:
             migrate.upgrade(self._database)
         else:
@@ -105,7 +109,7 @@ class Bot:
     def _schedule(self) -> None:
         # Four looks an interval, at most one a second: a source that is due waits little, and an idle bot does little.
         shortest = min((source.interval for source in self._config.sources), default=timedelta(seconds=60))
-        pace = max(0.05, min(1.0, shortest.total_seconds() / 4) / self._clock.speed)
+        pace = max(0.05, min(1.0, shortest.total_seconds() / 4) / self._speed)
         if self._collector is not None:
             self._scheduler.every(pace, "poll", self._collector.poll_due)
             self._scheduler.every(pace, "evaluate", self._collector.evaluate)
@@ -211,8 +215,8 @@ class Bot:
     def unready(self) -> Mapping[str, str]:
         """Why the bot is not ready to be relied on, by what is wrong; empty when it is."""
         reasons: dict[str, str] = {}
-        now = self._clock()
         try:
+            now = self._clock()
             with self._database.reading() as tx:
                 states = sources.states(tx, intervals_of(self._config))
                 held = channels.held_until(tx, now=now)

@@ -15,10 +15,11 @@ from alertbot.config import Config, Source
 from alertbot.flashback.client import FlashbackClient
 from alertbot.flashback.reader import SourceReader
 from alertbot.flows.collect import Polled, Polling, collect
-from alertbot.flows.deliver import Delivery, Sender, claim_due, deliver, probe_broken
+from alertbot.flows.deliver import Delivery, Sender, claim_due, deliver, is_drained, probe_broken
 from alertbot.flows.evaluate import evaluate
 from alertbot.flows.speak import speak_when_due
 from alertbot.flows.thin import Keep, thin
+from alertbot.heartbeat import ping
 from alertbot.http import Metrics
 from alertbot.store import outbox, sources
 from alertbot.store.database import Database
@@ -82,6 +83,7 @@ class Collector:
             # By a thread of its own: it is raised inside a transaction, which must not wait for the network.
             alarm=lambda text: _start(self._pool, alarm, text),
         )
+        self._heartbeat = config.heartbeat.url.get_secret_value() if config.heartbeat.url else ""
         self._readers = {source.name: reader_of(source, clock=clock, metrics=metrics) for source in config.sources}
         self._pollings = [
             Polling(source.name, source.interval, source.interval + 3 * source.timeout, self._readers[source.name])
@@ -117,6 +119,7 @@ class Collector:
             if self._collect(polling) is Polled.READ:
                 self.evaluate()
                 self.deliver()
+                self._beat()
         except Exception:  # one source's failure must not end the polls of the others
             log.exception("poll_broke", source=polling.name)
             self._metrics.polls.labels(polling.name, "broke").inc()
@@ -126,6 +129,11 @@ class Collector:
         if outcome is not Polled.NOT_DUE:
             self._metrics.polls.labels(polling.name, outcome.value).inc()
         return outcome
+
+    def _beat(self) -> None:
+        """Ping the watcher, if the cycle was whole: read, evaluated, and nothing left that could have been sent."""
+        if self._heartbeat and not self._stopping.is_set() and is_drained(self._database, now=self._clock()):
+            ping(self._heartbeat)
 
     def evaluate(self) -> None:
         """Evaluate what was read, and what depends on the clock."""

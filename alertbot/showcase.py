@@ -58,7 +58,7 @@ class Showcase:
             console.print(f"token: {self._flashback.token}", soft_wrap=True)
             console.print(Text(self._scenario.summary, style="dim"))
             self._slack.on_change(lambda change: _show(console, change))
-            bot = Bot(self._config(Path(folder)), clock=self._clock)
+            bot = Bot(self._config(Path(folder)), clock=self._clock, speed=self._clock.speed)
             bot.start()
             try:
                 self._stopped.wait(seconds)

@@ -101,6 +101,13 @@ def deliver(database: Database, delivery: Delivery, row: Row) -> None:
     log.info("notice_sent", notice=row.number, kind=row.notice.kind.value, channel=place.channel, attempts=row.attempts)
 
 
+def is_drained(database: Database, *, now: datetime) -> bool:
+    """Whether nothing waits that should have been sent by now."""
+    with database.reading() as tx:
+        due = outbox.next_due(tx)
+    return due is None or due > now
+
+
 def probe_broken(database: Database, delivery: Delivery) -> None:
     """Try broken channels again, each hourly: with the message of a group that belongs there."""
     now = delivery.clock()

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from alertbot.domain.alerts import Act, Alert, Outcome, State, Transition
 from alertbot.domain.rules import Severity
@@ -97,7 +98,10 @@ def save(tx: Tx, changed: Sequence[Transition]) -> list[Transition]:
 def _write(tx: Tx, alert: Alert) -> Alert:
     values = _values(alert) | {"version": alert.version + 1}
     if not alert.number:
-        inserted = tx.execute(sa.insert(alerts).values(**values).returning(alerts.c.number))
+        try:
+            inserted = tx.execute(sa.insert(alerts).values(**values).returning(alerts.c.number))
+        except IntegrityError as error:  # only a rule over all sources is evaluated by two processes at the same time
+            raise StoreError(f"another process opened an alert of {alert.rule} at the same time") from error
         return replace(alert, number=inserted.scalar_one(), version=1)
     written = tx.execute(
         sa.update(alerts).where(alerts.c.number == alert.number, alerts.c.version == alert.version).values(**values)

@@ -1,10 +1,11 @@
 """The engine, its transactions and its clock."""
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -28,6 +29,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = _normal(url)
+        self._held: TextIO | None = None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # hide_parameters: an exception's text must not hold what a row held.
         options: dict[str, Any] = {"hide_parameters": True}
@@ -89,8 +91,25 @@ class Database:
             moment: datetime = tx.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
             return moment.astimezone(UTC)
 
+    def lock(self) -> None:
+        """Keep a SQLite database to this process, until `close`. Raises StoreError where another one has it.
+
+        Postgres is for several processes: there is nothing to lock. The lock is the kernel's, so it goes with the process.
+        """
+        if not self.is_sqlite:
+            return
+        held = Path(f"{self.url.database}.lock").open("w")  # noqa: SIM115 — held open as long as we run
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            held.close()
+            raise StoreError(f"database {self.place}: another alertbot runs on it; several need Postgres") from error
+        self._held = held
+
     def close(self) -> None:
         self.engine.dispose()
+        if self._held is not None:
+            self._held.close()
 
 
 def _normal(url: str) -> URL:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.notices import Decision, Group, Place, Told, Why
 from alertbot.domain.routes import Route, Step
@@ -15,21 +16,17 @@ from alertbot.store.tables import alerts, decisions, groups, memberships
 
 def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
     """The number of the open group for this route and key; opened now if there is none."""
-    found = tx.execute(
-        sa.select(groups.c.number).where(
-            groups.c.channel == route.channel, groups.c.key == key, groups.c.closed_at.is_(None)
-        )
-    ).scalar()
+    found = _open_one(tx, route.channel, key)
     if found is not None:
-        return int(found)
+        return found
     previous = tx.execute(
         sa.select(sa.func.max(groups.c.number)).where(
             groups.c.channel == route.channel, groups.c.key == key, groups.c.message_ts != ""
         )
     ).scalar()
-    number: int = tx.execute(
-        sa.insert(groups)
-        .values(
+    insert = sqlite.insert(groups) if tx.dialect.name == "sqlite" else postgresql.insert(groups)
+    number = tx.execute(
+        insert.values(
             key=key,
             channel=route.channel,
             route=_route_out(route),
@@ -38,8 +35,18 @@ def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
             look_at=now,
             previous=previous,
         )
+        .on_conflict_do_nothing(index_elements=["channel", "key"], index_where=groups.c.closed_at.is_(None))
         .returning(groups.c.number)
-    ).scalar_one()
+    ).scalar()
+    if number is None:  # another replica, with another source's alert, was first
+        number = _open_one(tx, route.channel, key)
+    assert number is not None, "it is open, or has just been opened"
+    return number
+
+
+def _open_one(tx: Tx, channel: str, key: str) -> int | None:
+    mine = sa.and_(groups.c.channel == channel, groups.c.key == key, groups.c.closed_at.is_(None))
+    number: int | None = tx.execute(sa.select(groups.c.number).where(mine)).scalar()
     return number
 
 

@@ -77,9 +77,19 @@ def _bring_up_to_date(
     posts = notice.kind in {Kind.FIRST, Kind.BRIEF}
     if not posts and _merged(tx, lane, at_once=notice.kind is not Kind.EDIT, now=now):
         return
-    due_at = max(now, edited_at + _EDIT_INTERVAL) if notice.kind is Kind.EDIT and edited_at else now
+    due_at = _editable_from(tx, lane, edited_at, now) if notice.kind is Kind.EDIT else now
     seen = notice if posts else Notice(Kind.EDIT, ping=False)
     _insert(tx, seen, lane=lane, channel=channel, group=group, form=Form.MESSAGE, now=now, due_at=due_at)
+
+
+def _editable_from(tx: Tx, lane: str, edited_at: datetime | None, now: datetime) -> datetime:
+    """When the message may be edited again at the earliest, after its last edit and after one that is on its way now."""
+    on_its_way = sa.exists().where(
+        outbox.c.lane == lane, outbox.c.state == "waiting", outbox.c.form == Form.MESSAGE.value
+    )
+    if tx.execute(sa.select(on_its_way)).scalar_one():
+        return now + _EDIT_INTERVAL
+    return max(now, edited_at + _EDIT_INTERVAL) if edited_at else now
 
 
 def _merged(tx: Tx, lane: str, *, at_once: bool, now: datetime) -> bool:
