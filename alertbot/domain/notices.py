@@ -42,6 +42,7 @@ class Why(StrEnum):
     FORGOTTEN = "resolved before it was told, and the route forgets brief alerts"
     QUIET_END = "ended while silenced or snoozed: the message is edited quietly"
     EDITED = "the message is brought up to date, nobody is pinged"
+    FLAPPING = "it flaps: only the message is kept true, until it is calm for an hour"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Told:
     """What a channel was last told of a group.
 
     `severities` holds the members that were told and how bad each was; `muted` those that were silenced or snoozed when
-    last looked at; `face` is a fingerprint of everything that the message shows.
+    last looked at; `flapping` the series that were said to flap; `face` is a fingerprint of everything that the message shows.
     """
 
     first_at: datetime | None = None
@@ -58,6 +59,7 @@ class Told:
     muted: frozenset[int] = frozenset()
     last_ping_at: datetime | None = None
     steps: int = 0
+    flapping: frozenset[str] = frozenset()
     face: str = ""
 
 
@@ -119,14 +121,65 @@ class Face:
     previous: str = ""
 
 
-def decide(group: Group, alerts: Sequence[Alert], hushed: Mapping[int, datetime], now: datetime) -> Decision:
-    """What the group's channel has to hear now. `hushed` says until when an alert is silenced or snoozed."""
+CALM = timedelta(hours=1)  # what flaps is heard of again when nothing has changed for so long
+Changes = Mapping[tuple[str, str], Sequence[datetime]]  # by rule and series: when it began to fire or resolved
+
+
+def decide(
+    group: Group,
+    alerts: Sequence[Alert],
+    hushed: Mapping[int, datetime],
+    now: datetime,
+    *,
+    changes: Changes | None = None,
+) -> Decision:
+    """What the group's channel has to hear now.
+
+    `hushed` says until when an alert is silenced or snoozed; `changes` are those of the last hour, also of alerts before
+    these ones.
+    """
     firing = [alert for alert in alerts if alert.state is State.FIRING]
+    flapping = _flapping(group, alerts, changes or {})
     if group.told.first_at is None:
-        return _open(group, alerts, firing, hushed, now)
-    if not firing:
-        return _close(group, alerts)
-    return _go_on(group, alerts, firing, hushed, now)
+        return _and_flaps(_open(group, alerts, firing, hushed, now), group, flapping)
+    # What flaps is as good as snoozed until it is calm; that it flaps is said once.
+    quiet = {**hushed, **{number: last + CALM for number, (_, last) in flapping.items()}}
+    if firing:
+        return _and_flaps(_go_on(group, alerts, firing, quiet, now), group, flapping)
+    if flapping:
+        return _and_flaps(_stay_open(group, alerts, max(last for _, last in flapping.values())), group, flapping)
+    return _close(group, alerts)
+
+
+def _flapping(group: Group, alerts: Sequence[Alert], changes: Changes) -> dict[int, tuple[str, datetime]]:
+    """The members whose series changes too often: that series, and when it last did. Once it flaps, it does until it is calm."""
+    found = {}
+    for alert in alerts:
+        times = changes.get((alert.rule, alert.series), ())
+        series = f"{alert.rule} {alert.series}"
+        if len(times) > group.route.flap_limit or (times and series in group.told.flapping):
+            found[alert.number] = (series, max(times))
+    return found
+
+
+def _and_flaps(decision: Decision, group: Group, flapping: Mapping[int, tuple[str, datetime]]) -> Decision:
+    """The decision, and that something began to flap, where people know of the message."""
+    if decision.told.first_at is None:
+        return decision
+    new = tuple(sorted(number for number, (series, _) in flapping.items() if series not in group.told.flapping))
+    told = replace(decision.told, flapping=frozenset(series for series, _ in flapping.values()))
+    if not new:
+        return replace(decision, told=told)
+    heard = tuple(notice for notice in decision.notices if notice.kind is not Kind.EDIT)
+    notice = Notice(Kind.FLAPPING, ping=False, about=new)
+    return replace(decision, told=told, notices=(*heard, notice), why=Why.SPEAKS, closes=False)
+
+
+def _stay_open(group: Group, alerts: Sequence[Alert], last: datetime) -> Decision:
+    """All have resolved, but what flaps will fire again soon: the message waits for it."""
+    told = replace(group.told, face=face_of(alerts))
+    edits = (Notice(Kind.EDIT, ping=False),) if told.face != group.told.face else ()
+    return Decision(edits, told, Why.FLAPPING, look_at=last + CALM)
 
 
 def face_of(alerts: Sequence[Alert]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from alertbot.domain.alerts import Alert, State, Transition, labels_with_severity
-from alertbot.domain.notices import Decision, Group, Kind, Notice, decide
+from alertbot.domain.notices import CALM, Decision, Group, Kind, Notice, decide
 from alertbot.domain.routes import Route, group_key, route_for
 from alertbot.domain.silences import Silence
 from alertbot.domain.wording import headline, lasted, limit, measure, name_of
@@ -51,7 +51,8 @@ def _speak_of(tx: Tx, number: int, quiet: Sequence[Silence], later: datetime | N
     group = groups.load(tx, number, lock=True)
     assert group is not None, "groups are not deleted while alerts are in them"
     members = alerts.by_numbers(tx, groups.members(tx, number))
-    decision = decide(group, members, hushed(members, quiet, now), now)
+    changes = groups.changes(tx, group, since=now - CALM)
+    decision = decide(group, members, hushed(members, quiet, now), now, changes=changes)
     if later is not None and not decision.closes:
         # Whoever is silenced has to be known to be, from the first moment on: what ends in it, ends quietly.
         decision = replace(decision, look_at=min(later, decision.look_at or later))
@@ -99,6 +100,7 @@ def _line(kind: Kind, group: Group, alert: Alert, now: datetime) -> str:
         Kind.MEMBER: f"New: {told}, {alert.severity}",
         Kind.REPEAT: f"Still firing after {lasted(alert, now)}: {told}",
         Kind.ESCALATION: f"Nobody has taken this for {lasted(alert, now)}: {told} (G{group.number})",
+        Kind.FLAPPING: f"Flaps: {where} fires and resolves again and again. Only this message is kept true until it is calm.",
         Kind.RESOLVED: f"Resolved after {lasted(alert, now)}: {where}, at most {measure(alert, alert.peak)}",
     }
     return lines.get(kind, told)

@@ -11,7 +11,7 @@ from alertbot.domain.notices import Decision, Group, Place, Told, Why
 from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import Severity, Where
 from alertbot.store.database import Tx
-from alertbot.store.tables import alerts, decisions, groups, memberships
+from alertbot.store.tables import alerts, decisions, groups, memberships, transitions
 
 
 def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
@@ -45,8 +45,9 @@ def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
 
 
 def _open_one(tx: Tx, channel: str, key: str) -> int | None:
+    # Locked, so that nobody closes it before the new member is in it.
     mine = sa.and_(groups.c.channel == channel, groups.c.key == key, groups.c.closed_at.is_(None))
-    number: int | None = tx.execute(sa.select(groups.c.number).where(mine)).scalar()
+    number: int | None = tx.execute(sa.select(groups.c.number).where(mine).with_for_update()).scalar()
     return number
 
 
@@ -71,6 +72,29 @@ def members(tx: Tx, group: int) -> list[int]:
     """The numbers of a group's alerts."""
     query = sa.select(memberships.c.alert).where(memberships.c.group == group).order_by(memberships.c.alert)
     return list(tx.execute(query).scalars())
+
+
+def changes(tx: Tx, group: Group, *, since: datetime) -> dict[tuple[str, str], list[datetime]]:
+    """When, after a moment, alerts of this group or of those before it began to fire or resolved, by rule and series."""
+    own = (
+        sa.select(memberships.c.alert)
+        .join(groups)
+        .where(groups.c.channel == group.route.channel, groups.c.key == group.key)
+    )
+    crossed = sa.or_(
+        sa.and_(transitions.c.after == "firing", transitions.c.before != "firing"),
+        sa.and_(transitions.c.after == "resolved", transitions.c.before == "firing"),
+    )
+    rows = tx.execute(
+        sa.select(alerts.c.rule, alerts.c.series, transitions.c.at)
+        .join(alerts, alerts.c.number == transitions.c.alert)
+        .where(transitions.c.alert.in_(own), transitions.c.at > since, crossed)
+        .order_by(transitions.c.at)
+    )
+    found: dict[tuple[str, str], list[datetime]] = {}
+    for rule, series, at in rows:
+        found.setdefault((rule, series), []).append(at)
+    return found
 
 
 def due(tx: Tx, now: datetime) -> list[int]:
@@ -220,6 +244,7 @@ def _told_out(told: Told) -> dict[str, Any]:
         "muted": sorted(told.muted),
         "last_ping_at": told.last_ping_at.isoformat() if told.last_ping_at else None,
         "steps": told.steps,
+        "flapping": sorted(told.flapping),
         "face": told.face,
     }
 
@@ -232,6 +257,7 @@ def _told_in(kept: Mapping[str, Any]) -> Told:
         muted=frozenset(kept["muted"]),
         last_ping_at=datetime.fromisoformat(kept["last_ping_at"]) if kept["last_ping_at"] else None,
         steps=kept["steps"],
+        flapping=frozenset(kept["flapping"]),
         face=kept["face"],
     )
 

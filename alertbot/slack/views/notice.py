@@ -15,6 +15,7 @@ _MARKS = {
     Kind.RESOLVED: ":white_check_mark:",
     Kind.ACT: ":speech_balloon:",
     Kind.OPERATOR: ":wrench:",
+    Kind.FLAPPING: ":ocean:",
 }
 _MOST_LINES = 10
 _PLACE = re.compile(r"\{([0-9]+)\}")

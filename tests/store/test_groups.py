@@ -1,0 +1,222 @@
+"""Groups of alerts: one open message a channel and key, and what it was told comes back as it went."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alertbot.domain.alerts import Reason, State, Transition
+from alertbot.domain.notices import Decision, Kind, Notice, Place, Told, Why
+from alertbot.domain.routes import Route, Step
+from alertbot.domain.rules import Severity, Where
+from alertbot.store import alerts, groups
+from alertbot.store.database import Database, Tx
+from tests.builders import START, alert_of, at
+from tests.store.racing import until_waiting
+
+ALERTS = Route("#ai-alerts")
+KEY = "rule=rule source=acme"
+moments = st.datetimes(
+    datetime(2000, 1, 1),
+    datetime(2100, 1, 1),
+    timezones=st.timezones(),  # noqa: DTZ001
+)
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+word_lists = st.lists(words, max_size=3).map(tuple)
+durations = st.timedeltas(timedelta(0), timedelta(days=3650))
+numbers = st.integers(1, 2**40)
+tolds = st.builds(
+    Told,
+    first_at=st.none() | moments,
+    severities=st.dictionaries(numbers, st.sampled_from(Severity), max_size=4),
+    acknowledged=st.frozensets(numbers, max_size=4),
+    muted=st.frozensets(numbers, max_size=4),
+    last_ping_at=st.none() | moments,
+    steps=st.integers(0, 9),
+    face=words,
+)
+routes = st.builds(
+    Route,
+    channel=words,
+    match=st.builds(Where, st.lists(st.tuples(words, word_lists), max_size=3).map(tuple)),
+    mention=word_lists,
+    group_by=word_lists,
+    group_wait=durations,
+    group_interval=durations,
+    repeat=durations,
+    flap_limit=st.integers(0, 99),
+    forget_brief=st.booleans(),
+    privacy=st.sampled_from(["full", "masked", "counts"]),
+    send_resolved=st.booleans(),
+    escalate=st.lists(st.builds(Step, durations, word_lists, st.none() | words), max_size=3).map(tuple),
+)
+
+
+def opened(database: Database, route: Route = ALERTS, *, minute: float = 0) -> int:
+    with database.transaction() as tx:
+        return groups.open_for(tx, route, KEY, now=at(minute))
+
+
+def an_alert(tx: Tx, series: str = "acme/llm-1") -> int:
+    fired = alert_of(State.FIRING, series=series)
+    (saved,) = alerts.save(tx, [Transition(fired, State.NONE, Reason.BECAME_TRUE, START)])
+    return saved.alert.number
+
+
+def decide(
+    database: Database,
+    group: int,
+    why: Why = Why.SPEAKS,
+    *,
+    minute: float = 0,
+    told: Told | None = None,
+    **more: object,
+) -> None:
+    with database.transaction() as tx:
+        found = groups.load(tx, group, lock=True)
+        assert found is not None
+        decision = Decision((), told or found.told, why, **more)  # type: ignore[arg-type]
+        groups.save(tx, found, decision, now=at(minute))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(told=tolds, route=routes)
+def test_what_a_channel_was_told_and_its_route_come_back_as_they_went(
+    database: Database, told: Told, route: Route
+) -> None:
+    with database.engine.connect() as tx:  # and it is rolled back
+        number = groups.open_for(tx, route, KEY, now=START)
+        found = groups.load(tx, number)
+        assert found is not None
+        assert (found.route, found.told, found.key) == (route, Told(), KEY)
+        groups.save(tx, found, Decision((), told, Why.SPEAKS), now=START)
+        again = groups.load(tx, number)
+        assert again is not None
+        assert (again.route, again.told) == (route, told)
+
+
+def test_alerts_of_one_channel_and_key_share_a_group_until_it_closes(database: Database) -> None:
+    first = opened(database)
+    assert opened(database) == first
+    assert opened(database, Route("#leads")) != first
+    decide(database, first, closes=True, minute=5)
+    assert opened(database) not in {first, None}
+    with database.reading() as tx:
+        closed = groups.load(tx, first)
+        assert closed is not None
+        assert closed.closed_at == at(5)
+
+
+def test_the_next_message_knows_the_last_one_that_was_posted(database: Database) -> None:
+    posted = opened(database)
+    with database.transaction() as tx:
+        groups.put(tx, posted, Place("C1", "1700000000.000100"))
+    decide(database, posted, closes=True)
+    never_posted = opened(database)
+    decide(database, never_posted, closes=True)
+    newest = opened(database)
+    with database.reading() as tx:
+        found = groups.load(tx, newest)
+        assert found is not None
+        assert found.previous == posted
+        assert groups.at_place(tx, "C1", "1700000000.000100") == posted
+        assert groups.at_place(tx, "C2", "1700000000.000100") is None
+
+
+def test_the_route_of_a_group_stays_as_it_was_when_the_group_opened(database: Database) -> None:
+    number = opened(database, replace(ALERTS, mention=("@here",)))
+    assert opened(database, replace(ALERTS, mention=("U1",), repeat=timedelta(hours=1))) == number
+    with database.reading() as tx:
+        found = groups.load(tx, number)
+        assert found is not None
+        assert found.route == replace(ALERTS, mention=("@here",))
+
+
+def test_an_alert_is_a_member_once(database: Database) -> None:
+    number = opened(database)
+    with database.transaction() as tx:
+        alert = an_alert(tx)
+        for _ in range(2):
+            groups.add_member(tx, number, alert)
+        assert groups.members(tx, number) == [alert]
+        assert groups.of_alerts(tx, [alert]) == [number]
+
+
+def test_a_closed_group_is_found_only_by_those_who_ask_for_it(database: Database) -> None:
+    number = opened(database)
+    with database.transaction() as tx:
+        alert = an_alert(tx)
+        groups.add_member(tx, number, alert)
+    decide(database, number, closes=True)
+    with database.reading() as tx:
+        assert groups.of_alerts(tx, [alert]) == []
+        assert groups.of_alerts(tx, [alert], open_only=False) == [number]
+
+
+def test_an_alert_leads_to_its_newest_message(database: Database) -> None:
+    old, new = opened(database), opened(database, Route("#leads"))
+    with database.transaction() as tx:
+        alert = an_alert(tx)
+        for number in (old, new):
+            groups.add_member(tx, number, alert)
+        groups.put(tx, old, Place("C1", "1.000100"))
+        assert groups.messages_of(tx, [alert]) == {alert: (new, None)}
+        groups.put(tx, new, Place("C2", "2.000100"))
+        assert groups.messages_of(tx, [alert]) == {alert: (new, Place("C2", "2.000100"))}
+
+
+def test_groups_are_looked_at_when_it_is_time_and_not_before(database: Database) -> None:
+    number = opened(database)
+    decide(database, number, Why.GATHERING, look_at=at(1))
+    with database.reading() as tx:
+        assert groups.due(tx, at(0.99)) == []
+        assert groups.due(tx, at(1)) == [number]
+        assert groups.next_look(tx) == at(1)
+    decide(database, number, look_at=at(1), closes=True)
+    with database.reading() as tx:
+        assert groups.due(tx, at(2)) == []
+        assert groups.next_look(tx) is None
+
+
+def test_a_decision_is_kept_with_its_reason_when_it_is_another_one_or_people_hear_of_it(database: Database) -> None:
+    number = opened(database)
+    with database.transaction() as tx:
+        alert = an_alert(tx)
+        groups.add_member(tx, number, alert)
+    decided = [Why.GATHERING, Why.GATHERING, Why.SPEAKS, Why.NOTHING_NEW, Why.NOTHING_NEW, Why.SPEAKS, Why.SPEAKS]
+    for minute, why in enumerate(decided):
+        notices = (Notice(Kind.RISE, ping=True), Notice(Kind.ESCALATION, ping=True)) if why is Why.SPEAKS else ()
+        with database.transaction() as tx:
+            found = groups.load(tx, number, lock=True)
+            assert found is not None
+            groups.save(tx, found, Decision(notices, Told(), why), now=at(minute))
+    with database.reading() as tx:
+        kept = [groups.last_decision(tx, alert, until=at(minute + 0.5)) for minute in range(len(decided))]
+    assert [decision[1] for decision in kept if decision] == [at(minute) for minute in (0, 0, 2, 3, 3, 5, 6)]
+    assert [decision[2] for decision in kept if decision] == [why.value for why in decided]
+    assert [decision[3] for decision in kept if decision] == [
+        "rise escalation" if why is Why.SPEAKS else "" for why in decided
+    ]
+
+
+def test_two_replicas_that_open_a_group_at_the_same_time_share_it(postgres: Database) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with postgres.transaction() as tx:
+            mine = groups.open_for(tx, ALERTS, KEY, now=START)
+            other = pool.submit(opened, postgres)
+            until_waiting(postgres)
+        assert other.result(30) == mine
+
+
+def test_an_alert_that_fires_while_its_group_closes_gets_a_group_of_its_own(postgres: Database) -> None:
+    closing = opened(postgres)
+    with ThreadPoolExecutor(1) as pool:
+        with postgres.transaction() as tx:
+            found = groups.load(tx, closing, lock=True)
+            assert found is not None
+            groups.save(tx, found, Decision((), Told(), Why.SPEAKS, closes=True), now=START)
+            other = pool.submit(opened, postgres)
+            until_waiting(postgres)
+        assert other.result(30) != closing
