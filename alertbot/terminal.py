@@ -153,6 +153,10 @@ class PrintingSender:
         del channel, notice, since, thread
         return None
 
+    def attach(self, place: Place, *, name: str, text: str) -> None:
+        rows = text.count("\n") - 1
+        self._console.print(Text(f"  in the thread of {place.ts}: the file {name} with {rows} alerts"))
+
     def permalink(self, place: Place) -> str:
         return f"dry-run://{place.channel}/{place.ts}"
 

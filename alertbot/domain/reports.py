@@ -1,6 +1,8 @@
 """Read-only shapes for people and scripts, with their JSON as the contract has it."""
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -217,6 +219,41 @@ def alert_json(row: AlertRow) -> dict[str, Any]:
         "channel": row.channel,
         "message_ts": row.message_ts,
     }
+
+
+CSV_COLUMNS = (
+    "id",
+    "severity",
+    "state",
+    "rule",
+    "source",
+    "ai_llm",
+    "name",
+    "value",
+    "threshold",
+    "unit",
+    "started_at",
+    "resolved_at",
+    "acknowledged_by",
+)
+
+
+def alerts_csv(alerts: Sequence[Alert]) -> str:
+    """Alerts as CSV for a spreadsheet, a header first. Foreign text cannot become a formula there."""
+    sheet = io.StringIO()
+    writer = csv.writer(sheet, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for alert in alerts:
+        row = alert_json(AlertRow(alert, None, None, None))
+        writer.writerow([_cell(row[column]) for column in CSV_COLUMNS])
+    return sheet.getvalue()
+
+
+def _cell(value: object) -> object:
+    """A spreadsheet takes a text that begins with one of these for a formula; an apostrophe keeps it a text."""
+    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
+        return f"'{value}"
+    return "" if value is None else value
 
 
 def stat_json(row: StatRow) -> dict[str, Any]:

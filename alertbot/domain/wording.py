@@ -6,6 +6,8 @@ from fractions import Fraction
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.times import tell_duration
 
+MOST_ROWS = 12  # alerts that a message shows one by one; all of them are in its thread as a file
+
 
 def write_amount(amount: Fraction | int | None, unit: str = "") -> str:
     """A number for people with its unit: `1,204 violations`, `2.5 %`, `48 s`; exact where it is a whole number."""

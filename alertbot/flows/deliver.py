@@ -9,6 +9,7 @@ import structlog
 
 from alertbot.domain.notices import Face, Group, Kind, Notice, Place
 from alertbot.domain.oncall import OnCall, resolve
+from alertbot.domain.reports import alerts_csv
 from alertbot.errors import (
     SlackBusy,
     SlackDestination,
@@ -42,6 +43,7 @@ class Sender(Protocol):
     def reply(self, place: Place, notice: Notice, *, number: int) -> Place: ...
     def say(self, channel: str, notice: Notice, *, number: int) -> Place: ...
     def find(self, channel: str, *, notice: int, since: datetime, thread: Place | None) -> Place | None: ...
+    def attach(self, place: Place, *, name: str, text: str) -> None: ...
     def permalink(self, place: Place) -> str: ...
 
 
@@ -121,6 +123,11 @@ def probe_broken(database: Database, delivery: Delivery) -> None:
 def _send(database: Database, delivery: Delivery, row: Row, now: datetime) -> Place:
     sender = delivery.sender
     face, place = _load(database, row, now)
+    if row.form is Form.FILE and face is not None:
+        if place is None:
+            raise SlackGone("files.upload: the message is gone", code="message_not_found")
+        sender.attach(place, name=f"alerts-G{row.group}.csv", text=alerts_csv(face.alerts))
+        return place
     if row.form is Form.MESSAGE and place is not None and face is not None:
         sender.edit(place, _linked(database, sender, face))
         return place
@@ -213,38 +220,17 @@ def _welcome_back(tx: Tx, delivery: Delivery, channel: str, now: datetime) -> No
 
 
 def _postpone(tx: Tx, delivery: Delivery, row: Row, error: SlackError) -> None:
+    """A send that failed: later, elsewhere, or never."""
     now = delivery.clock()
     reason = f"{error.code}: {error.lines[0]}"
-    pause = _backoff(row)
-    match error:
-        case SlackBusy(retry_after=seconds):
-            pause = timedelta(seconds=seconds)
-            channels.hold(tx, row.channel, until=now + pause)
-        case SlackRefused():
-            pause = _PROBE_PAUSE
-            channels.hold(tx, EVERY_CHANNEL, until=now + pause)
-            if channels.mark_broken(tx, EVERY_CHANNEL, error.code, now=now):
-                delivery.alarm(f"Slack refuses the bot ({error.code}). Alerts are kept and sent when it is mended.")
-        case SlackDestination():
-            if row.form is Form.RETURN:
-                channels.mark_broken(tx, row.channel, error.code, now=now)
-                outbox.mark_never(tx, row, owner=delivery.owner, error=reason, now=now)
-                return
-            if _break(tx, delivery, row, error, now):
-                return
-            pause = max(pause, _PROBE_PAUSE)
-        case SlackGone() if row.form is Form.MESSAGE and row.group is not None and groups.reposts(tx, row.group) == 0:
-            pause = timedelta(0)
-            groups.count_repost(tx, row.group)
-        case SlackGone() if row.form is Form.REPLY and row.notice.ping:
-            # The thread is gone, the ping must not be: it is said in the channel.
-            pause = timedelta(0)
-            outbox.stand_alone(tx, row)
-        case SlackGone() | SlackRejected():
-            _give_up(tx, delivery, row, reason, now)
-            return
-        case _:
-            pass
+    if _is_hopeless(tx, row, error):
+        if isinstance(error, SlackDestination):
+            channels.mark_broken(tx, row.channel, error.code, now=now)
+        _give_up(tx, delivery, row, reason, now)
+        return
+    if isinstance(error, SlackDestination) and _break(tx, delivery, row, error, now):
+        return
+    pause = _pause(tx, delivery, row, error, now)
     uncertain = row.uncertain or isinstance(error, SlackUncertain)
     outbox.mark_later(tx, row, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
     log.warning(
@@ -255,6 +241,46 @@ def _postpone(tx: Tx, delivery: Delivery, row: Row, error: SlackError) -> None:
         attempts=row.attempts,
         seconds=round(pause.total_seconds(), 1),
     )
+
+
+def _is_hopeless(tx: Tx, row: Row, error: SlackError) -> bool:
+    """Whether the same notice will never pass, or is not worth another try."""
+    match error:
+        case SlackRejected():
+            return True
+        case SlackRefused() | SlackDestination() if row.form in {Form.FILE, Form.RETURN}:
+            # A list is a convenience, and a return is tried again in an hour: the alerts themselves go on without them.
+            return row.form is Form.FILE or isinstance(error, SlackDestination)
+        case SlackGone() if row.form is Form.MESSAGE and row.group is not None:
+            return groups.reposts(tx, row.group) > 0  # deleted a second time: it is not wanted
+        case SlackGone():
+            return not (row.form is Form.REPLY and row.notice.ping)
+        case _:
+            return False
+
+
+def _pause(tx: Tx, delivery: Delivery, row: Row, error: SlackError, now: datetime) -> timedelta:
+    """How long to wait before the next try, and whom else the failure holds up."""
+    match error:
+        case SlackBusy(retry_after=seconds):
+            pause = timedelta(seconds=seconds)
+            channels.hold(tx, row.channel, until=now + pause)
+        case SlackRefused():
+            pause = _PROBE_PAUSE
+            channels.hold(tx, EVERY_CHANNEL, until=now + pause)
+            if channels.mark_broken(tx, EVERY_CHANNEL, error.code, now=now):
+                delivery.alarm(f"Slack refuses the bot ({error.code}). Alerts are kept and sent when it is mended.")
+        case SlackDestination():
+            pause = max(_backoff(row), _PROBE_PAUSE)
+        case SlackGone():
+            pause = timedelta(0)
+            if row.form is Form.MESSAGE and row.group is not None:
+                groups.count_repost(tx, row.group)
+            else:  # the thread is gone, the ping must not be: it is said in the channel
+                outbox.stand_alone(tx, row)
+        case _:
+            pause = _backoff(row)
+    return pause
 
 
 def _backoff(row: Row) -> timedelta:

@@ -11,7 +11,7 @@ from alertbot.domain.alerts import Alert, State, Transition, labels_with_severit
 from alertbot.domain.notices import CALM, Decision, Group, Kind, Notice, decide
 from alertbot.domain.routes import Route, group_key, route_for
 from alertbot.domain.silences import Silence
-from alertbot.domain.wording import headline, lasted, limit, measure, name_of
+from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, measure, name_of
 from alertbot.store import alerts, groups, outbox, silences
 from alertbot.store.database import Database, Tx
 
@@ -60,6 +60,8 @@ def _speak_of(tx: Tx, number: int, quiet: Sequence[Silence], later: datetime | N
     for notice in decision.notices:
         worded = _worded(notice, group, members, now)
         outbox.add(tx, worded, group=number, channel=group.route.channel, now=now)
+        if notice.kind in {Kind.FIRST, Kind.BRIEF} and len(members) > MOST_ROWS:
+            outbox.add_file(tx, group=number, channel=group.route.channel, now=now)
     return decision
 
 

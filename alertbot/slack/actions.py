@@ -9,10 +9,11 @@ import structlog
 from alertbot.domain.alerts import Act, ActKind, Outcome
 from alertbot.domain.times import parse_duration
 from alertbot.errors import AlertbotError, SlackError
-from alertbot.flows import operate
+from alertbot.flows import look_up, operate
 from alertbot.slack.commands import Desk
 from alertbot.slack.views import answers
 from alertbot.slack.views.answers import Answer
+from alertbot.slack.views.details import View, details_view
 
 log = structlog.get_logger()
 
@@ -61,3 +62,24 @@ def _do(desk: Desk, body: Mapping[str, Any], target: str, kind: ActKind, *, unti
 
 def _user(body: Mapping[str, Any]) -> str:
     return str((body.get("user") or {}).get("id") or "somebody")
+
+
+def details_of(desk: Desk, name: str, *, page: int = 0) -> View:
+    """The modal with every alert of a message, such as `G17`. Raises UsageError where there is none."""
+    numbers = operate.find(desk.database, name)
+    return details_view(int(name[1:]), look_up.alerts_by_number(desk.database, numbers), page=page)
+
+
+def clicked_details(desk: Desk, body: Mapping[str, Any]) -> View:
+    """What Details opens, or a page of it: the button's value is `G17`, or `G17 2` for the third page."""
+    name, _, page = str(body["actions"][0].get("value") or "").partition(" ")
+    return details_of(desk, name, page=int(page) if page.isdigit() else 0)
+
+
+def shown_details(desk: Desk, body: Mapping[str, Any]) -> View | None:
+    """The page of details that the person looks at, as it is now; None where the click was not in one."""
+    view = body.get("view") or {}
+    if view.get("callback_id") != "details":
+        return None
+    name, _, page = str(view.get("private_metadata") or "").partition(" ")
+    return details_of(desk, name, page=int(page) if page.isdigit() else 0)

@@ -15,7 +15,7 @@ from slack_sdk import WebClient
 from slack_sdk.webhook import WebhookClient
 
 from alertbot.errors import SlackRejected
-from alertbot.slack.actions import clicked_acknowledge, clicked_snooze
+from alertbot.slack.actions import clicked_acknowledge, clicked_details, clicked_snooze, shown_details
 from alertbot.slack.commands import Desk, answer
 from alertbot.slack.failures import translated
 from alertbot.slack.views.text import escape
@@ -23,7 +23,17 @@ from alertbot.slack.views.text import escape
 log = structlog.get_logger()
 # What the calls of this package need: posting, commands, a person's time zone, and looking for a post whose answer was lost.
 NEEDED_SCOPES = frozenset(
-    {"channels:history", "channels:read", "chat:write", "commands", "groups:history", "groups:read", "users:read"}
+    {
+        "channels:history",
+        "channels:read",
+        "chat:write",
+        "commands",
+        "files:read",
+        "files:write",
+        "groups:history",
+        "groups:read",
+        "users:read",
+    }
 )
 
 
@@ -130,9 +140,27 @@ def build(
         respond(**answer(desk, body), response_type="ephemeral")
 
     @app.action("acknowledge")
-    def acknowledge(ack: Ack, body: Mapping[str, Any], respond: Respond) -> None:
+    def acknowledge(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
         ack()
-        _tell(respond, clicked_acknowledge(desk, body))
+        reply = clicked_acknowledge(desk, body)
+        page = shown_details(desk, body)
+        if page is None:
+            _tell(respond, reply)
+        else:
+            with translated("views.update"):
+                client.views_update(view_id=body["view"]["id"], view=page)
+
+    @app.action("details")
+    def details(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        ack()
+        with translated("views.open"):
+            client.views_open(trigger_id=body["trigger_id"], view=clicked_details(desk, body))
+
+    @app.action(re.compile("details_page_.*"))
+    def turn_page(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        ack()
+        with translated("views.update"):
+            client.views_update(view_id=body["view"]["id"], view=clicked_details(desk, body))
 
     @app.action("snooze")
     def snooze(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:

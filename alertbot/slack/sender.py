@@ -85,6 +85,15 @@ class SlackSender:
                 return None
             where = where | {"cursor": cursor}
 
+    def attach(self, place: Place, *, name: str, text: str) -> None:
+        """Put a text file into the thread of a message."""
+        self._called(
+            "files.upload",
+            lambda: self._client.files_upload_v2(
+                filename=name, title=name, content=text, channel=place.channel, thread_ts=place.ts
+            ),
+        )
+
     def permalink(self, place: Place) -> str:
         where = {"channel": place.channel, "message_ts": place.ts}
         return _told(self._ask("chat.getPermalink", where), "permalink", "chat.getPermalink")

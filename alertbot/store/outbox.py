@@ -22,14 +22,15 @@ _EDIT_INTERVAL = timedelta(seconds=10)  # at most one edit of a message in this 
 class Form(StrEnum):
     """What a row does in Slack.
 
-    Bring the group's message up to date, add to its thread, stand alone in a channel, or bring a message back into its own
-    channel, which was broken.
+    Bring the group's message up to date, add to its thread, stand alone in a channel, bring a message back into its own
+    channel, which was broken, or put the list of all its alerts into its thread as a file.
     """
 
     MESSAGE = "message"
     REPLY = "reply"
     ALONE = "alone"
     RETURN = "return"
+    FILE = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,12 @@ def add(tx: Tx, notice: Notice, *, group: int, channel: str, now: datetime) -> N
         )
     elif notice.kind not in {Kind.FIRST, Kind.BRIEF, Kind.EDIT}:
         _insert(tx, notice, lane=lane, channel=channel, group=group, form=Form.REPLY, now=now)
+
+
+def add_file(tx: Tx, *, group: int, channel: str, now: datetime) -> None:
+    """Write down that the thread gets the list of all alerts; after the message itself, in the same lane."""
+    notice = Notice(Kind.EDIT, ping=False)
+    _insert(tx, notice, lane=f"G{group}", channel=channel, group=group, form=Form.FILE, now=now)
 
 
 def _bring_up_to_date(

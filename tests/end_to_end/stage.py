@@ -20,13 +20,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import sqlalchemy as sa
 import yaml
 
 from alertbot.demo.facts import Configuration
 from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.slack import CHANNELS, SlackServer
+from alertbot.demo.slack_deliveries import Delivery
 from alertbot.demo.slack_records import Message
+from alertbot.demo.slack_transcript import plain_text
 from alertbot.demo.traffic import World
+from alertbot.store.database import Database
+from alertbot.store.tables import channels, outbox
 
 T = TypeVar("T")
 CHANNEL = "#ai-alerts"
@@ -71,10 +76,10 @@ class Process:
         self._popen.send_signal(signal.SIGKILL)
         self._popen.wait()
 
-    def terminate(self, timeout: float = 30.0) -> tuple[int, float]:
+    def terminate(self, *, number: signal.Signals = signal.SIGTERM, timeout: float = 30.0) -> tuple[int, float]:
         """Ask it to stop, and wait for it: its exit code, and after how many seconds."""
         started = time.monotonic()
-        self._popen.send_signal(signal.SIGTERM)
+        self._popen.send_signal(number)
         return self.wait(timeout), time.monotonic() - started
 
     def wait(self, timeout: float = 30.0) -> int:
@@ -180,11 +185,15 @@ class Stage:
         assert code == 0, errors
         return json.loads(output)
 
+    def url(self, path: str) -> str:
+        """An address of the bot's own HTTP server."""
+        (started,) = self.bot.events("started")
+        return f"http://127.0.0.1:{started['http_port']}{path}"
+
     def get(self, path: str) -> tuple[int, str]:
         """A page of the bot's own HTTP server; status 0 where it does not answer."""
-        (started,) = self.bot.events("started")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{started['http_port']}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(self.url(path), timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -193,6 +202,14 @@ class Stage:
 
     def ready(self) -> tuple[int, str]:
         return self.get("/readyz")
+
+    def forget_pauses(self) -> None:
+        """As if the time that Slack asked to wait had gone by."""
+        database = Database(f"sqlite:///{self.folder / 'alertbot.db'}")
+        with database.transaction() as tx:
+            tx.execute(sa.update(channels).values(wait_until=None))
+            tx.execute(sa.update(outbox).values(due_at=datetime.now(UTC)))
+        database.close()
 
     # --- what happens, and what is seen
 
@@ -222,6 +239,31 @@ class Stage:
         """The one message, once it begins with this word."""
         message = self.posted()
         return message if message is not None and f"*{word}*:" in message.text else None
+
+    def wait_for_message(self, timeout: float = 10.0) -> Message:
+        message = self.wait_for(self.posted, timeout)
+        assert message is not None
+        return message
+
+    def wait_for_word(self, word: str, timeout: float = 10.0) -> Message:
+        """Wait until the one message begins with this word: Warning, Critical, Acknowledged, Snoozed, Resolved."""
+        message = self.wait_for(lambda: self.reads(word), timeout)
+        assert message is not None
+        return message
+
+    def click(self, action_id: str, user: str = "U1", **more: Any) -> Delivery:
+        """Use a button or menu of the one message, and see that it is acknowledged."""
+        delivery = self.slack.click(self.wait_for_message(), action_id, user, **more)
+        assert delivery.acknowledged, delivery.problem
+        return delivery
+
+    def command(self, text: str, user: str = "U1") -> str:
+        """Type `/alertbot …`, and wait for the answer: all that it shows."""
+        delivery = self.slack.command(f"/alertbot {text}".strip(), user)
+        assert delivery.acknowledged, delivery.problem
+        (answer,) = self.wait_for(lambda: self.slack.answers(delivery))
+        assert answer.visible_to == user
+        return plain_text(answer)
 
     def replies(self, begins: str) -> list[str]:
         """The lines in the message's thread that begin with this mark."""

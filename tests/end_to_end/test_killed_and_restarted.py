@@ -8,7 +8,7 @@ import pytest
 from alertbot.demo.slack_faults import FaultKind
 from tests.end_to_end.stage import Stage
 
-WINDOW = 6.0
+WINDOW = 4.0
 POST, EDIT = "chat.postMessage", "chat.update"
 
 
@@ -23,9 +23,8 @@ def fires(stage: Stage) -> None:
 
 
 def is_taken(stage: Stage) -> None:
-    message = stage.wait_for(stage.posted)
-    assert stage.slack.click(message, "acknowledge", "U2").acknowledged
-    stage.wait_for(lambda: stage.reads("Acknowledged"), 5)
+    stage.click("acknowledge", "U2")
+    stage.wait_for_word("Acknowledged", 5)
 
 
 def before_the_bump(stage: Stage) -> None:
@@ -70,8 +69,7 @@ def after_the_post(stage: Stage) -> None:
 def at_the_moment_of_the_acknowledgement(stage: Stage) -> None:
     fires(stage)
     held = stage.slack.fault(FaultKind.HOLD, EDIT)
-    message = stage.wait_for(stage.posted)
-    assert stage.slack.click(message, "acknowledge", "U2").acknowledged
+    stage.click("acknowledge", "U2")
     stage.wait_for(lambda: held.hits)
     stage.bot.kill()
     stage.slack.clear_faults(held)
@@ -116,11 +114,10 @@ def test_people_hear_once_though_the_bot_is_killed(new_stage, is_killed):
     stage = new_stage(window=f"{WINDOW:g}s")
     stage.config["routes"] = [{"group_wait": "1s"}]
     stage.start()
-    stage.wait_for_readings(2)
     is_killed(stage)
-    stage.wait_for(lambda: stage.reads("Resolved"), WINDOW + 15)
+    stage.wait_for_word("Resolved", WINDOW + 15)
     stage.wait_for(lambda: stage.replies(":white_check_mark:"))
-    stage.wait_for_readings(2)
+    stage.wait_for_readings(1)
     stage.assert_said_once()
     (resolved,) = stage.replies(":white_check_mark:")
     assert "at most 10 violations" in resolved

@@ -18,7 +18,7 @@ def test_people_hear_once_when_an_alert_fires_see_who_took_it_and_when_it_ends(s
     stage.wait_for_readings(2)
     bumped = time.monotonic()
     stage.bump(10)
-    message = stage.wait_for(stage.posted)
+    message = stage.wait_for_message()
     seconds = time.monotonic() - bumped
     assert seconds <= 2 * INTERVAL + 1, f"posted after {seconds:.1f} s"
     assert "10 violations in 20 s on config-7 (acme)" in message.text
@@ -26,15 +26,15 @@ def test_people_hear_once_when_an_alert_fires_see_who_took_it_and_when_it_ends(s
     assert [call.channel for call in stage.slack.calls_of(POST)] == [stage.slack.channel("#ai-alerts").id]
 
     clicked = time.monotonic()
-    assert stage.slack.click(message, "acknowledge", "U2").acknowledged
-    taken = stage.wait_for(lambda: stage.reads("Acknowledged"), 5)
+    stage.click("acknowledge", "U2")
+    taken = stage.wait_for_word("Acknowledged", 5)
     assert time.monotonic() - clicked <= 5
     assert "Acknowledged by <@U2>" in str(taken.attachments)
     (alert,) = stage.run_json("alerts")
     assert (alert["id"], alert["ai_llm"], alert["state"], alert["value"]) == ("A1", TARGET, "firing", 10)
     assert (alert["acknowledged_by"], alert["message_ts"]) == ("U2", message.ts)
 
-    stage.wait_for(lambda: stage.reads("Resolved"), WINDOW + 5)
+    stage.wait_for_word("Resolved", WINDOW + 5)
     assert time.monotonic() - bumped >= WINDOW
     stage.wait_for(lambda: stage.replies(":white_check_mark:"))
     acknowledged, resolved = stage.thread()
@@ -52,7 +52,7 @@ def test_the_next_firing_is_a_new_message_that_links_to_the_last(new_stage):
     stage.start()
     stage.wait_for_readings(2)
     stage.bump(10)
-    first = stage.wait_for(lambda: stage.reads("Resolved"), 15)
+    first = stage.wait_for_word("Resolved", 15)
     stage.bump(7)
     stage.wait_for(lambda: len(stage.slack.messages("#ai-alerts", replies=False)) == 2)
     second = stage.slack.messages("#ai-alerts", replies=False)[1]
@@ -66,7 +66,7 @@ def test_a_poll_that_fails_changes_no_alert(new_stage):
     stage.start()
     stage.wait_for_readings(2)
     stage.bump(10)
-    stage.wait_for(lambda: stage.reads("Warning"))
+    stage.wait_for_word("Warning")
     stage.flashback.fail("/ai/llm/stats", 503)
     fired = time.monotonic()
     # Far beyond its window: were it judged by the clock, it would have ended.
@@ -76,5 +76,5 @@ def test_a_poll_that_fails_changes_no_alert(new_stage):
     code, reasons = stage.ready()
     assert (code, "source acme" in reasons) == (503, True)
     stage.flashback.clear()
-    stage.wait_for(lambda: stage.reads("Resolved"))
+    stage.wait_for_word("Resolved")
     stage.assert_said_once()

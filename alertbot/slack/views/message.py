@@ -6,7 +6,7 @@ from typing import Any
 
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.notices import Face
-from alertbot.domain.wording import headline, lasted, limit, measure, name_of, write_amount
+from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, measure, name_of, write_amount
 from alertbot.slack.views.text import (
     COLOURS,
     FALLBACK_LIMIT,
@@ -25,7 +25,6 @@ from alertbot.slack.views.text import (
 
 Block = dict[str, Any]
 SNOOZES = (("30m", "30 minutes"), ("1h", "1 hour"), ("4h", "4 hours"), ("tomorrow", "Until tomorrow 9:00"))
-_MOST_ROWS = 12
 
 
 def notice_message(face: Face, *, mentioned: Iterable[str] = ()) -> dict[str, Any]:
@@ -114,7 +113,7 @@ def _clock(at: datetime) -> str:
 
 def _several(state: _Look) -> list[Block]:
     order = [*state.firing, *state.ended]
-    lines = [_row(alert) for alert in order[:_MOST_ROWS]]
+    lines = [_row(alert) for alert in order[:MOST_ROWS]]
     counted = (
         f"*{len(state.firing)} firing*, {len(state.ended)} resolved" if state.ended else f"*{len(state.firing)} firing*"
     )
@@ -180,6 +179,12 @@ def _buttons(face: Face) -> Block:
                 "action_id": "snooze",
                 "placeholder": {"type": "plain_text", "text": "Snooze"},
                 "options": options,
+            },
+            {
+                "type": "button",
+                "action_id": "details",
+                "text": {"type": "plain_text", "text": "Details"},
+                "value": group,
             },
         ],
     }

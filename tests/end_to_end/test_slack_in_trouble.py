@@ -1,0 +1,66 @@
+"""Slack is slow, busy or broken: the message arrives once."""
+
+import pytest
+
+from alertbot.demo.slack_faults import FaultKind
+
+POST, EDIT = "chat.postMessage", "chat.update"
+
+
+@pytest.mark.xdist_group("slack-in-trouble")
+def test_a_message_arrives_once_after_429_and_500s_and_lost_answers(new_stage):
+    stage = new_stage(window="60s")
+    slack = stage.slack
+    slack.fault(FaultKind.RATE_LIMITED, POST, retry_after=1)
+    slack.fault(FaultKind.SERVER_ERROR, POST, status=500)
+    slack.fault(FaultKind.LOST_ANSWER, POST)
+    stage.start()
+    stage.bump(10)
+    stage.wait_for_message(20)
+    stage.wait_for(lambda: stage.bot.events("notice_had_arrived"), 20)
+    stage.wait_for(lambda: stage.bot.events("notice_sent"))
+    stage.assert_said_once()
+    outcomes = [call.outcome for call in slack.calls_of(POST)]
+    assert outcomes == ["ratelimited", "http_500", "lost_answer"]
+    limited, after = slack.calls_of(POST)[:2]
+    assert after.at - limited.at >= 1
+
+
+@pytest.mark.xdist_group("slack-in-trouble")
+def test_an_edit_that_fails_is_made_again(new_stage):
+    stage = new_stage(window="60s")
+    stage.slack.fault(FaultKind.SERVER_ERROR, EDIT, status=503)
+    stage.start()
+    stage.bump(10)
+    stage.click("acknowledge", "U2")
+    stage.wait_for_word("Acknowledged", 20)
+    stage.assert_said_once()
+
+
+@pytest.mark.xdist_group("slack-away")
+def test_alerts_are_kept_while_slack_cannot_be_reached(new_stage):
+    stage = new_stage(window="60s")
+    stage.slack.fault(FaultKind.REFUSED, "*", times=None)
+    stage.bot = stage.spawn("run")
+    stage.wait_for(lambda: stage.bot.events("started"), 20)
+    stage.wait_for(lambda: stage.get("/healthz")[0] == 200)
+    stage.wait_for_readings(1)
+    stage.bump(10)
+    stage.wait_for(lambda: stage.bot.events("notice_postponed"), 20)
+    code, reasons = stage.ready()
+    assert (code, "slack" in reasons) == (503, True)
+    stage.slack.clear_faults()
+    stage.wait_for_message(30)
+    stage.slack.wait_for_connection()
+    stage.assert_said_once()
+
+
+@pytest.mark.xdist_group("slack-away")
+def test_the_socket_is_opened_again_after_it_broke(new_stage):
+    stage = new_stage(configurations=1)
+    stage.start()
+    stage.slack.wait_for_connection()
+    stage.slack.cut_connections()
+    stage.wait_for(lambda: stage.slack.connections == 0 or len(stage.slack.calls_of("apps.connections.open")) > 2)
+    stage.slack.wait_for_connection(timeout=30)
+    assert "acme" in stage.command("status")

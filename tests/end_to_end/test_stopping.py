@@ -1,0 +1,65 @@
+"""SIGTERM ends the bot in time and cleanly; what waits to be said is said after the next start."""
+
+import signal
+
+import pytest
+
+from alertbot.demo.slack_faults import FaultKind
+
+POST = "chat.postMessage"
+PATIENCE = 10.0  # seconds, after which service managers begin to kill
+
+
+@pytest.mark.xdist_group("stopping-waiting")
+def test_what_waits_is_said_after_the_next_start(stage):
+    stage.slack.fault(FaultKind.RATE_LIMITED, POST, retry_after=3600)
+    stage.start()
+    stage.bump(10)
+    stage.wait_for(lambda: stage.bot.events("notice_postponed"))
+    code, seconds = stage.bot.terminate()
+    assert (code, seconds < PATIENCE) == (0, True)
+    assert stage.posted() is None
+    assert stage.run_json("status")["outbox"]["waiting"] == 1
+    # The pause that Slack asked for was kept over the restart; it is over for whoever asks the database to forget it.
+    stage.forget_pauses()
+    stage.start()
+    stage.wait_for_message()
+    stage.assert_said_once()
+
+
+@pytest.mark.xdist_group("stopping-in-flight")
+def test_what_slack_is_still_busy_with_does_not_hold_the_end_up_and_is_not_said_twice(stage):
+    held = stage.slack.fault(FaultKind.HOLD, POST)
+    stage.start()
+    stage.bump(10)
+    stage.wait_for(lambda: held.hits)
+    code, seconds = stage.bot.terminate()
+    assert (code, seconds < PATIENCE) == (0, True), stage.bot.errors
+    stage.slack.clear_faults(held)
+    stage.wait_for_message()
+    stage.start()
+    stage.wait_for(lambda: stage.bot.events("notice_had_arrived"), 30)
+    stage.assert_said_once()
+
+
+@pytest.mark.xdist_group("stopping-idle")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_an_idle_bot_ends_at_once(new_stage, number):
+    stage = new_stage(configurations=1)
+    stage.start()
+    code, seconds = stage.bot.terminate(number=number)
+    assert (code, seconds < 5) == (0, True)
+    assert stage.bot.events("stopped")
+    assert "Traceback" not in stage.bot.errors
+
+
+@pytest.mark.xdist_group("stopping-idle")
+def test_a_source_that_does_not_answer_does_not_hold_the_end_up(new_stage):
+    stage = new_stage(configurations=1)
+    stage.config["sources"][0]["timeout"] = "30s"
+    stage.start()
+    asked = stage.flashback.count("/ai/llm/stats")
+    stage.flashback.delay("/ai/llm/stats", 30)
+    stage.wait_for(lambda: stage.flashback.count("/ai/llm/stats") > asked)
+    code, seconds = stage.bot.terminate()
+    assert (code, seconds < PATIENCE) == (0, True)
