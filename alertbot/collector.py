@@ -92,7 +92,6 @@ class Collector:
         self._pool = ThreadPoolExecutor(max_workers=max(4, min(32, len(self._pollings))), thread_name_prefix="poll")
         self._senders = ThreadPoolExecutor(max_workers=4, thread_name_prefix="send")
         self._polling: dict[str, Future[None]] = {}
-        self._sending: list[Future[None]] = []
         self._evaluating = threading.Lock()
         self._delivering = threading.Lock()
         self._stopping = threading.Event()
@@ -163,8 +162,7 @@ class Collector:
                 rows = claim_due(self._database, self._delivery)
                 if not rows:
                     return
-                self._sending = [self._senders.submit(deliver, self._database, self._delivery, row) for row in rows]
-                for sent in self._sending:
+                for sent in [self._senders.submit(deliver, self._database, self._delivery, row) for row in rows]:
                     sent.result()
         finally:
             self._delivering.release()
@@ -181,7 +179,10 @@ class Collector:
     def stop(self, *, within: float = DRAIN) -> None:
         """Give what is in flight its seconds; what is not done then is found out by whoever starts next."""
         self.refrain()
-        wait([*self._polling.values(), *self._sending], timeout=within)
+        ends_at = time.monotonic() + within
+        wait(list(self._polling.values()), timeout=within)
+        # Whoever delivers holds this until the last answer came; nobody can begin anew once it is taken.
+        self._delivering.acquire(timeout=max(0.0, ends_at - time.monotonic()))
         self._senders.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
         for reader in self._readers.values():

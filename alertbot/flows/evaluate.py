@@ -95,7 +95,10 @@ def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, source: str | None, no
             mine = open_alerts.get((rule.name, rule.identity), {})
             changed += _advance_all(rule, mine, findings, source=source, now=now)
     saved = alerts.save(tx, changed)
-    speak(tx, enroll(tx, saved, watch.routes, now=now), now=now)
+    # What ended with its period is told first: what the new period brings is another alert, in a message of its own.
+    over = [transition for transition in saved if transition.reason is Reason.PERIOD_ENDED]
+    for told in (over, [transition for transition in saved if transition not in over]) if over else (saved,):
+        speak(tx, enroll(tx, told, watch.routes, now=now), now=now)
     for transition in saved:
         if transition.is_change:
             _log(transition)

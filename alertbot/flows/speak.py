@@ -60,7 +60,7 @@ def _speak_of(tx: Tx, number: int, quiet: Sequence[Silence], later: datetime | N
     for notice in decision.notices:
         worded = _worded(notice, group, members, now)
         outbox.add(tx, worded, group=number, channel=group.route.channel, now=now)
-        if notice.kind in {Kind.FIRST, Kind.BRIEF} and len(members) > MOST_ROWS:
+        if notice.kind in {Kind.FIRST, Kind.BRIEF, Kind.MEMBER} and len(members) > MOST_ROWS:
             outbox.add_file(tx, group=number, channel=group.route.channel, now=now)
     return decision
 

@@ -134,11 +134,35 @@ def build(
         raise_error_for_unhandled_request=False,
     )
 
+    _answer_commands(app, desk)
+    _answer_clicks(app, desk)
+
+    @app.action(re.compile(".*"))
+    def any_other(ack: Ack, action: Mapping[str, Any]) -> None:
+        ack()
+        log.info("click_without_listener", action=str(action.get("action_id"))[:255])
+
+    @app.event(re.compile(".*"))
+    def any_event(event: Mapping[str, Any]) -> None:
+        log.debug("event_without_listener", type=str(event.get("type")))
+
+    @app.error
+    def failed(error: Exception, request: BoltRequest) -> BoltResponse:
+        log.error("listener_failed", mode=request.mode, exc_info=error)
+        # An answer of our own: without one Bolt forgets an acknowledgement that was given just before.
+        return BoltResponse(status=200, body="")
+
+    return app
+
+
+def _answer_commands(app: App, desk: Desk) -> None:
     @app.command(desk.command)
     def command(ack: Ack, body: Mapping[str, Any], respond: Respond) -> None:
         ack()
         respond(**answer(desk, body), response_type="ephemeral")
 
+
+def _answer_clicks(app: App, desk: Desk) -> None:
     @app.action("acknowledge")
     def acknowledge(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
         ack()
@@ -166,23 +190,6 @@ def build(
     def snooze(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
         ack()
         _tell(respond, clicked_snooze(desk, body, lambda user: _offset(client, user)))
-
-    @app.action(re.compile(".*"))
-    def any_other(ack: Ack, action: Mapping[str, Any]) -> None:
-        ack()
-        log.info("click_without_listener", action=str(action.get("action_id"))[:255])
-
-    @app.event(re.compile(".*"))
-    def any_event(event: Mapping[str, Any]) -> None:
-        log.debug("event_without_listener", type=str(event.get("type")))
-
-    @app.error
-    def failed(error: Exception, request: BoltRequest) -> BoltResponse:
-        log.error("listener_failed", mode=request.mode, exc_info=error)
-        # An answer of our own: without one Bolt forgets an acknowledgement that was given just before.
-        return BoltResponse(status=200, body="")
-
-    return app
 
 
 class Socket:

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,11 +18,8 @@ from tests.store.racing import until_waiting
 
 ALERTS = Route("#ai-alerts")
 KEY = "rule=rule source=acme"
-moments = st.datetimes(
-    datetime(2000, 1, 1),
-    datetime(2100, 1, 1),
-    timezones=st.timezones(),  # noqa: DTZ001
-)
+_THEN = START.replace(tzinfo=None)
+moments = st.datetimes(_THEN - timedelta(days=9000), _THEN + timedelta(days=9000), timezones=st.timezones())
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 word_lists = st.lists(words, max_size=3).map(tuple)
 durations = st.timedeltas(timedelta(0), timedelta(days=3650))
