@@ -36,7 +36,7 @@ TOP_LEVEL = {
     "tests",
 }
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==(\S+)")
-_PATH = re.compile(rb"(?<![\w.:/-])/[\w.-]+(?:/[\w.-]+)+")
+_PATH = re.compile(rb"(?<![\w.-])/[\w.-]+(?:/[\w.-]+)+")
 
 
 @pytest.fixture(scope="module")

@@ -267,17 +267,17 @@ def _ping(group: Group, audible: Sequence[Alert], now: datetime, why: Why) -> tu
     """The one ping that is due now, the gravest cause first."""
     told, mention = group.told, group.route.mention
     known = told.severities
-    worst = max((severity.rank for severity in known.values()), default=-1)
+    worst = max((known[alert.number].rank for alert in audible if alert.number in known), default=-1)
     new = [alert for alert in audible if alert.number not in known]
-    risen = [a for a in audible if a.severity.rank > (known[a.number].rank if a.number in known else worst)]
-    if risen:
-        return Notice(
-            Kind.RISE, ping=True, about=_numbers([*risen, *(a for a in new if a not in risen)]), mention=mention
-        ), why
+    risen = [alert for alert in audible if alert.number in known and alert.severity.rank > known[alert.number].rank]
+    if any(alert.severity.rank > worst for alert in (*risen, *new) if known):
+        return Notice(Kind.RISE, ping=True, about=_numbers([*risen, *new]), mention=mention), why
     last = told.last_ping_at
-    if new:
+    if risen or new:
+        # In a storm members come and rise all the time, none worse than what was told: they are told together.
         if last is None or last + group.route.group_interval <= now:
-            return Notice(Kind.MEMBER, ping=True, about=_numbers(new), mention=mention), why
+            kind = Kind.RISE if risen else Kind.MEMBER
+            return Notice(kind, ping=True, about=_numbers([*risen, *new]), mention=mention), why
         why = Why.MEMBER_WAITS
     waiting = [alert for alert in audible if _may_repeat(alert)]
     unmuted = [alert for alert in waiting if alert.number in told.muted and alert.number in known]
@@ -307,7 +307,8 @@ def _look_at(
     times = [hushed[alert.number] for alert in firing if alert.number in hushed]
     audible = [alert for alert in firing if alert.number not in hushed]
     last = told.last_ping_at or now
-    if any(alert.number not in told.severities for alert in audible):
+    known = told.severities
+    if any(a.number not in known or a.severity.rank > known[a.number].rank for a in audible):
         times.append(last + group.route.group_interval)
     if any(_may_repeat(alert) for alert in audible):
         times.append(last + group.route.repeat)

@@ -96,9 +96,10 @@ def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, source: str | None, no
             changed += _advance_all(rule, mine, findings, source=source, now=now)
     saved = alerts.save(tx, changed)
     # What ended with its period is told first: what the new period brings is another alert, in a message of its own.
-    over = [transition for transition in saved if transition.reason is Reason.PERIOD_ENDED]
-    for told in (over, [transition for transition in saved if transition not in over]) if over else (saved,):
-        speak(tx, enroll(tx, told, watch.routes, now=now), now=now)
+    for is_over in (True, False):
+        told = [transition for transition in saved if (transition.reason is Reason.PERIOD_ENDED) is is_over]
+        if told:
+            speak(tx, enroll(tx, told, watch.routes, now=now), now=now)
     for transition in saved:
         if transition.is_change:
             _log(transition)
