@@ -91,7 +91,10 @@ class Bot:
                 clock=self._clock,
                 metrics=self._metrics,
                 alarm=self._alarm,
+                speed=self._speed,
             )
+            if self._database.is_sqlite:
+                self._collector.take_over()
         wsgi = self._answer_slack() if Parts.SLACK in self._parts and self._given_sender is None else None
         listen = self._config.http.listen
         self._http = HttpServer(
@@ -112,6 +115,7 @@ class Bot:
         pace = max(0.05, min(1.0, shortest.total_seconds() / 4) / self._speed)
         if self._collector is not None:
             self._scheduler.every(pace, "poll", self._collector.poll_due)
+            self._scheduler.every(pace, "hold on", self._collector.hold_on)
             self._scheduler.every(pace, "evaluate", self._collector.evaluate)
             self._scheduler.every(pace, "listen", self._collector.listen)
             self._scheduler.every(min(pace, 0.5), "deliver", self._collector.deliver)

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -15,7 +15,7 @@ from alertbot.config import Config, Source
 from alertbot.flashback.client import FlashbackClient
 from alertbot.flashback.reader import SourceReader
 from alertbot.flows.collect import Polled, Polling, collect
-from alertbot.flows.deliver import Delivery, Sender, claim_due, deliver, is_drained, probe_broken
+from alertbot.flows.deliver import LEASE, Delivery, Sender, claim_due, deliver, is_drained, probe_broken
 from alertbot.flows.evaluate import evaluate
 from alertbot.flows.speak import speak_when_due
 from alertbot.flows.thin import Keep, thin
@@ -47,6 +47,14 @@ def reader_of(source: Source, *, clock: Callable[[], datetime], metrics: Metrics
     return SourceReader(client, clock=clock, concurrency=source.concurrency)
 
 
+_LEAST_LEASE = timedelta(seconds=2)
+
+
+def _lease_of(source: Source) -> timedelta:
+    """How long a claim on a source holds without being renewed: another replica has to be there within two intervals."""
+    return max(source.interval * 1.5, _LEAST_LEASE)
+
+
 def _start(pool: ThreadPoolExecutor, act: Callable[[str], None], text: str) -> None:
     pool.submit(act, text)
 
@@ -63,6 +71,7 @@ class Collector:
         clock: Callable[[], datetime],
         metrics: Metrics,
         alarm: Callable[[str], None],
+        speed: float = 1.0,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -80,13 +89,14 @@ class Collector:
             fallback=slack.fallback_channel,
             operators=slack.operator_channel,
             on_call=on_call_of(config),
+            lease=LEASE * speed,  # on a demo's fast clock, too, a send gets its real seconds
             # By a thread of its own: it is raised inside a transaction, which must not wait for the network.
             alarm=lambda text: _start(self._pool, alarm, text),
         )
         self._heartbeat = config.heartbeat.url.get_secret_value() if config.heartbeat.url else ""
         self._readers = {source.name: reader_of(source, clock=clock, metrics=metrics) for source in config.sources}
         self._pollings = [
-            Polling(source.name, source.interval, source.interval + 3 * source.timeout, self._readers[source.name])
+            Polling(source.name, source.interval, _lease_of(source), self._readers[source.name])
             for source in config.sources
         ]
         self._pool = ThreadPoolExecutor(max_workers=max(4, min(32, len(self._pollings))), thread_name_prefix="poll")
@@ -95,6 +105,7 @@ class Collector:
         self._evaluating = threading.Lock()
         self._delivering = threading.Lock()
         self._stopping = threading.Event()
+        self._shortest_lease = min((polling.lease for polling in self._pollings), default=_LEAST_LEASE)
         with database.transaction() as tx:
             sources.remember(tx, [polling.name for polling in self._pollings])
 
@@ -104,6 +115,19 @@ class Collector:
             running = self._polling.get(polling.name)
             if not self._stopping.is_set() and (running is None or running.done()):
                 self._polling[polling.name] = self._pool.submit(self._poll, polling)
+
+    def hold_on(self) -> None:
+        """Renew the claims of the polls that are under way: a slow source is no reason to lose it, a dead process is."""
+        if any(not polling.done() for polling in self._polling.values()):
+            now = self._clock()
+            with self._database.transaction() as tx:
+                sources.renew(tx, owner=self._owner, until=now + self._shortest_lease, now=now)
+
+    def take_over(self) -> None:
+        """On a database that only this process uses: forget what a process that was killed had claimed."""
+        with self._database.transaction() as tx:
+            sources.release_everyone(tx)
+            outbox.release_everyone(tx)
 
     def cycle(self) -> dict[str, Polled]:
         """Poll every source at once, evaluate, say what is to be said without waiting, and deliver it."""

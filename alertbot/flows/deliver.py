@@ -25,7 +25,7 @@ from alertbot.store.database import Database, Tx
 from alertbot.store.outbox import Form, Row
 
 log = structlog.get_logger()
-LEASE = timedelta(minutes=2)  # longer than one send with its look into the history can take
+LEASE = timedelta(seconds=45)  # longer than one send with its look into the history takes; then another may try
 _MATTERS_FOR = timedelta(hours=24)
 _LONGEST_PAUSE = timedelta(minutes=5)
 _PROBE_PAUSE = timedelta(minutes=1)
@@ -66,12 +66,13 @@ class Delivery:
     operators: str
     on_call: Mapping[str, OnCall] = field(default_factory=dict)
     alarm: Callable[[str], None] = _log_alarm
+    lease: timedelta = LEASE
 
 
 def claim_due(database: Database, delivery: Delivery, *, limit: int = 20) -> list[Row]:
     """Take the notices that may be sent now, at most one of each message."""
     with database.transaction() as tx:
-        return outbox.claim(tx, owner=delivery.owner, lease=LEASE, now=delivery.clock(), limit=limit)
+        return outbox.claim(tx, owner=delivery.owner, lease=delivery.lease, now=delivery.clock(), limit=limit)
 
 
 def deliver(database: Database, delivery: Delivery, row: Row) -> None:

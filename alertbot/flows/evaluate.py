@@ -1,6 +1,6 @@
 """Flow 2: snapshots → findings → transitions → alerts and outbox, in one transaction a reading."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from alertbot.domain.routes import Route
 from alertbot.domain.rules import SOURCE_BLIND, Absence, Rule, Severity, Where
 from alertbot.flows.past import Past, load
 from alertbot.flows.speak import enroll, speak
-from alertbot.store import alerts, outbox, sources
+from alertbot.store import alerts, faults, outbox, sources
 from alertbot.store.database import Database, Tx
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ class Watch:
     routes: tuple[Route, ...]
     intervals: Mapping[str, timedelta]
     operator_channel: str
-    broken: set[str] = field(default_factory=set)  # rules that raised and were told; forgotten when they work again
+    broken: set[str] = field(default_factory=set)  # rules that raised when they were last evaluated
 
 
 def blind_rule(source: str, after: timedelta) -> Rule:
@@ -62,6 +62,7 @@ def evaluate(database: Database, watch: Watch, *, now: datetime) -> int:
         while _evaluate_next(database, watch, name):
             evaluated += 1
     with database.transaction() as tx:
+        database.one_at_a_time(tx)
         judge(tx, watch, [rule for rule in watch.rules if _by_clock(rule)], source=None, now=now)
         _close_orphans(tx, watch, now)
     return evaluated
@@ -69,10 +70,18 @@ def evaluate(database: Database, watch: Watch, *, now: datetime) -> int:
 
 def _evaluate_next(database: Database, watch: Watch, name: str) -> bool:
     with database.transaction() as tx:
+        database.one_at_a_time(tx)
         taken_at = sources.next_to_evaluate(tx, name)
         if taken_at is None:
             return False
-        judge(tx, watch, [rule for rule in watch.rules if not _by_clock(rule)], source=name, now=taken_at)
+        rules = [rule for rule in watch.rules if not _by_clock(rule)]
+        judge(tx, watch, [rule for rule in rules if rule.per != "all"], source=name, now=taken_at)
+        everything = [rule for rule in rules if rule.per == "all"]
+        if everything:
+            # Polls of several sources do not end in the order in which they began. What is judged over all of them must
+            # not go back in time, where the growth of the others has not been seen yet.
+            newest = sources.judged_until(tx, list(watch.intervals)) or taken_at
+            judge(tx, watch, everything, source=name, now=max(taken_at, newest))
     return True
 
 
@@ -88,12 +97,18 @@ def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, source: str | None, no
         return []
     past = load(tx, watch.intervals, active, source, now)
     open_alerts = _by_rule(alerts.open_ones(tx, now=now))
+    faulty = faults.known(tx)
     changed: list[Transition] = []
     for rule in active:
-        findings = _check(tx, watch, rule, past, source=source, now=now)
-        if findings is not None:
+        try:
             mine = open_alerts.get((rule.name, rule.identity), {})
-            changed += _advance_all(rule, mine, findings, source=source, now=now)
+            changed += _advance_all(rule, mine, _check(rule, past, source, now), source=source, now=now)
+        except Exception as error:  # one rule's mistake must not stop the others; its alerts stay as they are
+            _tell_fault(tx, watch, rule, source or "", error, now=now)
+        else:
+            watch.broken.discard(rule.name)
+            if (rule.name, source or "") in faulty:
+                faults.remove(tx, rule.name, source or "")
     saved = alerts.save(tx, changed)
     # What ended with its period is told first: what the new period brings is another alert, in a message of its own.
     for is_over in (True, False):
@@ -114,23 +129,25 @@ def _by_rule(found: Sequence[Alert]) -> dict[tuple[str, str], dict[str, Alert]]:
     return grouped
 
 
-def _check(tx: Tx, watch: Watch, rule: Rule, past: Past, *, source: str | None, now: datetime) -> list[Finding] | None:
-    """The rule's findings; None where it raised: the others go on, its alerts stay as they are, the operator hears once."""
+def _check(rule: Rule, past: Past, source: str | None, now: datetime) -> list[Finding]:
+    past.require(rule)
     members = past.history.members.values()
     mine = members if rule.per == "all" else [member for member in members if member.source == source]
-    try:
-        past.require(rule)
-        findings = check(rule, past.history, now, members=mine)
-    except Exception as error:  # one rule's mistake must not stop the others
-        log.exception("rule_raised", rule=rule.name)
-        if rule.name not in watch.broken:
-            watch.broken.add(rule.name)
-            line = f"The rule {rule.name} cannot be evaluated ({type(error).__name__}); the other rules go on."
-            notice = Notice(Kind.OPERATOR, ping=False, lines=(line,))
-            outbox.add_alone(tx, notice, channel=watch.operator_channel, now=now)
-        return None
-    watch.broken.discard(rule.name)
-    return findings
+    return check(rule, past.history, now, members=mine)
+
+
+def _tell_fault(tx: Tx, watch: Watch, rule: Rule, source: str, error: Exception, *, now: datetime) -> None:
+    """Log that a rule raised; the operator hears of each rule once, until it works again everywhere."""
+    log.error("rule_raised", rule=rule.name, source=source, exc_info=error)
+    watch.broken.add(rule.name)
+    known = faults.known(tx)
+    if (rule.name, source) in known:
+        return
+    faults.add(tx, rule.name, source, now=now)
+    if rule.name not in {name for name, _ in known}:
+        line = f"The rule {rule.name} cannot be evaluated ({type(error).__name__}); the other rules go on."
+        notice = Notice(Kind.OPERATOR, ping=False, lines=(line,))
+        outbox.add_alone(tx, notice, channel=watch.operator_channel, now=now)
 
 
 def _advance_all(
@@ -154,7 +171,6 @@ def _advance_all(
 
 def _close_orphans(tx: Tx, watch: Watch, now: datetime) -> None:
     """End the alerts whose rule was removed, disabled or became another one."""
-    active = {rule.name: rule.identity for rule in watch.rules if rule.enabled}
     kept = {(rule.name, rule.identity) for rule in watch.rules if rule.enabled}
     orphans = [
         alert
@@ -163,11 +179,16 @@ def _close_orphans(tx: Tx, watch: Watch, now: datetime) -> None:
     ]
     if not orphans:
         return
-    reasons = {alert.number: Reason.RULE_CHANGED if alert.rule in active else Reason.RULE_REMOVED for alert in orphans}
-    saved = alerts.save(tx, [close(alert, now, reasons[alert.number]) for alert in orphans])
+    saved = alerts.save(tx, [close(alert, now, _why_orphaned(alert, kept)) for alert in orphans])
     speak(tx, enroll(tx, saved, watch.routes, now=now), now=now)
     for transition in saved:
         _log(transition)
+
+
+def _why_orphaned(alert: Alert, kept: Collection[tuple[str, str]]) -> Reason:
+    if (alert.rule, alert.identity) in kept:
+        return Reason.DESELECTED  # its source is watched no more
+    return Reason.RULE_CHANGED if alert.rule in {name for name, _ in kept} else Reason.RULE_REMOVED
 
 
 def _source_is_gone(alert: Alert, watch: Watch) -> bool:

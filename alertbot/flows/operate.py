@@ -69,7 +69,7 @@ def _tell(tx: Tx, acted: Acted) -> None:
     for number in concerned:
         line = _line(acted, [alert for alert in acted.done if alert.number in groups.members(tx, number)])
         group = groups.load(tx, number)
-        if line and group is not None:
+        if line and group is not None and group.told.first_at is not None:  # else the first message will show it
             people = (acted.act.who, acted.act.text) if acted.act.kind is ActKind.ASSIGN else (acted.act.who,)
             notice = Notice(Kind.ACT, ping=False, about=_numbers(acted.done), lines=(line,), people=people)
             outbox.add(tx, notice, group=number, channel=group.route.channel, now=acted.act.at)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from alertbot.domain.alerts import Alert, State, Transition, labels_with_severity
+from alertbot.domain.alerts import Alert, Reason, State, Transition, labels_with_severity
 from alertbot.domain.notices import CALM, Decision, Group, Kind, Notice, decide
 from alertbot.domain.routes import Route, group_key, route_for
 from alertbot.domain.silences import Silence
@@ -17,14 +17,21 @@ from alertbot.store.database import Database, Tx
 
 
 def enroll(tx: Tx, transitions: Sequence[Transition], routes: Sequence[Route], *, now: datetime) -> set[int]:
-    """Put alerts that began to fire, or now lead to another channel, into their groups; all groups concerned are returned."""
-    changed = [transition.alert for transition in transitions if transition.alert.state is not State.PENDING]
-    for alert in changed:
-        if alert.state is State.FIRING:
+    """Put alerts that began to fire, or rose to where another channel hears of them, into their groups.
+
+    All groups concerned are returned. A fall, and a route that was edited, tell nobody anew.
+    """
+    changed = [transition for transition in transitions if transition.alert.state is not State.PENDING]
+    numbers = [transition.alert.number for transition in changed]
+    heard_in = groups.channels_of(tx, numbers)
+    for transition in changed:
+        alert, told = transition.alert, heard_in.get(transition.alert.number)
+        if alert.state is State.FIRING and (told is None or transition.reason is Reason.ROSE):
             labels = labels_with_severity(alert)
             route = route_for(labels, routes)
-            groups.add_member(tx, groups.open_for(tx, route, group_key(route, labels), now=now), alert.number)
-    return set(groups.of_alerts(tx, [alert.number for alert in changed]))
+            if told is None or route.channel not in told:
+                groups.add_member(tx, groups.open_for(tx, route, group_key(route, labels), now=now), alert.number)
+    return set(groups.of_alerts(tx, numbers))
 
 
 def speak(tx: Tx, numbers: Iterable[int], *, now: datetime) -> list[Decision]:
@@ -34,7 +41,8 @@ def speak(tx: Tx, numbers: Iterable[int], *, now: datetime) -> list[Decision]:
         return []
     quiet = silences.in_force(tx, now)
     later = silences.next_start(tx, now)
-    return [_speak_of(tx, number, quiet, later, now=now) for number in wanted]
+    decided = [_speak_of(tx, number, quiet, later, now=now) for number in wanted]
+    return [decision for decision in decided if decision is not None]
 
 
 def speak_when_due(database: Database, *, now: datetime) -> int:
@@ -47,10 +55,14 @@ def speak_when_due(database: Database, *, now: datetime) -> int:
     return len(due)
 
 
-def _speak_of(tx: Tx, number: int, quiet: Sequence[Silence], later: datetime | None, *, now: datetime) -> Decision:
+def _speak_of(
+    tx: Tx, number: int, quiet: Sequence[Silence], later: datetime | None, *, now: datetime
+) -> Decision | None:
     group = groups.load(tx, number, lock=True)
     assert group is not None, "groups are not deleted while alerts are in them"
     members = alerts.by_numbers(tx, groups.members(tx, number))
+    if group.closed_at is not None and not any(alert.state is State.FIRING for alert in members):
+        return None  # somebody else closed it just before, and has said so
     changes = groups.changes(tx, group, since=now - CALM)
     decision = decide(group, members, hushed(members, quiet, now), now, changes=changes)
     if later is not None and not decision.closes:

@@ -34,7 +34,7 @@ class Nothing(Enum):
 
 Sample = int | Nothing
 _SAMPLES = re.compile(
-    r"(?:(?P<nothing>[_-])|(?P<first>[0-9]{1,1000})(?:(?P<sign>[+-])(?P<step>[0-9]{1,1000})(?=x))?)"
+    r"(?:(?P<nothing>[_-])|(?P<first>[0-9]{1,300})(?:(?P<sign>[+-])(?P<step>[0-9]{1,300})(?=x))?)"
     r"(?:x(?P<times>[0-9]{1,6}))?"
 )
 _FORMS = "samples such as 7, 7x10, 0+3x10, 9-1x3, _, _x5 or -"
@@ -157,7 +157,7 @@ def _is_endless(value: Fraction) -> bool:
     return rest > 1
 
 
-_LARGE = re.compile(r"[0-9]{1,1000}")
+_LARGE = re.compile(r"[0-9]{1,300}")
 
 
 def _amount(text: str) -> Amount:

@@ -46,7 +46,7 @@ def run_rule_tests(tests: Iterable[RuleTest]) -> Iterator[Result]:
         for test in tests:
             shutil.copyfile(template, file)
             try:
-                yield Result(test.file, test.keys.name, tuple(Play(test, database).run()))
+                yield Result(test.file, test.keys.name, Play(test, database).run())
             finally:
                 database.close()
 
@@ -90,14 +90,16 @@ class Play:
         with database.transaction() as tx:
             sources.remember(tx, list(self._watch.intervals))
 
-    def run(self) -> Iterator[Difference]:
+    def run(self) -> tuple[Difference, ...]:
         """Go from poll to poll, and to every moment between them at which something may happen or is expected."""
+        found: list[Difference] = []
         moment, end = self._test.start, self._test.start + self._test.length
         while moment <= end:
-            yield from self._act_and_check(moment)
+            found += self._act_and_check(moment)
             moment = self._next(moment)
         with self._database.reading() as tx:
-            yield from compare_heard(tx, self._test, outbox.heard(tx))
+            found += compare_heard(tx, self._test, outbox.heard(tx))
+        return tuple(sorted(found, key=lambda one: one.at))
 
     def _act_and_check(self, now: datetime) -> Iterator[Difference]:
         if not (now - self._test.start) % self._test.interval:

@@ -19,7 +19,7 @@ def show_result(console: Console, result: Result, *, with_file: bool = False) ->
     """One line; below it what differs from what was expected."""
     name = f"{result.file}: {result.name}" if with_file else result.name
     word, style = ("FAILED", "bold red") if result.differences else ("ok", "green")
-    console.print(Text.assemble((f"{word:<7} ", style), clean(name)))
+    console.print(Text.assemble((f"{word:<7} ", style), clean(name)), soft_wrap=True)
     if result.differences:
         console.print(Padding(_table(result.differences), (0, 0, 0, 8)))
 

@@ -37,6 +37,10 @@ NEEDED_SCOPES = frozenset(
 )
 
 
+# How often the SDK looks after its connection: deaf for four times as long, it opens another one.
+_PING_SECONDS = 3.0
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who the bot token says we are, and what it may do (`scopes`, empty where Slack did not say)."""
@@ -196,7 +200,12 @@ class Socket:
     """Slack's deliveries over Socket Mode: a connection that the bot opens and the SDK keeps open."""
 
     def __init__(self, app: App, app_token: str) -> None:
-        self._handler = SocketModeHandler(app, app_token)
+        self._handler = SocketModeHandler(app, app_token, ping_interval=_PING_SECONDS)
+        self._handler.client.on_error_listeners.append(self._give_up)
+
+    def _give_up(self, _error: Exception) -> None:
+        """Leave a connection that broke at once, so that a new one is opened: the SDK would try it for most of a minute."""
+        self._handler.client.disconnect()
 
     def connect(self) -> None:
         """Open it. Raises a SlackError where Slack cannot be reached or does not want it."""

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from alertbot.errors import StoreError
 
 Tx = sa.Connection
+_EVALUATING = 0x616C6565  # an advisory lock's key on Postgres
 _BUSY_TIMEOUT_MS = 10_000  # how long a SQLite writer waits for another one's transaction
 # What a statement of ours causes, not the state of the database: a traceback tells more than a sentence.
 _OUR_MISTAKES = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
@@ -77,6 +78,11 @@ class Database:
             if error.statement is not None and isinstance(error, _OUR_MISTAKES):
                 raise
             raise StoreError(f"database {self.place}: {_reason(error)}") from error
+
+    def one_at_a_time(self, tx: Tx) -> None:
+        """Wait until no other process is in such a transaction. SQLite has only one writer anyway."""
+        if not self.is_sqlite:
+            tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_EVALUATING)))
 
     def check(self) -> None:
         """Raise StoreError unless the database answers."""

@@ -68,6 +68,15 @@ def of_alerts(tx: Tx, numbers: Iterable[int], *, open_only: bool = True) -> list
     return sorted(tx.execute(query).scalars())
 
 
+def channels_of(tx: Tx, numbers: Iterable[int]) -> dict[int, set[str]]:
+    """The channels in which each of these alerts is a member of an open group; an alert without one is left out."""
+    query = sa.select(memberships.c.alert, groups.c.channel).join(groups)
+    found: dict[int, set[str]] = {}
+    for alert, channel in tx.execute(query.where(memberships.c.alert.in_(list(numbers)), groups.c.closed_at.is_(None))):
+        found.setdefault(alert, set()).add(channel)
+    return found
+
+
 def members(tx: Tx, group: int) -> list[int]:
     """The numbers of a group's alerts."""
     query = sa.select(memberships.c.alert).where(memberships.c.group == group).order_by(memberships.c.alert)

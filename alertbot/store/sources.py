@@ -77,6 +77,17 @@ def _is_watched(row: sa.RowMapping, interval: timedelta, now: datetime) -> bool:
     return now - expected <= interval * _MISSED_INTERVALS
 
 
+def renew(tx: Tx, *, owner: str, until: datetime, now: datetime) -> int:
+    """Hold on to the sources that this owner polls right now; how many they are."""
+    mine = sa.and_(sources.c.owner == owner, sources.c.lease_until > now, sources.c.lease_until < until)
+    return tx.execute(sa.update(sources).where(mine).values(lease_until=until)).rowcount
+
+
+def release_everyone(tx: Tx) -> None:
+    """Forget every claim: for a start on a database that no other process uses, after one that could not end its own."""
+    tx.execute(sa.update(sources).where(sources.c.lease_until.is_not(None)).values(lease_until=None))
+
+
 def mark_read(tx: Tx, claimed: Claim, taken_at: datetime) -> bool:
     """Note a good reading and end the claim; False if the claim was lost meanwhile, or the reading is not newer."""
     changed = tx.execute(
@@ -133,15 +144,24 @@ def states(tx: Tx, intervals: Mapping[str, timedelta], *, watched_at: datetime |
 
 
 def with_news(tx: Tx, names: Sequence[str]) -> list[str]:
-    """The sources that have readings which no evaluation has seen yet, the longest waiting first."""
+    """The sources of the readings that no evaluation has seen yet, one for each reading, the oldest first."""
     rows = tx.execute(
         sa.select(sources.c.name)
         .join(readings, readings.c.source == sources.c.number)
         .where(sources.c.name.in_(names), readings.c.number > sources.c.evaluated)
-        .group_by(sources.c.name)
-        .order_by(sa.func.min(readings.c.taken_at))
+        .order_by(readings.c.taken_at, readings.c.number)
     )
     return list(rows.scalars())
+
+
+def judged_until(tx: Tx, names: Sequence[str]) -> datetime | None:
+    """When the newest reading was taken, of any of these sources, that evaluation has seen."""
+    moment: datetime | None = tx.execute(
+        sa.select(sa.func.max(readings.c.taken_at))
+        .join(sources, sources.c.evaluated == readings.c.number)
+        .where(sources.c.name.in_(names))
+    ).scalar()
+    return moment
 
 
 def next_to_evaluate(tx: Tx, name: str) -> datetime | None:

@@ -311,6 +311,15 @@ decisions = sa.Table(
     sa.Column("kinds", sa.String, nullable=False),
 )
 
+# Rules that cannot be evaluated for a source.
+faults = sa.Table(
+    "faults",
+    metadata,
+    sa.Column("rule", sa.String, primary_key=True),
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("since", Moment, nullable=False),
+)
+
 # Notices not yet delivered, and those that were. `lane` keeps the order: of two rows of one lane the older goes first.
 outbox = sa.Table(
     "outbox",

@@ -1,7 +1,7 @@
 """Slash commands and buttons, over Socket Mode and over signed HTTP, to the real process."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.end_to_end.stage import Stage
 
 
 @pytest.fixture(params=["socket", "http"])
-def stage_of_mode(request: pytest.FixtureRequest, new_stage: Callable[..., Stage]) -> Iterator[Stage]:
+def stage_of_mode(request: pytest.FixtureRequest, new_stage: Callable[..., Stage]) -> Stage:
     stage = new_stage(window="60s")
     if request.param == "http":
         del stage.config["slack"]["app_token"]
