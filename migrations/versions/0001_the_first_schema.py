@@ -1,0 +1,304 @@
+"""The first schema."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+MOMENT = sa.DateTime(timezone=True).with_variant(sa.DateTime(), "sqlite")
+# On SQLite a column without affinity: integers stay integers, and digits past 2**63 stay text.
+WHOLE = sa.Numeric().with_variant(sa.LargeBinary(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "alerts",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("rule", sa.String(), nullable=False),
+        sa.Column("identity", sa.String(), nullable=False),
+        sa.Column("series", sa.String(), nullable=False),
+        sa.Column("labels", sa.JSON(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("severity", sa.String(), nullable=False),
+        sa.Column("unit", sa.String(), nullable=False),
+        sa.Column("comparison", sa.String(), nullable=False),
+        sa.Column("over", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=True),
+        sa.Column("peak", sa.String(), nullable=True),
+        sa.Column("threshold", sa.String(), nullable=True),
+        sa.Column("pending_since", MOMENT, nullable=False),
+        sa.Column("started_at", MOMENT, nullable=True),
+        sa.Column("keeping_since", MOMENT, nullable=True),
+        sa.Column("resolved_at", MOMENT, nullable=True),
+        sa.Column("baseline_at", MOMENT, nullable=True),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("period", MOMENT, nullable=True),
+        sa.Column("spoken", sa.String(), nullable=True),
+        sa.Column("acknowledged_by", sa.String(), nullable=False),
+        sa.Column("acknowledged_at", MOMENT, nullable=True),
+        sa.Column("snoozed_until", MOMENT, nullable=True),
+        sa.Column("assigned_to", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_alerts")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_alerts_resolved_at", "alerts", ["resolved_at"], unique=False)
+    op.create_index(
+        "uq_alerts_open",
+        "alerts",
+        ["rule", "identity", "series"],
+        unique=True,
+        sqlite_where=sa.text("state IN ('pending', 'firing')"),
+        postgresql_where=sa.text("state IN ('pending', 'firing')"),
+    )
+
+    op.create_table(
+        "channels",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("wait_until", MOMENT, nullable=True),
+        sa.Column("broken", sa.String(), server_default="", nullable=False),
+        sa.Column("broken_at", MOMENT, nullable=True),
+        sa.Column("probe_at", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_channels")),
+    )
+    op.create_table(
+        "faults",
+        sa.Column("rule", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("since", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("rule", "source", name=op.f("pk_faults")),
+    )
+    op.create_table(
+        "groups",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("route", sa.JSON(), nullable=False),
+        sa.Column("opened_at", MOMENT, nullable=False),
+        sa.Column("closed_at", MOMENT, nullable=True),
+        sa.Column("told", sa.JSON(), nullable=False),
+        sa.Column("look_at", MOMENT, nullable=True),
+        sa.Column("why", sa.String(), server_default="", nullable=False),
+        sa.Column("previous", sa.BigInteger(), nullable=True),
+        sa.Column("message_channel", sa.String(), server_default="", nullable=False),
+        sa.Column("message_ts", sa.String(), server_default="", nullable=False),
+        sa.Column("edited_at", MOMENT, nullable=True),
+        sa.Column("diverted_to", sa.String(), server_default="", nullable=False),
+        sa.Column("reposts", sa.Integer(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_groups")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_groups_look_at", "groups", ["look_at"], unique=False)
+    op.create_index(
+        "uq_groups_open",
+        "groups",
+        ["channel", "key"],
+        unique=True,
+        sqlite_where=sa.text("closed_at IS NULL"),
+        postgresql_where=sa.text("closed_at IS NULL"),
+    )
+
+    op.create_table(
+        "silences",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("matchers", sa.JSON(), nullable=False),
+        sa.Column("starts_at", MOMENT, nullable=False),
+        sa.Column("ends_at", MOMENT, nullable=False),
+        sa.Column("author", sa.String(), nullable=False),
+        sa.Column("comment", sa.String(), nullable=False),
+        sa.Column("ended_by", sa.String(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_silences")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_silences_ends_at", "silences", ["ends_at"], unique=False)
+
+    op.create_table(
+        "sources",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("first_at", MOMENT, nullable=True),
+        sa.Column("read_at", MOMENT, nullable=True),
+        sa.Column("tried_at", MOMENT, nullable=True),
+        sa.Column("watched_since", MOMENT, nullable=True),
+        sa.Column("due_at", MOMENT, nullable=True),
+        sa.Column("paused_until", MOMENT, nullable=True),
+        sa.Column("failing", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("error", sa.String(), server_default="", nullable=False),
+        sa.Column("refused", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("evaluated", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("owner", sa.String(), server_default="", nullable=False),
+        sa.Column("lease_until", MOMENT, nullable=True),
+        sa.Column("generation", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_sources")),
+        sa.UniqueConstraint("name", name=op.f("uq_sources_name")),
+    )
+    op.create_table(
+        "acts",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("alert", NUMBER, nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("who", sa.String(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("until", MOMENT, nullable=True),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["alert"], ["alerts.number"], name=op.f("fk_acts_alert"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_acts")),
+        sa.UniqueConstraint("key", "alert", name=op.f("uq_acts_key_alert")),
+    )
+    op.create_index("ix_acts_alert", "acts", ["alert"], unique=False)
+
+    op.create_table(
+        "configurations",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("source", NUMBER, nullable=False),
+        sa.Column("ai_llm", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(), server_default="", nullable=False),
+        sa.Column("workspace", sa.String(), server_default="", nullable=False),
+        sa.Column("created_at", MOMENT, nullable=True),
+        sa.Column("seen_at", MOMENT, nullable=False),
+        sa.Column("repos", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["source"], ["sources.number"], name=op.f("fk_configurations_source"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_configurations")),
+        sa.UniqueConstraint("source", "ai_llm", name=op.f("uq_configurations_source_ai_llm")),
+    )
+    op.create_table(
+        "decisions",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("group", NUMBER, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.Column("kinds", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["group"], ["groups.number"], name=op.f("fk_decisions_group"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_decisions")),
+    )
+    op.create_index("ix_decisions_group", "decisions", ["group"], unique=False)
+
+    op.create_table(
+        "memberships",
+        sa.Column("group", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("alert", NUMBER, autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(["alert"], ["alerts.number"], name=op.f("fk_memberships_alert"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["group"], ["groups.number"], name=op.f("fk_memberships_group"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("group", "alert", name=op.f("pk_memberships")),
+    )
+    op.create_index("ix_memberships_alert", "memberships", ["alert"], unique=False)
+
+    op.create_table(
+        "outbox",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("lane", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("group", NUMBER, nullable=True),
+        sa.Column("form", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("ping", sa.Boolean(), nullable=False),
+        sa.Column("notice", sa.JSON(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("changed_at", MOMENT, nullable=False),
+        sa.Column("due_at", MOMENT, nullable=False),
+        sa.Column("state", sa.String(), server_default="waiting", nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("uncertain", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("owner", sa.String(), server_default="", nullable=False),
+        sa.Column("lease_until", MOMENT, nullable=True),
+        sa.Column("done_at", MOMENT, nullable=True),
+        sa.Column("error", sa.String(), server_default="", nullable=False),
+        sa.Column("ts", sa.String(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(["group"], ["groups.number"], name=op.f("fk_outbox_group"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_outbox")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_outbox_waiting",
+        "outbox",
+        ["lane", "number"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+
+    op.create_table(
+        "readings",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("source", NUMBER, nullable=False),
+        sa.Column("taken_at", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(["source"], ["sources.number"], name=op.f("fk_readings_source"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_readings")),
+        sa.UniqueConstraint("source", "taken_at", name=op.f("uq_readings_source_taken_at")),
+    )
+    op.create_table(
+        "transitions",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("alert", NUMBER, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("before", sa.String(), nullable=False),
+        sa.Column("after", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("severity", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=True),
+        sa.Column("threshold", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(["alert"], ["alerts.number"], name=op.f("fk_transitions_alert"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_transitions")),
+    )
+    op.create_index("ix_transitions_alert", "transitions", ["alert"], unique=False)
+
+    op.create_table(
+        "counters",
+        sa.Column("configuration", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("api_calls", WHOLE, nullable=True),
+        sa.Column("tokens_in", WHOLE, nullable=True),
+        sa.Column("tokens_out", WHOLE, nullable=True),
+        sa.Column("llm_tokens_in", WHOLE, nullable=True),
+        sa.Column("llm_tokens_out", WHOLE, nullable=True),
+        sa.Column("policy_violations", WHOLE, nullable=True),
+        sa.Column("policy_alerts", WHOLE, nullable=True),
+        sa.Column("policy_blocks", WHOLE, nullable=True),
+        sa.Column("held", sa.JSON(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["configuration"], ["configurations.number"], name=op.f("fk_counters_configuration"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("configuration", name=op.f("pk_counters")),
+    )
+    op.create_table(
+        "falls",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("configuration", NUMBER, nullable=False),
+        sa.Column("counter", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("last", WHOLE, nullable=False),
+        sa.Column("seen", WHOLE, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["configuration"], ["configurations.number"], name=op.f("fk_falls_configuration"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_falls")),
+    )
+    op.create_index("ix_falls_at", "falls", ["at"], unique=False)
+
+    op.create_table(
+        "snapshots",
+        sa.Column("reading", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("configuration", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("api_calls", WHOLE, nullable=True),
+        sa.Column("tokens_in", WHOLE, nullable=True),
+        sa.Column("tokens_out", WHOLE, nullable=True),
+        sa.Column("llm_tokens_in", WHOLE, nullable=True),
+        sa.Column("llm_tokens_out", WHOLE, nullable=True),
+        sa.Column("policy_violations", WHOLE, nullable=True),
+        sa.Column("policy_alerts", WHOLE, nullable=True),
+        sa.Column("policy_blocks", WHOLE, nullable=True),
+        sa.Column("absent", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["reading"], ["readings.number"], name=op.f("fk_snapshots_reading"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("reading", "configuration", name=op.f("pk_snapshots")),
+        sqlite_with_rowid=False,
+    )
