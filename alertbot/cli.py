@@ -222,6 +222,19 @@ def check(ctx: click.Context, *, online: bool) -> None:
         ctx.exit(1)
 
 
+@main.command()
+@click.option("--mode", type=click.Choice(["socket", "http"]), default="socket", show_default=True, help="How Slack reaches the bot.")
+@click.option("--url", default="", help="For http: the bot's public address, such as https://alertbot.example.com.")
+@click.option("--command", default="/alertbot", show_default=True, help="The slash command.")
+def manifest(mode: str, url: str, command: str) -> None:
+    """Print the Slack app's manifest, to paste when creating the app."""
+    from alertbot.slack.manifest import manifest_yaml
+
+    if mode == "http" and not url.startswith("https://"):
+        raise click.UsageError(f'--mode http needs --url, expected an address such as https://alertbot.example.com, got "{url}"')
+    click.echo(manifest_yaml(mode=mode, command=command, url=url), nl=False)
+
+
 @main.group("config")
 def config_group() -> None:
     """Show what the configuration may hold."""

@@ -216,6 +216,56 @@ def threshold(
     return Threshold(metric, parse_duration(window), levels(Comparison(comparison), given, clear))
 
 
+def rate(given: float, *, window: str = "2m", unit: str = "1m", comparison: str = "above") -> Rate:
+    return Rate(
+        "policy_violations", parse_duration(window), parse_duration(unit), levels(Comparison(comparison), given)
+    )
+
+
+def ratio(given: float | str, *, window: str = "2m", min_of: int = 1, comparison: str = "above") -> Ratio:
+    found = levels(Comparison(comparison), given)
+    return Ratio("policy_violations", "api_calls", parse_duration(window), min_of, found)
+
+
+def burn(factor: float | dict[str, float | str] = 2) -> Burn:
+    """100 violations in 100 minutes are the budget: one a minute is what may burn."""
+    windows = (minutes(5), minutes(2))
+    return Burn("policy_violations", windows, Fraction(100), minutes(100), levels(Comparison.ABOVE, factor))
+
+
+def absence(metric: str | None = "policy_violations", window: str = "3m") -> Absence:
+    return Absence(metric, parse_duration(window), Severity.WARNING)
+
+
+def spike(
+    factor: float | str | dict[str, float | str] = 3,
+    *,
+    window: str = "1m",
+    baseline: str | None = None,
+    same_hour: int | None = None,
+    at_least: int = 1,
+    clear: float | None = None,
+) -> Spike:
+    found = levels(Comparison.AT_LEAST, factor, clear)
+    past = None if baseline is None else parse_duration(baseline)
+    return Spike("policy_violations", parse_duration(window), found, at_least, past, same_hour)
+
+
+def budget(
+    period: Period = Period.HOUR,
+    *,
+    amount: int = 100,
+    at_percent: dict[str, float | str] | float | None = None,
+    timezone: str = "UTC",
+    week_starts: int = 0,
+    forecast: bool = False,
+    metric: str = "policy_violations",
+) -> Budget:
+    wanted = {"warning": 80, "critical": 100} if at_percent is None else at_percent
+    found = levels(Comparison.AT_LEAST, wanted)
+    return Budget(metric, Fraction(amount), period, found, timezone, week_starts, forecast)
+
+
 def rule(
     condition: Condition | None = None,
     *,

@@ -59,12 +59,12 @@ def evaluate(database: Database, watch: Watch, *, now: datetime) -> int:
     with database.reading() as tx:
         waiting = sources.with_news(tx, list(watch.intervals))
     for name in waiting:
-        while _evaluate_next(database, watch, name):
-            evaluated += 1
+        evaluated += _evaluate_next(database, watch, name)
     with database.transaction() as tx:
         database.one_at_a_time(tx)
         judge(tx, watch, [rule for rule in watch.rules if _by_clock(rule)], source=None, now=now)
         _close_orphans(tx, watch, now)
+        faults.keep_only(tx, [rule.name for rule in watch.rules])
     return evaluated
 
 
@@ -104,6 +104,7 @@ def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, source: str | None, no
             mine = open_alerts.get((rule.name, rule.identity), {})
             changed += _advance_all(rule, mine, _check(rule, past, source, now), source=source, now=now)
         except Exception as error:  # one rule's mistake must not stop the others; its alerts stay as they are
+            log.exception("rule_raised", rule=rule.name, source=source)
             _tell_fault(tx, watch, rule, source or "", error, now=now)
         else:
             watch.broken.discard(rule.name)
@@ -137,8 +138,7 @@ def _check(rule: Rule, past: Past, source: str | None, now: datetime) -> list[Fi
 
 
 def _tell_fault(tx: Tx, watch: Watch, rule: Rule, source: str, error: Exception, *, now: datetime) -> None:
-    """Log that a rule raised; the operator hears of each rule once, until it works again everywhere."""
-    log.error("rule_raised", rule=rule.name, source=source, exc_info=error)
+    """The operator hears of each rule that raises once, until it works again everywhere."""
     watch.broken.add(rule.name)
     known = faults.known(tx)
     if (rule.name, source) in known:

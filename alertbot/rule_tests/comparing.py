@@ -231,7 +231,7 @@ def _unlike(tx: Tx, test: RuleTest, expected: HeardNotice | None, got: _Heard | 
     came = str(got)
     if expected is not None and expected.at != got.at:
         came += f" at {write_duration(got.at)}"
-    if expected is not None and (expected.alert or test.series_of(expected)):
+    if len(test.ruleset.rules) > 1 or (expected is not None and (expected.alert or expected.llm or expected.series)):
         came += f" about {', '.join(sorted(f'{rule} {series}' for rule, series in got.about)) or 'the bot itself'}"
     return Difference(expected.at if expected is not None else got.at, "heard", wanted, came, got.line)
 

@@ -21,21 +21,6 @@ HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
 
 
-def budget(
-    period: Period = Period.HOUR,
-    *,
-    amount: int = 100,
-    at_percent: dict[str, float | str] | float | None = None,
-    timezone: str = "UTC",
-    week_starts: int = 0,
-    forecast: bool = False,
-    metric: str = "policy_violations",
-) -> Budget:
-    wanted = {"warning": 80, "critical": 100} if at_percent is None else at_percent
-    found = levels(Comparison.AT_LEAST, wanted)
-    return Budget(metric, Fraction(amount), period, found, timezone, week_starts, forecast)
-
-
 def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 

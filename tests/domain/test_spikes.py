@@ -16,20 +16,6 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-def spike(
-    factor: float | str | dict[str, float | str] = 3,
-    *,
-    window: str = "1m",
-    baseline: str | None = None,
-    same_hour: int | None = None,
-    at_least: int = 1,
-    clear: float | None = None,
-) -> Spike:
-    found = levels(Comparison.AT_LEAST, factor, clear)
-    past = None if baseline is None else parse_duration(baseline)
-    return Spike("policy_violations", parse_duration(window), found, at_least, past, same_hour)
-
-
 @pytest.mark.parametrize(
     ("drawn", "condition", "verdict", "limit"),
     [
