@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import Flag, auto
+from queue import SimpleQueue
 
 import structlog
 
@@ -29,7 +30,7 @@ from alertbot.slack.failures import translated
 from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
 from alertbot.store import alerts, channels, migrate, outbox, sources
-from alertbot.wiring import blind_after_of, intervals_of, open_database, watch_of
+from alertbot.wiring import blind_after_of, intervals_of, on_call_of, open_database, watch_of
 
 log = structlog.get_logger()
 _THIN_EVERY = 600.0  # seconds: each run has little to do then
@@ -178,6 +179,9 @@ class Bot:
             intervals=intervals_of(self._config),
             blind_after=blind_after_of(self._config),
             rules=watch_of(self._config).rules,
+            on_call=on_call_of(self._config),
+            operators=frozenset(slack.operators),
+            members_of=bot.members_of(self._client),
         )
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret else None
         app = bot.build(self._client, identity=self._known_identity, signing_secret=secret, desk=desk)
@@ -298,16 +302,17 @@ def poll_once(config: Config, clock: Clock) -> dict[str, Polled]:
 
 def run_until_stopped(running: Bot) -> None:
     """Run until SIGTERM or SIGINT; what is in flight is finished then."""
-    stopped = threading.Event()
+    # Not an Event: its lock may be held by the very thread that the signal interrupts.
+    signals: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda *_: signals.put(None))
     running.start()
     try:
-        stopped.wait()
+        signals.get()
     finally:
         running.stop()
     # Threads that still wait for an answer would hold the process up; what they claimed is found out at the next start.
     sys.stdout.flush()
     sys.stderr.flush()
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+    if threading.active_count() > 1:  # the pools' threads are waited for at the end, even where they are daemons
         os._exit(0)

@@ -20,11 +20,18 @@ from alertbot.domain.findings import Finding, Verdict, check, moments
 from alertbot.domain.history import Fall, History, Member, Series, Slice, SourceState
 from alertbot.domain.rules import (
     EVERYTHING,
+    Absence,
+    Budget,
+    Burn,
     Comparison,
     Condition,
     Levels,
+    Period,
+    Rate,
+    Ratio,
     Rule,
     Severity,
+    Spike,
     Threshold,
     Where,
 )
@@ -227,7 +234,7 @@ def ratio(given: float | str, *, window: str = "2m", min_of: int = 1, comparison
     return Ratio("policy_violations", "api_calls", parse_duration(window), min_of, found)
 
 
-def burn(factor: float | dict[str, float | str] = 2) -> Burn:
+def burn(factor: float | str | Mapping[str, float | str] = 2) -> Burn:
     """100 violations in 100 minutes are the budget: one a minute is what may burn."""
     windows = (minutes(5), minutes(2))
     return Burn("policy_violations", windows, Fraction(100), minutes(100), levels(Comparison.ABOVE, factor))
@@ -238,7 +245,7 @@ def absence(metric: str | None = "policy_violations", window: str = "3m") -> Abs
 
 
 def spike(
-    factor: float | str | dict[str, float | str] = 3,
+    factor: float | str | Mapping[str, float | str] = 3,
     *,
     window: str = "1m",
     baseline: str | None = None,
@@ -247,23 +254,22 @@ def spike(
     clear: float | None = None,
 ) -> Spike:
     found = levels(Comparison.AT_LEAST, factor, clear)
-    past = None if baseline is None else parse_duration(baseline)
-    return Spike("policy_violations", parse_duration(window), found, at_least, past, same_hour)
+    before = None if baseline is None else parse_duration(baseline)
+    return Spike("policy_violations", parse_duration(window), found, at_least, before, same_hour)
 
 
 def budget(
     period: Period = Period.HOUR,
     *,
     amount: int = 100,
-    at_percent: dict[str, float | str] | float | None = None,
+    levels_at: Mapping[str, float | str] | None = None,
     timezone: str = "UTC",
     week_starts: int = 0,
     forecast: bool = False,
-    metric: str = "policy_violations",
 ) -> Budget:
-    wanted = {"warning": 80, "critical": 100} if at_percent is None else at_percent
-    found = levels(Comparison.AT_LEAST, wanted)
-    return Budget(metric, Fraction(amount), period, found, timezone, week_starts, forecast)
+    """Of 100 violations an hour, warning at 80 % and critical at 100 % unless said otherwise."""
+    found = levels(Comparison.AT_LEAST, levels_at or {"warning": 80, "critical": 100})
+    return Budget("policy_violations", Fraction(amount), period, found, timezone, week_starts, forecast)
 
 
 def rule(

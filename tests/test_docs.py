@@ -1,4 +1,4 @@
-"""What the README and docs/ say is so: commands, configuration, metrics, log events, links, and the Slack app's manifest."""
+"""What the README and docs/ say is so: commands, configuration, metrics, log events, links and pictures."""
 
 import ast
 import re
@@ -9,20 +9,17 @@ from typing import Any
 
 import click
 import pytest
-import yaml
 
 from alertbot import config
 from alertbot.cli import main
 from alertbot.config.layers import override_layer
 from alertbot.http import Metrics
-from alertbot.slack.bot import NEEDED_SCOPES
 from alertbot.slack.parse import NAMES, parse
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 OPERATING = ROOT / "docs" / "operating.md"
 PAGES = sorted([README, ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
-MANIFEST = ROOT / "docs" / "slack-app-manifest.yaml"
 COMMAND = config.Slack.model_fields["command"].default
 LARGEST_PICTURE = 150_000  # bytes; they are part of every clone
 SECRETS = {
@@ -223,25 +220,3 @@ def test_every_picture_is_shown_and_is_small():
     pictures = set((ROOT / "docs" / "images").iterdir())
     assert pictures == shown
     assert [picture.name for picture in pictures if picture.stat().st_size > LARGEST_PICTURE] == []
-
-
-def test_the_slack_app_asks_for_the_scopes_that_are_needed_and_for_no_other():
-    assert sorted(manifest()["oauth_config"]["scopes"]["bot"]) == sorted(NEEDED_SCOPES)
-
-
-def test_the_slack_app_brings_the_command_that_the_bot_answers():
-    (command,) = manifest()["features"]["slash_commands"]
-    assert command["command"] == COMMAND
-    assert command["should_escape"] is True
-
-
-def test_the_slack_app_uses_what_the_default_mode_uses():
-    assert config.Slack.model_fields["mode"].default == "socket"
-    assert manifest()["settings"]["socket_mode_enabled"] is True
-    assert manifest()["settings"]["interactivity"]["is_enabled"] is True
-
-
-def manifest() -> dict[str, Any]:
-    found = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
-    assert isinstance(found, dict)
-    return found

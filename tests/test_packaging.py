@@ -68,7 +68,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*command: str, cwd: Path) -> str:
     """What a program prints. Fails with what it complained about."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ALERTBOT_", "PIP_", "PYTHON"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ALERTBOT_", "PIP_", "PYTHON"))
+    }
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

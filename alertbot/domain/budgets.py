@@ -27,12 +27,12 @@ def _begin(moment: datetime, budget: Budget, zone: ZoneInfo) -> datetime:
         # half an hour, on Lord Howe Island, two hours of the year overlap.)
         into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
         return moment.astimezone(UTC) - into
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     if budget.period is Period.WEEK:
         midnight -= timedelta(days=(midnight.weekday() - budget.week_starts) % 7)
     elif budget.period is Period.MONTH:
         midnight = midnight.replace(day=1)
-    return midnight.replace(fold=0).astimezone(UTC)
+    return midnight.replace(fold=0).astimezone(UTC)  # where midnight comes twice, the first
 
 
 def _next(start: datetime, budget: Budget, zone: ZoneInfo) -> datetime:

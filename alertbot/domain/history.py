@@ -135,8 +135,6 @@ def _series(key: str, per: str, members: Sequence[Member]) -> Series:
     first = members[0].labels
     if per == "all":
         labels: Mapping[str, str] = {}
-    elif per == "source":
-        labels = {"source": first["source"]}
     else:
         named = {f"{per}_name": first[f"{per}_name"]} if f"{per}_name" in first else {}
         labels = {"source": first["source"], per: first.get(per, ""), **named}

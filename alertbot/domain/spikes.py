@@ -10,6 +10,7 @@ from alertbot.domain.rules import Spike
 DAY = timedelta(days=1)
 
 # How many windows the rule asks for, and what tells for a series its growth in those that exist and how many they are.
+# A window in which the counter was unknown does not exist.
 Earlier = tuple[int, Callable[[Series], tuple[int, int]]]
 
 
@@ -47,7 +48,8 @@ def _in_a_row(spike: Spike, history: History, now: datetime) -> Callable[[Series
 
     def grown_before(series: Series) -> tuple[int, int]:
         count = _whole_windows(spike, exists_since(history, series), now)
-        return growth_in(count).of(series).value or 0, count
+        together = growth_in(count).of(series).value
+        return (0, 0) if together is None else (together, count)
 
     return grown_before
 
@@ -64,11 +66,12 @@ def _of_days(spike: Spike, days: int, history: History, now: datetime) -> Earlie
 
     def grown_before(series: Series) -> tuple[int, int]:
         since = exists_since(history, series)
-        found = [
-            growth.of(series).value or 0
+        existing = [
+            growth.of(series).value
             for start, end, growth in windows
             if start >= since and was_read(series, start, end)
         ]
+        found = [amount for amount in existing if amount is not None]
         return sum(found), len(found)
 
     return days, grown_before

@@ -1,7 +1,9 @@
 """The Bolt app: who may talk to us, and which listener answers what."""
 
 import logging
+import math
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,13 +16,14 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 from slack_sdk.webhook import WebhookClient
 
-from alertbot.errors import SlackRejected
+from alertbot.errors import SlackError, SlackRejected
 from alertbot.slack.actions import clicked_acknowledge, clicked_details, clicked_snooze, shown_details
 from alertbot.slack.commands import Desk, answer
 from alertbot.slack.failures import translated
 from alertbot.slack.views.text import escape
 
 log = structlog.get_logger()
+_MEMBERS_AGE = 300.0  # seconds: a user group's list is of the methods that Slack limits to 20 calls a minute
 # What the calls of this package need: posting, commands, a person's time zone, and looking for a post whose answer was lost.
 NEEDED_SCOPES = frozenset(
     {
@@ -32,6 +35,7 @@ NEEDED_SCOPES = frozenset(
         "files:write",
         "groups:history",
         "groups:read",
+        "usergroups:read",
         "users:read",
     }
 )
@@ -93,6 +97,24 @@ def post_webhook(url: str, text: str, *, timeout: timedelta) -> None:
         answer = client.send(text=escape(text))
     if answer.status_code != 200:
         raise SlackRejected(f"webhook: HTTP {answer.status_code}", code=f"http_{answer.status_code}")
+
+
+def members_of(client: WebClient) -> Callable[[str], frozenset[str]]:
+    """Who is in a user group; asked at most each five minutes, and the last answer holds where Slack gives none."""
+    known: dict[str, tuple[float, frozenset[str]]] = {}
+
+    def ask(group: str) -> frozenset[str]:
+        asked_at, members = known.get(group, (-math.inf, frozenset[str]()))
+        if time.monotonic() - asked_at > _MEMBERS_AGE:
+            try:
+                with translated("usergroups.users.list"):
+                    members = frozenset(client.usergroups_users_list(usergroup=group).get("users") or ())
+            except SlackError as error:
+                log.warning("user_group_not_read", group=group, code=error.code)
+            known[group] = (time.monotonic(), members)
+        return members
+
+    return ask
 
 
 def channels(client: WebClient) -> dict[str, bool]:

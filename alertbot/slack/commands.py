@@ -9,8 +9,9 @@ import structlog
 
 from alertbot import __version__
 from alertbot.domain.alerts import Act, ActKind
+from alertbot.domain.oncall import OnCall
 from alertbot.domain.rules import Rule
-from alertbot.errors import AlertbotError
+from alertbot.errors import AlertbotError, UsageError
 from alertbot.flows import look_up, operate
 from alertbot.flows.explain import explain
 from alertbot.slack.parse import Request, parse
@@ -33,6 +34,14 @@ class Desk:
     intervals: Mapping[str, timedelta]
     blind_after: Mapping[str, timedelta]
     rules: Sequence[Rule]
+    on_call: Mapping[str, OnCall]
+    operators: frozenset[str]
+    members_of: Callable[[str], frozenset[str]]
+
+    def operators_now(self) -> frozenset[str]:
+        """The users who are operators, those of user groups too."""
+        groups = [name for name in self.operators if name.startswith("S")]
+        return self.operators.union(*(self.members_of(name) for name in groups))
 
 
 def answer(desk: Desk, body: Mapping[str, Any]) -> Answer:
@@ -74,6 +83,44 @@ def _help(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
     return answers.help_answer(desk.command, request.target)
 
 
+def _silence(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
+    assert request.silence is not None, "parsed with the command"
+    _require_operator(desk, body)
+    made = operate.add_silence(
+        desk.database, request.silence, author=str(body.get("user_id") or "somebody"), now=desk.clock()
+    )
+    desk.wake()
+    return answers.silences_answer([made])
+
+
+def _unsilence(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
+    _require_operator(desk, body)
+    number = int(request.target)
+    operate.end_silence(desk.database, number, by=str(body.get("user_id") or "somebody"), now=desk.clock())
+    desk.wake()
+    return answers.sentence(f":white_check_mark: Silence {number} is over.")
+
+
+def _silences(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
+    return answers.silences_answer(operate.list_silences(desk.database, now=desk.clock()))
+
+
+def _rules(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
+    return answers.rules_answer(desk.rules)
+
+
+def _oncall(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
+    now = desk.clock()
+    return answers.oncall_answer({name: one.who(now) for name, one in desk.on_call.items()})
+
+
+def _require_operator(desk: Desk, body: Mapping[str, Any]) -> None:
+    """Raise UsageError unless the person may silence. Nobody configured means everybody."""
+    user = str(body.get("user_id") or "")
+    if desk.operators and user not in desk.operators_now():
+        raise UsageError("only operators may do this; ask one of them, or snooze the alert for up to a day")
+
+
 def _why(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
     found = explain(
         desk.database, desk.rules, desk.intervals, name=request.target, llm=request.text or None, at=desk.clock()
@@ -111,5 +158,10 @@ _ANSWERS: Mapping[str, Callable[[Desk, Request, Mapping[str, Any]], Answer]] = {
     "alerts": _alerts,
     "help": _help,
     "why": _why,
+    "silence": _silence,
+    "unsilence": _unsilence,
+    "silences": _silences,
+    "rules": _rules,
+    "oncall": _oncall,
     **dict.fromkeys(_KINDS, _act),
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 
+from alertbot.domain.silences import SilenceRequest, parse_silence
 from alertbot.domain.times import parse_duration
 from alertbot.errors import UsageError
 
@@ -30,6 +31,16 @@ COMMANDS = (
     Command("ack", "<id>", "take an alert (A42) or all of a message (G17)", "ack A42"),
     Command("unack", "<id>", "give it back", "unack A42"),
     Command("snooze", "<id> <duration>", "hear nothing of it for a while", "snooze G17 2h"),
+    Command(
+        "silence",
+        "<matchers> <duration> [comment]",
+        "hear nothing of what fits",
+        'silence rule=violation-burst ai_llm="support *" 2h planned test',
+    ),
+    Command("silences", "", "the silences that hold now or will", "silences"),
+    Command("unsilence", "<number>", "end a silence before its time", "unsilence 3"),
+    Command("rules", "", "what is watched", "rules"),
+    Command("oncall", "", "who is on call now", "oncall"),
     Command("assign", "<id> @user", "give it to somebody", "assign A42 @ana"),
     Command("comment", "<id> <text>", "write into its thread", "comment A42 rolled back the prompt"),
     Command("help", "[command]", "this list, or one command with an example", "help stats"),
@@ -47,6 +58,7 @@ class Request:
     target: str = ""
     window: timedelta | None = None
     text: str = ""
+    silence: SilenceRequest | None = None
 
 
 def parse(text: str, *, command: str = "/alertbot") -> Request:
@@ -80,10 +92,16 @@ def _words(text: str) -> list[str]:
 
 
 def _read(name: str, rest: list[str], text: str) -> Request:
-    if name in {"status", "alerts"}:
+    if name in {"status", "alerts", "silences", "rules", "oncall"}:
         if rest:
             raise ValueError(f'{name} takes nothing more, got "{" ".join(rest)}"')
         return Request(name)
+    if name == "silence":
+        return Request(name, silence=parse_silence(rest))
+    if name == "unsilence":
+        if len(rest) != 1 or not rest[0].isdigit():
+            raise ValueError("the number of a silence is missing; see silences")
+        return Request(name, target=rest[0])
     if name == "help":
         if rest and rest[0].lower() not in NAMES:
             raise ValueError(f'there is no "{rest[0]}"')

@@ -181,11 +181,13 @@ def test_the_peak_of_too_little_is_the_least():
 def test_a_waiting_and_a_kept_alert_show_their_newest_value():
     (told,) = advance(rule(hold="1h"), alert_of(State.PENDING), saw(value=9), at(1))
     assert [told.alert.value, told.reason, told.is_change] == [9, Reason.WAITS, False]
+    assert (told.before, told.at, told.finding) == (State.PENDING, at(1), saw(value=9))
     (told,) = advance(rule(hold="1h"), alert_of(State.PENDING), saw(severity=CRITICAL), at(1))
     assert (told.alert.severity, told.reason, told.is_change) == (CRITICAL, Reason.WAITS, True)
     kept = alert_of(State.FIRING, keeping_since=START)
     (told,) = advance(rule(keep_firing="1h"), kept, saw(Verdict.FALSE, value=2), at(1))
     assert [told.alert.value, told.reason, told.is_change] == [2, Reason.KEPT, False]
+    assert (told.before, told.at) == (State.FIRING, at(1))
 
 
 def test_a_finding_without_a_value_leaves_the_last_one():

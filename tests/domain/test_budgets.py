@@ -76,6 +76,7 @@ def test_periods_follow_one_another_without_gap_or_overlap(seconds: int, zone: s
     counted = budget(period, timezone=zone, week_starts=first)
     start, end = period_of(now, counted)
     assert start < now <= end
+    assert (start.tzinfo, end.tzinfo) == (UTC, UTC)
     assert period_of(start + MICROSECOND, counted) == (start, end) == period_of(end, counted)
     assert period_of(end + MICROSECOND, counted)[0] == end
     if period is Period.WEEK:
@@ -95,12 +96,14 @@ def test_levels_of_a_budget_are_inclusive_percentages(used: int, severity: str |
     found = finding(polled(f"5 {5 + used}"), rule(budget()), 1)
     assert [found.value, found.threshold] == [used, limit]
     assert found.severity == severity
-    assert found.period == START + HOUR
+    assert (found.period, found.window_start) == (START + HOUR, START)
 
 
 def test_levels_of_a_budget_need_not_be_whole():
-    condition = budget(amount=3, at_percent={"warning": "199/2"})
+    condition = budget(amount=3, levels_at={"warning": "199/2"})
     assert [finding(polled(f"0 {used}"), rule(condition), 1).verdict.value for used in (2, 3)] == ["false", "true"]
+    assert finding(polled("0 1"), rule(budget(amount=1)), 1).threshold == 1
+    assert finding(polled("0 0"), rule(budget(amount=1)), 1).threshold == Fraction(4, 5)
 
 
 def test_a_budget_counts_from_the_newest_reading_at_or_before_the_start_of_its_period():
@@ -117,7 +120,8 @@ def test_a_budget_begins_with_the_first_reading():
 
 def test_a_budget_without_its_counter_is_no_finding_but_knows_its_period():
     found = finding(polled("? ?", api_calls="0 1"), rule(budget()), 1)
-    assert (found.verdict, found.period) == (Verdict.UNKNOWN, START + HOUR)
+    assert (found.verdict, found.period, found.window_start) == (Verdict.UNKNOWN, START + HOUR, START)
+    assert found.series.key == "acme/llm-1"
     assert found.note == "policy_violations was never reported"
 
 
@@ -334,6 +338,14 @@ def test_a_level_that_fell_by_an_edit_has_spoken_all_the_same():
         (1, "firing", "critical", "BECAME_TRUE"),
         (2, "firing", "warning", "FELL"),
         (3, "resolved", "warning", "ENDED"),
+    ]
+
+
+def test_a_level_that_was_reached_by_a_rise_has_spoken():
+    assert live(polled("0 85 105 106 107 108"), LESS, LESS, LESS, MORE, LESS) == [
+        (1, "firing", "warning", "BECAME_TRUE"),
+        (2, "firing", "critical", "ROSE"),
+        (3, "resolved", "critical", "ENDED"),
     ]
 
 

@@ -108,10 +108,22 @@ def test_at_exactly_clear_a_firing_alert_still_fires(
     assert (found.stays, found.severity) == (stays, severity)
 
 
-@pytest.mark.parametrize("condition", [threshold(above=5), rate(5), ratio(5), burn(), absence()])
-def test_a_counter_that_was_never_said_is_no_finding(condition: Condition):
-    found = finding(polled("?x0 ? ? ? ? ? ? ? ?".replace("?x0", "?"), api_calls="0+1x9"), rule(condition), 8)
+@pytest.mark.parametrize(
+    ("condition", "window_start"),
+    [
+        (threshold(window="15m", above=5), at(-7)),
+        (rate(5, window="2m"), at(6)),
+        (ratio(5, window="2m"), at(6)),
+        (burn(), at(3)),
+        (absence(window="3m"), at(5)),
+        (spike(window="1m", baseline="5m"), at(7)),
+    ],
+)
+def test_a_counter_that_was_never_said_is_no_finding(condition: Condition, window_start: datetime):
+    found = finding(polled("? ? ? ? ? ? ? ? ?", api_calls="0+1x8"), rule(condition), 8)
     assert (found.verdict, found.value, found.note) == (Verdict.UNKNOWN, None, "policy_violations was never reported")
+    assert (found.series.key, found.window_start) == ("acme/llm-1", window_start)
+    assert found.baseline_at is not None
 
 
 def test_a_ratio_without_its_divisor_is_no_finding():
@@ -202,6 +214,16 @@ def test_a_ratio_says_of_how_many():
     assert none.note == "0 of 0 api_calls: fewer than min_of 1"
 
 
+@pytest.mark.parametrize(("min_of", "verdict"), [(1, "true"), (99, "false")])
+@pytest.mark.parametrize("comparison", ["at_least", "at_most"])
+def test_a_ratio_says_what_it_was_measured_from(min_of: int, verdict: str, comparison: str):
+    of = polled("0 _ _ _ 0 5", api_calls="0 _ _ _ 0 5")
+    found = finding(of, rule(ratio(1, window="3m", min_of=min_of, comparison=comparison)), 5)
+    assert (found.verdict.value, found.series.key) == (verdict, "acme/llm-1")
+    assert (found.baseline_at, found.window_start, found.gap) == (START, at(2), minutes(4))
+    assert found.less_is_worse is (comparison == "at_most")
+
+
 def test_a_ratio_of_an_absent_configuration_is_not_too_little():
     of = polled("0 0 0 -", api_calls="0 5 9 -")
     found = finding(of, rule(ratio("1/2", window="2m", comparison="below")), 3)
@@ -229,7 +251,12 @@ def test_a_budget_burns_when_all_windows_exceed_the_factor(drawn: str, value: Fr
 def test_a_burn_says_how_fast_it_burns_in_each_window():
     found = finding(polled("0+3x9"), rule(burn()), 9)
     assert found.note == "burn rate over 2 min: 3×, 5 min: 3×"
-    assert found.window_start == at(4)
+    assert (found.window_start, found.baseline_at, found.series.key) == (at(4), at(7), "acme/llm-1")
+
+
+def test_a_budget_may_burn_slower_than_it_should():
+    assert finding(polled("0x3 0+1x6"), rule(burn("1/2")), 9).severity is Severity.WARNING
+    assert finding(polled("0x3 0+1x6"), rule(burn("1/2")), 9).threshold == Fraction(1, 2)
 
 
 # --- the past that is looked at ---

@@ -153,6 +153,11 @@ def test_a_configuration_that_was_made_again_counts_from_0_also_what_it_says_lat
     assert (later[VIOLATIONS].grown, steps) == (7, ())
 
 
+def test_a_configuration_of_which_nothing_is_known_yet_starts_again_from_0():
+    again, steps = start_again({}, {CALLS: 3})
+    assert (again[CALLS], again[VIOLATIONS], steps) == (Odometer(3, 3), Odometer(0, 0), ())
+
+
 def test_a_gap_tells_how_old_its_baseline_is():
     of = polled("5 _x57 9")
     assert of.moments()[-1] - of.moments()[0] == minutes(58)

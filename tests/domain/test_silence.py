@@ -1,9 +1,11 @@
 """Four kinds of nothing are told apart: zero growth, an absent configuration, a failed poll, and no poller at all."""
 
+from fractions import Fraction
+
 import pytest
 
 from alertbot.domain.findings import Verdict, check
-from alertbot.domain.history import History, SourceState
+from alertbot.domain.history import History, Series, SourceState
 from alertbot.domain.rules import Comparison, Condition, Severity, Threshold
 from tests.builders import (
     START, absence, at, finding, findings, levels, minutes, only, polled, rate, ratio, readings, rule, threshold, verdicts,
@@ -86,7 +88,12 @@ def test_missed_growth_has_its_severity_and_says_what_there_was_before():
     assert [found.value, found.threshold] == [0, 0]
     assert found.severity is Severity.WARNING
     assert found.note == "2 in the window before"
+    assert (found.less_is_worse, found.baseline_at, found.window_start) == (True, at(2), at(2))
     assert finding(polled("0 1 2 2 2 3"), rule(absence()), 5).severity is None
+
+
+def test_missed_growth_tells_of_a_gap():
+    assert finding(polled("0 1 2 _ _ _ 2 2 2"), rule(absence()), 8).gap == minutes(4)
 
 
 def test_missed_growth_tells_a_configuration_that_is_absent_from_one_that_is_idle():
@@ -97,11 +104,9 @@ def test_missed_growth_tells_a_configuration_that_is_absent_from_one_that_is_idl
     assert finding(polled("0 1 2 3 4 -"), rule(absence()), 5).note == "2 in the window before"
 
 
-def source_state(read: float | None, watched: float | None, **more: object) -> History:
-    state = SourceState(
-        "acme", minutes(1), None, None if read is None else at(read), None if watched is None else at(watched)
-    )
-    return History({"acme": state}, {})
+def source_state(read: float | None, watched: float | None) -> History:
+    read_at, since = (None if minute is None else at(minute) for minute in (read, watched))
+    return History({"acme": SourceState("acme", minutes(1), None, read_at, since, error="HTTP 500")}, {})
 
 
 @pytest.mark.parametrize(
@@ -121,8 +126,15 @@ def test_a_source_without_a_good_reading_is_blind(
 ):
     (found,) = check(rule(absence(None)), source_state(read, watched), at(now))
     assert (found.verdict.value, found.value) == (verdict, value)
-    assert (found.severity is Severity.WARNING) == (verdict == "true")
-    assert found.series.key == "acme"
+    assert (found.severity is Severity.WARNING, found.stays) == (verdict == "true", verdict == "true")
+
+
+def test_a_blind_source_is_told_with_what_failed_and_since_when():
+    (found,) = check(rule(absence(None)), source_state(10, 0), at(13))
+    assert found.series == Series("acme", {"source": "acme"}, (), ("acme",))
+    assert (found.threshold, found.baseline_at, found.note) == (Fraction(180), at(10), "HTTP 500")
+    (found,) = check(rule(absence(None)), source_state(None, None), at(13))
+    assert found.note == "never polled yet"
 
 
 def test_only_the_sources_that_a_rule_selects_are_judged():
@@ -134,11 +146,12 @@ def test_only_the_sources_that_a_rule_selects_are_judged():
 
 
 def test_a_source_whose_poll_failed_is_no_finding():
-    of = readings({"acme/a-1": {"api_calls": "0 9 9 9"}, "globex/b-1": {"api_calls": "0 9 _ _"}})
+    of = readings({"globex/b-1": {"api_calls": "0 9 _ _"}, "acme/a-1": {"api_calls": "0 9 9 9"}})
     of.failing = {"globex"}
-    seen = {found.series.key: found for found in findings(of, rule(threshold("api_calls", window="1m", below=5)), 3)}
-    assert [found.verdict for found in seen.values()] == [Verdict.TRUE, Verdict.UNKNOWN]
-    assert seen["globex/b-1"].note == "a source could not be read"
+    failed, read = findings(of, rule(threshold("api_calls", window="1m", below=5)), 3)
+    assert (failed.series.key, failed.verdict) == ("globex/b-1", Verdict.UNKNOWN)
+    assert (read.series.key, read.verdict) == ("acme/a-1", Verdict.TRUE)
+    assert failed.note == "a source could not be read"
 
 
 def test_where_one_source_of_all_failed_there_is_no_finding():
@@ -162,7 +175,7 @@ def test_a_source_of_all_that_was_never_read_is_missing_from_it():
     of.failing = {"globex"}
     assert finding(of, rule(per="all"), 1).verdict is Verdict.UNKNOWN
     assert finding(of, rule(per="source"), 1).verdict is Verdict.TRUE
-    named = rule(per="all", where=only(source="ac*", ai_llm="llm-*"))
-    assert finding(of, named, 1).verdict is Verdict.TRUE
+    named = [rule(per="all", where=only(source=names, ai_llm="llm-*")) for names in ("ac*", "[ag]*")]
+    assert [finding(of, each, 1).verdict for each in named] == [Verdict.TRUE, Verdict.UNKNOWN]
 
 

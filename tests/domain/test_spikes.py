@@ -78,7 +78,8 @@ def test_a_spike_is_silent_until_a_quarter_of_its_windows_exists(baseline: str, 
 
 def test_a_silent_spike_says_why():
     found = finding(polled("0 1 11"), rule(spike(baseline="8m")), 2)
-    assert (found.verdict, found.severity) == (Verdict.UNKNOWN, None)
+    assert (found.verdict, found.severity, found.series.key) == (Verdict.UNKNOWN, None, "acme/llm-1")
+    assert (found.baseline_at, found.window_start) == (at(1), at(1))
     assert found.note == "1 of 8 earlier windows: fewer than a quarter"
     early = finding(polled("0 1 11", interval=timedelta(seconds=1)), rule(spike(baseline="4m")), 1 / 60)
     assert early.note == "0 of 4 earlier windows: fewer than a quarter"
@@ -106,8 +107,17 @@ def test_a_firing_spike_clears_by_its_own_factor_and_when_nothing_grows():
     condition = spike(3, baseline="4m", clear=2)
     stays = [finding(polled(f"0 2 4 6 8 {8 + grown}"), rule(condition), 5).stays for grown in (3, 4)]
     assert stays == [False, True]
-    quiet = [finding(polled(f"0 0 0 0 0 {grown}"), rule(condition), 5).stays for grown in (0, 1)]
-    assert quiet == [False, True]
+    for at_least in (1, 5):
+        condition = spike(3, baseline="4m", clear=2, at_least=at_least)
+        quiet = [finding(polled(f"0 0 0 0 0 {grown}"), rule(condition), 5).stays for grown in (0, 1)]
+        assert quiet == [False, True]
+
+
+def test_a_window_in_which_the_counter_was_unknown_does_not_exist():
+    unknown = finding(polled("? ? ? ? ? 0 9", api_calls="0+1x6"), rule(spike(baseline="4m")), 6)
+    assert unknown.verdict is Verdict.TRUE
+    unknown = finding(polled("? ? ? ? ? 0 9", api_calls="0+1x6"), rule(spike(window="2m", baseline="4m")), 6)
+    assert (unknown.verdict, unknown.note) == (Verdict.UNKNOWN, "0 of 2 earlier windows: fewer than a quarter")
 
 
 # --- the same hour of days before ---
@@ -153,6 +163,21 @@ def test_a_day_when_nobody_looked_is_not_a_day_without_growth():
     of = polled(" ".join(drawn), interval=HOUR)
     found = finding(of, rule(spike(window="1h", same_hour=2)), 72 * 60)
     assert found.note == "mean of 1 earlier window: 5"
+
+
+def test_a_day_when_the_counter_was_unknown_is_not_a_day_without_growth():
+    drawn = daily(5, 5, 15).split()
+    drawn[:25] = "?" * 25
+    of = polled(" ".join(drawn), interval=HOUR, api_calls="0+1x72")
+    found = finding(of, rule(spike(window="1h", same_hour=2)), 72 * 60)
+    assert found.note == "mean of 1 earlier window: 5"
+
+
+def test_a_group_s_windows_begin_where_a_source_was_first_read_though_it_listed_nothing_then():
+    of = polled("0+1x9")
+    for minute in range(5, 10):
+        of.read("globex", at(minute), {} if minute < 7 else {"b-1": {Counter.POLICY_VIOLATIONS: minute}})
+    assert finding(of, rule(spike(baseline="6m"), per="all"), 9).note.startswith("mean of 3 earlier windows")
 
 
 def test_a_spike_asks_for_the_windows_that_its_series_have():

@@ -1,11 +1,13 @@
 """Answers to slash commands: tables that fit a phone, and one line where one line will do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from alertbot.domain.alerts import Alert, Outcome
 from alertbot.domain.reports import Acted, AlertRow, Explanation, Health, StatRow, StatusReport, explain_lines
+from alertbot.domain.rules import Rule
+from alertbot.domain.silences import Silence
 from alertbot.domain.times import tell_duration
 from alertbot.domain.wording import headline, limit, name_of
 from alertbot.slack.parse import COMMANDS, NAMES, Command
@@ -74,6 +76,46 @@ def why_answer(found: Sequence[Explanation]) -> Answer:
         first, *rest = (literal(line, 400) for line in explain_lines(one))
         paragraphs.append("\n".join([f"*{first}*", *rest]))
     return sentence("\n\n".join(paragraphs))
+
+
+def silences_answer(found: Sequence[Silence]) -> Answer:
+    if not found:
+        return sentence("Nothing is silenced.")
+    lines = []
+    for silence in found[:_MOST_ALERTS]:
+        what = " ".join(str(matcher) for matcher in silence.matchers) or "everything"
+        comment = f": {literal(silence.comment, 200)}" if silence.comment else ""
+        until = f"from {moment(silence.starts_at)} until {moment(silence.ends_at)}"
+        lines.append(f":mute: *{silence.number}* `{_code(what)}` {until} by {person(silence.author)}{comment}")
+    if len(found) > _MOST_ALERTS:
+        lines.append(f"… and {len(found) - _MOST_ALERTS} more")
+    return sentence("\n".join(lines))
+
+
+def rules_answer(rules: Sequence[Rule]) -> Answer:
+    lines = [
+        f"{':black_small_square:' if rule.enabled else ':no_entry_sign:'} {_rule_line(rule)}" for rule in rules[:40]
+    ]
+    if len(rules) > 40:
+        lines.append(f"… and {len(rules) - 40} more")
+    return sentence(cut("\n".join(lines) or "No rule is configured.", 3000))
+
+
+def _rule_line(rule: Rule) -> str:
+    about = f": {literal(rule.description, 120)}" if rule.description else ""
+    off = "" if rule.enabled else " (disabled)"
+    return f"*{literal(rule.name, 80)}*{off} {rule.kind}, {literal(rule.unit, 40)} {literal(rule.over, 80)} per {rule.per}{about}"
+
+
+def oncall_answer(who: Mapping[str, str]) -> Answer:
+    if not who:
+        return sentence("No rotation is configured.")
+    return sentence("\n".join(f":pager: *{literal(name, 80)}*: {person(one)}" for name, one in who.items()))
+
+
+def _code(text: str) -> str:
+    """Foreign text between backticks: it must not end them."""
+    return literal(text.replace("`", "'"), 400)
 
 
 def stats_answer(rows: Sequence[StatRow]) -> Answer:
