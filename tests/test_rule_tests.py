@@ -1,9 +1,10 @@
 """Unit tests of rules are played by the live engine, and tell in a person's words where it does other than expected."""
 
 import logging
+import re
 import textwrap
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
 from fractions import Fraction
 from io import StringIO
 from pathlib import Path
@@ -168,7 +169,7 @@ def test_any_other_text_is_a_mistake_and_nothing_worse(text):
     except ValueError as error:
         assert str(error).startswith("expected ")
     else:
-        assert all(one in Nothing or (isinstance(one, int) and one >= 0) for one in samples)
+        assert all(isinstance(one, Nothing) or one >= 0 for one in samples)
 
 
 @pytest.mark.parametrize(
@@ -310,22 +311,314 @@ def test_a_config_file_gets_its_variables_from_the_environment_but_not_its_keys(
 
 # --- what is otherwise
 
+RULES = """
+rules:
+  - {name: burst, metric: policy_violations, window: 15m, above: {warning: 5, critical: 20}}
+  - {name: slow, metric: policy_violations, window: 15m, at_least: 1, for: 5m}
+  - {name: off, metric: api_calls, window: 15m, above: 5, enabled: false}
+  - {name: share, type: ratio, metric: policy_blocks, of: api_calls, window: 10m, min_of: 50, above: 2%}
+  - {name: stopped, type: absence, metric: api_calls, window: 2m}
+  - {name: support, metric: policy_violations, window: 15m, above: 5, where: {ai_llm: support}}
+tests:
+"""
 FAILING = {
-    "levels": (
-        """
-        readings: {acme/llm-1: {policy_violations: "0 0 3 _ 9"}}
-        expect:
-          - {at: 2m, alert: burst, llm: llm-1, state: firing, severity: warning, value: 3}
-          - {at: 4m, alert: burst, llm: llm-1, state: firing, severity: critical, value: 8, threshold: 20}
-          - {at: 17m, alert: burst, state: none}
-          - {at: 19m, alert: burst, value: 6}
+    "states, values and thresholds": """
+        - name: t
+          readings: {acme/llm-1: {policy_violations: "0 0 3 _ 9"}}
+          expect:
+            - {at: 2m, alert: burst, llm: llm-1, state: firing, severity: warning, value: 3}
+            - {at: 4m, alert: burst, llm: llm-1, state: firing, severity: critical, value: 8, threshold: 20}
+            - {at: 17m, alert: burst, state: none}
+            - {at: 19m, alert: burst, value: 6}
+            - {at: 4m, alert: slow, state: firing}
+            - {at: 4m, alert: burst, note: gap}
+        # FAILED  t
+        # at  what  expected  got  why
+        # 2m  burst llm-1  firing, warning, value 3  none  sees 3 violations in 15 min, needs above 5
+        # 4m  burst llm-1  firing, critical, value 8, threshold 20  firing, warning, value 9, threshold 5  sees 9 violations in 15 min, above 5; firing since 4m: the condition became true
+        # 4m  slow  firing  pending  sees 9 violations in 15 min, at least 1; pending since 2m: true, and waits for its `for`
+        # 4m  burst  note "gap"  firing, note ""  sees 9 violations in 15 min, above 5; firing since 4m: the condition became true
+        # 17m  burst  none  firing  sees 6 violations in 15 min, above 5; firing since 4m: the condition became true
+        # 19m  burst  value 6  none  sees 0 violations in 15 min on acme/llm-1, needs above 5
         """,
-        """
-        at   what         expected                                   got                                     why
-        2m   burst llm-1  firing, warning, value 3                   none                                    sees 3 violations in 15 min, needs above 5
-        4m   burst llm-1  firing, critical, value 8, threshold 20    firing, warning, value 9, threshold 5   sees 9 violations in 15 min, above 5; firing since 4m: the condition became true
-        17m  burst        none                                       firing                                  sees 6 violations in 15 min, above 5; firing since 4m: the condition became true
-        19m  burst        value 6                                    none                                    sees 0 violations in 15 min on acme/llm-1, needs above 5
+    "an alert that ended": """
+        - name: t
+          readings: {acme/llm-1: {policy_violations: "0 6"}}
+          expect: [{at: 18m, alert: burst, llm: llm-1, state: firing}]
+        # FAILED  t
+        # at  what  expected  got  why
+        # 18m  burst llm-1  firing  none  sees 0 violations in 15 min, needs above 5; resolved since 16m: the condition ended
         """,
+    "whatever else may be the reason": """
+        - name: t
+          readings:
+            acme/llm-1: {policy_violations: "9 9 1 10 10", api_calls: "0 9 9 9 9", policy_blocks: "0 9"}
+            acme/llm-2: {policy_violations: "0 9 9"}
+            lab/llm-3: {policy_violations: "_x5"}
+          expect:
+            - {at: 1m, alert: off, state: firing}
+            - {at: 1m, alert: share, llm: llm-1, state: firing, value: 100%}
+            - {at: 1m, alert: share, llm: llm-2, state: firing}
+            - {at: 1m, alert: burst, llm: llm-3, state: firing}
+            - {at: 1m, alert: support, state: firing}
+            - {at: 1m, alert: source-blind, series: acme, state: firing}
+            - {at: 3m, alert: burst, llm: llm-1, state: firing, value: 9}
+            - {at: 3m, alert: slow, severity: warning}
+            - {at: 4m, alert: stopped, state: none}
+        # FAILED  t
+        # at  what  expected  got  why
+        # 1m  off  firing  none  the rule is not enabled
+        # 1m  share llm-1  firing, value 100%  none  9 of 9 api_calls: fewer than min_of 50
+        # 1m  share llm-2  firing  none  nothing can be said: policy_blocks was never reported
+        # 1m  burst llm-3  firing  none  no series of burst fits "lab/llm-3" in a reading at or before 2026-01-05T00:01:00Z
+        # 1m  support  firing  none  support has no series in a reading at or before 2026-01-05T00:01:00Z
+        # 1m  source-blind acme  firing  none  it never fired until then
+        # 3m  burst llm-1  firing, value 9  none  sees 1 violation in 15 min, needs above 5, policy_violations fell from 9 to 1 (held), policy_violations fell from 9 to 10 (recovered)
+        # 3m  slow  warning  2 alerts  say which: acme/llm-1, acme/llm-2
+        # 4m  stopped  none  firing  sees 0 calls in 2 min, 9 in the window before; firing since 3m: the condition became true
+        """,
+    "notices": """
+        - name: t
+          group_wait: 3m
+          readings: {acme/llm-1: {policy_violations: "0 9"}, acme/llm-2: {policy_violations: "0 7 30"}}
+          acts: [{at: 30s, do: acknowledge, alert: burst}, {at: 5m, do: acknowledge, alert: burst, by: ana}]
+          heard:
+            - {at: 1m, kind: first, ping: true, alert: burst}
+            - {at: 4m, kind: first, ping: false, alert: burst, llm: llm-1}
+            - {at: 10m, kind: repeat, ping: true}
+        # FAILED  t
+        # at  what  expected  got  why
+        # 30s  burst  an alert to acknowledge  none  it never fired until then
+        # 1m  heard  first, pings about burst  nothing  G1 at 1m: gathers alerts that fire together (group_wait)
+        # 4m  heard  first, no ping about burst llm-1  first, pings about burst acme/llm-1, burst acme/llm-2  9 violations in 15 min on llm-1 (acme)
+        # 10m  heard  repeat, pings  acknowledged, no ping at 5m about burst acme/llm-1, burst acme/llm-2  ana acknowledged: llm-1, llm-2
+        # 9m  heard  nothing  first, pings about slow acme/llm-1, slow acme/llm-2  9 violations in 15 min on llm-1 (acme)
+        """,
+    "noise, and silence": """
+        - name: t
+          readings: {acme/llm-1: {policy_violations: "0 6"}}
+          heard: []
+        - name: u
+          readings: {acme/llm-1: {policy_violations: "0 0"}}
+          heard: [{at: 1m, kind: first}]
+        # FAILED  t
+        # at  what  expected  got  why
+        # 1m  heard  nothing  first, pings about burst acme/llm-1  6 violations in 15 min on llm-1 (acme)
+        # FAILED  u
+        # at  what  expected  got  why
+        # 1m  heard  first  nothing  no alert had fired until then
+        """,
+}
+
+
+@pytest.mark.parametrize("text", FAILING.values(), ids=FAILING)
+def test_what_is_otherwise_is_told_with_its_reason(tmp_path, text):
+    text = textwrap.dedent(text)
+
+    lines = [re.sub(" {2,}", "  ", line.strip()) for line in told(in_file(tmp_path, RULES + text)).splitlines()]
+
+    assert lines == [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
+
+
+def test_a_rule_that_cannot_be_evaluated_fails_every_test_of_its_file(tmp_path):
+    # No rule that the configuration takes raises; a metric that the store does not know does.
+    path = in_file(
+        tmp_path,
+        one_test('readings: {acme/llm-1: {policy_violations: "0"}}\nexpect: [{at: 0s, alert: burst, state: none}]'),
+    )
+    (test,) = read_rule_tests(path, {})
+    broken = replace(
+        test.ruleset.rules[0], name="other", condition=replace(test.ruleset.rules[0].condition, metric="x")
+    )
+    test = replace(test, ruleset=replace(test.ruleset, rules=(*test.ruleset.rules, broken)))
+
+    (result,) = run_rule_tests([test])
+
+    (difference,) = result.differences
+    assert (difference.about, difference.expected) == ("heard", "nothing")
+    assert "The rule other cannot be evaluated" in difference.why
+
+
+def test_one_failure_is_enough_to_fail_and_files_are_told_apart(tmp_path):
+    good = in_file(tmp_path, one_test('readings: {a/b: {policy_violations: "0"}}\nheard: []'), "good.yaml")
+    bad = in_file(tmp_path, one_test('readings: {a/b: {policy_violations: "0 9"}}\nheard: []'), "bad.yaml")
+
+    result = run(good, bad)
+
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert (lines[0], lines[1]) == (f"ok      {good}: t", f"FAILED  {bad}: t")
+    assert lines[-1] == "2 tests: 1 ok, 1 FAILED"
+
+
+def test_what_a_file_says_moves_no_cursor(tmp_path):
+    path = in_file(tmp_path, one_test('readings: {"a/\\e[2Jb": {policy_violations: "0 9"}}\nheard: []'))
+
+    assert "\x1b" not in told(path)
+
+
+# --- what is wrong with a file
+
+MISTAKES = {
+    "unknown keys": (
+        one_test('readings: {a/b: {api_calls: "0"}}\nheard: []\nexpct: []', head="intervall: 1m"),
+        'intervall: expected a known key, got "intervall"; did you mean "interval"?',
+        'tests[0].expct: expected a known key, got "expct"; did you mean "expect"?',
+    ),
+    "times": (
+        one_test(
+            'readings: {a/b: {api_calls: "0"}}\nexpect: [{at: 15, alert: burst, state: none}]',
+            head="interval: 0s\nstart: soon",
+        ),
+        'interval: expected a duration of at least 1s, got "0s"',
+        'start: expected a date and time such as 2026-01-05T00:00Z, got "soon"',
+        'tests[0].expect[0].at: expected a duration such as 15m, got "15"',
+    ),
+    "a year that calendars do not have room for": (
+        one_test('readings: {a/b: {api_calls: "0"}}\nheard: []\nstart: 0001-01-01T00:00Z'),
+        'tests[0].start: expected a year from 1990 to 2900, got "0001-01-01T00:00Z"',
+    ),
+    "patterns and counters": (
+        one_test("""
+            readings:
+              acme/llm-1: {policy_violations: "0 a+bx 3", tokens: "0", violations: "5", api_calls: [1, 2]}
+              llm-2: {api_calls: "0"}
+              acme/llm-3: {}
+            heard: []
+            """),
+        "tests[0].readings.acme/llm-1.api_calls: expected samples such as 7, 7x10, 0+3x10, 9-1x3, _, _x5 or -, got a list",
+        'tests[0].readings.acme/llm-1.policy_violations: expected samples such as 7, 7x10, 0+3x10, 9-1x3, _, _x5 or -, got "a+bx"',
+        'tests[0].readings.acme/llm-1.tokens: expected one of the counters that it is made of (tokens_in and tokens_out), got "tokens"',
+        'tests[0].readings.acme/llm-1.violations: expected a counter, got "violations"; did you mean "policy_violations"?',
+        'tests[0].readings.acme/llm-3: expected counters such as {api_calls: "0+5x10"}, got nothing',
+        'tests[0].readings.llm-2: expected a source and a configuration such as acme/llm-1, got "llm-2"',
+    ),
+    "names that nothing has": (
+        one_test("""
+            readings: {acme/llm-1: {api_calls: "0"}, lab/llm-1: {api_calls: "0"}}
+            expect:
+              - {at: 1m, alert: brust, state: none}
+              - {at: 1m, alert: burst, llm: llm-7, state: none}
+              - {at: 1m, alert: burst, llm: llm-1, state: none}
+            heard: [{at: 1m, kind: frist}]
+            """),
+        'tests[0].expect[0].alert: expected the name of a rule, got "brust"; did you mean "burst"?',
+        'tests[0].expect[1].llm: expected a configuration of the readings, got "llm-7"; did you mean "llm-1"?',
+        'tests[0].expect[2].llm: expected one of acme/llm-1, lab/llm-1, got "llm-1"',
+        'tests[0].heard[0].kind: expected a kind of notice, got "frist"; did you mean "first"?',
+    ),
+    "series that a rule does not have": (
+        one_test(
+            """
+            readings: {acme/llm-1: {api_calls: "0"}}
+            expect:
+              - {at: 1m, alert: burst, llm: llm-1, state: none}
+              - {at: 1m, alert: burst, series: acm, state: none}
+              - {at: 1m, alert: source-blind, llm: llm-1, state: none}
+            """,
+            rules=RULE.replace("}}", "}, per: source}"),
+            head="configurations: {acme/llm-9: {name: Chat}}",
+        ),
+        'configurations.acme/llm-9: expected a configuration of the readings, got "acme/llm-9"; did you mean "acme/llm-1"?',
+        'tests[0].expect[0].llm: expected series in its place, got "llm-1" (burst is per source; series: acme)',
+        'tests[0].expect[1].series: expected a series of burst, got "acm"; did you mean "acme"?',
+        'tests[0].expect[2].llm: expected series in its place, got "llm-1" (source-blind is per source; series: acme)',
+    ),
+    "expectations that say nothing, or what cannot be": (
+        one_test("""
+            readings: {acme/llm-1: {api_calls: "0"}}
+            expect:
+              - {at: 1m, alert: burst}
+              - {at: 1m, alert: burst, state: resolved}
+              - {at: 1m, alert: burst, state: none, value: 3}
+              - {at: 1m, alert: burst, state: firing, llm: llm-1, series: acme/llm-1}
+            """),
+        "tests[0].expect[0]: expected state, severity, value, threshold or note, got none of them",
+        'tests[0].expect[1].state: expected none, pending or firing, got "resolved"; one that has ended is none',
+        'tests[0].expect[2].value: expected nothing beside `state: none`, which has no value, got "3"',
+        "tests[0].expect[3]: expected llm or series, got both",
+    ),
+    "acts": (
+        one_test("""
+            readings: {acme/llm-1: {api_calls: "0"}}
+            heard: []
+            acts:
+              - {at: 1m, do: acknowlege, alert: burst}
+              - {at: 1m, do: snooze, alert: burst}
+              - {at: 1m, do: silence, matchers: "!!", for: 1h}
+              - {at: 1m, do: comment, alert: burst, text: hm, for: 1h}
+            """),
+        'tests[0].acts[0].do: expected something that a person does, got "acknowlege"; did you mean "acknowledge"?',
+        "tests[0].acts[1].for: expected `for` beside `do: snooze`, got nothing",
+        'tests[0].acts[2].matchers: expected matchers such as rule=violation-burst, or all, got "!!"',
+        'tests[0].acts[3].for: expected no `for` beside `do: comment`, got "1h"',
+    ),
+    "a test of nothing, twice": (
+        f'rules: [{RULE}]\ntests: [{{name: t, readings: {{a/b: {{api_calls: "0"}}}}}}, {{name: t, heard: []}}]',
+        "tests[0]: expected expect or heard, got neither",
+        'tests[1].name: expected a name that is used once, got "t", which tests[0] has',
+        'tests[1].readings: expected readings such as {acme/llm-1: {api_calls: "0+5x10"}}, got nothing',
+    ),
+    "a test without an end": (
+        one_test('readings: {a/b: {api_calls: "0"}}\nexpect: [{at: 300d, alert: burst, state: none}]'),
+        "tests[0]: expected at most 100000 polls, got 300d at an interval of 1m",
+    ),
+    "rules": (
+        one_test(
+            'readings: {a/b: {api_calls: "0"}}\nexpect: [{at: 1m, alert: brust, state: none}]',
+            rules="{name: burst, metric: api_calls}",
+        ),
+        "rules[0]: expected one of above, at_least, below, at_most, got none",
+        "rules[0].window: expected a duration such as 15m, got nothing",
+        'tests[0].expect[0].alert: expected the name of a rule, got "brust"; did you mean "burst"?',
+    ),
+    "no rules": (
+        "tests: []",
+        "rules: expected rules or a config file, got nothing",
+        "tests: expected a list of at least one, got an empty one",
+    ),
+    "a config file that is not there": (
+        CONTRACT,
+        'rules: expected rules, or a config file beside this one, got "config.yaml"',
     ),
 }
+
+
+@pytest.mark.parametrize(("text", "lines"), [(text, lines) for text, *lines in MISTAKES.values()], ids=MISTAKES)
+def test_a_wrong_file_is_told_in_exactly_these_lines(tmp_path, text, lines):
+    path = in_file(tmp_path, text)
+
+    result = run(path)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [f"{path}: {line}" for line in lines]
+
+
+def test_mistakes_in_the_config_file_are_told_with_its_name(tmp_path):
+    in_file(tmp_path, CONFIG.replace("15m", "15"), "config.yaml")
+
+    with pytest.raises(ConfigError) as raised:
+        read_rule_tests(in_file(tmp_path, CONTRACT), {})
+
+    assert raised.value.lines == [
+        f'{tmp_path / "burst.yaml"}: rules: config.yaml: rules[0].window: expected a duration such as 15m, got "15"'
+    ]
+
+
+def test_what_is_no_file_of_tests_is_told_and_nothing_is_run(tmp_path):
+    missing, folder = tmp_path / "missing.yaml", tmp_path
+    broken, text = in_file(tmp_path, "tests:\n\t- name", "broken.yaml"), in_file(tmp_path, "hello", "text.yaml")
+
+    result = run(missing, folder, broken, text)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        f"{missing}: expected a file of rule tests, got no such file or directory",
+        f"{folder}: expected a file of rule tests, got is a directory",
+        f"{broken}, line 2, column 1: expected correct YAML, got a tab (indent with spaces)",
+        f'{text}: expected keys with values (rules, tests), got "hello"',
+    ]
+
+
+def test_without_a_file_it_is_wrong_use():
+    assert run().exit_code == 2

@@ -67,9 +67,7 @@ def _of_days(spike: Spike, days: int, history: History, now: datetime) -> Earlie
     def grown_before(series: Series) -> tuple[int, int]:
         since = exists_since(history, series)
         existing = [
-            growth.of(series).value
-            for start, end, growth in windows
-            if start >= since and was_read(series, start, end)
+            growth.of(series).value for start, end, growth in windows if start >= since and was_read(series, start, end)
         ]
         found = [amount for amount in existing if amount is not None]
         return sum(found), len(found)

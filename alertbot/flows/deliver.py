@@ -93,6 +93,12 @@ def deliver(database: Database, delivery: Delivery, row: Row) -> None:
             and _divert(tx, delivery, row, now)
         ):
             return
+        late = _late_group(tx, row)
+        told_by_it = outbox.replies_waiting(tx, row.lane) if late is not None else []
+        if late is not None and late.route.forget_brief and not row.uncertain:
+            _give_up(tx, delivery, row, "resolved before it could be sent, and the route forgets brief alerts", now)
+            outbox.drop(tx, told_by_it, why="its message was forgotten", now=now)
+            return
     try:
         place = _send(database, delivery, row, now)
     except SlackError as error:
@@ -101,7 +107,16 @@ def deliver(database: Database, delivery: Delivery, row: Row) -> None:
         return
     with database.transaction() as tx:
         _settle(tx, delivery, row, place)
+        outbox.drop(tx, told_by_it, why="told by the message itself", now=now)
     log.info("notice_sent", notice=row.number, kind=row.notice.kind.value, channel=place.channel, attempts=row.attempts)
+
+
+def _late_group(tx: Tx, row: Row) -> Group | None:
+    """The group of a first message that could not be sent before all of its alerts had resolved."""
+    if row.notice.kind is not Kind.FIRST or row.group is None or groups.place(tx, row.group) is not None:
+        return None
+    group = groups.load(tx, row.group)
+    return group if group is not None and group.closed_at is not None else None
 
 
 def is_drained(database: Database, *, now: datetime) -> bool:
@@ -140,6 +155,8 @@ def _send(database: Database, delivery: Delivery, row: Row, now: datetime) -> Pl
             sender.edit(arrived, _linked(database, sender, face))
         return arrived
     mention = resolve(row.notice.mention, delivery.on_call, now)
+    if face is not None and face.group.closed_at is not None and row.notice.kind is Kind.FIRST:
+        mention = ()  # it is over: told, but nobody is called for it
     if row.form in {Form.MESSAGE, Form.RETURN} and face is not None:
         return sender.post(row.channel, _linked(database, sender, face), notice=row.number, mention=mention)
     notice = replace(row.notice, mention=mention)

@@ -9,7 +9,8 @@ from enum import Enum
 from fractions import Fraction
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, GetCoreSchemaHandler, PlainValidator
+from pydantic_core import CoreSchema, core_schema
 
 from alertbot.config.keys import Section, given, repeated
 from alertbot.config.mappings import SEVERITY
@@ -85,47 +86,61 @@ class Drawn:
 _COUNTER = choice("a counter", Counter)
 
 
-def _read_readings(value: object) -> tuple[Drawn, ...]:
-    """`{source/llm: {metric: samples}}`."""
-    if not isinstance(value, Mapping) or not value:
-        unreadable = f'expected keys with values such as {{acme/llm-1: {{api_calls: "0+5x10"}}}}, got {quoted(value)}'
-        raise mistake(value.sentence if isinstance(value, Unusable) else unreadable)
-    found: list[tuple[Location, str]] = []
-    drawn: list[Drawn] = []
-    for key, counters in value.items():
-        source, _, ai_llm = str(key).partition("/")
-        try:
-            NAME.read(source)
-        except ValueError:
-            ai_llm = ""
-        if not ai_llm:
-            found.append(((key,), f"expected a source and a configuration such as acme/llm-1, got {quoted(key)}"))
-        elif not isinstance(counters, Mapping) or not counters:
-            sentence = f'expected counters such as {{api_calls: "0+5x10"}}, got {quoted(counters)}'
-            found.append(((key,), counters.sentence if isinstance(counters, Unusable) else sentence))
-        else:
-            found += _read_counters(source, ai_llm, counters, drawn)
-    if found:
-        raise mistakes_at(found)
-    return tuple(drawn)
+@dataclass(frozen=True)
+class ReadingsOf:
+    """Reads `{source/llm: {metric: samples}}`."""
 
+    expected: str = 'readings such as {acme/llm-1: {api_calls: "0+5x10"}}'
 
-def _read_counters(
-    source: str, ai_llm: str, counters: Mapping[str, object], drawn: list[Drawn]
-) -> Iterator[tuple[Location, str]]:
-    for name, text in counters.items():
-        location = (f"{source}/{ai_llm}", name)
-        try:
-            counter = Counter(_counter(name))
-            if isinstance(text, Unusable) or not isinstance(text, str):
-                yield (
-                    location,
-                    text.sentence if isinstance(text, Unusable) else f"expected {_FORMS}, got {quoted(text)}",
-                )
+    def read(self, value: object) -> tuple[Drawn, ...]:
+        found: list[tuple[Location, str]] = []
+        drawn: list[Drawn] = []
+        for key, counters in _keys_of(value, self.expected).items():
+            try:
+                source, ai_llm = _name(key)
+                written = _keys_of(counters, 'counters such as {api_calls: "0+5x10"}')
+            except ValueError as error:
+                found.append(((key,), str(error)))
                 continue
-            drawn.append(Drawn(source, ai_llm, counter, read_samples(text)))
-        except ValueError as error:
-            yield location, str(error)
+            for name, text in written.items():
+                try:
+                    drawn.append(Drawn(source, ai_llm, Counter(_counter(name)), _samples(text)))
+                except ValueError as error:
+                    found.append(((key, name), str(error)))
+        if found:
+            raise mistakes_at(found)
+        return tuple(drawn)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+
+def _keys_of(value: object, expected: str) -> Mapping[str, object]:
+    if isinstance(value, Unusable):
+        raise mistake(value.sentence)
+    if not isinstance(value, Mapping) or not value:
+        raise mistake(f"expected {expected}, got {quoted(value or None)}")
+    return value
+
+
+def _name(key: str) -> tuple[str, str]:
+    """The source and the configuration that a key names."""
+    source, _, ai_llm = key.partition("/")
+    try:
+        NAME.read(source)
+    except ValueError:
+        ai_llm = ""
+    if not ai_llm:
+        raise ValueError(f"expected a source and a configuration such as acme/llm-1, got {quoted(key)}")
+    return source, ai_llm
+
+
+def _samples(text: object) -> tuple[Sample, ...]:
+    if isinstance(text, Unusable):
+        raise mistake(text.sentence)
+    if not isinstance(text, str):
+        raise mistake(f"expected {_FORMS}, got {quoted(text)}")
+    return read_samples(text)
 
 
 def _counter(name: str) -> str:
@@ -263,11 +278,11 @@ class Deed(Selected):
             return
         for name in _NEEDED[kind]:
             if not given(keys.get(name)):
-                yield (name,), f"expected {name} beside `do: {kind}`, got nothing"
+                yield (name,), f"expected `{name}` beside `do: {kind}`, got nothing"
         selects = ("llm", "series") if "alert" in _NEEDED[kind] else ()
         for name in cls.keys().keys() & keys.keys() - {"at", "do", "by", *_NEEDED[kind], *selects}:
             if given(keys[name]):
-                yield (name,), f"expected no {name} beside `do: {kind}`, got {quoted(keys[name])}"
+                yield (name,), f"expected no `{name}` beside `do: {kind}`, got {quoted(keys[name])}"
 
 
 class RuleTestKeys(Section):
@@ -277,7 +292,7 @@ class RuleTestKeys(Section):
     interval: Annotated[timedelta | None, DURATION.or_none()] = None
     start: Annotated[datetime | None, _START] = None
     group_wait: Annotated[timedelta | None, WAIT.or_none()] = None
-    readings: Annotated[tuple[Drawn, ...], PlainValidator(_read_readings)]
+    readings: Annotated[tuple[Drawn, ...], ReadingsOf()]
     expect: tuple[Expectation, ...] = ()
     heard: tuple[HeardNotice, ...] | None = None
     acts: tuple[Deed, ...] = ()

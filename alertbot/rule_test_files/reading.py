@@ -176,14 +176,14 @@ def _entries(test: object) -> Iterator[tuple[Location, Mapping[str, Any]]]:
 def _unknown_names(tree: Mapping[str, Any], ruleset: Ruleset | None) -> Iterator[tuple[Location, str]]:
     """Alerts that no rule makes and configurations that are not read; asked of what is written, so that no mistake hides it."""
     listed = tree.get("tests")
-    rules = None if ruleset is None else [*(rule.name for rule in ruleset.rules), SOURCE_BLIND]
+    rules = _rule_names(tree, ruleset)
     for index, test in enumerate(listed if isinstance(listed, list) else ()):
         readings = test.get("readings") if isinstance(test, Mapping) else None
         keys = list(readings) if isinstance(readings, Mapping) else []
         for location, entry in _entries(test):
             place = ("tests", index, *location)
             alert, llm = entry.get("alert"), entry.get("llm")
-            if isinstance(alert, str) and given(alert) and rules is not None and alert not in rules:
+            if isinstance(alert, str) and given(alert) and rules and alert not in rules:
                 yield (*place, "alert"), _unknown("the name of a rule", alert, rules)
             if not isinstance(llm, str) or not given(llm) or not keys:
                 continue
@@ -193,6 +193,15 @@ def _unknown_names(tree: Mapping[str, Any], ruleset: Ruleset | None) -> Iterator
                 yield (*place, "llm"), _unknown("a configuration of the readings", llm, names)
             elif len(meant) > 1 and llm not in meant:
                 yield (*place, "llm"), f"expected one of {', '.join(meant)}, got {quoted(llm)}"
+
+
+def _rule_names(tree: Mapping[str, Any], ruleset: Ruleset | None) -> list[str]:
+    """What alerts may be called; empty where nobody knows, because the config file cannot be read."""
+    if ruleset is not None:
+        return [*(rule.name for rule in ruleset.rules), SOURCE_BLIND]
+    rules = tree.get("rules")
+    written = [keys.get("name") for keys in rules if isinstance(keys, Mapping)] if isinstance(rules, list) else []
+    return [*(str(name) for name in written), SOURCE_BLIND] if written else []
 
 
 def _unknown(expected: str, got: str, known: Collection[str]) -> str:

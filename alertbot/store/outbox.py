@@ -3,7 +3,7 @@
 A lane is one message with its thread: of two rows in a lane the older goes first. Lanes do not wait for one another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -246,6 +246,23 @@ def _finish(tx: Tx, row: Row, owner: str, values: Mapping[str, Any]) -> bool:
         .values(lease_until=None, owner="", **values)
     )
     return changed.rowcount == 1
+
+
+def replies_waiting(tx: Tx, lane: str) -> list[int]:
+    """The numbers of what the thread has still to be told of the alerts themselves, not of what people did."""
+    query = sa.select(outbox.c.number).where(
+        outbox.c.lane == lane,
+        outbox.c.state == "waiting",
+        outbox.c.form == Form.REPLY.value,
+        outbox.c.kind.not_in([Kind.ACT.value, Kind.ACKNOWLEDGED.value]),
+    )
+    return list(tx.execute(query).scalars())
+
+
+def drop(tx: Tx, numbers: Sequence[int], *, why: str, now: datetime) -> None:
+    """Send these no more."""
+    waiting = sa.and_(outbox.c.number.in_(numbers), outbox.c.state == "waiting")
+    tx.execute(sa.update(outbox).where(waiting).values(state="given up", done_at=now, error=why))
 
 
 def release_all(tx: Tx, *, owner: str) -> int:

@@ -13,9 +13,22 @@ from alertbot.domain.alerts import Alert, Reason, State, advance
 from alertbot.domain.budgets import exhausted_at, period_of, tell_clock
 from alertbot.domain.findings import Verdict, moments
 from alertbot.domain.history import History
-from alertbot.domain.rules import Budget, Comparison, Period, Rule, Severity
+from alertbot.domain.rules import Period, Rule, Severity
 from alertbot.domain.snapshots import Counter
-from tests.builders import MINUTE, START, Polled, at, finding, findings, levels, only, patiently, polled, readings, rule
+from tests.builders import (
+    MINUTE,
+    START,
+    Polled,
+    at,
+    budget,
+    finding,
+    findings,
+    only,
+    patiently,
+    polled,
+    readings,
+    rule,
+)
 
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)

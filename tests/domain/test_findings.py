@@ -1,34 +1,32 @@
 """What each kind of rule sees: section 2 of the promises; spikes and budgets have files of their own."""
 
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
 from alertbot.domain.findings import Verdict, check, moments
-from alertbot.domain.history import History, SourceState
+from alertbot.domain.history import History
 from alertbot.domain.rules import (
-    Absence,
-    Burn,
-    Comparison,
     Condition,
     Rate,
-    Ratio,
     Severity,
-    Threshold,
 )
-from alertbot.domain.times import parse_duration
 from tests.builders import (
     START,
+    absence,
     at,
+    burn,
     finding,
     findings,
-    levels,
     minutes,
-    only,
     polled,
+    rate,
+    ratio,
     readings,
     rule,
+    spike,
     threshold,
     verdicts,
 )

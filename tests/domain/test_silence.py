@@ -8,7 +8,20 @@ from alertbot.domain.findings import Verdict, check
 from alertbot.domain.history import History, Series, SourceState
 from alertbot.domain.rules import Comparison, Condition, Severity, Threshold
 from tests.builders import (
-    START, absence, at, finding, findings, levels, minutes, only, polled, rate, ratio, readings, rule, threshold, verdicts,
+    absence,
+    at,
+    finding,
+    findings,
+    levels,
+    minutes,
+    only,
+    polled,
+    rate,
+    ratio,
+    readings,
+    rule,
+    threshold,
+    verdicts,
 )
 
 # --- silence of rules that look for too little ---
@@ -177,5 +190,3 @@ def test_a_source_of_all_that_was_never_read_is_missing_from_it():
     assert finding(of, rule(per="source"), 1).verdict is Verdict.TRUE
     named = [rule(per="all", where=only(source=names, ai_llm="llm-*")) for names in ("ac*", "[ag]*")]
     assert [finding(of, each, 1).verdict for each in named] == [Verdict.TRUE, Verdict.UNKNOWN]
-
-

@@ -7,10 +7,9 @@ import pytest
 
 from alertbot.domain.findings import Verdict, moments
 from alertbot.domain.history import History
-from alertbot.domain.rules import Comparison, Severity, Spike
+from alertbot.domain.rules import Severity, Spike
 from alertbot.domain.snapshots import Counter
-from alertbot.domain.times import parse_duration
-from tests.builders import START, at, finding, findings, levels, polled, readings, rule, threshold, verdicts
+from tests.builders import START, at, finding, findings, polled, readings, rule, spike, threshold, verdicts
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
