@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import Flag, auto
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import structlog
 
@@ -67,7 +67,7 @@ class Bot:
         self._database = open_database(config)
         # Replicas agree on the time by asking the database they share; one process on SQLite has the machine's.
         self._clock = clock or (Clock() if self._database.is_sqlite else self._database.now)
-        self._scheduler = Scheduler()
+        self._scheduler = Scheduler(on_failure=lambda tick: self._metrics.ticks_failed.labels(tick).inc())
         self._socket: bot.Socket | None = None
         self._collector: Collector | None = None
         self._given_sender = sender
@@ -300,6 +300,15 @@ def poll_once(config: Config, clock: Clock) -> dict[str, Polled]:
         database.close()
 
 
+def _came(signals: SimpleQueue[None]) -> bool:
+    """Whether a signal came. Asked again and again: one that comes just before the wait begins does not end it."""
+    try:
+        signals.get(timeout=1.0)
+    except Empty:
+        return False
+    return True
+
+
 def run_until_stopped(running: Bot) -> None:
     """Run until SIGTERM or SIGINT; what is in flight is finished then."""
     # Not an Event: its lock may be held by the very thread that the signal interrupts.
@@ -308,7 +317,8 @@ def run_until_stopped(running: Bot) -> None:
         signal.signal(number, lambda *_: signals.put(None))
     running.start()
     try:
-        signals.get()
+        while not _came(signals):
+            pass
     finally:
         running.stop()
     # Threads that still wait for an answer would hold the process up; what they claimed is found out at the next start.

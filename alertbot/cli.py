@@ -19,6 +19,7 @@ from alertbot.errors import AlertbotError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from alertbot.app import Parts
     from alertbot.config import Config, Need
     from alertbot.domain.alerts import ActKind
     from alertbot.store.database import Database
@@ -128,20 +129,43 @@ def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool
     from alertbot.app import Bot, Parts, run_until_stopped
     from alertbot.config import Need
     from alertbot.logs import configure
-    from alertbot.terminal import PrintingSender
+    from alertbot.wiring import require_countable
 
     parts = {"collector": Parts.COLLECTOR, "slack": Parts.SLACK, None: Parts.ALL}[only]
+    if dry_run:
+        _run_dry(ctx, parts)
+        return
     config = _load(ctx, Need.DATABASE, Need.SOURCES)
+    require_countable(config)
     missing = config.slack.missing_tokens[: 1 if only == "collector" else 2]
     if only == "collector":
         missing = tuple(name for name in missing if name == "SLACK_BOT_TOKEN")
-    if missing and not dry_run:
+    if missing:
         raise AlertbotError(f"Slack tokens are missing: set {' and '.join(missing)}, or use --dry-run")
     configure(form=config.log.format, level=config.log.level)
     for note in config.notes:
         click.echo(note, err=True)
-    sender = PrintingSender(_console()) if dry_run else None
-    run_until_stopped(Bot(config, parts=parts, sender=sender, with_migrations=not no_migrate))
+    run_until_stopped(Bot(config, parts=parts, with_migrations=not no_migrate))
+
+
+def _run_dry(ctx: click.Context, parts: "Parts") -> None:
+    """On a database of its own, which goes when it ends: what is printed here must still be sent by the real bot."""
+    import tempfile
+
+    from alertbot import config as configuration
+    from alertbot.app import Bot, run_until_stopped
+    from alertbot.logs import configure
+    from alertbot.terminal import PrintingSender
+    from alertbot.wiring import require_countable
+
+    with tempfile.TemporaryDirectory(prefix="alertbot-dry-run-") as folder:
+        elsewhere = {**os.environ, "ALERTBOT_DATABASE__URL": f"sqlite:///{folder}/dry-run.db"}
+        config = configuration.load(ctx.obj, elsewhere, needs={configuration.Need.DATABASE, configuration.Need.SOURCES})
+        require_countable(config)
+        configure(form=config.log.format, level=config.log.level)
+        for note in (*config.notes, "dry run: counting begins now, in a database that goes when it ends"):
+            click.echo(note, err=True)
+        run_until_stopped(Bot(config, parts=parts, sender=PrintingSender(_console())))
 
 
 @main.command()
@@ -172,8 +196,10 @@ def poll(ctx: click.Context) -> None:
     from alertbot.clock import Clock
     from alertbot.config import Need
     from alertbot.logs import configure
+    from alertbot.wiring import require_countable
 
     config = _load(ctx, Need.DATABASE, Need.SOURCES)
+    require_countable(config)
     if config.slack.bot_token is None:
         raise AlertbotError("Slack tokens are missing: set SLACK_BOT_TOKEN")
     configure(form=config.log.format, level="warning")
@@ -203,8 +229,10 @@ def migrate(ctx: click.Context) -> None:
 def check(ctx: click.Context, *, online: bool) -> None:
     """Read the configuration, and name every mistake in it at once."""
     from alertbot import config as configuration
+    from alertbot.wiring import require_countable
 
     config = configuration.load(ctx.obj, os.environ, needs=configuration.EVERYTHING)
+    require_countable(config)
     for note in config.notes:
         click.echo(note)
     click.echo(
@@ -223,7 +251,13 @@ def check(ctx: click.Context, *, online: bool) -> None:
 
 
 @main.command()
-@click.option("--mode", type=click.Choice(["socket", "http"]), default="socket", show_default=True, help="How Slack reaches the bot.")
+@click.option(
+    "--mode",
+    type=click.Choice(["socket", "http"]),
+    default="socket",
+    show_default=True,
+    help="How Slack reaches the bot.",
+)
 @click.option("--url", default="", help="For http: the bot's public address, such as https://alertbot.example.com.")
 @click.option("--command", default="/alertbot", show_default=True, help="The slash command.")
 def manifest(mode: str, url: str, command: str) -> None:
@@ -231,7 +265,9 @@ def manifest(mode: str, url: str, command: str) -> None:
     from alertbot.slack.manifest import manifest_yaml
 
     if mode == "http" and not url.startswith("https://"):
-        raise click.UsageError(f'--mode http needs --url, expected an address such as https://alertbot.example.com, got "{url}"')
+        raise click.UsageError(
+            f'--mode http needs --url, expected an address such as https://alertbot.example.com, got "{url}"'
+        )
     click.echo(manifest_yaml(mode=mode, command=command, url=url), nl=False)
 
 

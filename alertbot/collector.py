@@ -17,11 +17,11 @@ from alertbot.flashback.reader import SourceReader
 from alertbot.flows.collect import Polled, Polling, collect
 from alertbot.flows.deliver import LEASE, Delivery, Sender, claim_due, deliver, is_drained, probe_broken
 from alertbot.flows.evaluate import evaluate
-from alertbot.flows.speak import speak_when_due
+from alertbot.flows.speak import speak_at_once, speak_when_due
 from alertbot.flows.thin import Keep, thin
 from alertbot.heartbeat import ping
 from alertbot.http import Metrics
-from alertbot.store import outbox, sources
+from alertbot.store import leases, outbox, sources
 from alertbot.store.database import Database
 from alertbot.wiring import on_call_of, watch_of
 
@@ -57,6 +57,22 @@ def _lease_of(source: Source) -> timedelta:
 
 def _start(pool: ThreadPoolExecutor, act: Callable[[str], None], text: str) -> None:
     pool.submit(act, text)
+
+
+def _is_gone(owner: str) -> bool:
+    """Whether a process of this machine that took a lease has ended. Of other machines nothing is known."""
+    host, _, process = owner.rpartition(":")[0].rpartition(":")
+    if host != socket.gethostname() or not process.isdigit():
+        return False
+    if int(process) == os.getpid():  # in a container every process is number 1: it was our predecessor
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 class Collector:
@@ -108,6 +124,8 @@ class Collector:
         self._shortest_lease = min((polling.lease for polling in self._pollings), default=_LEAST_LEASE)
         with database.transaction() as tx:
             sources.remember(tx, [polling.name for polling in self._pollings])
+            # After a kill -9 nobody waits for the leases of the dead to run out, where it is certain that they are dead.
+            leases.release(tx, [owner for owner in leases.holders(tx) if _is_gone(owner)])
 
     def poll_due(self) -> None:
         """Start a poll of each source that is not being polled; whether it is due is decided in the database."""
@@ -133,7 +151,7 @@ class Collector:
         """Poll every source at once, evaluate, say what is to be said without waiting, and deliver it."""
         outcomes = {polling.name: self._collect(polling, at_once=True) for polling in self._pollings}
         self.evaluate()
-        self.listen()
+        speak_at_once(self._database, now=self._clock())
         self.deliver()
         return outcomes
 

@@ -7,13 +7,17 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from alertbot.errors import AlertbotError
+
 log = structlog.get_logger()
 
 
 class Scheduler:
     """Ticks. A tick that raises is logged and comes again; one that takes long is not started a second time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_failure: Callable[[str], None]) -> None:
+        """`on_failure` hears the name of a tick that raised."""
+        self._on_failure = on_failure
         # misfire_grace_time None: after a stall (a laptop that slept, a blocked disk) the tick runs late, not never.
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -21,7 +25,9 @@ class Scheduler:
 
     def every(self, seconds: float, name: str, tick: Callable[[], None]) -> None:
         """Call `tick` each so many seconds from the start on."""
-        self._scheduler.add_job(_guarded(name, tick), IntervalTrigger(seconds=seconds, timezone=UTC), id=name)
+        self._scheduler.add_job(
+            _Guarded(name, tick, self._on_failure), IntervalTrigger(seconds=seconds, timezone=UTC), id=name
+        )
 
     def start(self) -> None:
         self._scheduler.start()
@@ -32,11 +38,25 @@ class Scheduler:
             self._scheduler.shutdown(wait=True)
 
 
-def _guarded(name: str, tick: Callable[[], None]) -> Callable[[], None]:
-    def run() -> None:
-        try:
-            tick()
-        except Exception:  # a tick's failure must not end the ticks
-            log.exception("tick_failed", tick=name)
+class _Guarded:
+    """A tick whose failure does not end the ticks. The same failure, time after time, is told whole only once."""
 
-    return run
+    def __init__(self, name: str, tick: Callable[[], None], on_failure: Callable[[str], None]) -> None:
+        self._name, self._tick, self._on_failure = name, tick, on_failure
+        self._told = ""
+
+    def __call__(self) -> None:
+        try:
+            self._tick()
+        except Exception as error:
+            self._on_failure(self._name)
+            told = f"{type(error).__name__}: {error}"
+            if isinstance(error, AlertbotError):
+                log.error("tick_failed", tick=self._name, error=error.lines[0])  # noqa: TRY400 — its text says it all
+            elif told == self._told:
+                log.error("tick_failed_again", tick=self._name, error=told[:300])  # noqa: TRY400 — told whole before
+            else:
+                log.exception("tick_failed", tick=self._name)
+            self._told = told
+        else:
+            self._told = ""

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from alertbot.config import Config
 from alertbot.domain.oncall import OnCall, Rotation
+from alertbot.domain.rules import SUMS, Absence, Ratio
+from alertbot.errors import ConfigError
 from alertbot.flows.evaluate import Watch, blind_rule
 from alertbot.store.database import Database
 
@@ -22,6 +24,24 @@ def watch_of(config: Config) -> Watch:
     """What evaluation needs of the configuration: its rules and the built-in ones, its routes, its sources."""
     blind = tuple(blind_rule(source.name, source.blind_after) for source in config.sources)
     return Watch((*config.rules, *blind), config.routes, intervals_of(config), config.slack.operator_channel)
+
+
+def require_countable(config: Config) -> None:
+    """Raise ConfigError for each rule on what is not counted yet: it would never speak, and nobody would know."""
+    mistakes = []
+    for rule in config.rules:
+        condition = rule.condition
+        if isinstance(condition, Absence) and condition.metric is None:
+            continue
+        metrics = [condition.metric, condition.of] if isinstance(condition, Ratio) else [condition.metric]
+        mistakes += [f"rule {rule.name}: {metric} is not counted yet" for metric in metrics if metric not in SUMS]
+        dimensions = {rule.per, *(name for name, _ in rule.where.globs)} - _COUNTED
+        mistakes += [f"rule {rule.name}: nothing is counted by {dimension} yet" for dimension in sorted(dimensions)]
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
+_COUNTED = {"all", "source", "ai_llm", "provider", "workspace"}
 
 
 def blind_after_of(config: Config) -> dict[str, timedelta]:

@@ -5,7 +5,7 @@ Below the other flows, inside their transactions: a notice is written together w
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alertbot.domain.alerts import Alert, Reason, State, Transition, labels_with_severity
 from alertbot.domain.notices import CALM, Decision, Group, Kind, Notice, decide
@@ -34,14 +34,14 @@ def enroll(tx: Tx, transitions: Sequence[Transition], routes: Sequence[Route], *
     return set(groups.of_alerts(tx, numbers))
 
 
-def speak(tx: Tx, numbers: Iterable[int], *, now: datetime) -> list[Decision]:
-    """Decide about these groups, and write down what has to be said."""
+def speak(tx: Tx, numbers: Iterable[int], *, now: datetime, at_once: bool = False) -> list[Decision]:
+    """Decide about these groups, and write down what has to be said; `at_once` does not gather (group_wait) before."""
     wanted = sorted(numbers)
     if not wanted:
         return []
     quiet = silences.in_force(tx, now)
     later = silences.next_start(tx, now)
-    decided = [_speak_of(tx, number, quiet, later, now=now) for number in wanted]
+    decided = [_speak_of(tx, number, quiet, later, now=now, at_once=at_once) for number in wanted]
     return [decision for decision in decided if decision is not None]
 
 
@@ -55,14 +55,25 @@ def speak_when_due(database: Database, *, now: datetime) -> int:
     return len(due)
 
 
+def speak_at_once(database: Database, *, now: datetime) -> None:
+    """Say what is to be said without waiting for more: for a cycle after which nobody is there to say it."""
+    with database.reading() as tx:
+        waiting = groups.open_ones(tx)
+    for number in waiting:
+        with database.transaction() as tx:
+            speak(tx, [number], now=now, at_once=True)
+
+
 def _speak_of(
-    tx: Tx, number: int, quiet: Sequence[Silence], later: datetime | None, *, now: datetime
+    tx: Tx, number: int, quiet: Sequence[Silence], later: datetime | None, *, now: datetime, at_once: bool
 ) -> Decision | None:
     group = groups.load(tx, number, lock=True)
     assert group is not None, "groups are not deleted while alerts are in them"
     members = alerts.by_numbers(tx, groups.members(tx, number))
     if group.closed_at is not None and not any(alert.state is State.FIRING for alert in members):
         return None  # somebody else closed it just before, and has said so
+    if at_once:
+        group = replace(group, route=replace(group.route, group_wait=timedelta(0)))
     changes = groups.changes(tx, group, since=now - CALM)
     decision = decide(group, members, hushed(members, quiet, now), now, changes=changes)
     if later is not None and not decision.closes:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from fractions import Fraction
 from glob import escape
-from itertools import zip_longest
 
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.findings import Verdict
@@ -204,16 +203,32 @@ def compare_heard(tx: Tx, test: RuleTest, spoken: Sequence[tuple[datetime, Notic
 
 
 def _align(tx: Tx, test: RuleTest, wanted: Sequence[HeardNotice], heard: Sequence[_Heard]) -> Iterator[Difference]:
-    """Pairs up by time and kind, so that one that is missing does not make all after it differ."""
+    """In order by time and kind, so that one that is missing does not make all after it differ."""
     keys = [(one.at, one.kind) for one in wanted], [(one.at, one.notice.kind) for one in heard]
     for tag, first, last, start, end in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
-        for expected, got in zip_longest(wanted[first:last], heard[start:end]):
-            if tag != "equal" or not _is_meant(test, expected, got):
+        pair_up = zip if tag == "equal" else _paired
+        for expected, got in pair_up(wanted[first:last], heard[start:end]):
+            if expected is None or got is None or not _is_meant(test, expected, got):
                 yield _unlike(tx, test, expected, got)
+
+
+def _paired(
+    wanted: Sequence[HeardNotice], heard: Sequence[_Heard]
+) -> Iterator[tuple[HeardNotice | None, _Heard | None]]:
+    """What came in place of each that was expected: another kind then, or the same at another time; and what came besides."""
+    rest = list(heard)
+    for expected in wanted:
+        got = next((one for one in rest if one.at == expected.at or one.notice.kind is expected.kind), None)
+        if got is not None:
+            rest.remove(got)
+        yield expected, got
+    yield from ((None, got) for got in rest)
 
 
 def _is_meant(test: RuleTest, expected: HeardNotice, got: _Heard) -> bool:
     series = test.series_of(expected)
+    if (expected.at, expected.kind) != (got.at, got.notice.kind):
+        return False
     return expected.ping in {None, got.notice.ping} and (
         any(expected.alert in {None, rule} and series in {None, key} for rule, key in got.about)
         or (expected.alert is None and series is None)

@@ -84,6 +84,14 @@ def parse(text: str, *, command: str = "/alertbot") -> Request:
         raise UsageError(f"{error}. Usage: {usage}, for example: {command} {known.example}") from error
 
 
+def plain(text: str) -> str:
+    """What a person typed, of what Slack made of it: `<@U1|ana>` was @ana, `<#C1|general>` #general, `&amp;` an ampersand."""
+    text = re.sub(r"<@([A-Z0-9]+)\|([^>]*)>", r"@\2", text)
+    text = re.sub(r"<#([A-Z0-9]+)\|([^>]*)>", r"#\2", text)
+    text = re.sub(r"<([a-z]+:[^|>]*)(?:\|[^>]*)?>", r"\1", text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
 def _words(text: str) -> list[str]:
     try:
         return shlex.split(text.replace("\u201c", '"').replace("\u201d", '"'))
@@ -97,7 +105,7 @@ def _read(name: str, rest: list[str], text: str) -> Request:
             raise ValueError(f'{name} takes nothing more, got "{" ".join(rest)}"')
         return Request(name)
     if name == "silence":
-        return Request(name, silence=parse_silence(rest))
+        return Request(name, silence=parse_silence(_words(plain(text))[1:]))
     if name == "unsilence":
         if len(rest) != 1 or not rest[0].isdigit():
             raise ValueError("the number of a silence is missing; see silences")
@@ -126,7 +134,7 @@ def _read_act(name: str, rest: list[str], text: str) -> Request:
     if name == "assign":
         user = _USER.fullmatch(rest[1])
         return Request(name, target=rest[0], text=user[1] if user else rest[1].removeprefix("@"))
-    return Request(name, target=rest[0], text=text.split(None, 2)[2] if name == "comment" else "")
+    return Request(name, target=rest[0], text=plain(text.split(None, 2)[2]) if name == "comment" else "")
 
 
 def _read_stats(rest: list[str]) -> Request:

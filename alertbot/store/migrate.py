@@ -57,10 +57,15 @@ def current(database: Database) -> str | None:
 def require_newest(database: Database) -> None:
     """Raise StoreError unless the schema is the one that this release works with."""
     found = current(database)
-    if found != HEAD:
+    if found == HEAD:
+        return
+    if found is not None and found > HEAD:
         raise StoreError(
-            f"database {database.place}: its schema is {found or 'empty'}, expected {HEAD}; run: alertbot migrate"
+            f"database {database.place}: its schema {found} is newer than this release, which knows {HEAD}; upgrade alertbot"
         )
+    raise StoreError(
+        f"database {database.place}: its schema is {found or 'empty'}, expected {HEAD}; run: alertbot migrate"
+    )
 
 
 def folder() -> Path:

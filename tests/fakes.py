@@ -1,0 +1,182 @@
+"""A Slack that remembers what it was told, and fails when a test says so."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from alertbot.domain.alerts import State
+from alertbot.domain.notices import Face, Notice, Place
+from alertbot.errors import SlackError, SlackGone
+
+SAYING = ("post", "edit", "reply", "say", "attach")
+
+
+class KilledError(BaseException):
+    """The process is gone: nothing that it was about to do happens any more."""
+
+
+@dataclass
+class Message:
+    """One message as the channel shows it now. `notice` is the number that it was posted with."""
+
+    place: Place
+    notice: int
+    text: str
+    mention: tuple[str, ...] = ()
+    thread: str = ""
+    edits: list[datetime] = field(default_factory=list)
+    face: Face | None = None
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next calls of some methods; `arrived` says that Slack acted on them nevertheless."""
+
+    error: BaseException
+    methods: Iterable[str]
+    channel: str
+    times: int
+    arrived: bool
+
+
+class FakeSlack:
+    """A Sender. `calls` are the attempts in their order, `messages` what stands in the channels."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.messages: list[Message] = []
+        self.files: list[tuple[Place, str, str]] = []
+        self._faults: list[Fault] = []
+        self._deleted: set[str] = set()
+
+    # --- what a test says and asks
+
+    def fail(
+        self,
+        error: BaseException,
+        *methods: str,
+        channel: str = "",
+        times: int = 1_000_000,
+        arrived: bool = False,
+    ) -> None:
+        """Raise this from now on, so many times; in one channel only if it is named."""
+        self._faults.append(Fault(error, methods or SAYING, channel, times, arrived))
+
+    def mend(self) -> None:
+        self._faults.clear()
+
+    def delete(self, place: Place) -> None:
+        """Somebody deletes a message by hand."""
+        self._deleted.add(place.ts)
+
+    def posted(self, channel: str = "") -> list[Message]:
+        """What stands in the channel itself, and is not deleted."""
+        return [message for message in self._standing(channel) if not message.thread]
+
+    def thread(self, message: Message) -> list[str]:
+        """What stands below a message."""
+        return [reply.text for reply in self._standing("") if reply.thread == message.place.ts]
+
+    @property
+    def only(self) -> Message:
+        """The one message that stands anywhere."""
+        (message,) = self.posted()
+        return message
+
+    def _standing(self, channel: str) -> Iterator[Message]:
+        for message in self.messages:
+            if message.place.ts not in self._deleted and channel in {"", message.place.channel[1:]}:
+                yield message
+
+    # --- what a Sender does
+
+    def post(self, channel: str, face: Face, *, notice: int, mention: Iterable[str]) -> Place:
+        place = self._new_place(channel)
+        message = Message(place, notice, describe(face), tuple(mention), face=face)
+        self._do("post", place.channel, lambda: self.messages.append(message))
+        return place
+
+    def edit(self, place: Place, face: Face) -> None:
+        def edit() -> None:
+            message = self._find(place)
+            message.text, message.face = describe(face), face
+            message.edits.append(face.shown_at)
+
+        self._do("edit", place.channel, edit)
+
+    def reply(self, place: Place, notice: Notice, *, number: int) -> Place:
+        own = self._new_place(place.channel[1:])
+        reply = Message(own, number, _line(notice), notice.mention, thread=place.ts)
+
+        def answer() -> None:
+            self._find(place)
+            self.messages.append(reply)
+
+        self._do("reply", place.channel, answer)
+        return own
+
+    def say(self, channel: str, notice: Notice, *, number: int) -> Place:
+        place = self._new_place(channel)
+        message = Message(place, number, _line(notice), notice.mention)
+        self._do("say", place.channel, lambda: self.messages.append(message))
+        return place
+
+    def find(self, channel: str, *, notice: int, since: datetime, thread: Place | None) -> Place | None:
+        named = channel if channel.startswith("C") else f"C{channel}"
+        self._do("find", named, lambda: None)
+        where = thread.ts if thread else ""
+        found = (
+            message.place
+            for message in self._standing(named[1:])
+            if message.notice == notice and where in {message.thread, message.place.ts if where else ""}
+        )
+        return next(found, None)
+
+    def attach(self, place: Place, *, name: str, text: str) -> None:
+        self._do("attach", place.channel, lambda: self.files.append((place, name, text)))
+
+    def permalink(self, place: Place) -> str:
+        self._do("permalink", place.channel, lambda: None)
+        return f"https://slack.example/{place.channel}/{place.ts}"
+
+    def _new_place(self, channel: str) -> Place:
+        # As Slack does it: the answer names the channel by an id, also where it was called by its name.
+        return Place(channel if channel.startswith("C") else f"C{channel}", f"17000000{len(self.calls):02}.000100")
+
+    def _find(self, place: Place) -> Message:
+        found = [message for message in self._standing("") if message.place == place]
+        if not found:
+            raise SlackGone("chat.update: message_not_found", code="message_not_found")
+        return found[0]
+
+    def _do(self, method: str, channel: str, happen) -> None:
+        self.calls.append(f"{method} {channel[1:]}")
+        for fault in self._faults:
+            if method in fault.methods and fault.channel in {"", channel[1:]} and fault.times:
+                fault.times -= 1
+                if fault.arrived:
+                    happen()
+                raise fault.error
+        happen()
+
+
+def describe(face: Face) -> str:
+    """A message in words: `G1: A1 firing warning 9, A2 resolved`."""
+    return f"G{face.group.number}: " + ", ".join(_described(face))
+
+
+def _described(face: Face) -> Iterator[str]:
+    for alert in face.alerts:
+        state = "acknowledged" if alert.acknowledged_at and alert.state is State.FIRING else alert.state.value
+        shown = f" {alert.severity} {alert.value}" if alert.state is State.FIRING else ""
+        yield f"A{alert.number} {state}{shown}"
+
+
+def _line(notice: Notice) -> str:
+    people = " ".join(notice.people)
+    return f"{notice.kind}: {' | '.join(notice.lines)}".replace("{0}", people)
+
+
+def refusal(kind: type[SlackError], code: str, **more: float) -> SlackError:
+    """An error as Slack's answer would be translated: `refusal(SlackBusy, "ratelimited", retry_after=30)`."""
+    return kind(f"chat.postMessage: {code}", code=code, **more)

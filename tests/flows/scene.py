@@ -1,0 +1,234 @@
+"""A scene in simulated time: sources that answer as drawn on paper, the flows as the bot calls them, and a fake Slack.
+
+`Scene(database, "0 0 3 _ 9", rule()).until(4)` polls each minute up to minute 4, and looks again between the polls
+whenever the bot has something to do. What is drawn is written as for tests/builders.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+import sqlalchemy as sa
+
+from alertbot.domain.alerts import Act, ActKind, Alert, State
+from alertbot.domain.notices import Kind
+from alertbot.domain.reports import Acted
+from alertbot.domain.routes import Route
+from alertbot.domain.rules import Rule
+from alertbot.domain.snapshots import Configuration, Counter, Snapshot
+from alertbot.errors import FlashbackError, FlashbackUnavailable
+from alertbot.flows import operate
+from alertbot.flows.collect import Polled, Polling, collect
+from alertbot.flows.deliver import Delivery, claim_due, deliver, probe_broken
+from alertbot.flows.evaluate import Watch, blind_rule, evaluate
+from alertbot.flows.speak import speak_when_due
+from alertbot.store import alerts, groups, outbox, sources
+from alertbot.store.database import Database
+from alertbot.store.tables import transitions
+from tests.builders import ABSENT, MINUTE, MISSED, START, Sample, at, samples
+from tests.fakes import FakeSlack, KilledError
+
+CHANNEL, LEADS, BOTS, FALLBACK = "#ai-alerts", "#leads", "#bots", "#fallback"
+AT_ONCE = Route(CHANNEL, group_wait=timedelta(0))
+Drawn = str | Mapping[str, str | Mapping[str, str]]
+
+
+class Player:
+    """One source: answers each poll as it was drawn, or as `answers` says for a turn."""
+
+    def __init__(self, drawn: Mapping[str, Mapping[Counter, Sequence[Sample]]]) -> None:
+        self._drawn = drawn
+        self.turn = 0
+        self.asked = 0
+        self.errors: dict[int, FlashbackError] = {}
+        self.described: dict[int, tuple[Configuration, ...]] = {}
+
+    def read(self) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
+        self.asked += 1
+        if self.turn in self.errors:
+            raise self.errors[self.turn]
+        now = {
+            ai_llm: {counter: polls[min(self.turn, len(polls) - 1)] for counter, polls in series.items()}
+            for ai_llm, series in self._drawn.items()
+        }
+        if any(MISSED in series.values() for series in now.values()):
+            raise FlashbackUnavailable("no answer within 10 s", endpoint="/ai/llm/stats")
+        found = tuple(
+            Snapshot(ai_llm, {counter: sample for counter, sample in series.items() if isinstance(sample, int)})
+            for ai_llm, series in now.items()
+            if ABSENT not in series.values()
+        )
+        return found, self.described.get(self.turn)
+
+
+class Scene:
+    """The bot on a stage."""
+
+    def __init__(
+        self,
+        database: Database,
+        drawn: Drawn,
+        *rules: Rule,
+        routes: Sequence[Route] = (AT_ONCE,),
+        interval: timedelta = MINUTE,
+        blind_after: timedelta | None = None,
+    ) -> None:
+        self.database = database
+        self.slack = FakeSlack()
+        self.alarms: list[str] = []
+        self.now = START
+        self.interval = interval
+        self.is_polling = self.is_evaluating = self.is_sending = True
+        self.players = _players(drawn)
+        blind = tuple(blind_rule(name, blind_after) for name in self.players) if blind_after else ()
+        self.watch = Watch((*rules, *blind), tuple(routes), dict.fromkeys(self.players, interval), BOTS)
+        self._polled: datetime | None = None
+        self._lives = 0
+        self._live()
+
+    def _live(self) -> None:
+        self._lives += 1
+        self.owner = f"process {self._lives}"
+        self.delivery = Delivery(self.slack, self.owner, lambda: self.now, FALLBACK, BOTS, alarm=self.alarms.append)
+        with self.database.transaction() as tx:
+            sources.remember(tx, list(self.players))
+
+    # --- what happens
+
+    def until(self, minute: float) -> "Scene":
+        """Let time pass up to a moment, that moment included."""
+        while (moment := self._next()) <= at(minute):
+            self.now = moment
+            self.act()
+        self.now = at(minute)
+        return self.act()
+
+    def act(self) -> "Scene":
+        """Do what the bot does each second, once, at the present moment."""
+        if self.is_polling and not (self.now - START) % self.interval and self._polled != self.now:
+            self._polled = self.now
+            for name in self.players:
+                self.poll(name)
+        if self.is_evaluating:
+            evaluate(self.database, self.watch, now=self.now)
+            speak_when_due(self.database, now=self.now)
+        if self.is_sending:
+            self.send()
+        return self
+
+    def poll(self, name: str = "acme", *, at_once: bool = False) -> Polled:
+        player = self.players[name]
+        player.turn = (self.now - START) // self.interval
+        polling = Polling(name, self.interval, 2 * self.interval, player)
+        return collect(self.database, polling, owner=self.owner, now=self.now, at_once=at_once)
+
+    def send(self) -> None:
+        probe_broken(self.database, self.delivery)
+        while rows := claim_due(self.database, self.delivery):
+            for row in rows:
+                deliver(self.database, self.delivery, row)
+
+    def send_and_die(self) -> None:
+        """The process is killed in the middle of sending, and another one starts."""
+        try:
+            self.send()
+        except KilledError:
+            self.slack.mend()
+        else:
+            raise AssertionError("nothing was sent that could have been interrupted")
+        self.restart()
+
+    def restart(self, *, rules: Sequence[Rule] | None = None, routes: Sequence[Route] | None = None) -> "Scene":
+        """Another process on the same database, with the same configuration or another one."""
+        self.database.close()
+        self.database = Database(self.database.url.render_as_string(hide_password=False))
+        blind = tuple(rule for rule in self.watch.rules if rule.builtin)
+        kept = tuple(rule for rule in self.watch.rules if not rule.builtin) if rules is None else tuple(rules)
+        self.watch = Watch(
+            (*kept, *blind), tuple(routes or self.watch.routes), dict(self.watch.intervals), self.watch.operator_channel
+        )
+        self._live()
+        return self
+
+    def close(self) -> None:
+        self.database.close()
+
+    def person(
+        self, kind: ActKind, name: str = "A1", *, who: str = "U1", key: str = "", text: str = "", lasts: float = 0
+    ) -> Acted:
+        """Somebody does something to an alert (A1) or to a message (G1); what it causes is sent at once."""
+        until = self.now + timedelta(minutes=lasts) if lasts else None
+        act = Act(kind, who, self.now, key or f"{kind} {name} {self.now}", text=text, until=until)
+        acted = operate.act(self.database, operate.find(self.database, name), act)
+        if self.is_sending:
+            self.send()
+        return acted
+
+    def _next(self) -> datetime:
+        """The next moment at which the bot has something to do."""
+        turn = (self.now - START) // self.interval + 1
+        moments = [START + turn * self.interval]
+        if self._polled is None:
+            moments.append(START)
+        with self.database.reading() as tx:
+            moments += [
+                moment
+                for moment in (groups.next_look(tx), outbox.next_due(tx) if self.is_sending else None)
+                if moment is not None and moment > self.now
+            ]
+        return min(moments)
+
+    # --- what came of it
+
+    def heard(self) -> list[str]:
+        """What people heard, each with the minute of the evaluation that caused it: `4 first`."""
+        with self.database.reading() as tx:
+            return [
+                f"{_minute(moment)} {notice.kind}"
+                for moment, notice in outbox.heard(tx)
+                if notice.kind is not Kind.OPERATOR
+            ]
+
+    def told_operators(self) -> list[str]:
+        with self.database.reading() as tx:
+            return [line for _, notice in outbox.heard(tx) if notice.kind is Kind.OPERATOR for line in notice.lines]
+
+    def alerts(self, *states: State) -> list[Alert]:
+        """The alerts in these states, all of them without any; the oldest first."""
+        with self.database.reading() as tx:
+            return alerts.listed(tx, states=states or list(State))[::-1]
+
+    def standing(self) -> list[str]:
+        """The alerts that wait or fire, in words: `llm-1 firing warning 9`."""
+        return [
+            f"{alert.labels.get('ai_llm', alert.series)} {alert.state} {alert.severity} {_number(alert.value)}"
+            for alert in self.alerts(State.PENDING, State.FIRING)
+        ]
+
+    def changes(self) -> list[str]:
+        """Every transition, in words: `4 none → firing: the condition became true`."""
+        with self.database.reading() as tx:
+            rows = tx.execute(sa.select(transitions).order_by(transitions.c.number)).all()
+        return [f"{_minute(row.at)} {row.before} → {row.after}: {row.reason}" for row in rows]
+
+
+def _players(drawn: Drawn) -> dict[str, Player]:
+    series: dict[str, dict[str, dict[Counter, Sequence[Sample]]]] = {}
+    for key, given in ({"acme/llm-1": drawn} if isinstance(drawn, str) else drawn).items():
+        source, ai_llm = key.split("/", 1)
+        counters = {"policy_violations": given} if isinstance(given, str) else given
+        series.setdefault(source, {})[ai_llm] = {Counter(name): samples(text) for name, text in counters.items()}
+    return {source: Player(found) for source, found in series.items()}
+
+
+def _minute(moment: datetime) -> str:
+    return f"{(moment - START) / MINUTE:.4g}"
+
+
+def _number(value: Fraction | None) -> str:
+    return "unknown" if value is None else str(value)
+
+
+def named(rule: Rule, name: str) -> Rule:
+    return replace(rule, name=name)
