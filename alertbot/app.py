@@ -324,5 +324,9 @@ def run_until_stopped(running: Bot) -> None:
     # Threads that still wait for an answer would hold the process up; what they claimed is found out at the next start.
     sys.stdout.flush()
     sys.stderr.flush()
-    if threading.active_count() > 1:  # the pools' threads are waited for at the end, even where they are daemons
+    ends_at = time.monotonic() + 0.5
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, ends_at - time.monotonic()))
+    if threading.active_count() > 1:  # at the end Python waits for the threads of pools, even where they are daemons
         os._exit(0)

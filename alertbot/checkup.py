@@ -1,6 +1,6 @@
 """`check --online`: asks everything that the bot depends on, and says what is wrong with each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from alertbot.clock import Clock
@@ -9,7 +9,7 @@ from alertbot.config import Config
 from alertbot.errors import AlertbotError, FlashbackMissing
 from alertbot.http import Metrics
 from alertbot.slack import bot
-from alertbot.slack.bot import NEEDED_SCOPES
+from alertbot.slack.bot import NEEDED_SCOPES, Identity
 from alertbot.slack.failures import translated
 from alertbot.store import migrate
 from alertbot.wiring import open_database
@@ -62,25 +62,34 @@ def _slack(config: Config) -> Iterator[Line]:
         missing = sorted(NEEDED_SCOPES - identity.scopes) if identity.scopes else []
         if missing:
             yield f"slack.bot_token: scopes are missing: {', '.join(missing)}", False
-        if slack.app_token is not None and slack.mode == "socket":
+    except AlertbotError as error:
+        yield f"slack.bot_token: {error.lines[0]}", False
+        return
+    if slack.app_token is not None and slack.mode == "socket":
+        try:
             with translated("apps.connections.open"):
                 client.apps_connections_open(app_token=slack.app_token.get_secret_value())
             yield "slack.app_token: Socket Mode can be opened", True
-    except AlertbotError as error:
-        yield f"slack: {error.lines[0]}", False
-        return
-    wanted = {route.channel for route in config.routes} | {slack.fallback_channel, slack.operator_channel}
+        except AlertbotError as error:
+            yield f"slack.app_token: {error.lines[0]}", False
     try:
         known = bot.channels(client)
     except AlertbotError as error:
         yield f"slack: the channels cannot be listed: {error.lines[0]}", False
         return
+    yield from _channels(config, known, identity)
+
+
+def _channels(config: Config, known: Mapping[str, bool], identity: Identity) -> Iterator[Line]:
+    slack = config.slack
+    wanted = {route.channel for route in config.routes} | {slack.fallback_channel, slack.operator_channel}
     for channel in sorted(wanted):
         is_member = known.get(channel.removeprefix("#"))
         if is_member is None:
             yield f"slack: there is no channel {channel}, or the bot cannot see it (private: invite it)", False
+        elif is_member:
+            yield f"slack: {channel}", True
+        elif identity.scopes and "chat:write.public" not in identity.scopes:
+            yield f"slack: {channel}: the bot is not a member, and may not post there; invite it", False
         else:
-            yield (
-                f"slack: {channel}" + ("" if is_member else ": not a member; posting works with chat:write.public"),
-                True,
-            )
+            yield f"slack: {channel}: the bot is not a member; it posts with the scope chat:write.public", True

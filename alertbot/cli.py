@@ -422,10 +422,17 @@ def _act(
         ctx.exit(1)
 
 
-def _by(command: Callable[..., None]) -> Callable[..., None]:
+def _you() -> str:
     import getpass
 
-    return click.option("--by", default=getpass.getuser, help="Who does it; default: you.")(command)
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container whose user has a number and no name
+        raise click.UsageError("say who does it: --by NAME") from None
+
+
+def _by(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option("--by", default=_you, help="Who does it; default: you.")(command)
 
 
 @main.command()

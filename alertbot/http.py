@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from waitress.server import create_server
@@ -98,9 +98,18 @@ class HttpServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the listening socket; answers under way are finished by their threads."""
-        self._server.close()
+        """Finish the answers under way, and close."""
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=2)
+        server = cast("Any", self._server)  # its annotations do not know what it is with one socket
+
+        def close() -> None:
+            server.close()
+            for channel in list(server.active_channels.values()):
+                channel.handle_close()
+
+        # By the server's own thread, which would stumble over a socket that is closed while it waits for it.
+        server.trigger.pull_trigger(close)
+        self._thread.join(timeout=2)
 
     def _answer(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")

@@ -9,7 +9,7 @@ import pytest
 
 from alertbot.rule_test_files import read_rule_tests
 from alertbot.rule_tests import run_rule_tests
-from tests.rule_test_cases import CONFIG, CONTRACT, in_file, one_test, run, told
+from tests.rule_test_cases import CONFIG, CONTRACT, RULE, in_file, one_test, run, told
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "docs" / "rule-tests").glob("*.yaml"))
 
@@ -244,23 +244,22 @@ def test_what_is_otherwise_is_told_with_its_reason(tmp_path, text):
     assert lines == [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
 
 
-def test_a_rule_that_cannot_be_evaluated_fails_every_test_of_its_file(tmp_path):
-    # No rule that the configuration takes raises; a metric that the store does not know does.
-    path = in_file(
-        tmp_path,
-        one_test('readings: {acme/llm-1: {policy_violations: "0"}}\nexpect: [{at: 0s, alert: burst, state: none}]'),
-    )
+@pytest.mark.parametrize(
+    ("named", "fails"), [("other", True), ("burst", False)], ids=["fails", "fails no test of another"]
+)
+def test_a_test_of_a_rule_that_cannot_be_evaluated(tmp_path, named, fails):
+    # No rule that the configuration takes raises; one on a metric that nothing counts does.
+    body = f'readings: {{acme/llm-1: {{policy_violations: "0 0"}}}}\nexpect: [{{at: 1m, alert: {named}, state: none}}]'
+    path = in_file(tmp_path, one_test(body, rules=f"{RULE}, {RULE.replace('burst', 'other')}"))
     (test,) = read_rule_tests(path, {})
-    broken = replace(
-        test.ruleset.rules[0], name="other", condition=replace(test.ruleset.rules[0].condition, metric="x")
-    )
-    test = replace(test, ruleset=replace(test.ruleset, rules=(*test.ruleset.rules, broken)))
+    sound, raising = test.ruleset.rules
+    raising = replace(raising, condition=replace(raising.condition, metric="nothing"))
+    test = replace(test, ruleset=replace(test.ruleset, rules=(sound, raising)))
 
     (result,) = run_rule_tests([test])
 
-    (difference,) = result.differences
-    assert (difference.about, difference.expected) == ("heard", "nothing")
-    assert "The rule other cannot be evaluated" in difference.why
+    assert [(one.about, one.got) for one in result.differences] == [("other", "one that raises")] * fails
+    assert all("The rule other cannot be evaluated" in one.why for one in result.differences)
 
 
 def test_one_failure_is_enough_to_fail_and_files_are_told_apart(tmp_path):

@@ -186,7 +186,6 @@ def status_json(report: StatusReport) -> dict[str, Any]:
                 "state": row.state.value,
                 "last_reading_at": _time(row.last_reading_at),
                 "configurations": row.configurations,
-                "error": row.error,
             }
             for row in report.sources
         ],

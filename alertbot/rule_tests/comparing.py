@@ -18,7 +18,7 @@ from alertbot.errors import UsageError
 from alertbot.flows.evaluate import Watch
 from alertbot.flows.explain import explain
 from alertbot.rule_test_files import Expectation, HeardNotice, RuleTest, is_by_clock
-from alertbot.store import alerts, groups
+from alertbot.store import alerts, groups, outbox
 from alertbot.store.alerts import Change
 from alertbot.store.database import Database, Tx
 
@@ -185,21 +185,33 @@ class _Heard:
 def compare_heard(tx: Tx, test: RuleTest, spoken: Sequence[tuple[datetime, Notice]]) -> Iterator[Difference]:
     """The notices of the rules under test against those expected, in their order.
 
-    Built-in rules count where the test names them. A rule that cannot be evaluated is always told.
+    Built-in rules count where the test names them, and what operators hear where it expects such a notice.
     """
+    if test.keys.heard is None:
+        return
     known = {alert.number: alert for alert in alerts.by_numbers(tx, {n for _, notice in spoken for n in notice.about})}
-    named = {entry.alert for entry in (*test.keys.expect, *(test.keys.heard or ()), *test.keys.acts)}
-    tested = {rule.name for rule in test.ruleset.rules} | named
+    tested = {rule.name for rule in test.ruleset.rules} | named_in(test)
+    with_operator = any(expected.kind is Kind.OPERATOR for expected in test.keys.heard)
     heard = []
     for moment, notice in spoken:
         about = frozenset((known[number].rule, known[number].series) for number in notice.about)
-        if not about or any(rule in tested for rule, _ in about):
+        if any(rule in tested for rule, _ in about) or (not about and with_operator):
             heard.append(_Heard(since_start(test, moment), notice, about))
-    if test.keys.heard is None:
-        broken = [one for one in heard if one.notice.kind is Kind.OPERATOR]
-        yield from (Difference(one.at, "heard", "nothing", str(one), one.line) for one in broken)
-        return
     yield from _align(tx, test, test.keys.heard, heard)
+
+
+def named_in(test: RuleTest) -> set[str]:
+    """The rules that a test names."""
+    entries = (*test.keys.expect, *(test.keys.heard or ()), *test.keys.acts)
+    return {entry.alert for entry in entries if entry.alert is not None}
+
+
+def tell_broken(stage: Stage, name: str, now: datetime) -> Difference:
+    """A rule that cannot be evaluated: whatever is expected of it would be found true or false for no reason."""
+    with stage.database.reading() as tx:
+        spoken = [line for _, notice in outbox.heard(tx) if notice.kind is Kind.OPERATOR for line in notice.lines]
+    why = next((line for line in reversed(spoken) if name in line), "")
+    return Difference(since_start(stage.test, now), name, "a rule that can be evaluated", "one that raises", why)
 
 
 def _align(tx: Tx, test: RuleTest, wanted: Sequence[HeardNotice], heard: Sequence[_Heard]) -> Iterator[Difference]:

@@ -17,7 +17,15 @@ from alertbot.flows.collect import Polled, Polling, collect
 from alertbot.flows.evaluate import Watch, blind_rule, evaluate
 from alertbot.flows.speak import speak_when_due
 from alertbot.rule_test_files import Deed, Drawn, Nothing, RuleTest, Selected, is_by_clock
-from alertbot.rule_tests.comparing import Difference, Stage, compare_heard, compare_state, since_start
+from alertbot.rule_tests.comparing import (
+    Difference,
+    Stage,
+    compare_heard,
+    compare_state,
+    named_in,
+    since_start,
+    tell_broken,
+)
 from alertbot.store import alerts, groups, migrate, outbox, sources
 from alertbot.store.database import Database
 
@@ -86,6 +94,7 @@ class Play:
         self._read_at = dict.fromkeys(self._watch.intervals, test.start)
         self._recovered_at = dict.fromkeys(self._watch.intervals, test.start)
         self._silent: set[str] = set()
+        self._broken: set[str] = set()
         self._stops = {test.start + entry.at for entry in _entries(test)}
         with database.transaction() as tx:
             sources.remember(tx, list(self._watch.intervals))
@@ -107,6 +116,9 @@ class Play:
                 self._note(polling.name, collect(self._database, polling, owner=_OWNER, now=now, at_once=True), now)
         evaluate(self._database, self._watch, now=now)
         speak_when_due(self._database, now=now)
+        for name in sorted(self._watch.broken & (named_in(self._test) or self._watch.broken) - self._broken):
+            self._broken.add(name)
+            yield tell_broken(self._stage, name, now)
         for number, deed in enumerate(self._test.keys.acts):
             if self._test.start + deed.at == now:
                 yield from self._do(deed, number, now)

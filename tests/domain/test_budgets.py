@@ -298,6 +298,14 @@ def test_a_new_period_that_is_over_a_level_at_once_resolves_and_fires_anew():
     ]
 
 
+def test_a_budget_s_alert_ends_when_its_period_is_seen_to_be_over():
+    of, judged = polled("0x58 90 90 95"), rule(budget())
+    (fired,) = advance(judged, None, finding(of, judged, 60), at(60))
+    (ended,) = advance(judged, fired.alert, finding(of, judged, 61), at(61))
+    assert (ended.alert.resolved_at, ended.at, ended.reason) == (at(61), at(61), Reason.PERIOD_ENDED)
+    assert [ended.alert.period, ended.alert.value] == [at(60), 90]
+
+
 def test_nothing_is_said_of_a_period_in_which_nothing_was_read():
     assert live(polled("0 85 _x200 86"), rule(budget())) == [
         (1, "firing", "warning", "BECAME_TRUE"),

@@ -22,6 +22,7 @@ from alertbot.flows import operate
 from alertbot.flows.collect import Polled, Polling, collect
 from alertbot.flows.deliver import Delivery, claim_due, deliver, probe_broken
 from alertbot.flows.evaluate import Watch, blind_rule, evaluate
+from alertbot.flows.look_up import stats
 from alertbot.flows.speak import speak_when_due
 from alertbot.store import alerts, groups, outbox, sources
 from alertbot.store.database import Database
@@ -142,7 +143,6 @@ class Scene:
     def restart(self, *, rules: Sequence[Rule] | None = None, routes: Sequence[Route] | None = None) -> "Scene":
         """Another process on the same database, with the same configuration or another one."""
         self.database.close()
-        self.database = Database(self.database.url.render_as_string(hide_password=False))
         blind = tuple(rule for rule in self.watch.rules if rule.builtin)
         kept = tuple(rule for rule in self.watch.rules if not rule.builtin) if rules is None else tuple(rules)
         self.watch = Watch(
@@ -150,9 +150,6 @@ class Scene:
         )
         self._live()
         return self
-
-    def close(self) -> None:
-        self.database.close()
 
     def person(
         self, kind: ActKind, name: str = "A1", *, who: str = "U1", key: str = "", text: str = "", lasts: float = 0
@@ -180,6 +177,17 @@ class Scene:
         return min(moments)
 
     # --- what came of it
+
+    def grown(self, window: float = 10_000, metric: str = "policy_violations") -> dict[str, int | None]:
+        """How far each configuration has grown in the last minutes, as people are told."""
+        rows = stats(
+            self.database,
+            intervals=self.watch.intervals,
+            wanted=None,
+            window=timedelta(minutes=window),
+            now=self.now,
+        )
+        return {row.ai_llm: row.metrics[metric] for row in rows}
 
     def heard(self) -> list[str]:
         """What people heard, each with the minute of the evaluation that caused it: `4 first`."""

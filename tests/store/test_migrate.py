@@ -108,7 +108,7 @@ def test_a_schema_of_a_newer_release_is_told_in_one_line(database: Database) -> 
     assert line.startswith(f"database {database.place}: ")
     assert "9999" in line
     assert line.endswith("is a newer release of alertbot in use?")
-    with pytest.raises(StoreError, match=f"its schema is 9999, expected {migrate.newest()}"):
+    with pytest.raises(StoreError, match=f"its schema 9999 is newer than this release, which knows {migrate.newest()}"):
         migrate.require_newest(database)
 
 

@@ -1,0 +1,306 @@
+"""Flow 1, Flashback → snapshots: what growth is counted, and what a poll that failed leaves untouched."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alertbot.domain.series import Odometers, first_sight, read_on
+from alertbot.domain.snapshots import Configuration, Counter, Reading, Snapshot
+from alertbot.errors import (
+    FlashbackBusy,
+    FlashbackError,
+    FlashbackForbidden,
+    FlashbackMissing,
+    FlashbackRefused,
+    FlashbackRejected,
+    FlashbackUnavailable,
+    FlashbackUnreadable,
+)
+from alertbot.flows.collect import Polled, Polling, apply, collect
+from alertbot.store import snapshots, sources
+from alertbot.store.database import Database
+from alertbot.store.tables import metadata
+from tests.builders import MINUTE, START, at, minutes
+from tests.flows.scene import Drawn, Scene
+
+WAYS_OF_FAILING = [
+    FlashbackBusy("429", endpoint="/", retry_after=None),
+    FlashbackForbidden("403", endpoint="/"),
+    FlashbackMissing("404", endpoint="/"),
+    FlashbackRefused("401", endpoint="/"),
+    FlashbackRejected("success: false", endpoint="/"),
+    FlashbackUnavailable("the answer was cut off", endpoint="/"),
+    FlashbackUnreadable("stats[0]: expected an object, got a list", endpoint="/"),
+]
+
+
+def after(database: Database, drawn: Drawn, minute: float) -> dict[str, int | None]:
+    return Scene(database, drawn).until(minute).grown()
+
+
+def falls(database: Database) -> list[str]:
+    with database.reading() as tx:
+        found = snapshots.falls_since(tx, ["acme"], START - MINUTE)
+    return [f"{fall.kind} {fall.last}→{fall.seen}" for fall in found]
+
+
+def contents(database: Database, *, without: str) -> dict[str, list[str]]:
+    """Everything that is stored, but for one table."""
+    with database.reading() as tx:
+        return {
+            name: sorted(map(str, tx.execute(sa.select(table)).all()))
+            for name, table in metadata.tables.items()
+            if name != without
+        }
+
+
+# --- what counts as growth
+
+
+@pytest.mark.parametrize(
+    ("drawn", "growth"),
+    [
+        pytest.param("5", 0, id="what was there at the very first reading is where counting begins"),
+        pytest.param("5 5 7 7 12", 7, id="what came after the first reading is counted as it is"),
+        pytest.param("5 _ _ 9", 4, id="a gap in polling loses nothing"),
+        pytest.param("5 - - 9", 4, id="a configuration that was away goes on where it was"),
+        pytest.param("5 7 - -", 2, id="a configuration that is away grows by 0"),
+        pytest.param("5 ? ? 9", 4, id="a field that is missing is unknown, not 0"),
+        pytest.param("? ? 9 11", 2, id="a field that is given late begins where it is"),
+        pytest.param("5 8 1 2", 5, id="a reset that is believed at the second reading counts from 0"),
+        pytest.param("5 8 1", 3, id="a fall is not believed at once"),
+        pytest.param("5 8 1 9", 4, id="a stale answer is none: growth counts from the last good value"),
+        pytest.param("1000 990 995 999", 4, id="a correction becomes the base and counts nothing"),
+        pytest.param("9007199254740992 9007199254740993", 1, id="one more above 2^53"),
+        pytest.param("9223372036854775807 9223372036854775808", 1, id="one more at 2^63"),
+        pytest.param("18446744073709551615 18446744073709551617", 2, id="two more at 2^64"),
+        pytest.param("3 100000000000000000000000000000000000003", 10**38, id="10^38 at once"),
+    ],
+)
+def test_growth(database: Database, drawn: str, growth: int) -> None:
+    assert after(database, drawn, len(drawn.split()) - 1) == {"llm-1": growth}
+
+
+@pytest.mark.parametrize(
+    ("drawn", "told"),
+    [
+        ("5 8 1 2", ["held 8→1", "reset 8→2"]),
+        ("5 8 1 9", ["held 8→1", "recovered 8→9"]),
+        ("1000 990 995 999", ["held 1000→990", "correction 1000→995"]),
+    ],
+)
+def test_each_fall_is_recorded_with_what_was_made_of_it(database: Database, drawn: str, told: list[str]) -> None:
+    Scene(database, drawn).until(3)
+    assert falls(database) == told
+
+
+def test_a_fall_waits_for_the_next_reading_also_over_restarts_and_missed_polls(database: Database) -> None:
+    scene = Scene(database, "5 8 1 _ 2")
+    for minute, growth in enumerate((0, 3, 3, 3, 5)):
+        assert scene.until(minute).grown() == {"llm-1": growth}
+        scene.restart()
+    assert falls(database) == ["held 8→1", "reset 8→2"]
+
+
+def test_a_configuration_whose_calls_fell_was_reset_and_counts_from_0_at_once(database: Database) -> None:
+    drawn = {"acme/llm-1": {"api_calls": "80 90 5", "policy_violations": "5 8 2"}}
+    scene = Scene(database, drawn).until(2)
+    assert scene.grown() == {"llm-1": 5}
+    assert scene.grown(metric="api_calls") == {"llm-1": 15}
+
+
+def test_the_fall_of_one_configuration_touches_no_other(database: Database) -> None:
+    drawn = {
+        "acme/llm-1": {"api_calls": "80 90 5", "policy_violations": "5 8 2"},
+        "acme/llm-2": {"api_calls": "80 90 95", "policy_violations": "5 8 11"},
+    }
+    assert after(database, drawn, 2) == {"llm-1": 5, "llm-2": 6}
+
+
+def test_a_configuration_that_an_earlier_reading_did_not_list_counts_from_0(database: Database) -> None:
+    assert after(database, {"acme/llm-1": "5 5 6", "acme/llm-2": "- 7 9"}, 2) == {"llm-1": 1, "llm-2": 9}
+
+
+def test_a_configuration_that_appears_after_missed_polls_counts_from_0(database: Database) -> None:
+    assert after(database, {"acme/llm-1": "5 _ 6", "acme/llm-2": "- _ 9"}, 2) == {"llm-1": 1, "llm-2": 9}
+
+
+def test_a_source_that_listed_nothing_at_first_has_been_read_nevertheless(database: Database) -> None:
+    assert after(database, {"acme/llm-1": "- 7"}, 1) == {"llm-1": 7}
+
+
+def test_sources_are_counted_each_by_itself(database: Database) -> None:
+    drawn = {"acme/llm-1": "5 6 7", "globex/llm-2": "_ 50 52"}
+    assert after(database, drawn, 2) == {"llm-1": 2, "llm-2": 2}
+
+
+amounts = st.integers(0, 12) | st.integers(0, 10**39 - 1)
+totals = st.dictionaries(st.sampled_from([Counter.API_CALLS, Counter.POLICY_VIOLATIONS]), amounts)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.none() | totals, min_size=1, max_size=6))
+def test_what_is_counted_over_restarts_is_what_would_be_counted_without(
+    database: Database, polls: list[Mapping[Counter, int] | None]
+) -> None:
+    with database.engine.connect() as tx:  # and it is rolled back, but for the numbers that were given out
+        sources.remember(tx, ["acme"])
+        expected: Odometers | None = None
+        claim = None
+        for minute, given_now in enumerate(polls):
+            claim = sources.claim(tx, "acme", owner="one", interval=MINUTE, lease=MINUTE, now=at(minute), at_once=True)
+            assert claim is not None
+            found = () if given_now is None else (Snapshot("llm-1", given_now),)
+            assert apply(tx, claim, Reading("acme", at(minute), found))
+            if given_now is not None and expected is None:
+                expected = first_sight(given_now, from_zero=minute > 0)
+            elif given_now is not None and expected is not None:
+                expected, _ = read_on(expected, given_now)
+        assert claim is not None
+        known = snapshots.known(tx, claim.source)
+        assert (known["llm-1"].odometers if known else None) == expected
+
+
+# --- names, and configurations that are made again
+
+
+def described(name: str = "support-chat", *, made: float = -60, ai_llm: str = "llm-1") -> tuple[Configuration, ...]:
+    return (Configuration(ai_llm, name, "OPENAI", "workspace-1", at(made)),)
+
+
+def name_of(database: Database) -> str:
+    with database.reading() as tx:
+        (member,) = snapshots.members(tx, ["acme"]).values()
+    return member.labels["name"]
+
+
+def test_a_configuration_goes_by_its_id_until_its_name_can_be_read_and_keeps_it_then(database: Database) -> None:
+    scene = Scene(database, "5 6 7 8")
+    scene.players["acme"].described = {1: described("support-chat"), 3: described("support-bot")}
+    names = [name_of(scene.until(minute).database) for minute in range(4)]
+    assert names == ["llm-1", "support-chat", "support-chat", "support-bot"]
+    assert scene.grown() == {"llm-1": 3}
+
+
+def test_a_configuration_that_was_made_again_counts_from_0_whatever_it_says(database: Database) -> None:
+    scene = Scene(database, "5 5 9")
+    scene.players["acme"].described = {0: described(), 1: described(), 2: described(made=1.5)}
+    assert scene.until(2).grown() == {"llm-1": 9}
+    assert falls(database) == ["reset 5→9"]
+
+
+def test_a_configuration_that_was_made_again_counts_once_when_its_name_comes_late(database: Database) -> None:
+    scene = Scene(database, {"acme/llm-1": {"api_calls": "90 90 2 8 30", "policy_violations": "50 50 1 3 10"}})
+    scene.players["acme"].described = {0: described(), 4: described(made=1.5)}
+    assert scene.until(4).grown() == {"llm-1": 10}
+
+
+def test_a_configuration_that_was_made_again_while_it_was_away_counts_from_0(database: Database) -> None:
+    scene = Scene(database, "5 - - 9")
+    scene.players["acme"].described = {0: described(), 3: described(made=0.5)}
+    assert scene.until(3).grown() == {"llm-1": 9}
+
+
+def test_a_date_of_creation_that_comes_late_or_goes_back_is_no_new_configuration(database: Database) -> None:
+    scene = Scene(database, "5 6 7 8")
+    scene.players["acme"].described = {1: described(made=0.5), 2: described(made=-5), 3: described(made=0.5)}
+    assert scene.until(3).grown() == {"llm-1": 3}
+
+
+# --- polls that bring nothing
+
+
+@pytest.mark.parametrize("error", WAYS_OF_FAILING, ids=lambda error: type(error).__name__)
+def test_a_poll_that_fails_changes_nothing_but_that_it_failed(database: Database, error: FlashbackError) -> None:
+    scene = Scene(database, "5 8 1 9").until(2)
+    before = contents(database, without="sources")
+    scene.players["acme"].errors[3] = error
+    scene.now = at(3)
+    assert scene.poll() is Polled.FAILED
+    assert contents(database, without="sources") == before
+    with database.reading() as tx:
+        state = sources.states(tx, scene.watch.intervals)["acme"]
+    assert (state.failing, state.error, state.read_at) == (True, error.lines[0], at(2))
+
+
+def test_a_source_that_is_busy_is_left_alone_for_as_long_as_it_asks(database: Database) -> None:
+    scene = Scene(database, "5 6")
+    scene.players["acme"].errors[1] = FlashbackBusy("429", endpoint="/", retry_after=600)
+    scene.until(1)
+    asked = scene.players["acme"].asked
+    for minute in (2, 5, 10.9):
+        scene.now = at(minute)
+        assert scene.poll() is Polled.NOT_DUE
+        assert scene.poll(at_once=True) is Polled.NOT_DUE
+        scene.restart()
+    assert scene.players["acme"].asked == asked
+    scene.now = at(11)
+    assert scene.poll() is Polled.READ
+
+
+def test_a_source_that_is_busy_and_names_no_pause_is_left_alone_for_a_minute(database: Database) -> None:
+    scene = Scene(database, "5", interval=timedelta(seconds=10))
+    scene.players["acme"].errors[0] = FlashbackBusy("429", endpoint="/", retry_after=None)
+    scene.act()
+    scene.now = at(0.99)
+    assert scene.poll() is Polled.NOT_DUE
+    scene.now = at(1)
+    assert scene.poll() is Polled.READ
+
+
+def test_a_source_is_not_asked_before_it_is_due(database: Database) -> None:
+    scene = Scene(database, "5 6").until(0.9)
+    assert scene.poll() is Polled.NOT_DUE
+    assert scene.players["acme"].asked == 1
+    assert scene.poll(at_once=True) is Polled.READ
+
+
+# --- readings that come too late or twice
+
+
+@pytest.mark.parametrize("minute", [1.5, 2], ids=["an older one", "the same one again"])
+def test_a_reading_that_is_not_newer_is_refused_and_counted(database: Database, minute: float) -> None:
+    scene = Scene(database, "5 6 7 99").until(2)
+    before = contents(database, without="sources")
+    scene.now = at(minute)
+    assert scene.poll(at_once=True) is Polled.REFUSED
+    assert contents(database, without="sources") == before
+    with database.reading() as tx:
+        assert tx.execute(sa.text("SELECT refused FROM sources")).scalar_one() == 1
+
+
+@dataclass
+class Stalled:
+    """A reader whose answer takes so long that another process polls meanwhile."""
+
+    scene: Scene
+    meanwhile: list[Polled] = field(default_factory=list)
+
+    def read(self) -> tuple[tuple[Snapshot, ...], None]:
+        self.scene.now += minutes(5)
+        self.meanwhile.append(self.scene.poll())
+        return (Snapshot("llm-1", {Counter.POLICY_VIOLATIONS: 6}),), None
+
+
+def test_an_answer_that_comes_after_another_process_took_over_is_refused(database: Database) -> None:
+    scene = Scene(database, "5 6 7 8 9 10").until(0)
+    stalled = Stalled(scene)
+    polling = Polling("acme", MINUTE, 2 * MINUTE, stalled)
+    assert collect(database, polling, owner="stalled", now=at(1)) is Polled.REFUSED
+    assert stalled.meanwhile == [Polled.READ]
+    assert scene.grown() == {"llm-1": 5}
+
+
+def test_two_processes_on_one_database_poll_a_source_once_an_interval(database: Database) -> None:
+    one, two = Scene(database, "5 6 7"), Scene(database, "5 6 7")
+    two.owner = "process of the other replica"
+    for minute in (0, 0.5, 1, 1.5, 2):
+        for replica in (one, two):
+            replica.now = at(minute)
+            replica.poll()
+    assert one.players["acme"].asked + two.players["acme"].asked == 3
