@@ -100,10 +100,8 @@ def _open(ctx: click.Context) -> "tuple[Config, Database]":
 def _console() -> "Console":
     from rich.console import Console
 
-    # A pipe has no width: then nothing is folded.
-    return Console(
-        width=None if sys.stdout.isatty() else max(120, int(os.environ.get("COLUMNS", "0") or 0)), highlight=False
-    )
+    # A pipe has no width: what goes into one is not folded, and can be searched.
+    return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
 
 
 def _print_json(value: Any) -> None:

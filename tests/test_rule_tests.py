@@ -11,7 +11,8 @@ from alertbot.rule_test_files import read_rule_tests
 from alertbot.rule_tests import run_rule_tests
 from tests.rule_test_cases import CONFIG, CONTRACT, RULE, in_file, one_test, run, told
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "docs" / "rule-tests").glob("*.yaml"))
+PAGE = Path(__file__).parents[1] / "docs" / "rule-tests.md"
+EXAMPLES = sorted(PAGE.with_suffix("").glob("*.yaml"))
 
 
 def test_the_example_of_the_documentation_passes_and_no_secret_is_needed(tmp_path):
@@ -24,6 +25,19 @@ def test_the_example_of_the_documentation_passes_and_no_secret_is_needed(tmp_pat
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
 def test_every_example_of_the_documentation_passes(path):
     assert not [line for line in told(path).splitlines() if not line.startswith("ok ")]
+
+
+def test_the_page_about_them_shows_a_file_that_passes_and_a_failure_as_it_is_told(tmp_path):
+    example, acts, failure = re.findall(
+        r"^```\w*\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    in_file(tmp_path, CONFIG, "config.yaml")
+    assert told(in_file(tmp_path, example)) == "ok      a burst pages once"
+    assert read_rule_tests(in_file(tmp_path, example + textwrap.indent(acts, "    ")), {})
+
+    wrong = example.replace("at: 4m, alert", "at: 2m, alert").replace("severity: warning, value: 9", "value: 3")
+    wrong = wrong.replace("kind: resolved, ping: false", "kind: resolved, ping: true")
+    assert told(in_file(tmp_path, wrong)).splitlines() == failure.splitlines()[:-1]
 
 
 def test_there_are_a_dozen_examples():

@@ -3,10 +3,11 @@
 A *group* is the alerts that share one Slack message. `decide` is pure and names its reason, also for saying nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import blake2b
 
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.routes import Route
@@ -36,7 +37,7 @@ class Why(StrEnum):
     SPEAKS = "people are told"
     NOTHING_NEW = "nothing new"
     GATHERING = "gathers alerts that fire together (group_wait)"
-    MEMBER_WAITS = "a new member is told after group_interval"
+    MEMBER_WAITS = "a new member, or a rise no worse than what was told, waits for group_interval"
     HUSHED = "silenced or snoozed"
     HUSHED_THROUGHOUT = "silenced or snoozed from its beginning to its end"
     FORGOTTEN = "resolved before it was told, and the route forgets brief alerts"
@@ -50,14 +51,18 @@ class Told:
     """What a channel was last told of a group.
 
     `severities` holds the members that were told and how bad each was; `muted` those that were silenced or snoozed when
-    last looked at; `flapping` the series that were said to flap; `face` is a fingerprint of everything that the message shows.
+    last seen firing; `over` those whose end needs no more words; `flapping` the series that were said to flap; `face` is a
+    fingerprint of everything that the message shows. An escalation's `steps` count from `untaken_since`, when people knew
+    of something that nobody had taken.
     """
 
     first_at: datetime | None = None
     severities: Mapping[int, Severity] = field(default_factory=dict)
     acknowledged: frozenset[int] = frozenset()
     muted: frozenset[int] = frozenset()
+    over: frozenset[int] = frozenset()
     last_ping_at: datetime | None = None
+    untaken_since: datetime | None = None
     steps: int = 0
     flapping: frozenset[str] = frozenset()
     face: str = ""
@@ -135,198 +140,287 @@ def decide(
 ) -> Decision:
     """What the group's channel has to hear now.
 
-    `hushed` says until when an alert is silenced or snoozed; `changes` are those of the last hour, also of alerts before
-    these ones.
+    `hushed` says from when on an alert that is silenced or snoozed may be spoken of again; `changes` are those of the
+    last hour, also of alerts before these ones.
     """
-    firing = [alert for alert in alerts if alert.state is State.FIRING]
-    flapping = _flapping(group, alerts, changes or {})
+    quiet = {number: until for number, until in hushed.items() if until > now}
+    present = _Present(group, tuple(alerts), quiet, _calm_at(group, alerts, quiet, changes or {}, now), now)
     if group.told.first_at is None:
-        return _and_flaps(_open(group, alerts, firing, hushed, now), group, flapping)
-    # What flaps is as good as snoozed until it is calm; that it flaps is said once.
-    quiet = {**hushed, **{number: last + CALM for number, (_, last) in flapping.items()}}
-    if firing:
-        return _and_flaps(_go_on(group, alerts, firing, quiet, now), group, flapping)
-    if flapping:
-        return _and_flaps(_stay_open(group, alerts, max(last for _, last in flapping.values())), group, flapping)
-    return _close(group, alerts)
+        decision = _open(present)
+    elif present.firing:
+        decision = _go_on(present)
+    else:
+        decision = _end(present)
+    return _and_flaps(present, decision)
 
 
-def _flapping(group: Group, alerts: Sequence[Alert], changes: Changes) -> dict[int, tuple[str, datetime]]:
-    """The members whose series changes too often: that series, and when it last did. Once it flaps, it does until it is calm."""
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """How a group stands now. `calm_at` has the series that flap, each with when it is calm if nothing more changes."""
+
+    group: Group
+    alerts: tuple[Alert, ...]
+    hushed: Mapping[int, datetime]
+    calm_at: Mapping[str, datetime]
+    now: datetime
+
+    @property
+    def firing(self) -> list[Alert]:
+        return [alert for alert in self.alerts if alert.state is State.FIRING]
+
+    @property
+    def ended(self) -> list[Alert]:
+        return [alert for alert in self.alerts if alert.state is not State.FIRING]
+
+    @property
+    def audible(self) -> list[Alert]:
+        """What fires and may be spoken of."""
+        return [alert for alert in self.firing if alert.number not in self.hushed and not self.flaps(alert)]
+
+    def flaps(self, alert: Alert) -> bool:
+        return _series(alert) in self.calm_at
+
+    def shown(self) -> Told:
+        """What was told before, with what the message shows now and who is not to be heard of."""
+        told = self.group.told
+        hushed = {alert.number for alert in self.firing if alert.number in self.hushed}
+        # One that ended stays as it was while it fired: what ends in a silence ends quietly, also when that is over.
+        muted = hushed | (told.muted - set(_numbers(self.firing)))
+        return replace(told, muted=frozenset(muted), face=face_of(self.alerts, self.now))
+
+    def edits(self) -> tuple[Notice, ...]:
+        """An edit, if the message does not show how things stand."""
+        is_stale = self.group.told.face != face_of(self.alerts, self.now)
+        return (Notice(Kind.EDIT, ping=False),) if is_stale else ()
+
+
+def _series(alert: Alert) -> str:
+    return f"{alert.rule} {alert.series}"
+
+
+def _calm_at(
+    group: Group, alerts: Sequence[Alert], hushed: Collection[int], changes: Changes, now: datetime
+) -> dict[str, datetime]:
+    """The series that change too often, each with when it will be calm. One that flaps does so until it is calm.
+
+    One that is silenced is not said to flap, and so does not: it is quiet anyway, and judged when it may be spoken of.
+    """
     found = {}
-    for alert in alerts:
-        times = changes.get((alert.rule, alert.series), ())
-        series = f"{alert.rule} {alert.series}"
-        if len(times) > group.route.flap_limit or (times and series in group.told.flapping):
-            found[alert.number] = (series, max(times))
+    for series, alert in _newest(alerts).items():
+        times = [time for time in changes.get((alert.rule, alert.series), ()) if time > now - CALM]
+        begins = len(times) > group.route.flap_limit and alert.number not in hushed
+        if times and (begins or series in group.told.flapping):
+            found[series] = max(times) + CALM
     return found
 
 
-def _and_flaps(decision: Decision, group: Group, flapping: Mapping[int, tuple[str, datetime]]) -> Decision:
-    """The decision, and that something began to flap, where people know of the message."""
+def _newest(alerts: Sequence[Alert]) -> dict[str, Alert]:
+    """The newest alert of each series."""
+    return {_series(alert): alert for alert in sorted(alerts, key=lambda alert: alert.number)}
+
+
+def _and_flaps(present: _Present, decision: Decision) -> Decision:
+    """The decision, and that something began to flap, where people know of the message.
+
+    While something flaps the message stays open, also when all have resolved: it will fire again soon.
+    """
     if decision.told.first_at is None:
         return decision
-    new = tuple(sorted(number for number, (series, _) in flapping.items() if series not in group.told.flapping))
-    told = replace(decision.told, flapping=frozenset(series for series, _ in flapping.values()))
-    if not new:
+    told = replace(decision.told, flapping=frozenset(present.calm_at))
+    if not present.calm_at:
         return replace(decision, told=told)
+    times = [*present.calm_at.values(), *([decision.look_at] if decision.look_at else [])]
+    decision = replace(decision, told=told, look_at=min(times), closes=False)
+    said = present.group.told.flapping
+    new = [alert for series, alert in _newest(present.alerts).items() if series in told.flapping - said]
+    if not new:
+        return decision
     heard = tuple(notice for notice in decision.notices if notice.kind is not Kind.EDIT)
-    notice = Notice(Kind.FLAPPING, ping=False, about=new)
-    return replace(decision, told=told, notices=(*heard, notice), why=Why.SPEAKS, closes=False)
+    notice = Notice(Kind.FLAPPING, ping=False, about=_numbers(new))
+    return replace(decision, notices=(*heard, notice), why=Why.SPEAKS)
 
 
-def _stay_open(group: Group, alerts: Sequence[Alert], last: datetime) -> Decision:
-    """All have resolved, but what flaps will fire again soon: the message waits for it."""
-    told = replace(group.told, face=face_of(alerts))
-    edits = (Notice(Kind.EDIT, ping=False),) if told.face != group.told.face else ()
-    return Decision(edits, told, Why.FLAPPING, look_at=last + CALM)
-
-
-def face_of(alerts: Sequence[Alert]) -> str:
+def face_of(alerts: Sequence[Alert], now: datetime) -> str:
     """A fingerprint of everything a message shows of its alerts."""
-    return "|".join(
-        f"{a.number}:{a.state}:{a.severity}:{a.value}:{a.acknowledged_by}:{a.assigned_to}:{a.snoozed_until}"
-        for a in sorted(alerts, key=lambda alert: alert.number)
-    )
+    shown = [
+        (
+            alert.number,
+            *(alert.state, alert.severity, alert.value, alert.unit, alert.comparison, alert.threshold, alert.over),
+            *(alert.note, alert.acknowledged_by, alert.assigned_to),
+            alert.snoozed_until if alert.snoozed_until is not None and alert.snoozed_until > now else None,
+        )
+        for alert in sorted(alerts, key=lambda alert: alert.number)
+    ]
+    return blake2b("\n".join(map(repr, shown)).encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
-def _open(
-    group: Group, alerts: Sequence[Alert], firing: Sequence[Alert], hushed: Mapping[int, datetime], now: datetime
-) -> Decision:
+def _open(present: _Present) -> Decision:
     """Nobody has heard of the group yet."""
-    told = replace(group.told, face=face_of(alerts))
+    group, now = present.group, present.now
+    told, firing = present.shown(), present.firing
+    loud = [
+        alert for alert in firing if alert.number not in present.hushed
+    ]  # a first message is heard, even if it flaps
+    brief = [alert for alert in present.ended if alert.number not in told.muted]
+    if brief and not loud and not group.route.forget_brief:
+        about = _numbers(brief)
+        told = replace(_heard(told, brief), first_at=now, over=frozenset(about))
+        notice = Notice(Kind.BRIEF, ping=False, about=about)
+        return Decision((notice,), told, Why.SPEAKS, look_at=_look_at(present, told), closes=not firing)
     if not firing:
-        heard = tuple(alert.number for alert in alerts if alert.number not in told.muted)
-        if not heard:
-            return Decision((), told, Why.HUSHED_THROUGHOUT, closes=True)
-        if group.route.forget_brief:
-            return Decision((), told, Why.FORGOTTEN, closes=True)
-        brief = Notice(Kind.BRIEF, ping=False, about=heard)
-        return Decision((brief,), _after_ping(told, alerts, None, first_at=now), Why.SPEAKS, closes=True)
-    told = replace(told, muted=_muted(firing, hushed) | (told.muted - {alert.number for alert in firing}))
-    audible = [alert for alert in firing if alert.number not in hushed]
-    if not audible:
-        return Decision((), told, Why.HUSHED, look_at=min(hushed[alert.number] for alert in firing))
+        return Decision((), told, Why.FORGOTTEN if brief else Why.HUSHED_THROUGHOUT, closes=True)
+    ends = [present.hushed[alert.number] for alert in firing if alert.number in present.hushed]
+    if not loud:
+        return Decision((), told, Why.HUSHED, look_at=min(ends))
     speaks_at = group.opened_at + group.route.group_wait
     if now < speaks_at:
-        return Decision((), told, Why.GATHERING, look_at=speaks_at)
-    first = Notice(Kind.FIRST, ping=True, about=_numbers(audible), mention=group.route.mention)
-    told = _after_ping(replace(told, acknowledged=_acknowledged(firing)), audible, now, first_at=now)
-    return Decision((first,), told, Why.SPEAKS, look_at=_look_at(group, told, firing, hushed, now))
+        return Decision((), told, Why.GATHERING, look_at=min(speaks_at, *ends))
+    first = Notice(Kind.FIRST, ping=True, about=_numbers(loud), mention=group.route.mention)
+    told = replace(_heard(told, loud, now), first_at=now, acknowledged=_acknowledged(firing))
+    told = _count_untaken(present, told)
+    return Decision((first,), told, Why.SPEAKS, look_at=_look_at(present, told))
 
 
-def _close(group: Group, alerts: Sequence[Alert]) -> Decision:
-    """Every member has resolved."""
-    told = replace(group.told, face=face_of(alerts))
-    ended = tuple(alert.number for alert in alerts if alert.state is State.RESOLVED)
-    if all(number in group.told.muted for number in group.told.severities):
-        return Decision((Notice(Kind.EDIT, ping=False),), told, Why.QUIET_END, closes=True)
-    if not group.route.send_resolved:
-        return Decision((Notice(Kind.EDIT, ping=False),), told, Why.EDITED, closes=True)
-    return Decision((Notice(Kind.RESOLVED, ping=False, about=ended),), told, Why.SPEAKS, closes=True)
+def _end(present: _Present) -> Decision:
+    """Every member has resolved. The message is closed, unless something flaps (`_and_flaps`)."""
+    told, route = present.shown(), present.group.route
+    over = told.over | _ended_flapping(present)
+    # Who was never told, because it was silenced, is not told now.
+    owed = [
+        alert
+        for alert in present.ended
+        if alert.number not in over and (alert.number in told.severities or alert.number not in told.muted)
+    ]
+    told = replace(told, over=over | frozenset(_numbers(owed)))
+    last = max((alert.resolved_at for alert in owed if alert.resolved_at is not None), default=None)
+    if present.calm_at and not owed:
+        return Decision(present.edits(), told, Why.FLAPPING, closes=True)
+    if owed and all(alert.number in told.muted for alert in owed if alert.resolved_at == last):
+        return Decision(present.edits(), told, Why.QUIET_END, closes=True)
+    if not owed or not route.send_resolved:
+        why = Why.EDITED if present.edits() else Why.NOTHING_NEW
+        return Decision(present.edits(), told, why, closes=True)
+    return Decision((Notice(Kind.RESOLVED, ping=False, about=_numbers(owed)),), told, Why.SPEAKS, closes=True)
 
 
-def _go_on(
-    group: Group, alerts: Sequence[Alert], firing: Sequence[Alert], hushed: Mapping[int, datetime], now: datetime
-) -> Decision:
+def _ended_flapping(present: _Present) -> frozenset[int]:
+    """What ended while its series flapped: an edit shows it, and nobody waits for more."""
+    return frozenset(alert.number for alert in present.ended if present.flaps(alert))
+
+
+def _go_on(present: _Present) -> Decision:
     """People know of the group, and some of it still fires."""
-    audible = [alert for alert in firing if alert.number not in hushed]
+    before, firing, now = present.group.told, present.firing, present.now
+    told = present.shown()
     notices: list[Notice] = []
-    told = group.told
-    why = Why.NOTHING_NEW
-    spoken, why = _ping(group, audible, now, why)
+    spoken = _ping(present)
     if spoken is not None:
         notices.append(spoken)
-        told = _after_ping(told, audible, now)
-    step = _escalation(group, audible, now)
-    if step is not None:
-        notices.append(step)
-        told = replace(told, steps=told.steps + 1, last_ping_at=now)
-    taken = _acknowledged(firing) - told.acknowledged
+        told = _heard(told, [alert for alert in firing if alert.number in spoken.about], now)
+    told = _count_untaken(present, told)
+    steps = _due_steps(present, told)
+    if steps:
+        notices += steps
+        told = replace(told, steps=told.steps + len(steps), last_ping_at=now)
+    taken = _acknowledged(firing) - before.acknowledged
     if taken:
         notices.append(Notice(Kind.ACKNOWLEDGED, ping=False, about=tuple(sorted(taken))))
-    fallen = _fallen(told, firing)
     told = replace(
         told,
         acknowledged=_acknowledged(firing),
-        severities={**told.severities, **fallen},
-        muted=_muted(firing, hushed) | (told.muted - {alert.number for alert in firing}),
-        face=face_of(alerts),
+        severities={**told.severities, **_fallen(told, firing)},
+        over=told.over | _ended_flapping(present),
     )
-    if not notices and told.face != group.told.face:
-        notices.append(Notice(Kind.EDIT, ping=False))
-        why = why if why is Why.MEMBER_WAITS else Why.EDITED
-    elif notices:
-        why = Why.SPEAKS
-    elif not audible:
-        why = Why.HUSHED
-    return Decision(tuple(notices), told, why, look_at=_look_at(group, told, firing, hushed, now))
+    why = _why_not(present, told) if not notices else Why.SPEAKS
+    return Decision(tuple(notices) or present.edits(), told, why, look_at=_look_at(present, told))
 
 
-def _ping(group: Group, audible: Sequence[Alert], now: datetime, why: Why) -> tuple[Notice | None, Why]:
-    """The one ping that is due now, the gravest cause first."""
-    told, mention = group.told, group.route.mention
-    known = told.severities
-    worst = max((known[alert.number].rank for alert in audible if alert.number in known), default=-1)
-    new = [alert for alert in audible if alert.number not in known]
-    risen = [alert for alert in audible if alert.number in known and alert.severity.rank > known[alert.number].rank]
-    if any(alert.severity.rank > worst for alert in (*risen, *new) if known):
-        return Notice(Kind.RISE, ping=True, about=_numbers([*risen, *new]), mention=mention), why
-    last = told.last_ping_at
-    if risen or new:
-        # In a storm members come and rise all the time, none worse than what was told: they are told together.
-        if last is None or last + group.route.group_interval <= now:
-            kind = Kind.RISE if risen else Kind.MEMBER
-            return Notice(kind, ping=True, about=_numbers([*risen, *new]), mention=mention), why
-        why = Why.MEMBER_WAITS
+def _why_not(present: _Present, told: Told) -> Why:
+    """Why nobody hears anything."""
+    audible = present.audible
+    if any(_is_news(alert, told) for alert in audible):
+        return Why.MEMBER_WAITS
+    if not audible:
+        hushed = all(alert.number in present.hushed for alert in present.firing)
+        return Why.HUSHED if hushed else Why.FLAPPING
+    return Why.EDITED if present.edits() else Why.NOTHING_NEW
+
+
+def _ping(present: _Present) -> Notice | None:
+    """The one ping that is due now, of the gravest kind; it tells everything that people have not heard yet."""
+    told, route, now, audible = present.group.told, present.group.route, present.now, present.audible
+    known, last = told.severities, told.last_ping_at
+    news = [alert for alert in audible if _is_news(alert, told)]
+    rises = [alert for alert in news if alert.number in known or alert.severity.rank > _worst(told, present.firing)]
+    # In a storm members come and rise all the time, none worse than what was told: they are told together.
+    is_worse = any(alert.number not in known or alert.severity.rank > _worst(told, audible) for alert in rises)
     waiting = [alert for alert in audible if _may_repeat(alert)]
-    unmuted = [alert for alert in waiting if alert.number in told.muted and alert.number in known]
-    if unmuted or (waiting and last is not None and last + group.route.repeat <= now):
-        return Notice(Kind.REPEAT, ping=True, about=_numbers(unmuted or waiting), mention=mention), why
-    return None, why
+    back = [alert for alert in waiting if alert.number in told.muted and alert.number in known]
+    repeated = waiting if last is not None and last + route.repeat <= now else back
+    is_time = bool(news) and (last is None or last + route.group_interval <= now)
+    if not (is_worse or is_time or repeated):
+        return None
+    kind = Kind.RISE if rises else Kind.MEMBER if is_time else Kind.REPEAT
+    about = {alert.number for alert in (*news, *repeated)}
+    return Notice(kind, ping=True, about=tuple(sorted(about)), mention=route.mention)
+
+
+def _is_news(alert: Alert, told: Told) -> bool:
+    """Whether people have not heard of it, or not of it being so bad."""
+    heard = told.severities.get(alert.number)
+    return heard is None or alert.severity.rank > heard.rank
+
+
+def _worst(told: Told, among: Sequence[Alert]) -> int:
+    """The worst that people were told of any of these and that is still so; of what is over, where they know none of these."""
+    known = told.severities
+    still = [min(known[alert.number].rank, alert.severity.rank) for alert in among if alert.number in known]
+    return max(still or [severity.rank for severity in known.values()], default=-1)
 
 
 def _may_repeat(alert: Alert) -> bool:
     return alert.acknowledged_at is None and alert.kind != "budget"
 
 
-def _escalation(group: Group, audible: Sequence[Alert], now: datetime) -> Notice | None:
-    untaken = [alert for alert in audible if alert.acknowledged_at is None]
-    if not untaken or group.told.steps >= len(group.route.escalate):
-        return None
-    step = group.route.escalate[group.told.steps]
-    if group.opened_at + step.after > now:
-        return None
-    return Notice(Kind.ESCALATION, ping=True, about=_numbers(untaken), mention=step.mention, channel=step.channel)
+def _untaken(present: _Present, told: Told) -> list[Alert]:
+    """What people know of and nobody has taken."""
+    return [alert for alert in present.audible if alert.acknowledged_at is None and alert.number in told.severities]
 
 
-def _look_at(
-    group: Group, told: Told, firing: Sequence[Alert], hushed: Mapping[int, datetime], now: datetime
-) -> datetime | None:
+def _count_untaken(present: _Present, told: Told) -> Told:
+    """The escalation begins when people know of something that nobody has taken, and stops when that is no longer so."""
+    if not _untaken(present, told):
+        return replace(told, untaken_since=None, steps=0)
+    return told if told.untaken_since is not None else replace(told, untaken_since=present.now, steps=0)
+
+
+def _due_steps(present: _Present, told: Told) -> list[Notice]:
+    if told.untaken_since is None:
+        return []
+    about = _numbers(_untaken(present, told))
+    return [
+        Notice(Kind.ESCALATION, ping=True, about=about, mention=step.mention, channel=step.channel)
+        for step in present.group.route.escalate[told.steps :]
+        if told.untaken_since + step.after <= present.now
+    ]
+
+
+def _look_at(present: _Present, told: Told) -> datetime | None:
     """When something has to be said at the earliest though nothing happens until then."""
-    times = [hushed[alert.number] for alert in firing if alert.number in hushed]
-    audible = [alert for alert in firing if alert.number not in hushed]
-    last = told.last_ping_at or now
-    known = told.severities
-    if any(a.number not in known or a.severity.rank > known[a.number].rank for a in audible):
-        times.append(last + group.route.group_interval)
-    if any(_may_repeat(alert) for alert in audible):
-        times.append(last + group.route.repeat)
-    if any(alert.acknowledged_at is None for alert in audible) and told.steps < len(group.route.escalate):
-        times.append(group.opened_at + group.route.escalate[told.steps].after)
-    return min((max(time, now + timedelta(milliseconds=1)) for time in times), default=None)
+    route, audible = present.group.route, present.audible
+    times = [present.hushed[alert.number] for alert in present.firing if alert.number in present.hushed]
+    if told.last_ping_at is not None and any(_is_news(alert, told) for alert in audible):
+        times.append(told.last_ping_at + route.group_interval)
+    if told.last_ping_at is not None and any(_may_repeat(alert) for alert in audible):
+        times.append(told.last_ping_at + route.repeat)
+    if told.untaken_since is not None and told.steps < len(route.escalate):
+        times.append(told.untaken_since + route.escalate[told.steps].after)
+    return min(times, default=None)
 
 
-def _after_ping(told: Told, heard: Sequence[Alert], now: datetime | None, *, first_at: datetime | None = None) -> Told:
-    severities = {**told.severities, **{alert.number: alert.severity for alert in heard}}
-    muted = told.muted - {alert.number for alert in heard}
-    return replace(
-        told,
-        first_at=first_at or told.first_at,
-        severities=severities,
-        muted=muted,
-        last_ping_at=now or told.last_ping_at,
-    )
+def _heard(told: Told, alerts: Sequence[Alert], pinged_at: datetime | None = None) -> Told:
+    severities = {**told.severities, **{alert.number: alert.severity for alert in alerts}}
+    return replace(told, severities=severities, last_ping_at=pinged_at or told.last_ping_at)
 
 
 def _fallen(told: Told, firing: Sequence[Alert]) -> Mapping[int, Severity]:
@@ -342,10 +436,6 @@ def _fallen(told: Told, firing: Sequence[Alert]) -> Mapping[int, Severity]:
 
 def _acknowledged(alerts: Sequence[Alert]) -> frozenset[int]:
     return frozenset(alert.number for alert in alerts if alert.acknowledged_at is not None)
-
-
-def _muted(firing: Sequence[Alert], hushed: Mapping[int, datetime]) -> frozenset[int]:
-    return frozenset(alert.number for alert in firing if alert.number in hushed)
 
 
 def _numbers(alerts: Sequence[Alert]) -> tuple[int, ...]:

@@ -15,6 +15,8 @@ from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, measure,
 from alertbot.store import alerts, groups, outbox, silences
 from alertbot.store.database import Database, Tx
 
+_JUST_AFTER = timedelta(milliseconds=1)  # at its last moment a silence still holds
+
 
 def enroll(tx: Tx, transitions: Sequence[Transition], routes: Sequence[Route], *, now: datetime) -> set[int]:
     """Put alerts that began to fire, or rose to where another channel hears of them, into their groups.
@@ -89,10 +91,10 @@ def _speak_of(
 
 
 def hushed(members: Sequence[Alert], quiet: Sequence[Silence], now: datetime) -> Mapping[int, datetime]:
-    """Until when each alert is not to be spoken of, where it is snoozed or silenced."""
+    """From when on each alert that is snoozed or silenced may be spoken of again."""
     found: dict[int, datetime] = {}
     for alert in members:
-        ends = [silence.ends_at for silence in quiet if silence.covers(labels_with_severity(alert), now)]
+        ends = [silence.ends_at + _JUST_AFTER for silence in quiet if silence.covers(labels_with_severity(alert), now)]
         if alert.snoozed_until is not None and alert.snoozed_until > now:
             ends.append(alert.snoozed_until)
         if ends:

@@ -47,7 +47,7 @@ def run_rule_tests(tests: Iterable[RuleTest]) -> Iterator[Result]:
     with tempfile.TemporaryDirectory(prefix="alertbot-rules-") as folder:
         file, template = Path(folder) / "test.db", Path(folder) / "template.db"
         # One engine for all tests: what it has compiled of each statement is most of a short test's time.
-        database = Database(f"sqlite:///{file}")
+        database = Database(f"sqlite:///{file}", durable=False)
         migrate.upgrade(database)
         database.close()  # the last one out writes what is in the WAL back into the file
         shutil.copyfile(file, template)

@@ -28,7 +28,8 @@ class Database:
     Raises StoreError where the URL makes no sense or no server answers.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, durable: bool = True) -> None:
+        """`durable=False` is for what is thrown away anyway: SQLite does not wait for the disk then."""
         self.url = _normal(url)
         self._held: TextIO | None = None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
@@ -43,7 +44,7 @@ class Database:
             }
         self.engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
-            _prepare_sqlite(self.engine)
+            _prepare_sqlite(self.engine, durable=durable)
 
     @property
     def place(self) -> str:
@@ -142,7 +143,7 @@ def _normal(url: str) -> URL:
     return parsed
 
 
-def _prepare_sqlite(engine: sa.Engine) -> None:
+def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
     """Real transactions on SQLite.
 
     The driver would run a SELECT outside the transaction, and lose updates between threads; BEGIN IMMEDIATE takes the
@@ -156,7 +157,8 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         for pragma in (
             f"busy_timeout = {_BUSY_TIMEOUT_MS}",
             "journal_mode = WAL",
-            "synchronous = FULL",  # a notice that was committed has to survive the power, not only the process
+            # A notice that was committed has to survive the power, not only the process.
+            f"synchronous = {'FULL' if durable else 'OFF'}",
             "foreign_keys = ON",
         ):
             cursor.execute(f"PRAGMA {pragma}")

@@ -163,11 +163,11 @@ class Scene:
         return acted
 
     def _next(self) -> datetime:
-        """The next moment at which the bot has something to do."""
-        turn = (self.now - START) // self.interval + 1
-        moments = [START + turn * self.interval]
-        if self._polled is None:
-            moments.append(START)
+        """The next moment at which the bot has something to do; far away where it does nothing by itself."""
+        moments = [START + timedelta(days=3650)]
+        if self.is_polling:
+            turn = (self.now - START) // self.interval + 1
+            moments.append(START if self._polled is None else START + turn * self.interval)
         with self.database.reading() as tx:
             moments += [
                 moment

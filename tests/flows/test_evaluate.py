@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alertbot.domain.alerts import State
 from alertbot.domain.notices import Kind
 from alertbot.domain.rules import Comparison, Levels, Period, Rule, Severity
-from alertbot.errors import FlashbackBusy
+from alertbot.errors import FlashbackBusy, StoreError
 from alertbot.flows.evaluate import evaluate
 from alertbot.store import migrate, outbox, sources
 from alertbot.store.database import Database
@@ -255,6 +255,17 @@ def test_after_a_stop_a_source_is_blind_only_when_it_was_asked_in_vain_for_long_
     assert [alert.started_at for alert in scene.until(65).alerts(State.FIRING)] == [at(65)]
 
 
+def test_a_source_that_was_blind_before_a_stop_is_blind_after_it_and_nobody_hears_of_it_again(
+    database: Database,
+) -> None:
+    scene = blind(database, "0 0 _").until(7)
+    scene.is_polling = scene.is_evaluating = False
+    scene.until(59.5).restart()
+    scene.is_polling = scene.is_evaluating = True
+    assert scene.until(61).heard() == ["6 first"]
+    assert [alert.number for alert in scene.alerts(State.FIRING)] == [1]
+
+
 def test_a_source_that_asks_for_a_long_pause_is_blind_all_the_same_and_stays_so(database: Database) -> None:
     scene = blind(database, "0 0 _")
     scene.players["acme"].errors[1] = FlashbackBusy("429", endpoint="/", retry_after=1200)
@@ -393,7 +404,7 @@ def test_a_transaction_that_fails_leaves_neither_alert_nor_notice_and_is_made_up
         tx.execute(sa.text("ALTER TABLE outbox RENAME TO lost"))
     scene.now = at(1)
     scene.poll()
-    with pytest.raises(sa.exc.DBAPIError):
+    with pytest.raises((sa.exc.DBAPIError, StoreError)):
         evaluate(empty_database, scene.watch, now=at(1))
     with empty_database.transaction() as tx:
         for table in ("alerts", "transitions", "groups", "decisions", "lost"):

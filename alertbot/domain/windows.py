@@ -1,0 +1,99 @@
+"""Stretches of time as people name them: `90m`, `today`, `last week` → (start, end]."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from enum import StrEnum
+
+from alertbot.domain.times import parse_duration, tell_duration
+
+_LONGEST = timedelta(days=3660)  # what is kept is shorter; and a year of four digits is not passed by a typing error
+
+
+class Calendar(StrEnum):
+    """Windows that begin at midnight, on somebody's own calendar. Weeks begin on Monday."""
+
+    TODAY = "today"
+    YESTERDAY = "yesterday"
+    THIS_WEEK = "this week"
+    LAST_WEEK = "last week"
+    THIS_MONTH = "this month"
+    LAST_MONTH = "last month"
+
+
+Span = timedelta | Calendar
+DAY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time (start, end], in UTC, and how a sentence goes on with it: "in the last 90 min", "yesterday"."""
+
+    start: datetime
+    end: datetime
+    name: str
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
+
+def parse_span(text: str) -> Span:
+    """Read a duration such as `90m`, or a name such as `today` or `last week`.
+
+    Raises ValueError with a sentence that says what was expected.
+    """
+    written = " ".join(text.lower().split())
+    if written in set(Calendar):
+        return Calendar(written)
+    try:
+        span = parse_duration(written)
+    except ValueError as error:
+        named = ", ".join(Calendar)
+        raise ValueError(f'{str(error).partition(",")[0]} or one of {named}, got "{text}"') from error
+    if not span:
+        raise ValueError("the window has to be longer than nothing")
+    if span > _LONGEST:
+        raise ValueError(f"the window may be ten years long at most, got {text}")
+    return span
+
+
+def take_span(words: Sequence[str]) -> tuple[Span | None, list[str]]:
+    """The window at the end of what somebody typed, and the words before it; None where the last words name none.
+
+    Raises ValueError for what looks like a duration and is none that could be meant.
+    """
+    rest = list(words)
+    for count in (2, 1):
+        last = " ".join(rest[-count:]).lower()
+        if len(rest) >= count and (last in set(Calendar) or (count == 1 and _looks_like_duration(last))):
+            return parse_span(last), rest[:-count]
+    return None, rest
+
+
+def _looks_like_duration(word: str) -> bool:
+    return word[:1].isdigit() and word[-1:] in "smhdw" and all(each.isdigit() or each in "smhdw" for each in word)
+
+
+def window_of(span: Span, now: datetime, zone: tzinfo) -> Window:
+    """The stretch of time that the words mean at this moment, for somebody whose clock shows `zone`."""
+    if isinstance(span, timedelta):
+        return Window(now - span, now, f"in the last {tell_duration(span)}")
+    today = now.astimezone(zone).date()
+    monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)
+    starts = {
+        Calendar.TODAY: today,
+        Calendar.YESTERDAY: today - timedelta(days=1),
+        Calendar.THIS_WEEK: monday,
+        Calendar.LAST_WEEK: monday - timedelta(days=7),
+        Calendar.THIS_MONTH: first,
+        Calendar.LAST_MONTH: (first - timedelta(days=1)).replace(day=1),
+    }
+    ends = {Calendar.YESTERDAY: today, Calendar.LAST_WEEK: monday, Calendar.LAST_MONTH: first}
+    end = _midnight(ends[span], zone) if span in ends else now
+    return Window(_midnight(starts[span], zone), end, span.value)
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    """When the day began: where the clocks were changed at midnight, its first moment."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
