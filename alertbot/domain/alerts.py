@@ -10,7 +10,8 @@
                                                            │                                               │
                                            firing ── false ─▶ firing, kept ── false for `keep_firing` ─────┘
 
-Two more ways to resolved: the rule was changed or removed, and a budget's period ended. An unknown finding moves nothing.
+Two more ways to the end: the rule was changed or removed, and a budget's period ended; a pending alert then is none.
+An unknown finding moves nothing.
 Between resolved and the next firing there is no way back: that is a new alert.
 """
 

@@ -1,10 +1,13 @@
 """Calendar periods in a time zone, and the pace of spending inside one."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
+from alertbot.domain.history import Growth, History, Series, by_source, falls_by_member
 from alertbot.domain.rules import Budget, Period
+from alertbot.domain.series import StepKind
 
 
 def period_of(moment: datetime, budget: Budget) -> tuple[datetime, datetime]:
@@ -61,6 +64,33 @@ def exhausted_at(*, used: int | Fraction, amount: Fraction, pace: Fraction, now:
         return None
     microseconds = -((-seconds * 1_000_000).__floor__())
     return now + timedelta(microseconds=int(microseconds))
+
+
+def quarter_back(start: datetime, now: datetime) -> datetime:
+    """The moment a quarter of the elapsed period ago: from there to now a pace is measured."""
+    return now - (now - start) / 4
+
+
+def pacing(condition: Budget, history: History, now: datetime) -> Callable[[Series], Fraction | None]:
+    """How fast series use their budget lately, in units a second; None for one with a reset in that time."""
+    start, _ = period_of(now, condition)
+    quarter = quarter_back(start, now)
+    growth = Growth(history, condition.metric, quarter, now)
+    falls = falls_by_member(history, (condition.metric,), quarter, now)
+    reset = {number for number, own in falls.items() if any(fall.kind is StepKind.RESET for fall in own)}
+
+    def speed_of(series: Series) -> Fraction:
+        """Each source by its own readings."""
+        if len(series.sources) > 1:
+            return sum((speed_of(own) for own in by_source(series, history.members)), Fraction(0))
+        grown = growth.of(series).value
+        if not grown:
+            return Fraction(0)
+        (name,) = series.sources
+        apart = history.slices[name, now].taken_at - history.slices[name, quarter].taken_at
+        return Fraction(grown * 1_000_000, apart // timedelta(microseconds=1))
+
+    return lambda series: speed_of(series) if reset.isdisjoint(series.members) else None
 
 
 def tell_clock(moment: datetime, now: datetime, timezone: str) -> str:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
-from alertbot.domain.budgets import exhausted_at, period_of, tell_clock
+from alertbot.domain.budgets import exhausted_at, pacing, period_of, quarter_back, tell_clock
 from alertbot.domain.history import (
     Fall,
     Growth,
@@ -20,7 +20,6 @@ from alertbot.domain.history import (
     Member,
     Series,
     SourceState,
-    by_source,
     exists_since,
     falls_by_member,
     group,
@@ -40,7 +39,6 @@ from alertbot.domain.rules import (
     Threshold,
     Where,
 )
-from alertbot.domain.series import StepKind
 from alertbot.domain.spikes import earlier_windows, spike_moments
 from alertbot.domain.times import tell_duration
 
@@ -89,7 +87,7 @@ def moments(rule: Rule, history: History, now: datetime) -> frozenset[datetime]:
             return spike_moments(spike, history, now)
         case Budget() as budget:
             start, _ = period_of(now, budget)
-            return frozenset({now, start, _quarter_back(start, now)} if budget.forecast else {now, start})
+            return frozenset({now, start, quarter_back(start, now)} if budget.forecast else {now, start})
         case Burn(windows=windows):
             return frozenset({now, *(now - window for window in windows)})
         case Absence(metric=metric, window=window):
@@ -268,10 +266,6 @@ def _scaled(levels: Levels, unit: Fraction, comparison: Comparison, least: int =
     return Levels(comparison, thresholds, clear)
 
 
-def _quarter_back(start: datetime, now: datetime) -> datetime:
-    return now - (now - start) / 4
-
-
 def _judge_budget(condition: Budget, history: History, now: datetime) -> Prepared:
     start, end = period_of(now, condition)
     growth = Growth(history, condition.metric, start, now)
@@ -293,27 +287,14 @@ def _judge_budget(condition: Budget, history: History, now: datetime) -> Prepare
 
 def _forecast(condition: Budget, history: History, now: datetime) -> Callable[[Finding, int], Finding]:
     """Adds the level below warning: at the present pace the amount is reached strictly before the period ends."""
-    start, end = period_of(now, condition)
-    quarter = _quarter_back(start, now)
-    growth = Growth(history, condition.metric, quarter, now)
-    falls = falls_by_member(history, (condition.metric,), quarter, now)
-    reset = {number for number, own in falls.items() if any(fall.kind is StepKind.RESET for fall in own)}
-
-    def pace_of(series: Series) -> Fraction:
-        """Units a second, each source by its own readings."""
-        if len(series.sources) > 1:
-            return sum((pace_of(own) for own in by_source(series, history.members)), Fraction(0))
-        grown = growth.of(series).value
-        if not grown:
-            return Fraction(0)
-        (name,) = series.sources
-        apart = history.slices[name, now].taken_at - history.slices[name, quarter].taken_at
-        return Fraction(grown * 1_000_000, _microseconds(apart))
+    _, end = period_of(now, condition)
+    pace_of = pacing(condition, history, now)
 
     def add(finding: Finding, used: int) -> Finding:
-        if not reset.isdisjoint(finding.series.members):
+        pace = pace_of(finding.series)
+        if pace is None:
             return finding
-        when = exhausted_at(used=used, amount=condition.amount, pace=pace_of(finding.series), now=now)
+        when = exhausted_at(used=used, amount=condition.amount, pace=pace, now=now)
         if when is None or when >= end:
             return finding
         note = f"at this pace the whole amount is used at {tell_clock(when, now, condition.timezone)}"

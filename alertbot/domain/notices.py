@@ -118,12 +118,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """Everything that a group's message shows, as of `shown_at`. `previous` links to the message before, if any."""
+    """Everything that a group's message shows, as of `shown_at`. `previous` links to the message before, if any.
+
+    `trend` is how far the metric of its one alert grew in each of the last windows, the present one last; `description`
+    is the rule's; `on_call` tells for each rotation who that is.
+    """
 
     group: Group
     alerts: tuple[Alert, ...]
     shown_at: datetime
     previous: str = ""
+    trend: tuple[int | None, ...] = ()
+    description: str = ""
+    on_call: Mapping[str, str] = field(default_factory=dict)
 
 
 CALM = timedelta(hours=1)  # what flaps is heard of again when nothing has changed for so long
@@ -188,10 +195,9 @@ class _Present:
         muted = hushed | (told.muted - set(_numbers(self.firing)))
         return replace(told, muted=frozenset(muted), face=face_of(self.alerts, self.now))
 
-    def edits(self) -> tuple[Notice, ...]:
+    def edits(self, shown: Told) -> tuple[Notice, ...]:
         """An edit, if the message does not show how things stand."""
-        is_stale = self.group.told.face != face_of(self.alerts, self.now)
-        return (Notice(Kind.EDIT, ping=False),) if is_stale else ()
+        return (Notice(Kind.EDIT, ping=False),) if shown.face != self.group.told.face else ()
 
 
 def _series(alert: Alert) -> str:
@@ -208,7 +214,8 @@ def _calm_at(
     found = {}
     for series, alert in _newest(alerts).items():
         times = [time for time in changes.get((alert.rule, alert.series), ()) if time > now - CALM]
-        begins = len(times) > group.route.flap_limit and alert.number not in hushed
+        is_quiet = alert.number in (hushed if alert.state is State.FIRING else group.told.muted)
+        begins = len(times) > group.route.flap_limit and not is_quiet
         if times and (begins or series in group.told.flapping):
             found[series] = max(times) + CALM
     return found
@@ -226,7 +233,8 @@ def _and_flaps(present: _Present, decision: Decision) -> Decision:
     """
     if decision.told.first_at is None:
         return decision
-    told = replace(decision.told, flapping=frozenset(present.calm_at))
+    over = decision.told.over | _ended_flapping(present)
+    told = replace(decision.told, flapping=frozenset(present.calm_at), over=over)
     if not present.calm_at:
         return replace(decision, told=told)
     times = [*present.calm_at.values(), *([decision.look_at] if decision.look_at else [])]
@@ -244,23 +252,24 @@ def face_of(alerts: Sequence[Alert], now: datetime) -> str:
     """A fingerprint of everything a message shows of its alerts."""
     shown = [
         (
-            alert.number,
-            *(alert.state, alert.severity, alert.value, alert.unit, alert.comparison, alert.threshold, alert.over),
-            *(alert.note, alert.acknowledged_by, alert.assigned_to),
-            alert.snoozed_until if alert.snoozed_until is not None and alert.snoozed_until > now else None,
+            *(alert.number, alert.state, alert.severity, alert.note, alert.acknowledged_by, alert.assigned_to),
+            *(alert.value, alert.unit, alert.comparison, alert.threshold, alert.over),
+            alert.snoozed_until if _is_snoozed(alert, now) else None,
         )
         for alert in sorted(alerts, key=lambda alert: alert.number)
     ]
     return blake2b("\n".join(map(repr, shown)).encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
+def _is_snoozed(alert: Alert, now: datetime) -> bool:
+    return alert.state is State.FIRING and alert.snoozed_until is not None and alert.snoozed_until > now
+
+
 def _open(present: _Present) -> Decision:
     """Nobody has heard of the group yet."""
     group, now = present.group, present.now
     told, firing = present.shown(), present.firing
-    loud = [
-        alert for alert in firing if alert.number not in present.hushed
-    ]  # a first message is heard, even if it flaps
+    loud = [alert for alert in firing if alert.number not in present.hushed]  # also what flaps: it is said with it
     brief = [alert for alert in present.ended if alert.number not in told.muted]
     if brief and not loud and not group.route.forget_brief:
         about = _numbers(brief)
@@ -274,7 +283,7 @@ def _open(present: _Present) -> Decision:
         return Decision((), told, Why.HUSHED, look_at=min(ends))
     speaks_at = group.opened_at + group.route.group_wait
     if now < speaks_at:
-        return Decision((), told, Why.GATHERING, look_at=min(speaks_at, *ends))
+        return Decision((), told, Why.GATHERING, look_at=min([speaks_at, *ends]))
     first = Notice(Kind.FIRST, ping=True, about=_numbers(loud), mention=group.route.mention)
     told = replace(_heard(told, loud, now), first_at=now, acknowledged=_acknowledged(firing))
     told = _count_untaken(present, told)
@@ -294,12 +303,12 @@ def _end(present: _Present) -> Decision:
     told = replace(told, over=over | frozenset(_numbers(owed)))
     last = max((alert.resolved_at for alert in owed if alert.resolved_at is not None), default=None)
     if present.calm_at and not owed:
-        return Decision(present.edits(), told, Why.FLAPPING, closes=True)
+        return Decision(present.edits(told), told, Why.FLAPPING, closes=True)
     if owed and all(alert.number in told.muted for alert in owed if alert.resolved_at == last):
-        return Decision(present.edits(), told, Why.QUIET_END, closes=True)
+        return Decision(present.edits(told), told, Why.QUIET_END, closes=True)
     if not owed or not route.send_resolved:
-        why = Why.EDITED if present.edits() else Why.NOTHING_NEW
-        return Decision(present.edits(), told, why, closes=True)
+        why = Why.EDITED if present.edits(told) else Why.NOTHING_NEW
+        return Decision(present.edits(told), told, why, closes=True)
     return Decision((Notice(Kind.RESOLVED, ping=False, about=_numbers(owed)),), told, Why.SPEAKS, closes=True)
 
 
@@ -329,10 +338,9 @@ def _go_on(present: _Present) -> Decision:
         told,
         acknowledged=_acknowledged(firing),
         severities={**told.severities, **_fallen(told, firing)},
-        over=told.over | _ended_flapping(present),
     )
     why = _why_not(present, told) if not notices else Why.SPEAKS
-    return Decision(tuple(notices) or present.edits(), told, why, look_at=_look_at(present, told))
+    return Decision(tuple(notices) or present.edits(told), told, why, look_at=_look_at(present, told))
 
 
 def _why_not(present: _Present, told: Told) -> Why:
@@ -343,7 +351,7 @@ def _why_not(present: _Present, told: Told) -> Why:
     if not audible:
         hushed = all(alert.number in present.hushed for alert in present.firing)
         return Why.HUSHED if hushed else Why.FLAPPING
-    return Why.EDITED if present.edits() else Why.NOTHING_NEW
+    return Why.EDITED if present.edits(told) else Why.NOTHING_NEW
 
 
 def _ping(present: _Present) -> Notice | None:
@@ -409,6 +417,10 @@ def _look_at(present: _Present, told: Told) -> datetime | None:
     """When something has to be said at the earliest though nothing happens until then."""
     route, audible = present.group.route, present.audible
     times = [present.hushed[alert.number] for alert in present.firing if alert.number in present.hushed]
+    # A snooze that ends in a silence lets nobody speak, but the message shows it no longer.
+    times += [
+        alert.snoozed_until for alert in present.firing if alert.snoozed_until and _is_snoozed(alert, present.now)
+    ]
     if told.last_ping_at is not None and any(_is_news(alert, told) for alert in audible):
         times.append(told.last_ping_at + route.group_interval)
     if told.last_ping_at is not None and any(_may_repeat(alert) for alert in audible):

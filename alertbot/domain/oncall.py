@@ -49,3 +49,8 @@ def resolve(mentions: Sequence[str], known: OnCalls, now: datetime) -> tuple[str
         for who in mentions
     )
     return tuple(dict.fromkeys(resolved))
+
+
+def named_in(mentions: Sequence[str]) -> frozenset[str]:
+    """The names behind the `@oncall:` of mentions."""
+    return frozenset(who.removeprefix(_PREFIX) for who in mentions if who.startswith(_PREFIX))

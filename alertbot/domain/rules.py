@@ -212,6 +212,18 @@ UNITS: Mapping[str, str] = {
     "policy_blocks": "blocks",
     **dict.fromkeys(("tokens", "tokens_in", "tokens_out", "llm_tokens", "llm_tokens_in", "llm_tokens_out"), "tokens"),
 }
+_SHORT = {"calls": "api_calls", "violations": "policy_violations", "blocks": "policy_blocks"}
+
+
+def counted_metric(word: str) -> str:
+    """The metric that somebody asks for: its name, or for some the last word of it, such as `violations`.
+
+    Raises ValueError where it is not counted.
+    """
+    metric = _SHORT.get(word.lower(), word.lower())
+    if metric not in SUMS:
+        raise ValueError(f'"{word}" is not counted; there are {", ".join(SUMS)}')
+    return metric
 
 
 @dataclass(frozen=True, slots=True)

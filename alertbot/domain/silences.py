@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from alertbot.domain.rules import glob
 from alertbot.domain.times import parse_duration
 
+ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)  # the end of a silence that has none: a rule that is muted
 _LONGEST_PATTERN = 200  # characters of a regular expression
 _WRITTEN = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)(=~|!~|!=|=)(.*)", re.DOTALL)
 
@@ -66,6 +67,24 @@ class Silence:
 
     def covers(self, labels: Mapping[str, str], now: datetime) -> bool:
         return self.starts_at <= now <= self.ends_at and all(matcher.matches(labels) for matcher in self.matchers)
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it holds until somebody ends it."""
+        return self.ends_at >= ENDLESS
+
+    @property
+    def muted_rule(self) -> str:
+        """The rule that it mutes; empty for a silence that is not a mute."""
+        match self.matchers:
+            case (Matcher("rule", Sign.IS, name),) if self.is_endless:
+                return name
+        return ""
+
+
+def mute(rule: str, *, author: str, now: datetime) -> Silence:
+    """The silence of a rule that lasts until somebody ends it."""
+    return Silence((Matcher("rule", Sign.IS, rule),), now, ENDLESS, author)
 
 
 def parse_matcher(text: str) -> Matcher:

@@ -1,5 +1,6 @@
 """Stretches of time as people name them: `90m`, `today`, `last week` → (start, end]."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -7,7 +8,8 @@ from enum import StrEnum
 
 from alertbot.domain.times import parse_duration, tell_duration
 
-_LONGEST = timedelta(days=3660)  # what is kept is shorter; and a year of four digits is not passed by a typing error
+_LONGEST = timedelta(days=3653)  # nothing is kept for longer, and a slip must not lead out of the calendar
+_DURATION = re.compile(r"(?:[0-9]+[smhdw])+")
 
 
 class Calendar(StrEnum):
@@ -64,15 +66,11 @@ def take_span(words: Sequence[str]) -> tuple[Span | None, list[str]]:
     Raises ValueError for what looks like a duration and is none that could be meant.
     """
     rest = list(words)
-    for count in (2, 1):
+    for count in (2, 1):  # "last week" is two words, unless somebody put it in quotation marks
         last = " ".join(rest[-count:]).lower()
-        if len(rest) >= count and (last in set(Calendar) or (count == 1 and _looks_like_duration(last))):
+        if len(rest) >= count and (last in set(Calendar) or _DURATION.fullmatch(last)):
             return parse_span(last), rest[:-count]
     return None, rest
-
-
-def _looks_like_duration(word: str) -> bool:
-    return word[:1].isdigit() and word[-1:] in "smhdw" and all(each.isdigit() or each in "smhdw" for each in word)
 
 
 def window_of(span: Span, now: datetime, zone: tzinfo) -> Window:

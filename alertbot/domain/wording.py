@@ -1,5 +1,6 @@
 """Alerts in sentences, for every place where people read them: messages, threads, tables, the terminal."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
 
@@ -14,9 +15,9 @@ def write_amount(amount: Fraction | int | None, unit: str = "") -> str:
     if amount is None:
         return "unknown"
     if unit == "%":
-        return f"{float(amount * 100):.3g} %"
+        return f"{_rounded(Fraction(amount) * 100, 3)} %"
     number = Fraction(amount)
-    text = f"{number.numerator:,}" if number.denominator == 1 else f"{float(number):,.4g}"
+    text = f"{number.numerator:,}" if number.denominator == 1 else _rounded(number, 4)
     if unit == "×":
         return f"{text}×"
     one = {
@@ -30,9 +31,18 @@ def write_amount(amount: Fraction | int | None, unit: str = "") -> str:
     return f"{text} {word}".rstrip()
 
 
+def _rounded(number: Fraction, digits: int) -> str:
+    """A number to so many digits, and to a whole one where that is longer: never in powers of ten."""
+    return f"{round(number):,}" if abs(number) >= 10 ** (digits - 1) else f"{float(number):.{digits}g}"
+
+
 def name_of(alert: Alert) -> str:
     """What the alert is about: the configuration's name, or the narrowest thing its series stands for."""
-    labels = alert.labels
+    return name_from(alert.labels)
+
+
+def name_from(labels: Mapping[str, str]) -> str:
+    """What a series with these labels is called."""
     for label in ("name", "ai_llm"):
         if labels.get(label):
             return labels[label]

@@ -162,6 +162,7 @@ def test_a_new_value_is_written_but_is_no_change_and_the_peak_is_the_worst():
     for value in (9, 7):
         (told,) = advance(rule(), alert, saw(value=value, note=f"saw {value}", baseline_at=at(value)), at(1))
         assert (told.is_change, told.reason, told.before) == (False, Reason.STILL_TRUE, State.FIRING)
+        assert told.finding is not None
         alert = told.alert
         values.append((alert.value, alert.peak))
         assert [alert.note, alert.baseline_at, alert.threshold] == [f"saw {value}", at(value), 5]

@@ -89,7 +89,7 @@ def test_periods_follow_one_another_without_gap_or_overlap(seconds: int, zone: s
     counted = budget(period, timezone=zone, week_starts=first)
     start, end = period_of(now, counted)
     assert start < now <= end
-    assert (start.tzinfo, end.tzinfo) == (UTC, UTC)
+    assert start.tzinfo is end.tzinfo is UTC
     assert period_of(start + MICROSECOND, counted) == (start, end) == period_of(end, counted)
     assert period_of(end + MICROSECOND, counted)[0] == end
     if period is Period.WEEK:

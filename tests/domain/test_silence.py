@@ -147,7 +147,7 @@ def test_a_blind_source_is_told_with_what_failed_and_since_when():
     assert found.series == Series("acme", {"source": "acme"}, (), ("acme",))
     assert (found.threshold, found.baseline_at, found.note) == (Fraction(180), at(10), "HTTP 500")
     (found,) = check(rule(absence(None)), source_state(None, None), at(13))
-    assert found.note == "never polled yet"
+    assert (found.series.key, found.note) == ("acme", "never polled yet")
 
 
 def test_only_the_sources_that_a_rule_selects_are_judged():

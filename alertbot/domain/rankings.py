@@ -1,0 +1,107 @@
+"""Who leads: the series of one dimension, by the growth of one metric in a window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from alertbot.domain.history import Growth, History, group
+from alertbot.domain.rules import DIMENSIONS, EVERYTHING, counted_metric
+from alertbot.domain.times import write_moment
+from alertbot.domain.windows import Span, Window, take_span
+
+RANKED_BY = ("ai_llm", "source", "provider", "workspace")
+_SHORT = {"llm": "ai_llm", "llms": "ai_llm", **{f"{name}s": name for name in RANKED_BY}}
+METRIC = "policy_violations"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody wants ranked. Without a span: the last 24 hours."""
+
+    metric: str = METRIC
+    by: str = "ai_llm"
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """One row of a ranking. `key` is that of the series, so that it stays one where two things have the same name."""
+
+    rank: int
+    key: str
+    name: str
+    source: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The series by their growth, the largest first; without those of which nothing is known.
+
+    `baseline_at` is the oldest reading that is counted from.
+    """
+
+    metric: str
+    by: str
+    window: Window
+    rows: tuple[Rank, ...]
+    baseline_at: datetime | None = None
+
+    @property
+    def grown(self) -> tuple[Rank, ...]:
+        """The rows with any growth: all that a person wants to see."""
+        return tuple(row for row in self.rows if row.value)
+
+
+def read_question(words: Sequence[str]) -> Question:
+    """Read `[metric] [window] [by]`, in any order: `tokens today provider`.
+
+    Raises ValueError for what is not counted, or not counted by that.
+    """
+    rest = [word for word in words if word.lower() != "by"]
+    metric = by = ""
+    span: Span | None = None
+    while rest:
+        found, before = take_span(rest)
+        if found is not None and span is None:
+            span, rest = found, before
+            continue
+        word = rest.pop()
+        dimension = _SHORT.get(word.lower(), word.lower())
+        if dimension in RANKED_BY and not by:
+            by = dimension
+        elif dimension in DIMENSIONS and dimension not in RANKED_BY:
+            raise ValueError(f"nothing is counted by {dimension} yet; there are {', '.join(RANKED_BY)}")
+        elif not metric:
+            metric = counted_metric(word)
+        else:
+            raise ValueError(f'one metric, one window and one of {", ".join(RANKED_BY)}; "{word}" is too much')
+    return Question(metric or METRIC, by or "ai_llm", span)
+
+
+def rank(history: History, question: Question, window: Window) -> Ranking:
+    """Order the series by how far they have grown in the window; equal ones by their names."""
+    growth = Growth(history, question.metric, window.start, window.end)
+    by = question.by
+    rows, baselines = [], []
+    for series in group(history.members.values(), by, EVERYTHING):
+        grown = growth.of(series)
+        baselines.append(grown.baseline_at)
+        if grown.value is not None:
+            labels = series.labels
+            name = labels.get("name" if by == "ai_llm" else f"{by}_name") or labels.get(by) or f"without {by}"
+            rows.append(Rank(0, series.key, name, labels["source"], grown.value))
+    rows.sort(key=lambda row: (-row.value, row.name, row.key))
+    numbered = tuple(Rank(place, row.key, row.name, row.source, row.value) for place, row in enumerate(rows, start=1))
+    return Ranking(question.metric, by, window, numbered, min(baselines, default=None))
+
+
+def ranking_json(ranking: Ranking) -> dict[str, Any]:
+    return {
+        "metric": ranking.metric,
+        "by": ranking.by,
+        "from": write_moment(ranking.window.start),
+        "to": write_moment(ranking.window.end),
+        "rows": [{"rank": row.rank, "key": row.key, "name": row.name, "value": row.value} for row in ranking.rows],
+    }

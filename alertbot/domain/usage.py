@@ -1,0 +1,119 @@
+"""Budgets as they stand: how much of each is used, what is left, and when all of it will be used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+from alertbot.domain.budgets import exhausted_at, pacing, period_of
+from alertbot.domain.history import Growth, History, Series, group
+from alertbot.domain.rules import Budget, Comparison, Rule, Severity
+from alertbot.domain.times import write_moment
+from alertbot.domain.wording import name_from
+
+BAR = 10  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One series of a budget in its present period (start, end]. `used` is None where the counter is unknown.
+
+    `severity` is the level that is reached; `exhausted_at` is when the amount is used up at the present pace, None
+    where that is not before the end of the period, or has happened already.
+    """
+
+    rule: Rule
+    condition: Budget
+    series: Series
+    start: datetime
+    end: datetime
+    used: int | None
+    severity: Severity | None = None
+    exhausted_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return "everything" if self.rule.per == "all" else name_from(self.series.labels)
+
+    @property
+    def share(self) -> Fraction:
+        """The part of the amount that is used; more than 1 where it was not enough."""
+        return Fraction(self.used or 0) / self.condition.amount
+
+    @property
+    def left(self) -> Fraction:
+        return max(self.condition.amount - (self.used or 0), Fraction(0))
+
+    @property
+    def over(self) -> Fraction:
+        """How much more than the amount is used."""
+        return max((self.used or 0) - self.condition.amount, Fraction(0))
+
+
+def usages(rule: Rule, history: History, now: datetime) -> list[Usage]:
+    """The use of one budget by each of its series, the fullest first. `history` holds what `with_forecast(rule)` needs."""
+    condition = rule.condition
+    if not isinstance(condition, Budget):
+        raise TypeError(f"{rule.name} is no budget")
+    start, end = period_of(now, condition)
+    growth = Growth(history, condition.metric, start, now)
+    pace_of = pacing(condition, history, now)
+    # The levels of a budget are inclusive percentages.
+    judge = replace(condition.levels, comparison=Comparison.AT_LEAST).judging()
+    found = []
+    for series in group(history.members.values(), rule.per, rule.where):
+        used = growth.of(series).value
+        level = None if used is None else judge(Fraction(used * 100) / condition.amount)
+        pace = pace_of(series)
+        when = None
+        if used is not None and pace is not None and used < condition.amount:
+            when = exhausted_at(used=used, amount=condition.amount, pace=pace, now=now)
+        severity = None if level is None else level[0]
+        soon = when if when is not None and when < end else None
+        found.append(Usage(rule, condition, series, start, end, used, severity, soon))
+    return sorted(found, key=lambda one: (-one.share, one.name))
+
+
+def with_forecast(rule: Rule) -> Rule:
+    """The rule as one that looks ahead, so that the history which is loaded for it tells the pace."""
+    assert isinstance(rule.condition, Budget), "only a budget has a forecast"
+    return replace(rule, condition=replace(rule.condition, forecast=True))
+
+
+def bar(share: Fraction, width: int = BAR) -> str:
+    """A share as a bar: `██████░░░░`. It is full only where all is used, and empty only where nothing is."""
+    filled = min(width, int(share * width))
+    if share > 0:
+        filled = max(1, filled)
+    return "█" * filled + "░" * (width - filled)
+
+
+def percent(share: Fraction) -> str:
+    """A share in whole percent, rounded down: it is 100 % only where all is used."""
+    return f"{int(share * 100):,} %"
+
+
+def usage_json(found: Sequence[Usage]) -> list[dict[str, Any]]:
+    return [
+        {
+            "rule": one.rule.name,
+            "series": one.series.key,
+            "name": one.name,
+            "metric": one.condition.metric,
+            "period": one.condition.period.value,
+            "from": write_moment(one.start),
+            "to": write_moment(one.end),
+            "amount": _exact(one.condition.amount),
+            "used": one.used,
+            "left": None if one.used is None else _exact(one.left),
+            "percent": None if one.used is None else int(one.share * 100),
+            "severity": one.severity.value if one.severity else None,
+            "exhausted_at": None if one.exhausted_at is None else write_moment(one.exhausted_at),
+        }
+        for one in found
+    ]
+
+
+def _exact(amount: Fraction) -> int | float:
+    return amount.numerator if amount.denominator == 1 else float(amount)
