@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 
 from alertbot.domain.alerts import State
 from alertbot.domain.notices import Face, Notice, Place
@@ -48,6 +49,7 @@ class FakeSlack:
         self.files: list[tuple[Place, str, str]] = []
         self._faults: list[Fault] = []
         self._deleted: set[str] = set()
+        self._clock = count(1_700_000_000)  # several threads may post at the same time
 
     # --- what a test says and asks
 
@@ -141,7 +143,7 @@ class FakeSlack:
 
     def _new_place(self, channel: str) -> Place:
         # As Slack does it: the answer names the channel by an id, also where it was called by its name.
-        return Place(channel if channel.startswith("C") else f"C{channel}", f"17000000{len(self.calls):02}.000100")
+        return Place(channel if channel.startswith("C") else f"C{channel}", f"{next(self._clock)}.000100")
 
     def _find(self, place: Place) -> Message:
         found = [message for message in self._standing("") if message.place == place]

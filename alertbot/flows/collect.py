@@ -1,5 +1,6 @@
 """Flow 1: Flashback → snapshots. One poll of one source becomes one reading, or changes nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -44,8 +45,20 @@ class Polling:
     reader: Reader
 
 
-def collect(database: Database, polling: Polling, *, owner: str, now: datetime, at_once: bool = False) -> Polled:
-    """Poll the source once if it is due and nobody else does. A poll that fails is noted and changes nothing else."""
+def collect(
+    database: Database,
+    polling: Polling,
+    *,
+    owner: str,
+    now: datetime,
+    at_once: bool = False,
+    clock: Callable[[], datetime] | None = None,
+) -> Polled:
+    """Poll the source once if it is due and nobody else does. A poll that fails is noted and changes nothing else.
+
+    `clock` tells when the source is asked at last, where that may be long after `now`: the claim may have to wait for
+    another process, and what is counted then must not count as seen before.
+    """
     with database.transaction() as tx:
         claim = sources.claim(
             tx,
@@ -58,6 +71,8 @@ def collect(database: Database, polling: Polling, *, owner: str, now: datetime, 
         )
     if claim is None:
         return Polled.NOT_DUE
+    if clock is not None:
+        now = clock()
     try:
         found, configurations = polling.reader.read()
     except FlashbackError as error:

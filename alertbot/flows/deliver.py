@@ -1,6 +1,6 @@
 """Flow 3: claim due notices → Sender → sent, later or never. What is sent is what the store says, at the moment of sending."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -10,6 +10,7 @@ import structlog
 from alertbot.domain.notices import Face, Group, Kind, Notice, Place
 from alertbot.domain.oncall import OnCall, resolve
 from alertbot.domain.reports import alerts_csv
+from alertbot.domain.rules import Rule
 from alertbot.errors import (
     SlackBusy,
     SlackDestination,
@@ -17,8 +18,11 @@ from alertbot.errors import (
     SlackGone,
     SlackRefused,
     SlackRejected,
+    SlackUnavailable,
     SlackUncertain,
 )
+from alertbot.flows.faces import face_of
+from alertbot.flows.trouble import raise_alarm, tell_accepted, tell_refused
 from alertbot.store import alerts, channels, groups, outbox
 from alertbot.store.channels import EVERY_CHANNEL
 from alertbot.store.database import Database, Tx
@@ -47,8 +51,8 @@ class Sender(Protocol):
     def permalink(self, place: Place) -> str: ...
 
 
-def _log_alarm(text: str) -> None:
-    log.error("operator_has_to_know", text=text)
+def _no_way_out(_text: str) -> None:
+    """Where no webhook is configured: the log has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Delivery:
     """What delivering needs besides the database.
 
     `fallback` takes the notices of broken channels, `operators` those about the bot itself; `alarm` is the way out that
-    needs no token, for when Slack refuses the whole app.
+    needs no token, for when Slack refuses the whole app. It raises a SlackError, too, where that does not work.
     """
 
     sender: Sender
@@ -65,14 +69,17 @@ class Delivery:
     fallback: str
     operators: str
     on_call: Mapping[str, OnCall] = field(default_factory=dict)
-    alarm: Callable[[str], None] = _log_alarm
+    rules: Sequence[Rule] = ()
+    alarm: Callable[[str], None] = _no_way_out
     lease: timedelta = LEASE
 
 
-def claim_due(database: Database, delivery: Delivery, *, limit: int = 20) -> list[Row]:
-    """Take the notices that may be sent now, at most one of each message."""
+def claim_due(database: Database, delivery: Delivery, *, limit: int = 20, busy: Collection[str] = ()) -> list[Row]:
+    """Take the notices that may be sent now, at most one of each message, none of the channels that are `busy`."""
     with database.transaction() as tx:
-        return outbox.claim(tx, owner=delivery.owner, lease=delivery.lease, now=delivery.clock(), limit=limit)
+        return outbox.claim(
+            tx, owner=delivery.owner, lease=delivery.lease, now=delivery.clock(), limit=limit, busy=busy
+        )
 
 
 def deliver(database: Database, delivery: Delivery, row: Row) -> None:
@@ -87,6 +94,8 @@ def deliver(database: Database, delivery: Delivery, row: Row) -> None:
             _give_up(tx, delivery, row, "older than 24 hours", now)
         return
     with database.transaction() as tx:
+        if not outbox.is_held(tx, row, owner=delivery.owner):
+            return
         if (
             row.form is not Form.RETURN
             and channels.is_closed(tx, row.channel, now=now)
@@ -100,14 +109,15 @@ def deliver(database: Database, delivery: Delivery, row: Row) -> None:
             outbox.drop(tx, told_by_it, why="its message was forgotten", now=now)
             return
     try:
-        place = _send(database, delivery, row, now)
+        place, had_arrived = _sound(delivery, row) if row.form is Form.ALARM else _send(database, delivery, row, now)
     except SlackError as error:
         with database.transaction() as tx:
             _postpone(tx, delivery, row, error)
         return
     with database.transaction() as tx:
-        _settle(tx, delivery, row, place)
-        outbox.drop(tx, told_by_it, why="told by the message itself", now=now)
+        # A message that had arrived was read as it stood then: its thread has to tell how it went on.
+        if _settle(tx, delivery, row, place) and not had_arrived:
+            outbox.drop(tx, told_by_it, why="told by the message itself", now=now)
     log.info("notice_sent", notice=row.number, kind=row.notice.kind.value, channel=place.channel, attempts=row.attempts)
 
 
@@ -120,10 +130,9 @@ def _late_group(tx: Tx, row: Row) -> Group | None:
 
 
 def is_drained(database: Database, *, now: datetime) -> bool:
-    """Whether nothing waits that should have been sent by now."""
+    """Whether nothing waits that should have been sent by now, nor for another try."""
     with database.reading() as tx:
-        due = outbox.next_due(tx)
-    return due is None or due > now
+        return not outbox.lags(tx, now=now)
 
 
 def probe_broken(database: Database, delivery: Delivery) -> None:
@@ -136,33 +145,56 @@ def probe_broken(database: Database, delivery: Delivery) -> None:
                 outbox.add_return(tx, group=waiting[0], channel=broken.name, now=now)
 
 
-def _send(database: Database, delivery: Delivery, row: Row, now: datetime) -> Place:
+def _require_lease(delivery: Delivery, row: Row) -> None:
+    """Raise SlackUnavailable where another process may take the notice before Slack has answered.
+
+    Asked just before each call: whoever was stopped, or waited long for another answer, must not write what is old by now.
+    """
+    if delivery.clock() > row.lease_until - delivery.lease / 4:
+        raise SlackUnavailable("nothing was sent: the lease of the notice is nearly over", code="lease_over")
+
+
+def _sound(delivery: Delivery, row: Row) -> tuple[Place, bool]:
+    delivery.alarm(row.notice.lines[0])
+    return Place(row.channel, ""), False
+
+
+def _send(database: Database, delivery: Delivery, row: Row, now: datetime) -> tuple[Place, bool]:
+    """Where it stands now, and whether an earlier try had put it there."""
     sender = delivery.sender
-    face, place = _load(database, row, now)
+    face, place = _load(database, delivery, row, now)
     if row.form is Form.FILE and face is not None:
         if place is None:
             raise SlackGone("files.upload: the message is gone", code="message_not_found")
+        _require_lease(delivery, row)
         sender.attach(place, name=f"alerts-G{row.group}.csv", text=alerts_csv(face.alerts))
-        return place
+        return place, False
     if row.form is Form.MESSAGE and place is not None and face is not None:
-        sender.edit(place, _linked(database, sender, face))
-        return place
+        linked = _linked(database, sender, face)
+        _require_lease(delivery, row)
+        sender.edit(place, linked)
+        return place, False
     thread = place if row.form is Form.REPLY else None
     arrived = _look_for(database, delivery, row, thread) if row.uncertain else None
     if arrived is not None:
         log.info("notice_had_arrived", notice=row.number, kind=row.notice.kind.value)
         if row.form in {Form.MESSAGE, Form.RETURN} and face is not None:
-            sender.edit(arrived, _linked(database, sender, face))
-        return arrived
+            linked = _linked(database, sender, face)
+            _require_lease(delivery, row)
+            sender.edit(arrived, linked)
+        return arrived, True
     mention = resolve(row.notice.mention, delivery.on_call, now)
     if face is not None and face.group.closed_at is not None and row.notice.kind is Kind.FIRST:
         mention = ()  # it is over: told, but nobody is called for it
     if row.form in {Form.MESSAGE, Form.RETURN} and face is not None:
-        return sender.post(row.channel, _linked(database, sender, face), notice=row.number, mention=mention)
+        linked = _linked(database, sender, face)
+        _require_lease(delivery, row)
+        return sender.post(row.channel, linked, notice=row.number, mention=mention), False
     notice = replace(row.notice, mention=mention)
+    _require_lease(delivery, row)
     if thread is not None:
-        return sender.reply(thread, notice, number=row.number)
-    return sender.say(row.channel, notice, number=row.number)
+        return sender.reply(thread, notice, number=row.number), False
+    return sender.say(row.channel, notice, number=row.number), False
 
 
 def _look_for(database: Database, delivery: Delivery, row: Row, thread: Place | None) -> Place | None:
@@ -182,7 +214,7 @@ def _look_for(database: Database, delivery: Delivery, row: Row, thread: Place | 
         return None
 
 
-def _load(database: Database, row: Row, now: datetime) -> tuple[Face | None, Place | None]:
+def _load(database: Database, delivery: Delivery, row: Row, now: datetime) -> tuple[Face | None, Place | None]:
     """The group's message as it should look now, and where it is."""
     if row.group is None:
         return None, None
@@ -190,7 +222,8 @@ def _load(database: Database, row: Row, now: datetime) -> tuple[Face | None, Pla
         group = groups.load(tx, row.group)
         assert group is not None, "groups are not deleted while notices of them wait"
         members = alerts.by_numbers(tx, groups.members(tx, row.group))
-        return Face(group, tuple(members), now), groups.place(tx, row.group)
+        face = face_of(tx, group, members, rules=delivery.rules, on_call=delivery.on_call, now=now)
+        return face, groups.place(tx, row.group)
 
 
 def _linked(database: Database, sender: Sender, face: Face) -> Face:
@@ -209,15 +242,18 @@ def _linked(database: Database, sender: Sender, face: Face) -> Face:
         return face
 
 
-def _settle(tx: Tx, delivery: Delivery, row: Row, place: Place) -> None:
-    """Mark a notice that Slack has."""
+def _settle(tx: Tx, delivery: Delivery, row: Row, place: Place) -> bool:
+    """Mark a notice that Slack has; False if somebody else took it meanwhile."""
     now = delivery.clock()
     if not outbox.mark_sent(tx, row, owner=delivery.owner, ts=place.ts, now=now):
         # Somebody else took the notice meanwhile, so this process was stalled: what it wrote may be older than what
         # stood there. The message is brought up to date once more.
         if row.group is not None:
             outbox.add(tx, Notice(Kind.EDIT, ping=False), group=row.group, channel=row.channel, now=now)
-        return
+        log.warning("notice_overtaken", notice=row.number, kind=row.notice.kind.value, ts=place.ts)
+        return False
+    if row.form is Form.ALARM:
+        return True
     if row.group is not None and row.form in {Form.MESSAGE, Form.RETURN}:
         if row.form is Form.RETURN:
             groups.bring_back(tx, row.group)
@@ -225,8 +261,8 @@ def _settle(tx: Tx, delivery: Delivery, row: Row, place: Place) -> None:
         groups.mark_edited(tx, row.group, now)
     if channels.mark_working(tx, row.channel):
         _welcome_back(tx, delivery, row.channel, now)
-    if channels.mark_working(tx, EVERY_CHANNEL):
-        _tell_operators(tx, delivery, "Slack takes the bot's calls again; what waited is being sent.")
+    tell_accepted(tx, operators=delivery.operators, now=now)
+    return True
 
 
 def _welcome_back(tx: Tx, delivery: Delivery, channel: str, now: datetime) -> None:
@@ -238,8 +274,11 @@ def _welcome_back(tx: Tx, delivery: Delivery, channel: str, now: datetime) -> No
 
 
 def _postpone(tx: Tx, delivery: Delivery, row: Row, error: SlackError) -> None:
-    """A send that failed: later, elsewhere, or never."""
+    """A send that failed: later, elsewhere, or never. By a process that was overtaken: of no consequence."""
     now = delivery.clock()
+    if not outbox.is_held(tx, row, owner=delivery.owner):
+        log.warning("notice_overtaken", notice=row.number, kind=row.notice.kind.value, code=error.code)
+        return
     reason = f"{error.code}: {error.lines[0]}"
     if _is_hopeless(tx, row, error):
         if isinstance(error, SlackDestination):
@@ -248,7 +287,7 @@ def _postpone(tx: Tx, delivery: Delivery, row: Row, error: SlackError) -> None:
         return
     if isinstance(error, SlackDestination) and _break(tx, delivery, row, error, now):
         return
-    pause = _pause(tx, delivery, row, error, now)
+    pause = _pause(tx, row, error, now)
     uncertain = row.uncertain or isinstance(error, SlackUncertain)
     outbox.mark_later(tx, row, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
     log.warning(
@@ -277,7 +316,7 @@ def _is_hopeless(tx: Tx, row: Row, error: SlackError) -> bool:
             return False
 
 
-def _pause(tx: Tx, delivery: Delivery, row: Row, error: SlackError, now: datetime) -> timedelta:
+def _pause(tx: Tx, row: Row, error: SlackError, now: datetime) -> timedelta:
     """How long to wait before the next try, and whom else the failure holds up."""
     match error:
         case SlackBusy(retry_after=seconds):
@@ -286,8 +325,7 @@ def _pause(tx: Tx, delivery: Delivery, row: Row, error: SlackError, now: datetim
         case SlackRefused():
             pause = _PROBE_PAUSE
             channels.hold(tx, EVERY_CHANNEL, until=now + pause)
-            if channels.mark_broken(tx, EVERY_CHANNEL, error.code, now=now):
-                delivery.alarm(f"Slack refuses the bot ({error.code}). Alerts are kept and sent when it is mended.")
+            tell_refused(tx, error.code, now=now)
         case SlackDestination():
             pause = max(_backoff(row), _PROBE_PAUSE)
         case SlackGone():
@@ -329,7 +367,7 @@ def _divert(tx: Tx, delivery: Delivery, row: Row, now: datetime) -> bool:
 def _tell_operators(tx: Tx, delivery: Delivery, line: str, *, but_not: str = "") -> None:
     channel = delivery.fallback if delivery.operators == but_not else delivery.operators
     if channel == but_not:
-        delivery.alarm(line)
+        raise_alarm(tx, line, now=delivery.clock())
         return
     outbox.add_alone(tx, Notice(Kind.OPERATOR, ping=False, lines=(line,)), channel=channel, now=delivery.clock())
 

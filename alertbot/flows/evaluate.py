@@ -1,13 +1,13 @@
 """Flow 2: snapshots → findings → transitions → alerts and outbox, in one transaction a reading."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
 from alertbot.domain.alerts import Alert, Reason, Transition, advance, close, is_budget
-from alertbot.domain.findings import Finding, check
+from alertbot.domain.findings import Finding, Verdict, check
 from alertbot.domain.notices import Kind, Notice
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import SOURCE_BLIND, Absence, Rule, Severity, Where
@@ -50,10 +50,11 @@ def _literal(name: str) -> str:
     return "".join(f"[{character}]" if character in "*?[" else character for character in name)
 
 
-def evaluate(database: Database, watch: Watch, *, now: datetime) -> int:
+def evaluate(database: Database, watch: Watch, *, now: datetime, clock: Callable[[], datetime] | None = None) -> int:
     """Evaluate every reading that none has seen yet, oldest first, then what depends on the clock alone.
 
-    Returns the number of readings evaluated. Each reading is judged as of its own time, also after a restart.
+    Returns the number of readings evaluated. Each reading is judged as of its own time, also after a restart. `clock` is
+    asked for the present again once it is our turn: a look that had to wait must not undo what another replica saw later.
     """
     evaluated = 0
     with database.reading() as tx:
@@ -62,6 +63,8 @@ def evaluate(database: Database, watch: Watch, *, now: datetime) -> int:
         evaluated += _evaluate_next(database, watch, name)
     with database.transaction() as tx:
         database.one_at_a_time(tx)
+        if clock is not None:
+            now = clock()
         judge(tx, watch, [rule for rule in watch.rules if _by_clock(rule)], source=None, now=now)
         _close_orphans(tx, watch, now)
         faults.keep_only(tx, [rule.name for rule in watch.rules])
@@ -134,7 +137,18 @@ def _check(rule: Rule, past: Past, source: str | None, now: datetime) -> list[Fi
     past.require(rule)
     members = past.history.members.values()
     mine = members if rule.per == "all" else [member for member in members if member.source == source]
-    return check(rule, past.history, now, members=mine)
+    found = check(rule, past.history, now, members=mine)
+    return found if source is not None else [finding for finding in found if _is_known(rule, finding, now)]
+
+
+def _is_known(rule: Rule, finding: Finding, now: datetime) -> bool:
+    """Whether a finding about a source's readings says something: that it is not blind, only a good reading can say.
+
+    A poller that has just begun has not waited long enough either way.
+    """
+    assert isinstance(rule.condition, Absence), "the only rules that are judged by the clock"
+    was_read = finding.baseline_at is not None and now - finding.baseline_at < rule.condition.window
+    return finding.verdict is not Verdict.FALSE or was_read
 
 
 def _tell_fault(tx: Tx, watch: Watch, rule: Rule, source: str, error: Exception, *, now: datetime) -> None:

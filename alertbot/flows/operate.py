@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, act_on
+from alertbot.domain.alerts import Act, ActKind, Alert, act_on
 from alertbot.domain.notices import Kind, Notice
 from alertbot.domain.reports import Acted
-from alertbot.domain.silences import Silence, SilenceRequest
+from alertbot.domain.silences import Silence, SilenceRequest, mute
+from alertbot.domain.visibility import SEES_EVERYTHING, Sight
 from alertbot.domain.wording import name_of
 from alertbot.errors import UsageError
 from alertbot.flows.speak import speak
@@ -21,8 +21,11 @@ log = structlog.get_logger()
 _NAME = re.compile(r"\s*([AaGg])([0-9]{1,18})\s*")
 
 
-def find(database: Database, name: str) -> tuple[int, ...]:
-    """The alerts that a short id means: `A42` one, `G17` all of a message. Raises UsageError where there is none."""
+def find(database: Database, name: str, *, sight: Sight = SEES_EVERYTHING) -> tuple[int, ...]:
+    """The alerts that a short id means: `A42` one, `G17` all of a message. Raises UsageError where there is none.
+
+    What somebody may not see does not exist: the answer is the same.
+    """
     matched = _NAME.fullmatch(name)
     if matched is None:
         raise UsageError(
@@ -30,9 +33,8 @@ def find(database: Database, name: str) -> tuple[int, ...]:
         )
     letter, number = matched[1].upper(), int(matched[2])
     with database.reading() as tx:
-        found = (
-            [alert.number for alert in alerts.by_numbers(tx, [number])] if letter == "A" else groups.members(tx, number)
-        )
+        meant = alerts.by_numbers(tx, [number] if letter == "A" else groups.members(tx, number))
+    found = [alert.number for alert in meant if sight.shows(alert.labels)]
     if not found:
         raise UsageError(f"there is no {'alert' if letter == 'A' else 'message'} {letter}{number}")
     return tuple(found)
@@ -41,24 +43,22 @@ def find(database: Database, name: str) -> tuple[int, ...]:
 def act(database: Database, numbers: Sequence[int], deed: Act) -> Acted:
     """Do what a person asked for to these alerts; people hear of it in the same transaction."""
     with database.transaction() as tx:
-        outcomes: list[tuple[Alert, Outcome]] = []
-        again = False
-        for alert in alerts.by_numbers(tx, numbers, lock=True):
-            changed, outcome = act_on(alert, deed)
-            if not alerts.record_act(tx, alert, deed, outcome):
-                again = True
-                continue
-            if changed != alert:
-                changed = alerts.save_acted(tx, changed)
-            outcomes.append((changed, outcome))
-        acted = Acted(deed, tuple(outcomes), again)
+        found = alerts.by_numbers(tx, numbers, lock=True)
+        before = alerts.acted_on(tx, deed.key, numbers)
+        fresh = [alert for alert in found if alert.number not in before]
+        outcomes = [act_on(alert, deed) for alert in fresh]
+        alerts.record_act(tx, deed, outcomes)
+        changed = [after for alert, (after, _) in zip(fresh, outcomes, strict=True) if after != alert]
+        saved = {alert.number: alert for alert in alerts.save_acted(tx, changed)}
+        done = tuple((saved.get(alert.number, alert), outcome) for alert, outcome in outcomes)
+        acted = Acted(deed, done, again=bool(before))
         _tell(tx, acted)
     log.info(
         "person_acted",
         kind=deed.kind.value,
         who=deed.who,
         alerts=[f"A{alert.number}" for alert in acted.done],
-        again=again,
+        again=acted.again,
     )
     return acted
 
@@ -67,7 +67,8 @@ def _tell(tx: Tx, acted: Acted) -> None:
     """In the thread, and by bringing the message up to date."""
     concerned = groups.of_alerts(tx, [alert.number for alert in acted.done], open_only=False)
     for number in concerned:
-        line = _line(acted, [alert for alert in acted.done if alert.number in groups.members(tx, number)])
+        members = set(groups.members(tx, number))
+        line = _line(acted, [alert for alert in acted.done if alert.number in members])
         group = groups.load(tx, number)
         if line and group is not None and group.told.first_at is not None:  # else the first message will show it
             people = (acted.act.who, acted.act.text) if acted.act.kind is ActKind.ASSIGN else (acted.act.who,)
@@ -97,14 +98,48 @@ def _line(acted: Acted, about: Sequence[Alert]) -> str:
             return ""
 
 
-def add_silence(database: Database, request: SilenceRequest, *, author: str, now: datetime) -> Silence:
-    """Silence what the request means from now on; what fires already is looked at again at once."""
+def add_silence(
+    database: Database, request: SilenceRequest, *, author: str, now: datetime, key: str | None = None
+) -> Silence:
+    """Silence what the request means from now on; what fires already is looked at again at once.
+
+    An act that is delivered again, with the same `key`, makes no second silence.
+    """
     silence = Silence(request.matchers, now, now + request.duration, author, request.comment)
     with database.transaction() as tx:
-        number = silences.add(tx, silence)
+        made = silences.add(tx, silence, key=key)
+        if made is None:
+            return silences.made_by(tx, key or "")
         speak(tx, groups.open_ones(tx), now=now)
-    log.info("silence_added", silence=number, author=author, until=silence.ends_at.isoformat())
-    return replace(silence, number=number)
+    _log_silence(made)
+    return made
+
+
+def mute_rule(database: Database, rule: str, *, by: str, now: datetime) -> Silence:
+    """Say nothing of a rule until somebody unmutes it; the silence that does it, which may have been there before."""
+    with database.transaction() as tx:
+        known = [silence for silence in silences.not_over(tx, now) if silence.muted_rule == rule]
+        if known:
+            return known[0]
+        made = silences.add(tx, mute(rule, author=by, now=now))
+        assert made is not None, "it has no key that another one could have"
+        speak(tx, groups.open_ones(tx), now=now)
+    _log_silence(made)
+    return made
+
+
+def _log_silence(made: Silence) -> None:
+    log.info("silence_added", silence=made.number, author=made.author, until=made.ends_at.isoformat())
+
+
+def unmute_rule(database: Database, rule: str, *, by: str, now: datetime) -> None:
+    """Say again what there is to be said of a rule. Raises UsageError if it is not muted."""
+    with database.reading() as tx:
+        numbers = [silence.number for silence in silences.not_over(tx, now) if silence.muted_rule == rule]
+    if not numbers:
+        raise UsageError(f"{rule} is not muted")
+    for number in numbers:
+        end_silence(database, number, by=by, now=now)
 
 
 def end_silence(database: Database, number: int, *, by: str, now: datetime) -> None:

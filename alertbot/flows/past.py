@@ -43,7 +43,7 @@ def load(tx: Tx, intervals: Mapping[str, timedelta], rules: Sequence[Rule], sour
     earliest = now
     for rule in rules:
         try:
-            counters, asked = _counters(rule), moments(rule, frame, now)
+            counters, asked = counters_of(rule), moments(rule, frame, now)
         except Exception as error:  # noqa: BLE001 — one rule's mistake must not stop the others; `require` tells it
             unusable[rule.name] = error
             continue
@@ -56,7 +56,8 @@ def load(tx: Tx, intervals: Mapping[str, timedelta], rules: Sequence[Rule], sour
     return Past(history, unusable)
 
 
-def _counters(rule: Rule) -> set[Counter]:
+def counters_of(rule: Rule) -> set[Counter]:
+    """The counters that a rule looks at."""
     condition = rule.condition
     wanted = set(SUMS[condition.metric]) if condition.metric is not None else set()
     return wanted | set(SUMS[condition.of]) if isinstance(condition, Ratio) else wanted

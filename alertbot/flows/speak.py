@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.alerts import Alert, Reason, State, Transition, labels_with_severity
-from alertbot.domain.notices import CALM, Decision, Group, Kind, Notice, decide
+from alertbot.domain.notices import CALM, Decision, Group, Kind, Notice, Told, decide
 from alertbot.domain.routes import Route, group_key, route_for
 from alertbot.domain.silences import Silence
 from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, measure, name_of
@@ -33,6 +33,8 @@ def enroll(tx: Tx, transitions: Sequence[Transition], routes: Sequence[Route], *
             route = route_for(labels, routes)
             if told is None or route.channel not in told:
                 groups.add_member(tx, groups.open_for(tx, route, group_key(route, labels), now=now), alert.number)
+            if sum(other.channel == route.channel for other in routes) > 1:
+                groups.go_by(tx, route, alert.number, alert.severity)
     return set(groups.of_alerts(tx, numbers))
 
 
@@ -71,6 +73,8 @@ def _speak_of(
 ) -> Decision | None:
     group = groups.load(tx, number, lock=True)
     assert group is not None, "groups are not deleted while alerts are in them"
+    # A reading is judged as of its own time: what people were told since then, such as at the end of a snooze, was told.
+    now = max(now, group.told.last_ping_at or now)
     members = alerts.by_numbers(tx, groups.members(tx, number))
     if group.closed_at is not None and not any(alert.state is State.FIRING for alert in members):
         return None  # somebody else closed it just before, and has said so
@@ -122,6 +126,8 @@ def _taken_lines(about: Sequence[Alert]) -> tuple[str, ...]:
 
 def _line(kind: Kind, group: Group, alert: Alert, now: datetime) -> str:
     where, told = name_of(alert), headline(alert)
+    if kind in {Kind.RISE, Kind.MEMBER, Kind.REPEAT}:  # which tell all that waits, each of its own kind
+        kind = _new_of(alert, group.told)
     lines = {
         Kind.RISE: f"Rose to {alert.severity}: {told}, {limit(alert)}",
         Kind.MEMBER: f"New: {told}, {alert.severity}",
@@ -131,3 +137,11 @@ def _line(kind: Kind, group: Group, alert: Alert, now: datetime) -> str:
         Kind.RESOLVED: f"Resolved after {lasted(alert, now)}: {where}, at most {measure(alert, alert.peak)}",
     }
     return lines.get(kind, told)
+
+
+def _new_of(alert: Alert, told: Told) -> Kind:
+    """What is new of an alert to those who were told this much."""
+    before = told.severities.get(alert.number)
+    if before is None:
+        return Kind.MEMBER
+    return Kind.RISE if alert.severity.rank > before.rank else Kind.REPEAT

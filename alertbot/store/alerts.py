@@ -15,6 +15,7 @@ from alertbot.store.database import Tx
 from alertbot.store.tables import acts, alerts, transitions
 
 _FIELDS = tuple(field.name for field in fields(Alert) if field.name != "number")
+_ACTED = ("acknowledged_by", "acknowledged_at", "snoozed_until", "assigned_to")  # what a person's act can change
 _OPEN = [State.PENDING.value, State.FIRING.value]
 
 
@@ -111,29 +112,48 @@ def _write(tx: Tx, alert: Alert) -> Alert:
     return replace(alert, version=alert.version + 1)
 
 
-def record_act(tx: Tx, alert: Alert, act: Act, outcome: Outcome) -> bool:
-    """Remember what a person did; False if the same act was remembered before."""
-    seen = tx.execute(sa.select(acts.c.number).where(acts.c.key == act.key, acts.c.alert == alert.number)).first()
-    if seen is not None:
-        return False
-    tx.execute(
-        sa.insert(acts).values(
-            alert=alert.number,
-            kind=act.kind.value,
-            who=act.who,
-            at=act.at,
-            text=act.text,
-            until=act.until,
-            outcome=outcome.value,
-            key=act.key,
-        )
-    )
-    return True
+def acted_on(tx: Tx, key: str, numbers: Sequence[int]) -> set[int]:
+    """Which of these alerts the act of this key was done to before."""
+    query = sa.select(acts.c.alert).where(acts.c.key == key, acts.c.alert.in_(list(numbers)))
+    return set(tx.execute(query).scalars())
 
 
-def save_acted(tx: Tx, alert: Alert) -> Alert:
-    """Write an alert that a person's act changed."""
-    return _write(tx, alert)
+def record_act(tx: Tx, act: Act, outcomes: Sequence[tuple[Alert, Outcome]]) -> None:
+    """Remember what a person did, and what became of it on each alert."""
+    rows = [
+        {
+            "alert": alert.number,
+            "kind": act.kind.value,
+            "who": act.who,
+            "at": act.at,
+            "text": act.text,
+            "until": act.until,
+            "outcome": outcome.value,
+            "key": act.key,
+        }
+        for alert, outcome in outcomes
+    ]
+    if rows:
+        tx.execute(sa.insert(acts), rows)
+
+
+def save_acted(tx: Tx, changed: Sequence[Alert]) -> list[Alert]:
+    """Write alerts that a person's act changed, all in one statement: a message may have a thousand.
+
+    Raises StoreError if one was changed by somebody else since it was loaded.
+    """
+    if not changed:
+        return []
+    mine = sa.and_(alerts.c.number == sa.bindparam("its_number"), alerts.c.version == sa.bindparam("its_version"))
+    new: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in (*_ACTED, "version")}
+    rows = [
+        {"its_number": alert.number, "its_version": alert.version, "new_version": alert.version + 1}
+        | {f"new_{name}": getattr(alert, name) for name in _ACTED}
+        for alert in changed
+    ]
+    if tx.execute(sa.update(alerts).where(mine).values(**new), rows).rowcount != len(rows):
+        raise StoreError("an alert was changed by another process at the same time")
+    return [replace(alert, version=alert.version + 1) for alert in changed]
 
 
 def _values(alert: Alert) -> dict[str, Any]:

@@ -43,6 +43,12 @@ def mark_broken(tx: Tx, name: str, reason: str, *, now: datetime) -> bool:
     return not known
 
 
+def reason_of(tx: Tx, name: str) -> str:
+    """Why a channel cannot be written to; empty where it can."""
+    reason: str | None = tx.execute(sa.select(channels.c.broken).where(channels.c.name == name)).scalar()
+    return reason or ""
+
+
 def mark_working(tx: Tx, name: str) -> bool:
     """Note that a channel can be written to; False if it was not broken."""
     changed = tx.execute(

@@ -18,6 +18,17 @@ from alertbot.errors import StoreError
 Tx = sa.Connection
 _EVALUATING = 0x616C6565  # an advisory lock's key on Postgres
 _BUSY_TIMEOUT_MS = 10_000  # how long a SQLite writer waits for another one's transaction
+# A server that is gone without a word is noticed within half a minute; the system's own patience is two hours.
+_DEAF = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+# A process that is frozen in the middle of a transaction, or whose machine is gone, holds its locks no longer than this.
+# Ours compute for some seconds between two statements at most.
+_IDLE_IN_TRANSACTION = "30s"
 # What a statement of ours causes, not the state of the database: a traceback tells more than a sentence.
 _OUR_MISTAKES = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 
@@ -36,15 +47,13 @@ class Database:
         # hide_parameters: an exception's text must not hold what a row held.
         options: dict[str, Any] = {"hide_parameters": True}
         if not self.is_sqlite:
-            options |= {
-                "pool_pre_ping": True,
-                "pool_size": 10,
-                "max_overflow": 10,
-                "connect_args": {"connect_timeout": 5},
-            }
+            given = {name: value for name, value in _DEAF.items() if name not in self.url.query}
+            options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10, "connect_args": given}
         self.engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
             _prepare_sqlite(self.engine, durable=durable)
+        else:
+            _prepare_postgres(self.engine)
 
     @property
     def place(self) -> str:
@@ -105,7 +114,10 @@ class Database:
         """
         if not self.is_sqlite:
             return
-        held = Path(f"{self.url.database}.lock").open("w")  # noqa: SIM115 — held open as long as we run
+        try:
+            held = Path(f"{self.url.database}.lock").open("w")  # noqa: SIM115 — held open as long as we run
+        except OSError as error:
+            raise StoreError(f"database {self.place}: cannot be locked: {error.strerror or error}") from error
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -168,6 +180,18 @@ def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
     def begin(connection: sa.Connection) -> None:
         reads = connection.get_execution_options().get("alertbot_reads")
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _prepare_postgres(engine: sa.Engine) -> None:
+    """A limit on how long a transaction may lie idle, unless the server, the role or the URL has one."""
+    limit = "SELECT set_config('idle_in_transaction_session_timeout', %s, false) WHERE %s = current_setting(%s)"
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: object) -> None:
+        name = "idle_in_transaction_session_timeout"
+        with connection.cursor() as cursor:
+            cursor.execute(limit, (_IDLE_IN_TRANSACTION, "0", name))
+        connection.commit()
 
 
 def _reason(error: DBAPIError) -> str:

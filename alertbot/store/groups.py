@@ -1,6 +1,7 @@
 """Groups of alerts that share a message, and what their channels were told."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -49,6 +50,26 @@ def _open_one(tx: Tx, channel: str, key: str) -> int | None:
     mine = sa.and_(groups.c.channel == channel, groups.c.key == key, groups.c.closed_at.is_(None))
     number: int | None = tx.execute(sa.select(groups.c.number).where(mine).with_for_update()).scalar()
     return number
+
+
+def go_by(tx: Tx, route: Route, alert: int, severity: Severity) -> None:
+    """Let the message of an alert that is worse than the others in it go on by that alert's route, in the same channel.
+
+    So a rise mentions whom the route of the rise names, and escalates as that does. A route that was edited but matches
+    the same is not another one.
+    """
+    mine = sa.and_(memberships.c.alert == alert, groups.c.channel == route.channel, groups.c.closed_at.is_(None))
+    query = sa.select(groups.c.number, groups.c.route, groups.c.told).join(memberships).where(mine)
+    written = _route_out(route)
+    for group in tx.execute(query.with_for_update(of=groups)).all():
+        if group.route["match"] == written["match"]:
+            continue
+        others = sa.select(alerts.c.severity).join(memberships).where(memberships.c.group == group.number)
+        beside = others.where(alerts.c.number != alert, alerts.c.state == "firing").distinct()
+        if all(Severity(other).rank < severity.rank for other in tx.execute(beside).scalars()):
+            told = replace(_told_in(group.told), untaken_since=None, steps=0)
+            values = {"route": written, "told": _told_out(told)}
+            tx.execute(sa.update(groups).where(groups.c.number == group.number).values(**values))
 
 
 def add_member(tx: Tx, group: int, alert: int) -> None:

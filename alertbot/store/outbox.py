@@ -3,7 +3,7 @@
 A lane is one message with its thread: of two rows in a lane the older goes first. Lanes do not wait for one another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,6 +16,7 @@ from alertbot.store.channels import EVERY_CHANNEL
 from alertbot.store.database import Tx
 from alertbot.store.tables import Moment, channels, groups, outbox
 
+_ALARMS = "webhook"  # the lane and the channel of what needs no token
 _EDIT_INTERVAL = timedelta(seconds=10)  # at most one edit of a message in this time; a person's act does not wait
 
 
@@ -23,7 +24,8 @@ class Form(StrEnum):
     """What a row does in Slack.
 
     Bring the group's message up to date, add to its thread, stand alone in a channel, bring a message back into its own
-    channel, which was broken, or put the list of all its alerts into its thread as a file.
+    channel, which was broken, put the list of all its alerts into its thread as a file, or go past Slack's channels, to
+    the operator's webhook.
     """
 
     MESSAGE = "message"
@@ -31,6 +33,7 @@ class Form(StrEnum):
     ALONE = "alone"
     RETURN = "return"
     FILE = "file"
+    ALARM = "alarm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,18 @@ def add_alone(tx: Tx, notice: Notice, *, channel: str, now: datetime) -> None:
     _insert(tx, notice, lane=f"alone {channel}", channel=channel, group=None, form=Form.ALONE, now=now)
 
 
+def add_alarm(tx: Tx, text: str, *, now: datetime) -> None:
+    """Write down what the operators have to hear even if Slack takes nothing of us."""
+    notice = Notice(Kind.OPERATOR, ping=False, lines=(text,))
+    _insert(tx, notice, lane=_ALARMS, channel=_ALARMS, group=None, form=Form.ALARM, now=now)
+
+
+def drop_alarms(tx: Tx, *, why: str, now: datetime) -> None:
+    """Send those alarms no more that could not be sent until now."""
+    mine = sa.and_(outbox.c.form == Form.ALARM.value, outbox.c.state == "waiting", outbox.c.lease_until.is_(None))
+    tx.execute(sa.update(outbox).where(mine).values(state="given up", done_at=now, error=why))
+
+
 def _insert(
     tx: Tx,
     notice: Notice,
@@ -177,8 +192,10 @@ def _insert(
     )
 
 
-def claim(tx: Tx, *, owner: str, lease: timedelta, now: datetime, limit: int = 20) -> list[Row]:
-    """Take the notices that may be sent now: the oldest of each lane whose channel need not wait.
+def claim(
+    tx: Tx, *, owner: str, lease: timedelta, now: datetime, limit: int = 20, busy: Collection[str] = ()
+) -> list[Row]:
+    """Take the notices that may be sent now: the oldest of each lane whose channel need not wait and is not `busy`.
 
     They are marked uncertain before anything is sent, so that a crash in between is found out.
     """
@@ -186,9 +203,12 @@ def claim(tx: Tx, *, owner: str, lease: timedelta, now: datetime, limit: int = 2
     is_next = ~sa.exists().where(
         older.c.lane == outbox.c.lane, older.c.number < outbox.c.number, older.c.state == "waiting"
     )
-    waits = sa.exists().where(channels.c.name.in_([outbox.c.channel, EVERY_CHANNEL]), channels.c.wait_until > now)
+    held_up = sa.exists().where(channels.c.name.in_([outbox.c.channel, EVERY_CHANNEL]), channels.c.wait_until > now)
+    waits = sa.and_(held_up, outbox.c.form != Form.ALARM.value)
     free = sa.or_(outbox.c.lease_until.is_(None), outbox.c.lease_until <= now)
-    ready = sa.and_(outbox.c.state == "waiting", outbox.c.due_at <= now, free, is_next, ~waits)
+    ready = sa.and_(
+        outbox.c.state == "waiting", outbox.c.due_at <= now, free, is_next, ~waits, outbox.c.channel.not_in(busy)
+    )
     # SKIP LOCKED lets two replicas take different rows; SQLite, where one process writes at a time, leaves it out.
     candidates = (
         sa.select(outbox)
@@ -248,6 +268,13 @@ def _finish(tx: Tx, row: Row, owner: str, values: Mapping[str, Any]) -> bool:
     return changed.rowcount == 1
 
 
+def is_held(tx: Tx, row: Row, *, owner: str) -> bool:
+    """Whether nobody else took the notice since this owner claimed it; nobody does before the transaction ends."""
+    mine = sa.and_(outbox.c.owner == owner, outbox.c.attempts == row.attempts, outbox.c.state == "waiting")
+    query = sa.select(outbox.c.number).where(outbox.c.number == row.number, mine).with_for_update()
+    return tx.execute(query).first() is not None
+
+
 def replies_waiting(tx: Tx, lane: str) -> list[int]:
     """The numbers of what the thread has still to be told of the alerts themselves, not of what people did."""
     query = sa.select(outbox.c.number).where(
@@ -271,6 +298,12 @@ def release_all(tx: Tx, *, owner: str) -> int:
     return tx.execute(sa.update(outbox).where(held).values(lease_until=None, owner="")).rowcount
 
 
+def give_back(tx: Tx, numbers: Collection[int], *, owner: str) -> None:
+    """Let notices that this owner claimed, and could not mark, be claimed again."""
+    mine = sa.and_(outbox.c.number.in_(numbers), outbox.c.owner == owner, outbox.c.state == "waiting")
+    tx.execute(sa.update(outbox).where(mine).values(lease_until=None, owner=""))
+
+
 def depth(tx: Tx) -> tuple[int, datetime | None]:
     """How many notices wait, and since when the oldest does."""
     row = tx.execute(
@@ -287,15 +320,22 @@ def next_due(tx: Tx) -> datetime | None:
     return moment
 
 
+def lags(tx: Tx, *, now: datetime) -> bool:
+    """Whether something waits that should have been sent by now, or that could not be sent when it should."""
+    late = sa.or_(outbox.c.due_at <= now, outbox.c.attempts > 0)
+    return tx.execute(sa.select(outbox.c.number).where(outbox.c.state == "waiting", late).limit(1)).first() is not None
+
+
 def delete_done(tx: Tx, *, before: datetime) -> None:
     """Forget notices that were sent or given up before a moment."""
     tx.execute(sa.delete(outbox).where(outbox.c.state != "waiting", outbox.c.done_at < before))
 
 
 def heard(tx: Tx) -> list[tuple[datetime, Notice]]:
-    """Every notice that people hear, in the order in which they were caused: all but plain edits and acts."""
+    """Every notice that people hear, in the order in which they were caused: all but plain edits, acts and alarms."""
     quiet = [Kind.EDIT.value, Kind.ACT.value]
-    rows = tx.execute(sa.select(outbox).where(outbox.c.kind.not_in(quiet)).order_by(outbox.c.number))
+    in_slack = outbox.c.form != Form.ALARM.value
+    rows = tx.execute(sa.select(outbox).where(outbox.c.kind.not_in(quiet), in_slack).order_by(outbox.c.number))
     return [(row.created_at, _notice_in(row.notice)) for row in rows]
 
 

@@ -1,38 +1,46 @@
 """Silences that were made, and those that are in force."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.silences import Matcher, Sign, Silence
 from alertbot.store.database import Tx
 from alertbot.store.tables import silences
 
 
-def add(tx: Tx, silence: Silence) -> int:
-    """Keep a new silence; its number is returned."""
-    number: int = tx.execute(
-        sa.insert(silences)
-        .values(
+def add(tx: Tx, silence: Silence, *, key: str | None = None) -> Silence | None:
+    """Keep a new silence; it comes back with its number. None if the act of this key has made one before."""
+    insert = sqlite.insert(silences) if tx.dialect.name == "sqlite" else postgresql.insert(silences)
+    number: int | None = tx.execute(
+        insert.values(
             matchers=[[matcher.label, matcher.sign.value, matcher.value] for matcher in silence.matchers],
             starts_at=silence.starts_at,
             ends_at=silence.ends_at,
             author=silence.author,
             comment=silence.comment,
+            key=key,
         )
+        .on_conflict_do_nothing(index_elements=["key"])
         .returning(silences.c.number)
-    ).scalar_one()
-    return number
+    ).scalar()
+    return None if number is None else replace(silence, number=number)
+
+
+def made_by(tx: Tx, key: str) -> Silence:
+    """The silence that the act of this key has made."""
+    (found,) = _silences(tx, silences.c.key == key)
+    return found
 
 
 def end(tx: Tx, number: int, *, by: str, now: datetime) -> bool:
     """End a silence now; False if there is none of this number that has not ended."""
     changed = tx.execute(
-        sa.update(silences)
-        .where(silences.c.number == number, silences.c.ends_at >= now)
-        .values(ends_at=now, ended_by=by)
+        sa.update(silences).where(silences.c.number == number, _is_not_over(now)).values(ends_at=now, ended_by=by)
     )
     return changed.rowcount == 1
 
@@ -43,8 +51,13 @@ def in_force(tx: Tx, now: datetime) -> list[Silence]:
 
 
 def not_over(tx: Tx, now: datetime) -> list[Silence]:
-    """The silences that hold now or will."""
-    return _silences(tx, silences.c.ends_at >= now)
+    """The silences that hold now or will, but for those that somebody has just ended."""
+    return _silences(tx, _is_not_over(now))
+
+
+def _is_not_over(now: datetime) -> sa.ColumnElement[bool]:
+    # At its last moment a silence still holds, also where that is the moment at which somebody ended it.
+    return sa.and_(silences.c.ends_at >= now, silences.c.ended_by == "")
 
 
 def next_start(tx: Tx, now: datetime) -> datetime | None:

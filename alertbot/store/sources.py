@@ -1,6 +1,6 @@
 """What is known of each source, and who may poll it now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -73,14 +73,23 @@ def _is_watched(row: sa.RowMapping, interval: timedelta, now: datetime) -> bool:
     """Whether somebody polls the source as often as it should be; a pause that the source asked for is no absence."""
     if row["tried_at"] is None:
         return False
-    expected: datetime = row["tried_at"] if row["due_at"] is None else max(row["tried_at"], row["due_at"] - interval)
-    return now - expected <= interval * _MISSED_INTERVALS
+    return now - _expected(row, interval) <= interval * _MISSED_INTERVALS
 
 
-def renew(tx: Tx, *, owner: str, until: datetime, now: datetime) -> int:
-    """Hold on to the sources that this owner polls right now; how many they are."""
+def _expected(row: sa.RowMapping, interval: timedelta) -> datetime:
+    tried_at: datetime = row["tried_at"]
+    return tried_at if row["due_at"] is None else max(tried_at, row["due_at"] - interval)
+
+
+def renew(tx: Tx, *, owner: str, until: datetime, now: datetime, names: Collection[str] | None = None) -> int:
+    """Hold on to the sources, or some of them, that this owner polls right now; how many they are.
+
+    A poll that takes long is at work, too: who is not answered for longer than three intervals still watches.
+    """
     mine = sa.and_(sources.c.owner == owner, sources.c.lease_until > now, sources.c.lease_until < until)
-    return tx.execute(sa.update(sources).where(mine).values(lease_until=until)).rowcount
+    if names is not None:
+        mine = sa.and_(mine, sources.c.name.in_(names))
+    return tx.execute(sa.update(sources).where(mine).values(lease_until=until, tried_at=now)).rowcount
 
 
 def release_everyone(tx: Tx) -> None:
@@ -141,6 +150,18 @@ def states(tx: Tx, intervals: Mapping[str, timedelta], *, watched_at: datetime |
         if watched_at is None or _is_watched(row, intervals[row["name"]], watched_at)
     }
     return {name: found[name] for name in intervals if name in found}
+
+
+def expected(tx: Tx, intervals: Mapping[str, timedelta]) -> dict[str, datetime]:
+    """Since when each source might have been tried again; sources that were never tried are left out."""
+    rows = tx.execute(sa.select(sources).where(sources.c.name.in_(list(intervals)))).mappings()
+    return {row["name"]: _expected(row, intervals[row["name"]]) for row in rows if row["tried_at"] is not None}
+
+
+def newest(tx: Tx) -> datetime | None:
+    """The last moment at which anybody tried or read a source."""
+    tried_at, read_at = tx.execute(sa.select(sa.func.max(sources.c.tried_at), sa.func.max(sources.c.read_at))).one()
+    return max((moment for moment in (tried_at, read_at) if moment is not None), default=None)
 
 
 def with_news(tx: Tx, names: Sequence[str]) -> list[str]:

@@ -259,6 +259,7 @@ silences = sa.Table(
     sa.Column("author", sa.String, nullable=False),
     sa.Column("comment", sa.String, nullable=False),
     sa.Column("ended_by", sa.String, nullable=False, server_default=""),
+    sa.Column("key", sa.String, unique=True),  # the same submission delivered twice makes one silence
     sqlite_autoincrement=True,
 )
 
@@ -363,4 +364,26 @@ channels = sa.Table(
     sa.Column("broken", sa.String, nullable=False, server_default=""),
     sa.Column("broken_at", Moment),
     sa.Column("probe_at", Moment),
+)
+
+# What keeps the bot from its work and was told; `owner` is the process that sees it, `seen_at` when it last did.
+troubles = sa.Table(
+    "troubles",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("seen_at", Moment, nullable=False),
+)
+
+# Who has looked at the app's Home, at which page, and what stood there when it was last published (`shown`).
+homes = sa.Table(
+    "homes",
+    metadata,
+    sa.Column("user", sa.String, primary_key=True),
+    sa.Column("opened_at", Moment, nullable=False),
+    sa.Column("page", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("published_at", Moment, nullable=False),
+    sa.Column("shown", sa.String, nullable=False, server_default=""),
 )

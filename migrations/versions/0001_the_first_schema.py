@@ -102,6 +102,15 @@ def upgrade() -> None:
     )
 
     op.create_table(
+        "homes",
+        sa.Column("user", sa.String(), nullable=False),
+        sa.Column("opened_at", MOMENT, nullable=False),
+        sa.Column("page", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("published_at", MOMENT, nullable=False),
+        sa.Column("shown", sa.String(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("user", name=op.f("pk_homes")),
+    )
+    op.create_table(
         "silences",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("matchers", sa.JSON(), nullable=False),
@@ -110,7 +119,9 @@ def upgrade() -> None:
         sa.Column("author", sa.String(), nullable=False),
         sa.Column("comment", sa.String(), nullable=False),
         sa.Column("ended_by", sa.String(), server_default="", nullable=False),
+        sa.Column("key", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_silences")),
+        sa.UniqueConstraint("key", name=op.f("uq_silences_key")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_silences_ends_at", "silences", ["ends_at"], unique=False)
@@ -134,6 +145,15 @@ def upgrade() -> None:
         sa.Column("generation", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_sources")),
         sa.UniqueConstraint("name", name=op.f("uq_sources_name")),
+    )
+    op.create_table(
+        "troubles",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("since", MOMENT, nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("seen_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_troubles")),
     )
     op.create_table(
         "acts",

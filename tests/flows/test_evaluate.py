@@ -17,6 +17,7 @@ from alertbot.store import migrate, outbox, sources
 from alertbot.store.database import Database
 from tests.builders import absence, at, budget, minutes, only, rule, threshold
 from tests.flows.scene import AT_ONCE, LEADS, Drawn, Scene
+from tests.store.racing import in_threads
 
 BURST = rule(threshold(window="2m", above=5))
 BURST_ENDS = "0 9"  # in the window from minute 1 to 2, out of it at minute 3
@@ -119,6 +120,17 @@ def test_a_reading_is_judged_once_by_whoever_comes_first(database: Database) -> 
         assert evaluate(database, scene.watch, now=scene.now) == 0
         scene.restart()
     assert scene.changes() == before
+
+
+def test_processes_that_evaluate_at_the_same_time_judge_each_reading_once(database: Database) -> None:
+    drawn = {f"acme-{place}/llm-1": "0 9 9 9" for place in range(4)}
+    scene = Scene(database, drawn, named("own"), EVERYTHING, routes=[replace(AT_ONCE, group_by=("rule",))])
+    scene.is_evaluating = scene.is_sending = False
+    scene.until(3)
+    judged = in_threads(3, lambda _: evaluate(database, replace(scene.watch), now=at(3)))
+    assert sum(cast("list[int]", judged)) == 4 * 4
+    assert scene.heard() == ["1 first", "1 first", "3 resolved", "3 resolved"]
+    assert [alert.state for alert in scene.alerts()] == [State.RESOLVED] * 5
 
 
 def test_readings_of_several_sources_are_judged_in_the_order_in_which_they_were_taken(database: Database) -> None:

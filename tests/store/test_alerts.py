@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, Reason, State, Transition
 from alertbot.domain.rules import Severity
@@ -125,10 +126,13 @@ def test_the_same_act_on_the_same_alert_is_remembered_once(database: Database) -
     one, other = save(database, FIRED), save(database, replace(FIRED, series="acme/llm-2"))
     act = Act(ActKind.SNOOZE, "U1", START, "click 1", until=at(30))
     with database.transaction() as tx:
-        assert alerts.record_act(tx, one, act, Outcome.DONE)
-        assert not alerts.record_act(tx, one, act, Outcome.ALREADY)
-        assert alerts.record_act(tx, other, act, Outcome.DONE), "a click on a message is one on each of its alerts"
-        assert alerts.record_act(tx, one, replace(act, key="click 2"), Outcome.ALREADY)
+        alerts.record_act(tx, act, [(one, Outcome.DONE)])
+        assert alerts.acted_on(tx, "click 1", [one.number, other.number]) == {one.number}
+        alerts.record_act(tx, act, [(other, Outcome.DONE)])  # a click on a message is one on each of its alerts
+        assert alerts.acted_on(tx, "click 1", [one.number, other.number]) == {one.number, other.number}
+        assert alerts.acted_on(tx, "click 2", [one.number]) == set()
+    with pytest.raises(IntegrityError), database.transaction() as tx:
+        alerts.record_act(tx, act, [(one, Outcome.ALREADY)])
 
 
 def test_a_person_and_the_evaluation_change_an_alert_one_after_the_other(postgres: Database) -> None:
@@ -137,7 +141,7 @@ def test_a_person_and_the_evaluation_change_an_alert_one_after_the_other(postgre
     def acknowledge() -> Alert:
         with postgres.transaction() as tx:
             (alert,) = alerts.by_numbers(tx, [number], lock=True)
-            return alerts.save_acted(tx, replace(alert, acknowledged_by="U1"))
+            return alerts.save_acted(tx, [replace(alert, acknowledged_by="U1")])[0]
 
     with ThreadPoolExecutor(1) as pool:
         with postgres.transaction() as tx:
@@ -146,3 +150,13 @@ def test_a_person_and_the_evaluation_change_an_alert_one_after_the_other(postgre
             until_waiting(postgres)
             alerts.save(tx, [Transition(replace(alert, note="seen"), State.FIRING, Reason.STILL_TRUE, START)])
         assert person.result(30).note == "seen"
+
+
+def test_an_act_on_what_somebody_else_has_changed_meanwhile_counts_for_none_of_its_alerts(database: Database) -> None:
+    one, other = save(database, FIRED), save(database, replace(FIRED, series="acme/llm-2"))
+    taken = [replace(alert, acknowledged_by="U1") for alert in (one, other)]
+    save(database, replace(other, note="seen"))
+    with pytest.raises(StoreError, match="changed by another process"), database.transaction() as tx:
+        alerts.save_acted(tx, taken)
+    with database.reading() as tx:
+        assert [alert.acknowledged_by for alert in alerts.by_numbers(tx, [one.number, other.number])] == ["", ""]

@@ -1,0 +1,189 @@
+"""A value over time, for a picture: what a rule compared, or how a metric grew."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from alertbot.domain.alerts import Alert
+from alertbot.domain.curves import (
+    Curve,
+    bucketed,
+    comparison_of,
+    growing,
+    in_words,
+    length_of,
+    needed,
+    sampled,
+    thresholds_of,
+    values,
+)
+from alertbot.domain.history import History, Series, Slice, group
+from alertbot.domain.rules import Absence, Budget, Rule, Threshold, Where, counted_metric, glob
+from alertbot.domain.times import tell_duration
+from alertbot.domain.windows import Window
+from alertbot.domain.wording import name_from, name_of
+from alertbot.errors import UsageError
+from alertbot.flows.past import counters_of
+from alertbot.store import snapshots, sources, trails
+from alertbot.store.database import Database, Tx
+
+_WINDOWS = 4  # how many of its rule's windows the chart of an alert shows
+
+
+def chart(
+    database: Database,
+    *,
+    rules: Sequence[Rule],
+    intervals: Mapping[str, timedelta],
+    subject: str,
+    wanted: str | None,
+    window: Window,
+) -> Curve:
+    """What a rule compared in the window, or how a metric grew, for the configurations that `wanted` fits, or for all.
+
+    A metric is shown as a rule sees it, if there is a threshold on it for just these configurations. Raises UsageError
+    where there is nothing to draw.
+    """
+    with database.reading() as tx:
+        frame = _frame(tx, intervals)
+        named = next((rule for rule in rules if rule.name == subject), None)
+        if named is not None:
+            return _curve(tx, frame, named, _only_series(named, frame, wanted), start=window.start, end=window.end)
+        try:
+            metric = counted_metric(subject)
+        except ValueError as error:
+            raise UsageError(f"{error}; nor is it a rule") from error
+        together = _together(frame, wanted)
+        seen = _as_a_rule_sees(frame, rules, metric, together)
+        if seen is not None:
+            curve = _curve(tx, frame, *seen, start=window.start, end=window.end)
+        else:
+            curve = _growth(tx, frame, metric, together, window)
+        return replace(curve, subject=_subject(frame, together, wanted))
+
+
+def chart_of(
+    database: Database, *, rules: Sequence[Rule], intervals: Mapping[str, timedelta], alert: Alert, now: datetime
+) -> Curve:
+    """What an alert's rule compared in four of its windows, up to now or to just after the alert's end.
+
+    Raises UsageError where there is nothing to draw.
+    """
+    rule = next((rule for rule in rules if rule.name == alert.rule), None)
+    if rule is None:
+        raise UsageError(f"there is no rule {alert.rule} any more")
+    with database.reading() as tx:
+        frame = _frame(tx, intervals)
+        series = next((own for own in _series_of(rule, frame) if own.key == alert.series), None)
+        if series is None:
+            raise UsageError(f"{name_of(alert)} is not counted any more")
+        end = now if alert.resolved_at is None else min(now, alert.resolved_at + length_of(rule, alert.resolved_at))
+        # What a budget used in the periods before is no measure of this one.
+        windows = 1 if isinstance(rule.condition, Budget) else _WINDOWS
+        curve = _curve(tx, frame, rule, series, start=end - windows * length_of(rule, end), end=end)
+    # Where the threshold depends on what was before, the one that was passed tells enough.
+    passed = () if alert.threshold is None else ((alert.severity, alert.threshold),)
+    return replace(curve, fired_at=alert.started_at, thresholds=curve.thresholds or passed)
+
+
+def _frame(tx: Tx, intervals: Mapping[str, timedelta]) -> History:
+    """The sources that were read, and their configurations; no slices yet."""
+    states = {name: state for name, state in sources.states(tx, intervals).items() if state.read_at is not None}
+    return History(sources=states, members=snapshots.members(tx, states))
+
+
+def _series_of(rule: Rule, frame: History) -> list[Series]:
+    if isinstance(rule.condition, Absence) and rule.condition.metric is None:
+        raise UsageError(f"{rule.name} counts nothing that could be drawn")
+    return group(frame.members.values(), rule.per, rule.where)
+
+
+def _only_series(rule: Rule, frame: History, wanted: str | None) -> Series:
+    fitting = [own for own in _series_of(rule, frame) if wanted is None or _fits(own, wanted)]
+    if len(fitting) == 1:
+        return fitting[0]
+    count = f"{len(fitting)} series" if fitting else "no series"
+    what = f' fit "{wanted}"' if wanted else ""
+    raise UsageError(f"one series of {rule.name} can be drawn at a time, and it has {count}{what}")
+
+
+def _fits(series: Series, wanted: str) -> bool:
+    named = (series.key, *(series.labels.get(label, "") for label in ("ai_llm", "name", "source")))
+    return any(glob(wanted).match(value) for value in named)
+
+
+def _together(frame: History, wanted: str | None) -> Series:
+    """The configurations that `wanted` fits as one series, or all of them."""
+    where = Where() if wanted is None else Where((("ai_llm", (wanted,)),))
+    chosen = [member for member in frame.members.values() if where.selects(member.labels)]
+    if not chosen:
+        raise UsageError(f'no configuration is called "{wanted}"' if wanted else "no configuration was read yet")
+    (series,) = group(chosen, "ai_llm" if len(chosen) == 1 else "all", Where())
+    return series
+
+
+def _as_a_rule_sees(frame: History, rules: Sequence[Rule], metric: str, together: Series) -> tuple[Rule, Series] | None:
+    """The first rule that holds a threshold against this metric of just these configurations."""
+    wanted = set(together.members)
+    for rule in rules:
+        if rule.enabled and isinstance(rule.condition, Threshold) and rule.condition.metric == metric:
+            for series in group(frame.members.values(), rule.per, rule.where):
+                if set(series.members) == wanted:
+                    return rule, series
+    return None
+
+
+def _growth(tx: Tx, frame: History, metric: str, series: Series, window: Window) -> Curve:
+    """How far the metric grew in each of many short stretches."""
+    moments, bucket = bucketed(window.start, window.end, least=_interval(frame, series))
+    rule = growing(metric, bucket)
+    curve = _drawn(tx, frame, rule, series, moments)
+    return replace(
+        curve,
+        what=f"{metric.replace('_', ' ')} per {tell_duration(bucket)}",
+        start=window.start,
+        end=window.end,
+        bucket=bucket,
+        thresholds=(),
+    )
+
+
+def _curve(tx: Tx, frame: History, rule: Rule, series: Series, *, start: datetime, end: datetime) -> Curve:
+    """What the rule compared at many moments of the window."""
+    moments = sampled(start, end, least=_interval(frame, series))
+    return replace(_drawn(tx, frame, rule, series, moments), start=start, end=end)
+
+
+def _drawn(tx: Tx, frame: History, rule: Rule, series: Series, moments: Sequence[datetime]) -> Curve:
+    asked, counters = needed(rule, frame, moments), counters_of(rule)
+    slices: dict[tuple[str, datetime], Slice] = {}
+    for name in series.sources:
+        slices |= trails.slices_along(tx, name, asked, counters, series.members)
+    found = values(rule, replace(frame, slices=slices), series, moments)
+    return Curve(
+        what=in_words(rule),
+        subject=_subject(frame, series, None),
+        key=series.key,
+        unit=rule.unit,
+        start=moments[0],
+        end=moments[-1],
+        points=tuple(zip(moments, found, strict=True)),
+        rule=rule.name,
+        comparison=comparison_of(rule),
+        thresholds=thresholds_of(rule),
+    )
+
+
+def _interval(frame: History, series: Series) -> timedelta:
+    return max(frame.sources[name].interval for name in series.sources)
+
+
+def _subject(frame: History, series: Series, wanted: str | None) -> str:
+    """What the series is called, with its source where there are several."""
+    if wanted is not None and len(series.members) > 1:
+        return f"{wanted} ({len(series.members)} configurations)"
+    name = name_from(series.labels)
+    if len(frame.sources) == 1 and name == "everything":
+        return next(iter(frame.sources))
+    source = series.labels.get("source", "")
+    return name if source in {"", name} else f"{name} ({source})"

@@ -1,0 +1,56 @@
+"""What a group's message shows besides its alerts: the rule's description, who is on call, and how it was lately.
+
+Below the other flows: whatever shows a group uses it alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from alertbot.domain.alerts import Alert
+from alertbot.domain.curves import growths
+from alertbot.domain.notices import Face, Group
+from alertbot.domain.oncall import OnCall, named_in
+from alertbot.domain.rules import SUMS, Absence, Rate, Rule, Spike, Threshold
+from alertbot.store import trails
+from alertbot.store.database import Tx
+
+TREND = 12  # windows
+
+
+def face_of(
+    tx: Tx,
+    group: Group,
+    members: Sequence[Alert],
+    *,
+    rules: Sequence[Rule],
+    on_call: Mapping[str, OnCall],
+    now: datetime,
+) -> Face:
+    """The group's message as it should look now. Costs two queries where it is about one alert."""
+    named = {alert.rule for alert in members}
+    rule = next((rule for rule in rules if named == {rule.name}), None)
+    mentioned = named_in((*group.route.mention, *(who for step in group.route.escalate for who in step.mention)))
+    return Face(
+        group,
+        tuple(members),
+        now,
+        trend=_trend(tx, rule, members[0], now) if rule is not None and len(members) == 1 else (),
+        description=rule.description if rule is not None else "",
+        # Without a rotation in the route, all of them: somebody will be meant.
+        on_call={name: one.who(now) for name, one in on_call.items() if not mentioned or name in mentioned},
+    )
+
+
+def _trend(tx: Tx, rule: Rule, alert: Alert, now: datetime) -> tuple[int | None, ...]:
+    """How far the metric grew in each of the last windows; empty where the rule has no window, or counts many together."""
+    condition, source, ai_llm = rule.condition, alert.labels.get("source"), alert.labels.get("ai_llm")
+    if not isinstance(condition, Threshold | Rate | Spike | Absence) or condition.metric is None:
+        return ()
+    if not source or not ai_llm:
+        return ()
+    moments = [now - condition.window * turn for turn in range(TREND, -1, -1)]
+    counters = SUMS[condition.metric]
+    slices = trails.trail(tx, source, ai_llm, moments, counters)
+    seen = [one if one.taken_at <= moment else None for one, moment in zip(slices, moments, strict=False)]
+    trend = growths(seen, counters)
+    return trend if any(trend) else ()

@@ -1,0 +1,80 @@
+"""Who has looked at the app's Home, and what stood there when it was last published."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from alertbot.domain.alerts import State
+from alertbot.store.database import Tx
+from alertbot.store.tables import alerts, homes, silences, sources
+
+_OPEN = [State.PENDING.value, State.FIRING.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Somebody's Home, the page of it that they look at, and the fingerprint of what it showed when it was published."""
+
+    user: str
+    page: int
+    shown: str
+
+
+def fingerprint(tx: Tx, now: datetime) -> str:
+    """A word that changes whenever something does that every Home shows: an alert, a silence, whether a source fails."""
+    opened = alerts.c.state.in_(_OPEN)
+    counts = [
+        sa.select(sa.func.max(alerts.c.number)),
+        sa.select(sa.func.count()).select_from(alerts).where(opened),
+        sa.select(sa.func.sum(alerts.c.version)).where(opened),
+        sa.select(sa.func.max(silences.c.number)),
+        sa.select(sa.func.count()).select_from(silences).where(silences.c.ends_at >= now),
+        sa.select(sa.func.count()).select_from(sources).where(sources.c.failing),
+    ]
+    row = tx.execute(sa.select(*(count.scalar_subquery() for count in counts))).one()
+    return ".".join(str(count or 0) for count in row)
+
+
+def opened(tx: Tx, user: str, *, page: int, shown: str, now: datetime) -> None:
+    """Note that somebody looks at a page of their Home, which is published with this fingerprint."""
+    values = {"opened_at": now, "page": page, "published_at": now, "shown": shown}
+    insert = sqlite.insert(homes) if tx.dialect.name == "sqlite" else postgresql.insert(homes)
+    tx.execute(insert.values(user=user, **values).on_conflict_do_update(index_elements=["user"], set_=values))
+
+
+def page_of(tx: Tx, user: str, *, opened_since: datetime) -> int | None:
+    """The page that somebody looks at; None if they have not opened their Home since then."""
+    recent = sa.and_(homes.c.user == user, homes.c.opened_at >= opened_since)
+    page: int | None = tx.execute(sa.select(homes.c.page).where(recent)).scalar()
+    return page
+
+
+def recently_opened(tx: Tx, *, since: datetime) -> bool:
+    """Whether anybody has opened their Home since then."""
+    return tx.execute(sa.select(homes.c.user).where(homes.c.opened_at >= since).limit(1)).first() is not None
+
+
+def stale(tx: Tx, *, shown: str, opened_since: datetime, published_until: datetime, most: int) -> Sequence[Home]:
+    """The Homes that show something else than this fingerprint, those that have waited longest first."""
+    wanted = sa.and_(homes.c.opened_at >= opened_since, homes.c.published_at <= published_until, homes.c.shown != shown)
+    rows = tx.execute(sa.select(homes).where(wanted).order_by(homes.c.published_at).limit(most))
+    return [Home(row.user, row.page, row.shown) for row in rows]
+
+
+def claim(tx: Tx, home: Home, *, shown: str, now: datetime) -> bool:
+    """Take a Home to publish it with this fingerprint; False if somebody else has taken it since it was looked up."""
+    unchanged = sa.and_(homes.c.user == home.user, homes.c.shown == home.shown)
+    return tx.execute(sa.update(homes).where(unchanged).values(published_at=now, shown=shown)).rowcount == 1
+
+
+def mark_unpublished(tx: Tx, user: str) -> None:
+    """Note that somebody's Home could not be published: it is tried again."""
+    tx.execute(sa.update(homes).where(homes.c.user == user).values(shown=""))
+
+
+def forget(tx: Tx, user: str) -> None:
+    """Publish nothing more for somebody until they open their Home again."""
+    tx.execute(sa.delete(homes).where(homes.c.user == user))

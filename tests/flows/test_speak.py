@@ -1,0 +1,248 @@
+"""Transitions → outbox: who hears what, when, and why not."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from alertbot.domain.alerts import ActKind, State
+from alertbot.domain.notices import Why
+from alertbot.domain.routes import Route, Step
+from alertbot.domain.rules import Where
+from alertbot.domain.silences import SilenceRequest, parse_matcher
+from alertbot.flows import operate
+from alertbot.flows.speak import speak
+from alertbot.store import outbox
+from alertbot.store.database import Database
+from alertbot.store.tables import decisions
+from tests.builders import at, minutes, rule, threshold
+from tests.flows.scene import AT_ONCE, CHANNEL, LEADS, Scene
+
+BURST = rule(threshold(window="2m", above=5))
+LASTING = rule(threshold(window="30m", above=5))
+LEVELS = rule(threshold(window="5m", above={"warning": 5, "critical": 20}))
+LATER = replace(AT_ONCE, group_wait=timedelta(seconds=10))
+FIVE_SECONDS = timedelta(seconds=5)
+
+
+def why(database: Database) -> list[str]:
+    """Every decision that was kept, with its minute: `1 nothing new`."""
+    with database.reading() as tx:
+        rows = tx.execute(sa.select(decisions).order_by(decisions.c.number)).all()
+    return [f"{(row.at - at(0)) / minutes(1):.3g} {row.why}" for row in rows]
+
+
+def abouts(scene: Scene) -> list[tuple[int, ...]]:
+    with scene.database.reading() as tx:
+        return [notice.about for _, notice in outbox.heard(tx)]
+
+
+# --- one message a group
+
+
+def test_alerts_that_fire_together_are_gathered_into_one_message(database: Database) -> None:
+    drawn = {"acme/llm-1": "0 9", "acme/llm-2": "0 0 9"}
+    scene = Scene(database, drawn, LASTING, routes=[LATER], interval=FIVE_SECONDS)
+    scene.until(14.9 / 60)
+    assert (scene.heard(), scene.slack.calls) == ([], [])
+    scene.until(15 / 60)
+    assert scene.heard() == ["0.25 first"]
+    assert abouts(scene) == [(1, 2)]
+    assert scene.slack.only.text == "G1: A1 firing warning 9, A2 firing warning 9"
+
+
+def test_alerts_of_one_rule_and_source_share_a_message_and_others_do_not(database: Database) -> None:
+    drawn = {"acme/llm-1": "0 9", "acme/llm-2": "0 9", "globex/llm-1": "0 9"}
+    scene = Scene(database, drawn, LASTING, replace(LASTING, name="another")).until(1)
+    assert sorted(len(message.text.split(", ")) for message in scene.slack.posted()) == [1, 1, 2, 2]
+
+
+def test_a_route_says_what_alerts_of_one_message_have_in_common(database: Database) -> None:
+    drawn = {"acme/llm-1": "0 9", "acme/llm-2": "0 9", "globex/llm-1": "0 9"}
+    together = replace(AT_ONCE, group_by=("rule",))
+    scene = Scene(database, drawn, LASTING, routes=[together]).until(1)
+    assert scene.slack.only.text.count("firing") == 3
+
+
+def test_a_message_is_edited_in_place_until_its_last_alert_ends(database: Database) -> None:
+    drawn = {"acme/llm-1": "0 9 9 9", "acme/llm-2": "0 9 18 18 18 18"}
+    scene = Scene(database, drawn, BURST).until(6)
+    assert scene.heard() == ["1 first", "4 resolved"]
+    assert scene.slack.only.text == "G1: A1 resolved, A2 resolved"
+    assert len(scene.slack.thread(scene.slack.only)) == 1
+
+
+def test_what_fires_after_the_end_gets_a_new_message_that_knows_the_last_one(database: Database) -> None:
+    scene = Scene(database, "0 9 9 9 18", BURST).until(4)
+    old, new = scene.slack.posted()
+    assert (old.text, new.text) == ("G1: A1 resolved", "G2: A2 firing warning 9")
+    assert new.face is not None
+    assert new.face.previous == f"https://slack.example/{old.place.channel}/{old.place.ts}"
+
+
+def test_a_storm_is_one_message(database: Database) -> None:
+    drawn = {f"acme/llm-{number}": "0 9 9 9" for number in range(60)}
+    scene = Scene(database, drawn, BURST).until(4)
+    assert scene.heard() == ["1 first", "3 resolved"]
+    assert len(scene.slack.posted()) == 1
+
+
+# --- who is pinged, and when
+
+
+def test_new_members_are_told_together_once_in_a_group_interval(database: Database) -> None:
+    drawn = {"acme/llm-1": "0 9", "acme/llm-2": "0 0 9", "acme/llm-3": "0 0 0 9", "acme/llm-4": "0 0 0 0 0 0 0 9"}
+    scene = Scene(database, drawn, LASTING).until(7).rest_until(20)
+    assert scene.heard() == ["1 first", "6 member", "11 member"]
+    assert abouts(scene) == [(1,), (2, 3), (4,)]
+
+
+def test_a_rise_is_told_at_once_and_once(database: Database) -> None:
+    drawn = {"acme/llm-1": "0 6 25", "acme/llm-2": "0 0 0 25"}
+    scene = Scene(database, drawn, LEVELS).until(5)
+    assert scene.heard()[:2] == ["1 first", "2 rise"]
+    assert scene.heard().count("2 rise") == 1
+
+
+def test_what_goes_on_firing_is_repeated_until_somebody_takes_it(database: Database) -> None:
+    scene = Scene(database, "0 9", LASTING, routes=[replace(AT_ONCE, repeat=minutes(5))]).until(1).rest_until(12)
+    assert scene.heard() == ["1 first", "6 repeat", "11 repeat"]
+    scene.person(ActKind.ACKNOWLEDGE)
+    assert scene.rest_until(25).heard()[3:] == ["12 acknowledged"]
+
+
+def test_an_escalation_goes_its_steps_until_somebody_takes_it(database: Database) -> None:
+    steps = (Step(minutes(2), ("U1",)), Step(minutes(4), ("U2",), LEADS), Step(minutes(8), ("U3",)))
+    scene = Scene(database, "0 9", LASTING, routes=[replace(AT_ONCE, escalate=steps)]).until(1).rest_until(6)
+    assert scene.heard() == ["1 first", "3 escalation", "5 escalation"]
+    assert [message.mention for message in scene.slack.posted(LEADS)] == [("U2",)]
+    scene.person(ActKind.ACKNOWLEDGE)
+    assert scene.rest_until(12).heard()[3:] == ["6 acknowledged"]
+
+
+def test_who_is_mentioned_is_who_the_route_named_when_the_message_was_opened(database: Database) -> None:
+    scene = Scene(database, "0 6 25", LEVELS, routes=[replace(AT_ONCE, mention=("@here",))]).until(1)
+    scene.restart(routes=[AT_ONCE]).until(2)
+    assert scene.slack.only.mention == ("@here",)
+    assert [message.mention for message in scene.slack.messages if message.thread] == [("@here",)]
+
+
+# --- rises that lead elsewhere
+
+SEVERE = Route(LEADS, Where((("severity", ("critical",)),)), group_wait=timedelta(0))
+
+
+def test_a_rise_that_leads_to_another_channel_has_a_first_message_there_and_both_are_kept_true(
+    database: Database,
+) -> None:
+    scene = Scene(database, "0 6 25", LEVELS, routes=[SEVERE, AT_ONCE]).until(2)
+    assert scene.heard() == ["1 first", "2 rise", "2 first"]
+    texts = [scene.slack.posted(channel)[0].text for channel in (CHANNEL, LEADS)]
+    assert texts == ["G1: A1 firing critical 25", "G2: A1 firing critical 25"]
+    scene.until(12)
+    texts = [scene.slack.posted(channel)[0].text for channel in (CHANNEL, LEADS)]
+    assert texts == ["G1: A1 resolved", "G2: A1 resolved"]
+
+
+def test_a_fall_that_would_lead_to_another_channel_is_heard_nowhere(database: Database) -> None:
+    scene = Scene(database, "0 25 31", LEVELS, routes=[SEVERE, AT_ONCE]).until(6)
+    assert scene.standing() == ["llm-1 firing warning 6"]
+    assert scene.heard() == ["1 first"]
+    assert scene.slack.posted(CHANNEL) == []
+    assert scene.slack.only.text == "G1: A1 firing warning 6"
+
+
+# --- what is over before it was told
+
+
+@pytest.mark.parametrize(
+    ("forget", "heard", "texts"),
+    [
+        pytest.param(False, ["1.25 brief"], ["G1: A1 resolved"], id="is told without a ping"),
+        pytest.param(True, [], [], id="is forgotten where the route says so"),
+    ],
+)
+def test_what_ends_before_its_first_message(
+    database: Database, heard: Sequence[str], texts: Sequence[str], *, forget: bool
+) -> None:
+    burst = rule(threshold(window="9s", above=5))
+    route = replace(AT_ONCE, group_wait=timedelta(seconds=30), forget_brief=forget)
+    scene = Scene(database, "0x12 9", burst, routes=[route], interval=FIVE_SECONDS).until(2)
+    assert scene.heard() == heard
+    assert [message.text for message in scene.slack.posted()] == texts
+    assert all(message.mention == () for message in scene.slack.messages)
+    assert scene.alerts(State.FIRING) == []
+    assert (Why.FORGOTTEN.value in why(database)[-1]) == forget
+
+
+def test_a_route_that_does_not_tell_the_end_edits_the_message_only(database: Database) -> None:
+    scene = Scene(database, "0 9", BURST, routes=[replace(AT_ONCE, send_resolved=False)]).until(4)
+    assert scene.heard() == ["1 first"]
+    assert scene.slack.only.text == "G1: A1 resolved"
+    assert scene.slack.thread(scene.slack.only) == []
+
+
+# --- why nobody heard
+
+
+def test_every_decision_not_to_speak_is_kept_with_its_reason(database: Database) -> None:
+    route = replace(AT_ONCE, group_wait=timedelta(seconds=30))
+    drawn = {"acme/llm-1": "0 9 9 9 9", "acme/llm-2": "0 0 9"}
+    Scene(database, drawn, LASTING, routes=[route]).until(3)
+    assert why(database) == [
+        f"1 {Why.GATHERING}",
+        f"1.5 {Why.SPEAKS}",
+        f"2 {Why.MEMBER_WAITS}",
+    ]
+
+
+def test_a_message_that_was_just_closed_is_not_closed_twice(database: Database) -> None:
+    scene = Scene(database, "0 9", BURST).until(3)
+    before = (scene.heard(), why(database))
+    with database.transaction() as tx:  # somebody found it open, and waited for whoever was closing it
+        assert speak(tx, [1], now=at(3)) == []
+    assert (scene.heard(), why(database)) == before
+
+
+# --- silences
+
+
+def silence(scene: Scene, *matchers: str, lasts: float) -> int:
+    request = SilenceRequest(tuple(parse_matcher(text) for text in matchers), minutes(lasts), "planned test")
+    return operate.add_silence(scene.database, request, author="U1", now=scene.now).number
+
+
+def test_what_is_silenced_is_evaluated_and_heard_once_when_the_silence_ends(database: Database) -> None:
+    scene = Scene(database, {"acme/llm-1": "0 9", "acme/llm-2": "0 9"}, LASTING).until(0.5)
+    silence(scene, "ai_llm=llm-1", lasts=9.5)
+    scene.until(1).rest_until(9)
+    assert len(scene.alerts(State.FIRING)) == 2
+    assert abouts(scene) == [(2,)]
+    scene.rest_until(12)
+    assert abouts(scene) == [(2,), (1,)]
+
+
+def test_what_was_heard_before_its_silence_and_ends_in_it_is_edited_quietly(database: Database) -> None:
+    scene = Scene(database, "0 9", BURST).until(1)
+    silence(scene, "rule=rule", lasts=30)
+    assert scene.until(4).rest_until(40).heard() == ["1 first"]
+    assert scene.slack.only.text == "G1: A1 resolved"
+    assert why(database)[-1] == f"3 {Why.QUIET_END}"
+
+
+def test_what_was_silenced_from_its_beginning_to_its_end_is_never_heard(database: Database) -> None:
+    scene = Scene(database, "0 9", BURST).until(0.5)
+    silence(scene, "rule=rule", lasts=30)
+    assert scene.until(4).rest_until(40).slack.calls == []
+    assert why(database)[-1] == f"3 {Why.HUSHED_THROUGHOUT}"
+
+
+def test_what_still_fires_when_its_silence_is_ended_by_hand_is_heard_then(database: Database) -> None:
+    scene = Scene(database, "0 9", LASTING).until(0.5)
+    number = silence(scene, "rule=rule", lasts=300)
+    assert scene.until(5).heard() == []
+    operate.end_silence(database, number, by="U1", now=scene.now)
+    assert len(scene.until(8).heard()) == 1
+    assert scene.slack.only.text == "G1: A1 firing warning 9"
