@@ -1,4 +1,4 @@
-"""Buttons and menus of a message: click → flow → what the person has to know."""
+"""Buttons and menus: click → flow → what the person has to know."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
@@ -9,31 +9,50 @@ import structlog
 from alertbot.domain.alerts import Act, ActKind, Outcome
 from alertbot.domain.times import parse_duration
 from alertbot.errors import AlertbotError, SlackError
-from alertbot.flows import look_up, operate
-from alertbot.slack.commands import Desk
+from alertbot.flows import operate
+from alertbot.slack.desk import Desk
 from alertbot.slack.views import answers
 from alertbot.slack.views.answers import Answer
 from alertbot.slack.views.details import View, details_view
+from alertbot.slack.views.remembered import remembered
 
 log = structlog.get_logger()
+_MENU_SNOOZE = timedelta(hours=1)  # what the menu of one alert offers
 
 
 def clicked_acknowledge(desk: Desk, body: Mapping[str, Any]) -> Answer | None:
-    """Take all alerts of the message. The message itself shows it; an answer comes only where it was too late."""
-    action = body["actions"][0]
-    return _do(desk, body, str(action.get("value") or ""), ActKind.ACKNOWLEDGE, until=None)
+    """Take an alert, or all of a message. The message itself shows it; an answer comes only where it was too late."""
+    return _do(desk.for_whom(body), body, _value(body), ActKind.ACKNOWLEDGE)
+
+
+def clicked_give_back(desk: Desk, body: Mapping[str, Any]) -> Answer | None:
+    """Give back what was taken."""
+    return _do(desk.for_whom(body), body, _value(body), ActKind.UNACKNOWLEDGE)
+
+
+def chosen(body: Mapping[str, Any]) -> tuple[str, str]:
+    """What was chosen in a menu, such as `A42` and `assign`."""
+    name, _, what = str((body["actions"][0].get("selected_option") or {}).get("value") or "").partition(" ")
+    return name, what
 
 
 def clicked_snooze(desk: Desk, body: Mapping[str, Any], offset_of: Callable[[str], timedelta]) -> Answer | None:
     """Hear nothing of the message for the chosen time; `offset_of` tells how far a person's clock is ahead of UTC."""
-    chosen = str((body["actions"][0].get("selected_option") or {}).get("value") or "")
-    target, _, length = chosen.partition(" ")
-    now = desk.clock()
+    target, length = chosen(body)
+    here, now = desk.for_whom(body), desk.clock()
     try:
-        until = _tomorrow(now, _user(body), offset_of) if length == "tomorrow" else now + parse_duration(length)
+        until = _tomorrow(now, here.user, offset_of) if length == "tomorrow" else now + parse_duration(length)
     except ValueError as error:
         return answers.complaint(str(error))
-    return _do(desk, body, target, ActKind.SNOOZE, until=until)
+    return _do(here, body, target, ActKind.SNOOZE, until=until)
+
+
+def clicked_menu(desk: Desk, body: Mapping[str, Any]) -> Answer | None:
+    """Do to one alert what was chosen in its menu."""
+    target, what = chosen(body)
+    here, kind = desk.for_whom(body), ActKind(what)
+    until = desk.clock() + _MENU_SNOOZE if kind is ActKind.SNOOZE else None
+    return _do(here, body, target, kind, until=until, text=here.user if kind is ActKind.ASSIGN else "")
 
 
 def _tomorrow(now: datetime, user: str, offset_of: Callable[[str], timedelta]) -> datetime:
@@ -47,12 +66,14 @@ def _tomorrow(now: datetime, user: str, offset_of: Callable[[str], timedelta]) -
     return day.replace(hour=9, minute=0, second=0, microsecond=0)
 
 
-def _do(desk: Desk, body: Mapping[str, Any], target: str, kind: ActKind, *, until: datetime | None) -> Answer | None:
-    action, user = body["actions"][0], _user(body)
-    key = f"click {action.get('action_ts')} {action.get('action_id')} {user}"
-    deed = Act(kind=kind, who=user, at=desk.clock(), key=key, until=until)
+def _do(
+    desk: Desk, body: Mapping[str, Any], target: str, kind: ActKind, *, until: datetime | None = None, text: str = ""
+) -> Answer | None:
+    action = body["actions"][0]
+    key = f"click {action.get('action_ts')} {action.get('action_id')} {desk.user}"
+    deed = Act(kind=kind, who=desk.user, at=desk.clock(), key=key, until=until, text=text)
     try:
-        acted = operate.act(desk.database, operate.find(desk.database, target), deed)
+        acted = operate.act(desk.database, desk.find(target), deed)
     except AlertbotError as error:
         return answers.complaint(error.lines[0])
     desk.wake()
@@ -60,26 +81,36 @@ def _do(desk: Desk, body: Mapping[str, Any], target: str, kind: ActKind, *, unti
     return answers.acted_answer(acted) if late else None
 
 
-def _user(body: Mapping[str, Any]) -> str:
-    return str((body.get("user") or {}).get("id") or "somebody")
+def clicked_end_silence(desk: Desk, body: Mapping[str, Any]) -> Answer | None:
+    """End a silence. One that is over already, by this very click or by somebody else's, needs no complaint."""
+    here, number = desk.for_whom(body), _value(body)
+    try:
+        here.require_operator()
+        if any(str(silence.number) == number for silence in here.silences()):
+            operate.end_silence(here.database, int(number), by=here.user, now=here.clock())
+    except AlertbotError as error:
+        return answers.complaint(error.lines[0])
+    here.wake()
+    return None
 
 
-def details_of(desk: Desk, name: str, *, page: int = 0) -> View:
+def details_of(desk: Desk, name: str, *, page: int = 0, note: str = "") -> View:
     """The modal with every alert of a message, such as `G17`. Raises UsageError where there is none."""
-    numbers = operate.find(desk.database, name)
-    return details_view(int(name[1:]), look_up.alerts_by_number(desk.database, numbers), page=page)
+    alerts = desk.alerts(name)
+    return details_view(int(name[1:]), alerts, now=desk.clock(), page=page, channel=desk.place, note=note)
 
 
 def clicked_details(desk: Desk, body: Mapping[str, Any]) -> View:
     """What Details opens, or a page of it: the button's value is `G17`, or `G17 2` for the third page."""
-    name, _, page = str(body["actions"][0].get("value") or "").partition(" ")
-    return details_of(desk, name, page=int(page) if page.isdigit() else 0)
+    name, _, page = _value(body).partition(" ")
+    return details_of(desk.for_whom(body), name, page=int(page) if page.isdigit() else 0)
 
 
-def shown_details(desk: Desk, body: Mapping[str, Any]) -> View | None:
-    """The page of details that the person looks at, as it is now; None where the click was not in one."""
-    view = body.get("view") or {}
-    if view.get("callback_id") != "details":
-        return None
-    name, _, page = str(view.get("private_metadata") or "").partition(" ")
-    return details_of(desk, name, page=int(page) if page.isdigit() else 0)
+def shown_details(desk: Desk, body: Mapping[str, Any], *, note: str = "") -> View:
+    """The page of details that the person looks at, as it is now, with what they have to know."""
+    kept = remembered(body)
+    return details_of(desk.for_whom(body), str(kept.get("about")), page=int(kept.get("page") or 0), note=note)
+
+
+def _value(body: Mapping[str, Any]) -> str:
+    return str(body["actions"][0].get("value") or "")

@@ -6,8 +6,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from slack_bolt import Ack, App, BoltRequest, BoltResponse, Respond
@@ -17,13 +18,24 @@ from slack_sdk import WebClient
 from slack_sdk.webhook import WebhookClient
 
 from alertbot.errors import SlackError, SlackRejected
-from alertbot.slack.actions import clicked_acknowledge, clicked_details, clicked_snooze, shown_details
-from alertbot.slack.commands import Desk, answer
+from alertbot.slack import home, modals, showing
+from alertbot.slack.actions import (
+    chosen,
+    clicked_acknowledge,
+    clicked_details,
+    clicked_end_silence,
+    clicked_give_back,
+    clicked_snooze,
+)
+from alertbot.slack.commands import answer
+from alertbot.slack.desk import Desk
 from alertbot.slack.failures import translated
+from alertbot.slack.surface import Surface
+from alertbot.slack.views.modals import UNTIL
 from alertbot.slack.views.text import escape
 
 log = structlog.get_logger()
-_MEMBERS_AGE = 300.0  # seconds: a user group's list is of the methods that Slack limits to 20 calls a minute
+_MEMBERS_AGE = 300.0  # seconds that a user group's list and a channel's name are kept: Slack limits the calls a minute
 # What the calls of this package need: posting, commands, a person's time zone, and looking for a post whose answer was lost.
 NEEDED_SCOPES = frozenset(
     {
@@ -117,6 +129,42 @@ def members_of(client: WebClient) -> Callable[[str], frozenset[str]]:
     return ask
 
 
+def name_of_channel(client: WebClient) -> Callable[[str], str]:
+    """What a channel is called, by its id; asked at most each five minutes. Empty where Slack does not tell."""
+    known: dict[str, tuple[float, str]] = {}
+
+    def ask(channel: str) -> str:
+        asked_at, name = known.get(channel, (-math.inf, ""))
+        if time.monotonic() - asked_at > _MEMBERS_AGE:
+            try:
+                with translated("conversations.info"):
+                    name = str((client.conversations_info(channel=channel).get("channel") or {}).get("name") or "")
+            except SlackError as error:
+                log.info("channel_not_read", channel=channel, code=error.code)
+            known[channel] = (time.monotonic(), name)
+        return name
+
+    return ask
+
+
+def zone_of(client: WebClient) -> Callable[[str], tzinfo]:
+    """The time zone of a person; asked at most each five minutes, and UTC where Slack does not tell."""
+    known: dict[str, tuple[float, tzinfo]] = {}
+
+    def ask(user: str) -> tzinfo:
+        asked_at, zone = known.get(user, (-math.inf, UTC))
+        if time.monotonic() - asked_at > _MEMBERS_AGE:
+            try:
+                with translated("users.info"):
+                    zone = ZoneInfo(str((client.users_info(user=user).get("user") or {}).get("tz") or "UTC"))
+            except SlackError as error:  # also for a zone that this machine does not know
+                log.warning("time_zone_unknown", user=user, code=error.code)
+            known[user] = (time.monotonic(), zone)
+        return zone
+
+    return ask
+
+
 def channels(client: WebClient) -> dict[str, bool]:
     """Every channel that the bot can see, by name and by id, and whether it is a member. Raises a SlackError."""
     found: dict[str, bool] = {}
@@ -162,11 +210,19 @@ def build(
 
     _answer_commands(app, desk)
     _answer_clicks(app, desk)
+    _show_home(app, desk)
+    modals.listen(app, desk)
+    showing.listen(app, desk)
 
     @app.action(re.compile(".*"))
     def any_other(ack: Ack, action: Mapping[str, Any]) -> None:
         ack()
         log.info("click_without_listener", action=str(action.get("action_id"))[:255])
+
+    @app.view(re.compile(".*"))
+    def any_view(ack: Ack, view: Mapping[str, Any]) -> None:
+        ack()
+        log.info("view_without_listener", view=str(view.get("callback_id"))[:255])
 
     @app.event(re.compile(".*"))
     def any_event(event: Mapping[str, Any]) -> None:
@@ -175,6 +231,9 @@ def build(
     @app.error
     def failed(error: Exception, request: BoltRequest) -> BoltResponse:
         log.error("listener_failed", mode=request.mode, exc_info=error)
+        if request.body.get("type") == "view_submission":
+            # An empty answer would close the modal as if it had been done: Slack's own "try again" is the truth.
+            return BoltResponse(status=500, body="")
         # An answer of our own: without one Bolt forgets an acknowledgement that was given just before.
         return BoltResponse(status=200, body="")
 
@@ -183,39 +242,65 @@ def build(
 
 def _answer_commands(app: App, desk: Desk) -> None:
     @app.command(desk.command)
-    def command(ack: Ack, body: Mapping[str, Any], respond: Respond) -> None:
+    def command(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
         ack()
-        respond(**answer(desk, body), response_type="ephemeral")
+        surface = Surface(desk, client, body, respond)
+        if modals.asks_for_silence(body):
+            surface.open(lambda: modals.ask_silence(desk, body))
+        else:
+            surface.show(answer(desk, body))
 
 
 def _answer_clicks(app: App, desk: Desk) -> None:
     @app.action("acknowledge")
     def acknowledge(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
         ack()
-        reply = clicked_acknowledge(desk, body)
-        page = shown_details(desk, body)
-        if page is None:
-            _tell(respond, reply)
-        else:
-            with translated("views.update"):
-                client.views_update(view_id=body["view"]["id"], view=page)
+        Surface(desk, client, body, respond).show(clicked_acknowledge(desk, body))
+
+    @app.action("give_back")
+    def give_back(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+        ack()
+        Surface(desk, client, body, respond).show(clicked_give_back(desk, body))
 
     @app.action("details")
-    def details(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+    def details(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
         ack()
-        with translated("views.open"):
-            client.views_open(trigger_id=body["trigger_id"], view=clicked_details(desk, body))
+        Surface(desk, client, body, respond).open(lambda: clicked_details(desk, body))
 
     @app.action(re.compile("details_page_.*"))
     def turn_page(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        with translated("views.update"):
-            client.views_update(view_id=body["view"]["id"], view=clicked_details(desk, body))
+        Surface(desk, client, body).update(lambda: clicked_details(desk, body))
 
     @app.action("snooze")
     def snooze(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
         ack()
-        _tell(respond, clicked_snooze(desk, body, lambda user: _offset(client, user)))
+        surface, (about, length) = Surface(desk, client, body, respond), chosen(body)
+        if length == UNTIL:
+            surface.open(lambda: modals.ask_snooze(desk, body, about))
+        else:
+            surface.show(clicked_snooze(desk, body, lambda user: _offset(client, user)))
+
+
+def _show_home(app: App, desk: Desk) -> None:
+    @app.event("app_home_opened")
+    def opened(event: Mapping[str, Any], client: WebClient) -> None:
+        home.opened(desk, client, event)
+
+    @app.action("home_refresh")
+    def refresh(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        ack()
+        Surface(desk, client, body).show()
+
+    @app.action(re.compile("home_page_.*"))
+    def turn_page(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        ack()
+        home.publish(desk.for_whom(body), client, page=int(body["actions"][0]["value"]))
+
+    @app.action("end_silence")
+    def end_silence(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        ack()
+        Surface(desk, client, body).show(clicked_end_silence(desk, body))
 
 
 class Socket:
@@ -239,11 +324,6 @@ class Socket:
 
     def close(self) -> None:
         self._handler.close()  # type: ignore[no-untyped-call]
-
-
-def _tell(respond: Respond, reply: Mapping[str, Any] | None) -> None:
-    if reply is not None:
-        respond(**reply, response_type="ephemeral", replace_original=False)
 
 
 def _offset(client: WebClient, user: str) -> timedelta:

@@ -1,82 +1,90 @@
 """Slash commands: parse → flow → view."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any
 
 import structlog
 
-from alertbot import __version__
 from alertbot.domain.alerts import Act, ActKind
-from alertbot.domain.oncall import OnCall
-from alertbot.domain.rules import Rule
 from alertbot.errors import AlertbotError, UsageError
 from alertbot.flows import look_up, operate
+from alertbot.flows.chart import chart
 from alertbot.flows.explain import explain
-from alertbot.slack.parse import Request, parse
-from alertbot.slack.views import answers
+from alertbot.slack.desk import Desk
+from alertbot.slack.parse import NAMES, Request, parse
+from alertbot.slack.pictures import pictured
+from alertbot.slack.views import answers, figures
 from alertbot.slack.views.answers import Answer
-from alertbot.store.database import Database
+from alertbot.slack.views.sharing import shared, with_share_button
 
 log = structlog.get_logger()
-_STATS_WINDOW = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What answering needs: the store, the clock, what is configured. `wake` has fresh notices sent at once."""
-
-    database: Database
-    clock: Callable[[], datetime]
-    wake: Callable[[], None]
-    command: str
-    intervals: Mapping[str, timedelta]
-    blind_after: Mapping[str, timedelta]
-    rules: Sequence[Rule]
-    on_call: Mapping[str, OnCall]
-    operators: frozenset[str]
-    members_of: Callable[[str], frozenset[str]]
-
-    def operators_now(self) -> frozenset[str]:
-        """The users who are operators, those of user groups too."""
-        groups = [name for name in self.operators if name.startswith("S")]
-        return self.operators.union(*(self.members_of(name) for name in groups))
 
 
 def answer(desk: Desk, body: Mapping[str, Any]) -> Answer:
     """The answer to one slash command; every mistake is answered too, nothing is raised for it."""
+    text = str(body.get("text") or "")
     try:
-        request = parse(str(body.get("text") or ""), command=desk.command)
-        return _ANSWERS[request.command](desk, request, body)
+        request = parse(text, command=desk.command)
+        found = _ANSWERS[request.command](desk.for_whom(body), request, body)
     except AlertbotError as error:
         return answers.complaint(error.lines[0])
+    return with_share_button(found, text) if request.command in _SHAREABLE else found
+
+
+def answer_for_all(desk: Desk, body: Mapping[str, Any]) -> Answer:
+    """The answer whose Share button somebody clicked, made anew for everybody to see. Raises AlertbotError."""
+    text = str(body["actions"][0].get("value") or "")
+    request = parse(text, command=desk.command)
+    if request.command not in _SHAREABLE:
+        raise UsageError(f"what {request.command} answers is not for sharing")
+    here = desk.for_whom(body)
+    return shared(_ANSWERS[request.command](here, request, body), by=here.user, asked=f"{desk.command} {text}".strip())
 
 
 def _status(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
-    report = look_up.status(
-        desk.database,
-        version=__version__,
-        intervals=desk.intervals,
-        blind_after=desk.blind_after,
-        now=desk.clock(),
-    )
-    return answers.status_answer(report)
+    return answers.status_answer(desk.status())
 
 
 def _stats(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    window = desk.window(request.window)
     rows = look_up.stats(
         desk.database,
         intervals=desk.intervals,
         wanted=request.target or None,
-        window=request.window or _STATS_WINDOW,
-        now=desk.clock(),
+        window=window.length,
+        now=window.end,
     )
-    return answers.stats_answer(rows)
+    return answers.stats_answer(rows, window)
+
+
+def _top(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    assert request.question is not None, "parsed with the command"
+    window = desk.window(request.question.span)
+    ranking = look_up.top(desk.database, intervals=desk.intervals, question=request.question, window=window)
+    return figures.top_answer(ranking)
+
+
+def _budget(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
+    found = look_up.budgets(desk.database, rules=desk.rules, intervals=desk.intervals, now=desk.clock())
+    return figures.budget_answer(found)
+
+
+def _chart(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    curve = chart(
+        desk.database,
+        rules=desk.rules,
+        intervals=desk.intervals,
+        subject=request.target,
+        wanted=request.text or None,
+        window=desk.window(request.window),
+    )
+    return figures.chart_answer(curve, pictured(curve, desk.upload))
 
 
 def _alerts(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
-    return answers.alerts_answer(look_up.list_alerts(desk.database))
+    return answers.alerts_answer(desk.open_alerts())
 
 
 def _help(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
@@ -84,41 +92,63 @@ def _help(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
 
 
 def _silence(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
-    assert request.silence is not None, "parsed with the command"
-    _require_operator(desk, body)
+    desk.require_operator()
+    if request.silence is None:
+        raise UsageError(f"what, and for how long? For example: {desk.command} {NAMES['silence'].example}")
     made = operate.add_silence(
-        desk.database, request.silence, author=str(body.get("user_id") or "somebody"), now=desk.clock()
+        desk.database, request.silence, author=desk.user, now=desk.clock(), key=f"command {body.get('trigger_id')}"
     )
     desk.wake()
     return answers.silences_answer([made])
 
 
-def _unsilence(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
-    _require_operator(desk, body)
+def _unsilence(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    desk.require_operator()
     number = int(request.target)
-    operate.end_silence(desk.database, number, by=str(body.get("user_id") or "somebody"), now=desk.clock())
+    if all(silence.number != number for silence in desk.silences()):
+        raise UsageError(f"there is no silence {number} that has not ended")
+    operate.end_silence(desk.database, number, by=desk.user, now=desk.clock())
     desk.wake()
     return answers.sentence(f":white_check_mark: Silence {number} is over.")
 
 
+def _mute(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    desk.require_operator()
+    _require_rule(desk, request.target)
+    made = operate.mute_rule(desk.database, request.target, by=desk.user, now=desk.clock())
+    desk.wake()
+    return answers.silences_answer([made])
+
+
+def _unmute(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    desk.require_operator()
+    if all(silence.muted_rule != request.target for silence in desk.silences()):
+        _require_rule(desk, request.target)
+    operate.unmute_rule(desk.database, request.target, by=desk.user, now=desk.clock())
+    desk.wake()
+    return answers.unmuted_answer(request.target)
+
+
+def _require_rule(desk: Desk, name: str) -> None:
+    """Raise UsageError unless there is such a rule."""
+    known = [rule.name for rule in desk.rules]
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        guess = f"; did you mean {near[0]}?" if near else f"; see {desk.command} rules"
+        raise UsageError(f'there is no rule "{name}"{guess}')
+
+
 def _silences(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
-    return answers.silences_answer(operate.list_silences(desk.database, now=desk.clock()))
+    return answers.silences_answer(desk.silences())
 
 
 def _rules(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
-    return answers.rules_answer(desk.rules)
+    return answers.rules_answer(desk.rules, {silence.muted_rule for silence in desk.silences()})
 
 
 def _oncall(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
     now = desk.clock()
     return answers.oncall_answer({name: one.who(now) for name, one in desk.on_call.items()})
-
-
-def _require_operator(desk: Desk, body: Mapping[str, Any]) -> None:
-    """Raise UsageError unless the person may silence. Nobody configured means everybody."""
-    user = str(body.get("user_id") or "")
-    if desk.operators and user not in desk.operators_now():
-        raise UsageError("only operators may do this; ask one of them, or snooze the alert for up to a day")
 
 
 def _why(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
@@ -145,9 +175,9 @@ def _act(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
         at=now,
         key=f"command {body.get('trigger_id')}",
         text=request.text,
-        until=None if request.window is None else now + request.window,
+        until=now + request.window if isinstance(request.window, timedelta) else None,
     )
-    acted = operate.act(desk.database, operate.find(desk.database, request.target), deed)
+    acted = operate.act(desk.database, desk.find(request.target), deed)
     desk.wake()
     return answers.acted_answer(acted)
 
@@ -155,13 +185,20 @@ def _act(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
 _ANSWERS: Mapping[str, Callable[[Desk, Request, Mapping[str, Any]], Answer]] = {
     "status": _status,
     "stats": _stats,
+    "top": _top,
+    "budget": _budget,
+    "chart": _chart,
     "alerts": _alerts,
     "help": _help,
     "why": _why,
     "silence": _silence,
     "unsilence": _unsilence,
     "silences": _silences,
+    "mute": _mute,
+    "unmute": _unmute,
     "rules": _rules,
     "oncall": _oncall,
     **dict.fromkeys(_KINDS, _act),
 }
+# What only looks: to answer it a second time does nothing a second time.
+_SHAREABLE = frozenset({"status", "stats", "top", "budget", "chart", "alerts", "why", "silences", "rules", "oncall"})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from alertbot import __version__
@@ -12,8 +12,10 @@ from alertbot.domain.reports import AlertRow, StatusReport
 from alertbot.domain.rules import Rule
 from alertbot.domain.silences import Silence
 from alertbot.domain.visibility import SEES_NOTHING, Asker, Entry, Sight, sight_of
+from alertbot.domain.windows import DAY, Calendar, Span, Window, window_of
 from alertbot.errors import UsageError
 from alertbot.flows import look_up, operate
+from alertbot.slack.views.remembered import remembered
 from alertbot.store.database import Database
 
 # What Slack calls a channel whose name it does not tell.
@@ -24,10 +26,15 @@ def _nameless(_channel: str) -> str:
     return ""
 
 
+def _utc(_user: str) -> tzinfo:
+    return UTC
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What answering needs: the store, the clock, what is configured. `wake` has fresh notices sent at once.
 
+    `zone_of` is whose calendar "today" is meant by, `upload` brings a picture to Slack and tells its id.
     It answers nobody in general: `for_person` and `for_whom` give the desk of somebody, where hidden sources do not exist.
     """
 
@@ -43,6 +50,8 @@ class Desk:
     members_of: Callable[[str], frozenset[str]]
     visibility: tuple[Entry, ...] = ()
     name_of_channel: Callable[[str], str] = _nameless
+    zone_of: Callable[[str], tzinfo] = _utc
+    upload: Callable[[bytes, str], str] | None = None
     sight: Sight = SEES_NOTHING
     user: str = ""
     place: str = ""
@@ -55,18 +64,17 @@ class Desk:
     def for_whom(self, body: Mapping[str, Any]) -> "Desk":
         """The desk of whoever a command, a click or a submitted view is from."""
         user, channel = body.get("user") or {}, body.get("channel") or {}
-        return self.for_person(
-            str(body.get("user_id") or user.get("id") or "somebody"),
-            str(body.get("channel_id") or channel.get("id") or ""),
-            str(body.get("channel_name") or channel.get("name") or ""),
-        )
+        # In a modal Slack names no channel: the modal remembers the one that it was opened in.
+        place = body.get("channel_id") or channel.get("id") or remembered(body).get("channel") or ""
+        name = body.get("channel_name") or channel.get("name") or ""
+        return self.for_person(str(body.get("user_id") or user.get("id") or "somebody"), str(place), str(name))
 
     def for_person(self, user: str, channel: str = "", channel_name: str = "") -> "Desk":
         """The desk of somebody who asks in a channel, or in Home or a modal: what they may not see does not exist there."""
         names = list(self.intervals)
-        # Nobody configured: everybody may silence, but what is hidden stays so.
-        is_operator = bool(self.operators) and user in self.operators_now()
-        asker = Asker(user, self._places(channel, channel_name) if self.visibility else frozenset(), is_operator)
+        asker = Asker(user)
+        if self.visibility:  # else nobody has to be asked; with no operators nobody is one who sees all
+            asker = Asker(user, self._places(channel, channel_name), user in self.operators_now())
         sight = sight_of(asker, self.visibility, names, self.rules)
         visible = sight.sources
         return replace(
@@ -81,7 +89,11 @@ class Desk:
 
     def _places(self, channel: str, name: str) -> frozenset[str]:
         """The names of a channel. Slack is asked only where the name could matter and it did not say it."""
-        if name in _NO_NAMES and channel and any(place.startswith("#") for one in self.visibility for place in one.channels):
+        if (
+            name in _NO_NAMES
+            and channel
+            and any(place.startswith("#") for one in self.visibility for place in one.channels)
+        ):
             name = self.name_of_channel(channel)
         return frozenset({channel, *([f"#{name}"] if name not in _NO_NAMES else [])} - {""})
 
@@ -93,6 +105,11 @@ class Desk:
         """Raise UsageError unless the person may silence."""
         if not self.may_operate():
             raise UsageError("only operators may do this; ask one of them, or snooze the alert for up to a day")
+
+    def window(self, span: Span | None) -> Window:
+        """The time that the person means, by their own calendar; without a span the last 24 hours."""
+        zone = self.zone_of(self.user) if isinstance(span, Calendar) else UTC
+        return window_of(span or DAY, self.clock(), zone)
 
     # --- what exists for the person
 
@@ -122,7 +139,6 @@ class Desk:
     def silences(self) -> list[Silence]:
         """The silences that hold now or will."""
         found = operate.list_silences(self.database, now=self.clock())
-        # Which sources are hidden is told by those that are left: the sight knows no others.
         return [silence for silence in found if self.sight.shows_silence(silence, self._all_sources())]
 
     def _all_sources(self) -> Sequence[str]:

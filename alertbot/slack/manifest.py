@@ -8,6 +8,7 @@ from alertbot.slack.bot import NEEDED_SCOPES
 
 # Posting to public channels without being invited is a comfort, not a need.
 OPTIONAL_SCOPES = ("chat:write.public",)
+EVENTS = ("app_home_opened",)
 _LONG = (
     "alertbot watches what Flashback, the gateway to LLM providers, counts for every AI LLM configuration: calls, tokens, policy "
     "violations, alerts and blocks. It tells a channel when a rule is broken, when it gets worse and when it is over, lets people "
@@ -26,9 +27,11 @@ def manifest(*, mode: str, command: str, url: str = "") -> dict[str, Any]:
         "should_escape": True,
     }
     interactivity: dict[str, Any] = {"is_enabled": True}
+    events: dict[str, Any] = {"bot_events": list(EVENTS)}
     if over_http:
         slash["url"] = target
         interactivity["request_url"] = target
+        events["request_url"] = target
     return {
         "_metadata": {"major_version": 2, "minor_version": 0},
         "display_information": {
@@ -38,11 +41,13 @@ def manifest(*, mode: str, command: str, url: str = "") -> dict[str, Any]:
             "background_color": "#22252b",
         },
         "features": {
+            "app_home": {"home_tab_enabled": True, "messages_tab_enabled": False},
             "bot_user": {"display_name": "alertbot", "always_online": True},
             "slash_commands": [slash],
         },
         "oauth_config": {"scopes": {"bot": sorted(NEEDED_SCOPES), "bot_optional": list(OPTIONAL_SCOPES)}},
         "settings": {
+            "event_subscriptions": events,
             "interactivity": interactivity,
             "org_deploy_enabled": False,
             "socket_mode_enabled": not over_http,

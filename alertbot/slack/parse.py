@@ -2,12 +2,15 @@
 
 import re
 import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 
+from alertbot.domain.rankings import Question, read_question
 from alertbot.domain.silences import SilenceRequest, parse_silence
 from alertbot.domain.times import parse_duration
+from alertbot.domain.windows import Span, take_span
 from alertbot.errors import UsageError
 
 
@@ -26,6 +29,14 @@ COMMANDS = (
     Command(
         "stats", "[llm] [window]", "growth of each counter, for all configurations or one", "stats support-chat 1h"
     ),
+    Command("top", "[metric] [window] [by]", "who leads: by ai_llm, source, provider or workspace", "top tokens today"),
+    Command("budget", "", "how much of each budget is used, and when all of it will be", "budget"),
+    Command(
+        "chart",
+        "<metric> [llm] [window]",
+        "a metric, or what a rule compares, as a picture",
+        "chart policy_violations support-chat 4h",
+    ),
     Command("alerts", "", "the alerts that are pending or firing", "alerts"),
     Command("why", "<rule> [llm]", "why a rule did or did not fire", "why violation-burst support-chat"),
     Command("ack", "<id>", "take an alert (A42) or all of a message (G17)", "ack A42"),
@@ -34,11 +45,13 @@ COMMANDS = (
     Command(
         "silence",
         "<matchers> <duration> [comment]",
-        "hear nothing of what fits",
+        "hear nothing of what fits; alone, it opens a window",
         'silence rule=violation-burst ai_llm="support *" 2h planned test',
     ),
     Command("silences", "", "the silences that hold now or will", "silences"),
     Command("unsilence", "<number>", "end a silence before its time", "unsilence 3"),
+    Command("mute", "<rule>", "hear nothing of a rule until it is unmuted", "mute violation-burst"),
+    Command("unmute", "<rule>", "hear of it again", "unmute violation-burst"),
     Command("rules", "", "what is watched", "rules"),
     Command("oncall", "", "who is on call now", "oncall"),
     Command("assign", "<id> @user", "give it to somebody", "assign A42 @ana"),
@@ -47,7 +60,6 @@ COMMANDS = (
 )
 NAMES = {command.name: command for command in COMMANDS}
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
-_WINDOW = re.compile(r"(?:[0-9]+[smhdw])+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +68,10 @@ class Request:
 
     command: str
     target: str = ""
-    window: timedelta | None = None
+    window: Span | None = None
     text: str = ""
     silence: SilenceRequest | None = None
+    question: Question | None = None
 
 
 def parse(text: str, *, command: str = "/alertbot") -> Request:
@@ -66,7 +79,7 @@ def parse(text: str, *, command: str = "/alertbot") -> Request:
 
     Raises UsageError with the nearest sub-command and an example.
     """
-    words = _words(text)
+    words = split(text)
     if not words:
         return Request("status")
     name, rest = words[0].lower(), words[1:]
@@ -92,7 +105,8 @@ def plain(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def _words(text: str) -> list[str]:
+def split(text: str) -> list[str]:
+    """The words of a text, those in quotation marks as one."""
     try:
         return shlex.split(text.replace("\u201c", '"').replace("\u201d", '"'))
     except ValueError:  # a quotation mark that is never closed, such as an apostrophe
@@ -100,25 +114,42 @@ def _words(text: str) -> list[str]:
 
 
 def _read(name: str, rest: list[str], text: str) -> Request:
-    if name in {"status", "alerts", "silences", "rules", "oncall"}:
-        if rest:
-            raise ValueError(f'{name} takes nothing more, got "{" ".join(rest)}"')
-        return Request(name)
-    if name == "silence":
-        return Request(name, silence=parse_silence(_words(plain(text))[1:]))
-    if name == "unsilence":
-        if len(rest) != 1 or not rest[0].isdigit():
-            raise ValueError("the number of a silence is missing; see silences")
-        return Request(name, target=rest[0])
-    if name == "help":
-        if rest and rest[0].lower() not in NAMES:
-            raise ValueError(f'there is no "{rest[0]}"')
-        return Request(name, target=rest[0].lower() if rest else "")
-    if name == "why":
-        if not 1 <= len(rest) <= 2:
-            raise ValueError("a rule, and perhaps a configuration, in quotation marks if its name has spaces")
-        return Request(name, target=rest[0], text=rest[1] if len(rest) == 2 else "")
-    return _read_stats(rest) if name == "stats" else _read_act(name, rest, text)
+    return _READERS[name](name, rest, text)
+
+
+def _read_alone(name: str, rest: list[str], _text: str) -> Request:
+    if rest:
+        raise ValueError(f'{name} takes nothing more, got "{" ".join(rest)}"')
+    return Request(name)
+
+
+def _read_mute(name: str, rest: list[str], _text: str) -> Request:
+    if len(rest) != 1:
+        raise ValueError("the name of one rule is missing; see rules")
+    return Request(name, target=rest[0])
+
+
+def _read_silence(name: str, rest: list[str], text: str) -> Request:
+    # Alone it opens a window that asks for what is missing.
+    return Request(name, silence=parse_silence(split(plain(text))[1:]) if rest else None)
+
+
+def _read_unsilence(name: str, rest: list[str], _text: str) -> Request:
+    if len(rest) != 1 or not rest[0].isdigit():
+        raise ValueError("the number of a silence is missing; see silences")
+    return Request(name, target=rest[0])
+
+
+def _read_help(name: str, rest: list[str], _text: str) -> Request:
+    if rest and rest[0].lower() not in NAMES:
+        raise ValueError(f'there is no "{rest[0]}"')
+    return Request(name, target=rest[0].lower() if rest else "")
+
+
+def _read_why(name: str, rest: list[str], _text: str) -> Request:
+    if not 1 <= len(rest) <= 2:
+        raise ValueError("a rule, and perhaps a configuration, in quotation marks if its name has spaces")
+    return Request(name, target=rest[0], text=rest[1] if len(rest) == 2 else "")
 
 
 _SECOND = {"snooze": "a duration such as 2h", "assign": "a user", "comment": "a text"}
@@ -137,18 +168,28 @@ def _read_act(name: str, rest: list[str], text: str) -> Request:
     return Request(name, target=rest[0], text=plain(text.split(None, 2)[2]) if name == "comment" else "")
 
 
-def _read_stats(rest: list[str]) -> Request:
-    window = None
-    if rest and _WINDOW.fullmatch(rest[-1]):
-        window = parse_duration(rest[-1])
-        rest = rest[:-1]
-        if not window:
-            raise ValueError("the window has to be longer than nothing")
+def _read_stats(name: str, rest: list[str], _text: str) -> Request:
+    window, rest = take_span(rest)
+    return Request(name, target=_one_configuration(rest), window=window)
+
+
+def _read_top(name: str, rest: list[str], _text: str) -> Request:
+    return Request(name, question=read_question(rest))
+
+
+def _read_chart(name: str, rest: list[str], _text: str) -> Request:
+    window, rest = take_span(rest)
+    if not rest:
+        raise ValueError("a metric is missing")
+    return Request(name, target=rest[0], text=_one_configuration(rest[1:]), window=window)
+
+
+def _one_configuration(rest: list[str]) -> str:
     if len(rest) > 1:
         raise ValueError(
             f'one configuration at a time, in quotation marks if its name has spaces; got "{" ".join(rest)}"'
         )
-    return Request("stats", target=rest[0] if rest else "", window=window)
+    return rest[0] if rest else ""
 
 
 def _snooze(text: str) -> timedelta:
@@ -156,3 +197,17 @@ def _snooze(text: str) -> timedelta:
     if not timedelta(0) < duration <= timedelta(days=1):
         raise ValueError(f"a snooze lasts up to a day, got {text}")
     return duration
+
+
+_READERS: Mapping[str, Callable[[str, list[str], str], Request]] = {
+    **dict.fromkeys(("status", "budget", "alerts", "silences", "rules", "oncall"), _read_alone),
+    **dict.fromkeys(("mute", "unmute"), _read_mute),
+    **dict.fromkeys(("ack", "unack", "snooze", "assign", "comment"), _read_act),
+    "stats": _read_stats,
+    "top": _read_top,
+    "chart": _read_chart,
+    "silence": _read_silence,
+    "unsilence": _read_unsilence,
+    "why": _read_why,
+    "help": _read_help,
+}

@@ -19,7 +19,9 @@ log = structlog.get_logger()
 EVENT_TYPE = "alertbot_notice"
 # Slack makes links of what looks like one unless told not to: chat.update does so by default, other than chat.postMessage.
 _AS_WRITTEN = {"parse": "none", "link_names": False}
-_LOOK_BACK = 60.0  # seconds before the notice was written, for clocks that differ
+_LOOK_BACK = (
+    7200.0  # seconds before the notice was written: our clock may be ahead of Slack's, by an hour where it was wrong
+)
 _HISTORY_PAGE = 100
 _CHANNEL_ID = re.compile(r"[CGDUW][A-Z0-9]{6,}")
 

@@ -7,10 +7,16 @@ from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, State
+from alertbot.domain.curves import Curve
+from alertbot.domain.findings import Finding, Verdict
+from alertbot.domain.history import Series
 from alertbot.domain.notices import Face, Group, Kind, Notice
-from alertbot.domain.reports import Acted, AlertRow, Health, SourceRow, StatRow, StatusReport
+from alertbot.domain.rankings import Rank, Ranking
+from alertbot.domain.reports import Acted, AlertRow, Explanation, Health, SourceRow, StatRow, StatusReport
 from alertbot.domain.routes import Route
-from alertbot.domain.rules import SUMS, Severity
+from alertbot.domain.rules import SUMS, Budget, Comparison, Levels, Period, Rule, Severity, Threshold
+from alertbot.domain.usage import Usage
+from alertbot.domain.windows import Window
 
 FIRED = datetime(2026, 1, 5, 10, 2, tzinfo=UTC)
 NOW = FIRED + timedelta(minutes=7)
@@ -90,3 +96,60 @@ def failing(name: str, error: str) -> SourceRow:
 
 def many(count: int, name: str = "support-chat") -> Sequence[Alert]:
     return [alert(number, f"{name}-{number}", value=Fraction(number), peak=Fraction(number)) for number in range(count)]
+
+
+def rule(name: str = "violation-burst", description: str = "") -> Rule:
+    levels = Levels(Comparison.ABOVE, ((Severity.WARNING, Fraction(5)),))
+    return Rule(name, Threshold("policy_violations", timedelta(minutes=15), levels), description=description)
+
+
+def explained(watched: Rule, name: str) -> Explanation:
+    """Why the rule fired for a configuration of this name."""
+    series = Series(f"acme/{name}", {"source": "acme", "ai_llm": name, "name": name}, (1,), ("acme",))
+    finding = Finding(series, Verdict.TRUE, 9, Fraction(5), Severity.WARNING, note=name)
+    return Explanation(watched, finding, NOW, State.NONE, State.FIRING, "the condition became true", 42, name)
+
+
+def ranking(by: str = "ai_llm") -> Ranking:
+    """The violations of the last day."""
+    window = Window(NOW - timedelta(hours=24), NOW, "in the last 24 h")
+    rows = (
+        Rank(1, "acme/llm-42", "support-chat", "acme", 1_204_331),
+        Rank(2, "acme/llm-43", "code-review", "acme", 97),
+        Rank(3, "acme/llm-44", "docs-helper", "acme", 0),
+    )
+    return Ranking("policy_violations", by, window, rows, NOW - timedelta(hours=24, seconds=30))
+
+
+def usage(used: int | None = 31_000_000, **changed: Any) -> Usage:
+    """Tokens of a day, of which there are fifty million."""
+    levels = Levels(Comparison.AT_LEAST, ((Severity.WARNING, Fraction(80)), (Severity.CRITICAL, Fraction(100))))
+    condition = Budget("tokens", Fraction(50_000_000), Period.DAY, levels, forecast=True)
+    plain = Usage(
+        rule=Rule("token-budget", condition, per="source"),
+        condition=condition,
+        series=Series("acme", {"source": "acme"}, (1,), ("acme",)),
+        start=NOW.replace(hour=0, minute=0),
+        end=NOW.replace(hour=0, minute=0) + timedelta(days=1),
+        used=used,
+    )
+    return replace(plain, **changed)
+
+
+def curve(**changed: Any) -> Curve:
+    """An hour in which violations rose from 3 to 9, with polls that were missed in between."""
+    seen = [3, 3, 4, 3, None, None, 3, 4, 6, 9, 9, 8]
+    moments = [NOW - timedelta(minutes=5) * turn for turn in reversed(range(len(seen)))]
+    plain = Curve(
+        what="policy violations in 15 min",
+        subject="support-chat (acme)",
+        key="acme/llm-42",
+        unit="violations",
+        start=NOW - timedelta(hours=1),
+        end=NOW,
+        points=tuple(zip(moments, seen, strict=True)),
+        rule="violation-burst",
+        thresholds=((Severity.WARNING, Fraction(5)), (Severity.CRITICAL, Fraction(20))),
+        fired_at=NOW - timedelta(minutes=15),
+    )
+    return replace(plain, **changed)

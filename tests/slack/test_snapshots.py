@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,32 @@ from typing import Any
 import pytest
 
 from alertbot.domain.alerts import ActKind, Outcome
+from alertbot.domain.history import Series
 from alertbot.domain.notices import Kind
 from alertbot.domain.reports import Health, SourceRow
 from alertbot.domain.rules import Severity
-from alertbot.slack.views import answers
+from alertbot.slack.views import answers, figures
 from alertbot.slack.views.message import notice_message
 from alertbot.slack.views.notice import notice_line
-from tests.slack.faces import LINK, NOW, acted, alert, face, failing, many, notice, resolved, row, stat, status, taken
+from alertbot.slack.views.sharing import shared, with_share_button
+from tests.slack.faces import (
+    LINK,
+    NOW,
+    acted,
+    alert,
+    curve,
+    face,
+    failing,
+    many,
+    notice,
+    ranking,
+    resolved,
+    row,
+    stat,
+    status,
+    taken,
+    usage,
+)
 from tests.slack.payloads import assert_harmless, assert_sendable
 
 FOLDER = Path(__file__).parent / "snapshots"
@@ -37,6 +57,14 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "message-resolved": lambda: notice_message(face(resolved(taken(alert())))),
     "message-linked": lambda: notice_message(face(previous=LINK)),
     "message-with-a-note": lambda: notice_message(face(alert(note="seen across a gap of 58 min"))),
+    "message-dressed": lambda: notice_message(
+        replace(
+            face(),
+            trend=(None, 0, 2, 1, 0, 0, 3, 1, 0, 2, 4, 9),
+            description="Somebody probes the guard rails",
+            on_call={"primary": "U3"},
+        )
+    ),
     "message-several": lambda: notice_message(face(taken(alert()), CRITICAL, resolved(alert(44, "docs-helper")))),
     "message-several-resolved": lambda: notice_message(face(resolved(alert()), resolved(CRITICAL))),
     "message-many": lambda: notice_message(face(*many(50))),
@@ -64,6 +92,24 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "answer-stats": lambda: answers.stats_answer(
         [stat(), stat("code-review", 9_007_199_254_740_993), stat("new", None)]
     ),
+    "answer-top": lambda: figures.top_answer(ranking()),
+    "answer-top-none": lambda: figures.top_answer(replace(ranking(), rows=())),
+    "answer-budget": lambda: figures.budget_answer(
+        [
+            usage(exhausted_at=NOW + timedelta(hours=8)),
+            usage(
+                54_000_000, severity=Severity.CRITICAL, series=Series("globex", {"source": "globex"}, (2,), ("globex",))
+            ),
+            usage(None, rule=replace(usage().rule, name="other-budget")),
+        ]
+    ),
+    "answer-chart": lambda: figures.chart_answer(curve(), "F0123ABCDE"),
+    "answer-chart-in-words": lambda: figures.chart_answer(curve(), None),
+    "answer-chart-of-growth": lambda: figures.chart_answer(
+        curve(what="tokens per 5 min", bucket=timedelta(minutes=5), thresholds=()), "F0123ABCDE"
+    ),
+    "answer-to-share": lambda: with_share_button(figures.top_answer(ranking()), "top violations 24h"),
+    "answer-shared": lambda: shared(figures.top_answer(ranking()), by="U2", asked="/alertbot top violations 24h"),
     "answer-acted": lambda: answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.DONE)),
     "answer-too-late": lambda: answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.TOO_LATE)),
     "answer-already": lambda: answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.ALREADY)),

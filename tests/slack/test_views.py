@@ -10,17 +10,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alertbot.demo.slack import SlackServer
+from alertbot.demo.slack_limits import check_view
 from alertbot.domain.alerts import ActKind, Outcome
 from alertbot.domain.notices import Kind
 from alertbot.domain.reports import Health, SourceRow
 from alertbot.domain.rules import Severity
+from alertbot.domain.silences import Matcher, Sign, Silence
 from alertbot.slack.bot import web_client
 from alertbot.slack.parse import NAMES
 from alertbot.slack.views import answers
+from alertbot.slack.views.details import details_view
 from alertbot.slack.views.message import notice_message
 from alertbot.slack.views.notice import notice_line
 from alertbot.slack.views.text import escape, fit, literal, mention, person
-from tests.slack.faces import LINK, NOW, acted, alert, face, failing, many, notice, resolved, row, stat, status, taken
+from tests.slack.faces import (
+    FIRED,
+    LINK,
+    NOW,
+    acted,
+    alert,
+    explained,
+    face,
+    failing,
+    many,
+    notice,
+    resolved,
+    row,
+    rule,
+    stat,
+    status,
+    taken,
+)
 from tests.slack.payloads import assert_harmless, assert_sendable, texts
 
 ATTACKS = (
@@ -128,6 +148,29 @@ def test_every_answer_takes_any_name_and_any_number(text, count):
     assert_fine(answers.stats_answer([stat(text, count, tokens=count, policy_violations=count)] * 50))
     assert_fine(answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.DONE, *[one] * 30)))
     assert_fine(answers.complaint(text))
+
+
+@given(evil)
+@settings(deadline=None)
+def test_answers_about_rules_silences_and_people_on_call_take_any_name(text):
+    watched = rule(name=text, description=text)
+    silence = Silence((Matcher("ai_llm", Sign.IS, text),), FIRED, NOW, text, text, 3)
+    assert_fine(answers.silences_answer([silence] * 30), *_meant(text))
+    assert_fine(answers.rules_answer([watched, replace(watched, enabled=False)] * 30, muted={text}))
+    assert_fine(answers.oncall_answer({text: text, "primary": "U1"}), "<@U1>", *_meant(text))
+    assert_fine(answers.why_answer([explained(watched, text)] * 12))
+    assert_fine(answers.unmuted_answer(text))
+
+
+@given(evil)
+@settings(deadline=None)
+def test_the_details_of_any_alert_fit_a_modal(text):
+    one = evil_alert(text)
+    members = [taken(one, by="U1"), resolved(one), replace(one, assigned_to=text), *[one] * 30]
+    for page in (0, 1, 99):
+        view = details_view(17, members, now=NOW, page=page)
+        assert check_view(view) == []
+        assert_harmless(view, markup={"<@U1>", *_meant(text)})
 
 
 def test_the_other_answers_are_within_the_limits():

@@ -1,14 +1,24 @@
 """Answers to slash commands: tables that fit a phone, and one line where one line will do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from alertbot.domain.alerts import Alert, Outcome
-from alertbot.domain.reports import Acted, AlertRow, Explanation, Health, StatRow, StatusReport, explain_lines
+from alertbot.domain.reports import (
+    Acted,
+    AlertRow,
+    Explanation,
+    Health,
+    SourceRow,
+    StatRow,
+    StatusReport,
+    explain_lines,
+)
 from alertbot.domain.rules import Rule
 from alertbot.domain.silences import Silence
 from alertbot.domain.times import tell_duration
+from alertbot.domain.windows import Window
 from alertbot.domain.wording import headline, limit, name_of
 from alertbot.slack.parse import COMMANDS, NAMES, Command
 from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, escape, fit, literal, moment, mrkdwn, person, visible
@@ -37,13 +47,7 @@ def complaint(text: str) -> Answer:
 
 
 def status_answer(report: StatusReport) -> Answer:
-    sources = [
-        f"{_HEALTH[row.state]} *{literal(row.name, 100)}*: {row.state.value}, "
-        + (f"last reading {moment(row.last_reading_at)}, " if row.last_reading_at else "")
-        + f"{row.configurations} configurations"
-        + (f"\n      {literal(row.error, 300)}" if row.error else "")
-        for row in report.sources[:20]
-    ]
+    sources = [source_line(row) for row in report.sources[:20]]
     verb = "notice waits" if report.waiting == 1 else "notices wait"
     waiting = f"{report.waiting} {verb}" + (f" since {moment(report.oldest_at)}" if report.oldest_at else "")
     lines = [
@@ -53,6 +57,16 @@ def status_answer(report: StatusReport) -> Answer:
         f"alertbot {escape(report.version)}",
     ]
     return sentence("\n".join(lines))
+
+
+def source_line(row: SourceRow) -> str:
+    """How a source is, in a line; in a second one what is wrong with it."""
+    return (
+        f"{_HEALTH[row.state]} *{literal(row.name, 100)}*: {row.state.value}, "
+        + (f"last reading {moment(row.last_reading_at)}, " if row.last_reading_at else "")
+        + ("1 configuration" if row.configurations == 1 else f"{row.configurations} configurations")
+        + (f"\n      {literal(row.error, 300)}" if row.error else "")
+    )
 
 
 def alerts_answer(rows: Sequence[AlertRow]) -> Answer:
@@ -81,24 +95,33 @@ def why_answer(found: Sequence[Explanation]) -> Answer:
 def silences_answer(found: Sequence[Silence]) -> Answer:
     if not found:
         return sentence("Nothing is silenced.")
-    lines = []
-    for silence in found[:_MOST_ALERTS]:
-        what = " ".join(str(matcher) for matcher in silence.matchers) or "everything"
-        comment = f": {literal(silence.comment, 200)}" if silence.comment else ""
-        until = f"from {moment(silence.starts_at)} until {moment(silence.ends_at)}"
-        lines.append(f":mute: *{silence.number}* `{_code(what)}` {until} by {person(silence.author)}{comment}")
-    if len(found) > _MOST_ALERTS:
-        lines.append(f"… and {len(found) - _MOST_ALERTS} more")
-    return sentence("\n".join(lines))
+    lines = [silence_line(silence) for silence in found[:_MOST_ALERTS]]
+    return sentence(fit(lines, SECTION_LIMIT, hidden=len(found) - len(lines)))
 
 
-def rules_answer(rules: Sequence[Rule]) -> Answer:
-    lines = [
-        f"{':black_small_square:' if rule.enabled else ':no_entry_sign:'} {_rule_line(rule)}" for rule in rules[:40]
-    ]
-    if len(rules) > 40:
-        lines.append(f"… and {len(rules) - 40} more")
-    return sentence(cut("\n".join(lines) or "No rule is configured.", 3000))
+def silence_line(silence: Silence) -> str:
+    """What is silenced, from when until when, by whom and why."""
+    what = " ".join(str(matcher) for matcher in silence.matchers) or "everything"
+    comment = f": {literal(silence.comment, 200)}" if silence.comment else ""
+    until = "until it is unmuted" if silence.is_endless else f"until {moment(silence.ends_at)}"
+    since = f"from {moment(silence.starts_at)} {until}"
+    return f":mute: *{silence.number}* `{_code(what)}` {since} by {person(silence.author)}{comment}"
+
+
+def unmuted_answer(rule: str) -> Answer:
+    return sentence(f":loud_sound: {literal(rule, 100)} is heard again.")
+
+
+def rules_answer(rules: Sequence[Rule], muted: Collection[str] = ()) -> Answer:
+    """What is watched; `muted` are the names of the rules of which nothing is said."""
+    lines = [f"{_rule_mark(rule, muted)} {_rule_line(rule)}" for rule in rules[:_MOST_ROWS]]
+    return sentence(fit(lines, SECTION_LIMIT, hidden=len(rules) - len(lines)) or "No rule is configured.")
+
+
+def _rule_mark(rule: Rule, muted: Collection[str]) -> str:
+    if not rule.enabled:
+        return ":no_entry_sign:"
+    return ":mute:" if rule.name in muted else ":black_small_square:"
 
 
 def _rule_line(rule: Rule) -> str:
@@ -118,31 +141,32 @@ def _code(text: str) -> str:
     return literal(text.replace("`", "'"), 400)
 
 
-def stats_answer(rows: Sequence[StatRow]) -> Answer:
+def stats_answer(rows: Sequence[StatRow], window: Window | None = None) -> Answer:
+    """A table of growths; `window` is what the person asked for, in words."""
     if not rows:
         return sentence("No configuration was read yet.")
-    span = tell_duration(rows[0].end - rows[0].start)
+    named = window.name if window is not None else f"in the last {tell_duration(rows[0].end - rows[0].start)}"
     order = sorted(rows, key=lambda row: -(row.metrics["api_calls"] or 0))
     table = [f"{'':<{_NAME_WIDTH}} {'calls':>7} {'tokens':>8} {'viol':>5} {'alert':>5} {'block':>5}"]
     for row in order[:_MOST_ROWS]:
         counts = row.metrics
         table.append(
-            f"{_short(row.name):<{_NAME_WIDTH}} {_count(counts['api_calls']):>7} {_count(counts['tokens']):>8}"
-            f" {_count(counts['policy_violations']):>5} {_count(counts['policy_alerts']):>5} {_count(counts['policy_blocks']):>5}"
+            f"{_short(row.name):<{_NAME_WIDTH}} {write_count(counts['api_calls']):>7} {write_count(counts['tokens']):>8}"
+            f" {write_count(counts['policy_violations']):>5} {write_count(counts['policy_alerts']):>5} {write_count(counts['policy_blocks']):>5}"
         )
     if len(order) > _MOST_ROWS:
         table.append(f"… and {len(order) - _MOST_ROWS} more")
-    head = f"Growth in the last {span}, counted from {moment(min(row.baseline_at for row in rows))}"
+    head = f"Growth {named}, counted from {moment(min(row.baseline_at for row in rows))}"
     return {
         "text": head,
         "blocks": [
             {"type": "section", "text": mrkdwn(head)},
-            _preformatted("\n".join(table)),
+            preformatted("\n".join(table)),
         ],
     }
 
 
-def _preformatted(text: str) -> dict[str, Any]:
+def preformatted(text: str) -> dict[str, Any]:
     """Text that Slack shows letter by letter: nothing in it is markup."""
     block = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
     return {"type": "rich_text", "elements": [block]}
@@ -152,7 +176,7 @@ def _short(name: str) -> str:
     return cut(visible(name), _NAME_WIDTH)
 
 
-def _count(number: int | None) -> str:
+def write_count(number: int | None) -> str:
     """A count in at most seven characters; exact up to 99,999."""
     if number is None:
         return "?"

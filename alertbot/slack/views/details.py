@@ -1,55 +1,89 @@
-"""The modal behind the Details button: every alert of a message, a page at a time, each with a button of its own."""
+"""The modal behind the Details button: every alert of a message, a page at a time, each with a menu of its own."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.wording import headline, limit
-from alertbot.slack.views.text import MARKS, cut, literal, mention, moment
+from alertbot.slack.views.remembered import remember
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, literal, moment, mrkdwn, person
 
-PAGE = 30  # alerts a page: three blocks each at most, of the 100 that a view may have
+PAGE = 30  # alerts a page: two blocks each at most, of the 100 that a view may have
 View = dict[str, Any]
 
 
-def details_view(group: int, alerts: Sequence[Alert], *, page: int = 0) -> View:
-    """One page of a message's alerts, the firing and worst ones first."""
+def details_view(
+    group: int, alerts: Sequence[Alert], *, now: datetime, page: int = 0, channel: str = "", note: str = ""
+) -> View:
+    """One page of a message's alerts, the firing and worst ones first. `note`, safe mrkdwn, is what became of a click."""
     order = sorted(alerts, key=lambda alert: (alert.state is not State.FIRING, -alert.severity.rank, alert.number))
     last = max(0, (len(order) - 1) // PAGE)
     page = min(max(0, page), last)
-    blocks: list[dict[str, Any]] = []
+    blocks: list[dict[str, Any]] = [{"type": "section", "text": mrkdwn(cut(note, SECTION_LIMIT))}] if note else []
     for alert in order[page * PAGE : (page + 1) * PAGE]:
-        blocks.append(_line(alert))
-        if alert.note:
-            blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": literal(alert.note, 1000)}]})
+        blocks.append(_line(alert, now))
+        if said := literal(alert.note, 1000):
+            blocks.append({"type": "context", "elements": [mrkdwn(said)]})
     if last:
         blocks.append(_pages(group, page, last))
+    counted = "1 alert" if len(order) == 1 else f"{len(order)} alerts"
     return {
         "type": "modal",
         "callback_id": "details",
-        "private_metadata": f"G{group} {page}",
-        "title": {"type": "plain_text", "text": cut(f"G{group}: {len(order)} alerts", 24)},
+        "private_metadata": remember(about=f"G{group}", page=page, channel=channel),
+        "title": {"type": "plain_text", "text": cut(f"G{group}: {counted}", 24)},
         "close": {"type": "plain_text", "text": "Close"},
         "blocks": blocks,
     }
 
 
-def _line(alert: Alert) -> dict[str, Any]:
-    mark = MARKS[alert.severity] if alert.state is State.FIRING else ":white_check_mark:"
-    text = f"{mark} `A{alert.number}` {literal(headline(alert), 400)}"
-    if limit(alert):
-        text += f", {literal(limit(alert), 100)}"
-    text += f"\n{alert.state.value} since {moment(alert.started_at or alert.pending_since)}"
+def _line(alert: Alert, now: datetime) -> dict[str, Any]:
+    mark = MARKS[alert.severity] if alert.state.is_open else ":white_check_mark:"
+    first = f"{mark} `A{alert.number}` *{literal(headline(alert), 400)}*"
+    threshold = [literal(limit(alert), 100)] if limit(alert) else []
+    if alert.state.is_open:
+        state = f"{alert.state.value} since {moment(alert.started_at or alert.pending_since)}"
+    else:
+        state = f"{alert.state.value} {moment(alert.resolved_at or alert.pending_since)}"
+    section: dict[str, Any] = {
+        "type": "section",
+        "text": mrkdwn(f"{first}\n{' · '.join([*threshold, state, *_standing(alert, now)])}"),
+    }
+    return section | {"accessory": _menu(alert)}
+
+
+def _standing(alert: Alert, now: datetime) -> list[str]:
+    """Who has it, and until when nobody is to hear of it."""
+    found = []
     if alert.acknowledged_at is not None:
-        text += f", :eyes: {mention(alert.acknowledged_by)}"
-    section: dict[str, Any] = {"type": "section", "text": {"type": "mrkdwn", "text": cut(text, 3000)}}
-    if alert.state is State.FIRING and alert.acknowledged_at is None:
-        section["accessory"] = {
-            "type": "button",
-            "action_id": "acknowledge",
-            "text": {"type": "plain_text", "text": "Acknowledge"},
-            "value": f"A{alert.number}",
-        }
-    return section
+        found.append(f":eyes: {person(alert.acknowledged_by)}")
+    if alert.assigned_to:
+        found.append(f":bust_in_silhouette: {person(alert.assigned_to)}")
+    if alert.state.is_open and alert.snoozed_until is not None and alert.snoozed_until > now:
+        found.append(f":zzz: until {moment(alert.snoozed_until)}")
+    return found
+
+
+def _menu(alert: Alert) -> dict[str, Any]:
+    """What can be done to one alert. What has ended takes comments only."""
+    taken = alert.acknowledged_at is not None
+    choices = [
+        ("unacknowledge", "Give it back") if taken else ("acknowledge", "Acknowledge"),
+        ("snooze", "Snooze 1 hour"),
+        ("assign", "Assign to me"),
+        ("comment", "Comment or assign…"),
+        ("silence", "Silence…"),
+    ]
+    offered = choices if alert.state.is_open else choices[3:4]
+    return {
+        "type": "overflow",
+        "action_id": "alert_menu",
+        "options": [
+            {"text": {"type": "plain_text", "text": words}, "value": f"A{alert.number} {what}"}
+            for what, words in offered
+        ],
+    }
 
 
 def _pages(group: int, page: int, last: int) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 """The message of a group of alerts: what, where, how bad, since when, who has it, and buttons to take it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.alerts import Alert, State
+from alertbot.domain.curves import sparkline
 from alertbot.domain.notices import Face
 from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, measure, name_of, write_amount
 from alertbot.slack.views.text import (
     COLOURS,
+    ELLIPSIS,
     FALLBACK_LIMIT,
     MARKS,
     QUIET_COLOUR,
@@ -24,7 +28,15 @@ from alertbot.slack.views.text import (
 )
 
 Block = dict[str, Any]
-SNOOZES = (("30m", "30 minutes"), ("1h", "1 hour"), ("4h", "4 hours"), ("tomorrow", "Until tomorrow 9:00"))
+_MOST_ROTATIONS = 3
+_URL = re.compile(r"https?://(?:(?!&[lg]t;)[^\s<>|])+")
+SNOOZES = (
+    ("30m", "30 minutes"),
+    ("1h", "1 hour"),
+    ("4h", "4 hours"),
+    ("tomorrow", "Until tomorrow 9:00"),
+    ("until", "Until a date…"),
+)
 
 
 def notice_message(face: Face, *, mentioned: Iterable[str] = ()) -> dict[str, Any]:
@@ -43,7 +55,7 @@ class _Look:
     """How the group looks at a glance."""
 
     def __init__(self, face: Face) -> None:
-        order = sorted(face.alerts, key=_gravity)
+        order = sorted(face.alerts, key=gravity)
         self.firing = [alert for alert in order if alert.state is State.FIRING]
         self.ended = [alert for alert in order if alert.state is not State.FIRING]
         self.worst = order[0]
@@ -71,9 +83,9 @@ class _Look:
         )
 
 
-def _gravity(alert: Alert) -> tuple[int, int, float]:
-    """Firing before ended, the worst first, then the largest."""
-    return (alert.state is not State.FIRING, -alert.severity.rank, -float(alert.peak or 0))
+def gravity(alert: Alert) -> tuple[int, int, Fraction]:
+    """What alerts are sorted by: firing before ended, the worst first, then the largest."""
+    return (alert.state is not State.FIRING, -alert.severity.rank, -(alert.peak or Fraction(0)))
 
 
 def _rule(face: Face) -> str:
@@ -90,8 +102,31 @@ def _one(face: Face, state: _Look) -> list[Block]:
         ("Worst" if alert.state is not State.FIRING else "Now", _now(alert, amount)),
         _times(alert, face.shown_at),
     ]
+    if face.trend:
+        pairs.append((f"Last {len(face.trend)} windows", sparkline(face.trend)))
+    if state.firing and face.on_call:
+        pairs.append(("On call", _on_call(face)))
     fields = [mrkdwn(f"*{name}*\n{text}") for name, text in pairs]
     return [{"type": "section", "fields": fields}, *_taken(state, [alert])]
+
+
+def _on_call(face: Face) -> str:
+    """Who is on call. Nobody is pinged: Slack notifies nobody who is mentioned in an attachment."""
+    if len(face.on_call) == 1:
+        return person(next(iter(face.on_call.values())))
+    shown = [f"{literal(name, 60)}: {person(who)}" for name, who in list(face.on_call.items())[:_MOST_ROTATIONS]]
+    return ", ".join(shown)
+
+
+def _described(text: str) -> str:
+    """The rule's description with its links to click on: often it says where to read on."""
+    return _URL.sub(_link, literal(text, 600))
+
+
+def _link(found: re.Match[str]) -> str:
+    url = found[0].rstrip(".,:!?)")
+    cut_off = found[0].endswith(ELLIPSIS)  # what is left of it would lead elsewhere
+    return found[0] if cut_off else f"<{url}>{found[0][len(url) :]}"
 
 
 def _now(alert: Alert, amount: Any) -> str:
@@ -151,6 +186,10 @@ def _context(face: Face, state: _Look) -> Block:
     alert = state.worst
     ids = f"A{alert.number} · G{face.group.number}" if len(face.alerts) == 1 else f"G{face.group.number}"
     parts = [f"Rule {_rule(face)} · {ids}"]
+    if face.description:
+        parts.insert(0, _described(face.description))
+    if len(face.alerts) > 1 and state.firing and face.on_call:
+        parts.append(f"On call {_on_call(face)}")
     if len(face.alerts) == 1 and alert.note:
         parts.append(literal(alert.note, 300))
     if face.previous:
@@ -182,8 +221,20 @@ def _buttons(face: Face) -> Block:
             },
             {
                 "type": "button",
+                "action_id": "silence",
+                "text": {"type": "plain_text", "text": "Silence…"},
+                "value": group,
+            },
+            {
+                "type": "button",
                 "action_id": "details",
                 "text": {"type": "plain_text", "text": "Details"},
+                "value": group,
+            },
+            {
+                "type": "button",
+                "action_id": "chart",
+                "text": {"type": "plain_text", "text": "Chart"},
                 "value": group,
             },
         ],

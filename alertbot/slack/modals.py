@@ -1,0 +1,297 @@
+"""Modals: what opens them, and what becomes of what people fill in."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from slack_bolt import Ack, App, Respond
+from slack_sdk import WebClient
+
+from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, labels_with_severity
+from alertbot.domain.silences import Matcher, Sign, Silence, SilenceRequest, check_matchers, parse_matcher
+from alertbot.domain.times import parse_duration
+from alertbot.errors import AlertbotError
+from alertbot.flows import operate
+from alertbot.slack.actions import chosen, clicked_menu
+from alertbot.slack.desk import Desk
+from alertbot.slack.parse import split
+from alertbot.slack.surface import Surface
+from alertbot.slack.views.message import gravity
+from alertbot.slack.views.modals import (
+    ANY,
+    UNTIL,
+    Draft,
+    Reach,
+    View,
+    comment_modal,
+    silence_modal,
+    silenced_modal,
+    snooze_modal,
+)
+from alertbot.slack.views.remembered import remember, remembered
+
+_DAY = timedelta(days=1)
+_LONGEST = timedelta(days=366)  # a date further away is a slip of the finger
+Reply = dict[str, Any]  # how a submission is acknowledged: nothing closes the modal
+
+
+class _Unfit(Exception):
+    """What is wrong with a field."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(problem)
+        self.field = field
+
+
+# --- a silence
+
+
+def asks_for_silence(body: Mapping[str, Any]) -> bool:
+    """Whether a slash command asks for the form: `silence` and nothing more."""
+    return str(body.get("text") or "").strip().lower() == "silence"
+
+
+def ask_silence(desk: Desk, body: Mapping[str, Any], about: str = "") -> View:
+    """The form of a new silence, filled in with what the alerts of `A42` or `G17` have in common. Raises UsageError."""
+    here = desk.for_whom(body)
+    here.require_operator()
+    draft = _draft_about(here.alerts(about)) if about else Draft()
+    return _silence_form(here, draft, _metadata(here, body, about))
+
+
+def _draft_about(alerts: Sequence[Alert]) -> Draft:
+    rules = {alert.rule for alert in alerts}
+    sources = {alert.labels.get("source", ANY) for alert in alerts}
+    llm = ""
+    if len(alerts) == 1:
+        labels = alerts[0].labels
+        names = [labels[label] for label in ("name", "ai_llm") if labels.get(label)]
+        # A name with a wildcard in it would mean others as well.
+        llm = next((name for name in names if not set("*?") & set(name) and len(name) <= 300), "")
+    return Draft(
+        rule=rules.pop() if len(rules) == 1 else ANY, source=sources.pop() if len(sources) == 1 else ANY, llm=llm
+    )
+
+
+def recount(desk: Desk, body: Mapping[str, Any]) -> View:
+    """The form with what it would mute now, after a field was changed."""
+    return _silence_form(desk.for_whom(body), _draft_in(body), body["view"]["private_metadata"])
+
+
+def _silence_form(desk: Desk, draft: Draft, metadata: str) -> View:
+    if draft.lasts == UNTIL and draft.until is None:
+        draft = replace(draft, until=_whole_hour(desk.clock() + _DAY))
+    return silence_modal(
+        draft,
+        _reach(desk, draft),
+        rules=[rule.name for rule in desk.rules],
+        sources=list(desk.intervals),
+        metadata=metadata,
+    )
+
+
+def _reach(desk: Desk, draft: Draft) -> Reach:
+    found = [row.alert for row in desk.open_alerts()]
+    now = desk.clock()
+    try:
+        silence = Silence(_matchers_of(draft), now, now, desk.user)
+    except _Unfit as unfit:
+        return Reach((), len(found), str(unfit))
+    muted = [alert for alert in found if silence.covers(labels_with_severity(alert), now)]
+    return Reach(sorted(muted, key=gravity), len(found))
+
+
+def _draft_in(body: Mapping[str, Any]) -> Draft:
+    seconds = _filled(body, "until")
+    return Draft(
+        rule=_filled(body, "rule") or ANY,
+        source=_filled(body, "source") or ANY,
+        llm=str(_filled(body, "llm") or "").strip(),
+        more=str(_filled(body, "more") or "").strip(),
+        lasts=_filled(body, "lasts") or "1h",
+        until=datetime.fromtimestamp(int(seconds), UTC) if seconds else None,
+        comment=str(_filled(body, "comment") or "").strip(),
+    )
+
+
+def _filled(body: Mapping[str, Any], field: str) -> Any:
+    """What stands in a field; None where it is empty or not there."""
+    held: Mapping[str, Any] = next(iter(body["view"]["state"]["values"].get(field, {}).values()), {})
+    if "selected_option" in held:
+        return (held["selected_option"] or {}).get("value")
+    return next((held[name] for name in ("value", "selected_date_time", "selected_user") if name in held), None)
+
+
+def _matchers_of(draft: Draft) -> tuple[Matcher, ...]:
+    """The matchers that a draft means. Raises _Unfit."""
+    chosen_ones = [
+        Matcher(label, Sign.IS, value)
+        for label, value in (("rule", draft.rule), ("source", draft.source), ("ai_llm", draft.llm))
+        if value not in {ANY, ""}
+    ]
+    words = split(draft.more)
+    everything = [word.lower() for word in words] == ["all"] and not chosen_ones
+    try:
+        matchers = [*chosen_ones, *([] if everything else (parse_matcher(word) for word in words))]
+        return check_matchers(matchers, everything=everything)
+    except ValueError as error:
+        raise _Unfit("more", str(error)) from error
+
+
+def save_silence(desk: Desk, body: Mapping[str, Any]) -> Reply:
+    """Make the silence that was filled in; what is wrong with it stands below its field."""
+    here, draft = desk.for_whom(body), _draft_in(body)
+    now = here.clock()
+    try:
+        here.require_operator()
+        request = SilenceRequest(_matchers_of(draft), _length(draft, now), draft.comment)
+        made = operate.add_silence(here.database, request, author=here.user, now=now, key=_key(body))
+        reach = _reach(here, draft)
+    except _Unfit as unfit:
+        return _errors(unfit.field, str(unfit))
+    except AlertbotError as error:
+        return _errors("rule", error.lines[0])
+    here.wake()
+    return {"response_action": "update", "view": silenced_modal(made, reach)}
+
+
+def _length(draft: Draft, now: datetime) -> timedelta:
+    if draft.lasts != UNTIL:
+        return parse_duration(draft.lasts)
+    if draft.until is None:
+        raise _Unfit("lasts", "choose the date below")
+    return _ahead(draft.until, now)
+
+
+def _ahead(until: datetime, now: datetime) -> timedelta:
+    """How far a chosen moment is ahead. Raises _Unfit where it is not."""
+    if until <= now:
+        raise _Unfit("until", "this has passed; choose a time to come")
+    if until - now > _LONGEST:
+        raise _Unfit("until", "this is more than a year away; choose an earlier date")
+    return until - now
+
+
+# --- a snooze until a date
+
+
+def ask_snooze(desk: Desk, body: Mapping[str, Any], about: str) -> View:
+    """The form that asks until when to snooze what `A42` or `G17` means. Raises UsageError."""
+    here = desk.for_whom(body)
+    until = _whole_hour(here.clock() + timedelta(hours=4))
+    metadata = _metadata(here, body, about)
+    return snooze_modal(here.alerts(about), until=until, may_operate=here.may_operate(), metadata=metadata)
+
+
+def _whole_hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def save_snooze(desk: Desk, body: Mapping[str, Any]) -> Reply:
+    """Snooze until the chosen moment: up to a day for everybody, longer for operators."""
+    here, now = desk.for_whom(body), desk.clock()
+    until = datetime.fromtimestamp(int(_filled(body, "until")), UTC)
+    try:
+        if _ahead(until, now) > _DAY and not here.may_operate():
+            return _errors("until", "more than a day is for operators; choose a time within the next 24 hours")
+        return _act(here, body, ActKind.SNOOZE, field="until", until=until)
+    except _Unfit as unfit:
+        return _errors(unfit.field, str(unfit))
+    except AlertbotError as error:
+        return _errors("until", error.lines[0])
+
+
+# --- a comment
+
+
+def ask_comment(desk: Desk, body: Mapping[str, Any], about: str) -> View:
+    """The form that asks for a comment on an alert, and for whom it is given to. Raises UsageError."""
+    here = desk.for_whom(body)
+    return comment_modal(here.alerts(about)[0], metadata=_metadata(here, body, about))
+
+
+def save_comment(desk: Desk, body: Mapping[str, Any]) -> Reply:
+    """Write the comment and assign the alert, whichever was filled in."""
+    here, text, whom = desk.for_whom(body), str(_filled(body, "comment") or "").strip(), _filled(body, "assignee")
+    if not text and not whom:
+        return _errors("comment", "write something, or choose somebody below")
+    try:
+        # What may come too late goes first, so that a second try does not write the comment twice.
+        reply = _act(here, body, ActKind.ASSIGN, field="assignee", text=str(whom)) if whom else {}
+        return reply or (_act(here, body, ActKind.COMMENT, field="comment", text=text) if text else {})
+    except AlertbotError as error:
+        return _errors("comment", error.lines[0])
+
+
+def _act(
+    desk: Desk, body: Mapping[str, Any], kind: ActKind, *, field: str, text: str = "", until: datetime | None = None
+) -> Reply:
+    """Do it. What came too late is told below the field; what was done before, by another delivery, was done."""
+    deed = Act(kind=kind, who=desk.user, at=desk.clock(), key=f"{_key(body)} {kind}", text=text, until=until)
+    acted = operate.act(desk.database, desk.find(str(remembered(body).get("about"))), deed)
+    desk.wake()
+    outcomes = {outcome for _, outcome in acted.outcomes}
+    return _errors(field, "too late: it had ended before") if outcomes == {Outcome.TOO_LATE} else {}
+
+
+def _metadata(desk: Desk, body: Mapping[str, Any], about: str) -> str:
+    """What a modal remembers: what it is about, where that was seen, and the page of details below it."""
+    below = remembered(body) if (body.get("view") or {}).get("callback_id") == "details" else {}
+    return remember(about=about, channel=desk.place, below=below.get("about", ""), page=below.get("page", ""))
+
+
+def _key(body: Mapping[str, Any]) -> str:
+    """The same for each delivery of one submission."""
+    view = body["view"]
+    return f"view {view['id']} {view.get('hash')}"
+
+
+def _errors(field: str, problem: str) -> Reply:
+    return {"response_action": "errors", "errors": {field: problem[:1].upper() + problem[1:]}}
+
+
+# --- listening
+
+
+def listen(app: App, desk: Desk) -> None:
+    """Register what opens modals, and what is sent from them."""
+
+    @app.action("silence")
+    def open_silence(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+        ack()
+        about = str(body["actions"][0].get("value") or "")
+        Surface(desk, client, body, respond).open(lambda: ask_silence(desk, body, about))
+
+    @app.action(re.compile("silence_(rule|source|llm|more|lasts)"))
+    def count_anew(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        ack()
+        Surface(desk, client, body).update(lambda: recount(desk, body))
+
+    @app.action("alert_menu")
+    def menu(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        ack()
+        about, what = chosen(body)
+        surface = Surface(desk, client, body)
+        if what == "comment":
+            surface.open(lambda: ask_comment(desk, body, about))
+        elif what == "silence":
+            surface.open(lambda: ask_silence(desk, body, about))
+        else:
+            surface.show(clicked_menu(desk, body))
+
+    for name, save in (("silence", save_silence), ("snooze_until", save_snooze), ("comment", save_comment)):
+        app.view(name)(_saved(desk, save))
+
+
+def _saved(desk: Desk, save: Callable[[Desk, Mapping[str, Any]], Reply]) -> Callable[..., None]:
+    """A listener for submissions. Their acknowledgement is the answer, so it comes when it is known what became of them."""
+
+    def saved(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        reply = save(desk, body)
+        ack(**reply)
+        if reply.get("response_action") != "errors":
+            Surface(desk, client, body).show_below()
+
+    return saved

@@ -1,0 +1,46 @@
+"""Charts in Slack: drawn, uploaded without being shared, and shown once Slack has worked on them."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+from slack_sdk import WebClient
+
+from alertbot.domain.curves import Curve
+from alertbot.errors import SlackError, SlackUncertain
+from alertbot.slack.charts import draw
+from alertbot.slack.failures import translated
+
+log = structlog.get_logger()
+# Seconds between the looks whether a file is ready, ten together: a block that names it sooner is refused.
+_PAUSES = (0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 3.0)
+_NAME = "chart.png"
+
+
+def uploader(client: WebClient, *, pause: Callable[[float], None] = time.sleep) -> Callable[[bytes, str], str]:
+    """What uploads a PNG with a title, and returns its id when it can be shown. It raises a SlackError where that fails."""
+
+    def upload(png: bytes, title: str) -> str:
+        with translated("files.upload"):
+            answer = client.files_upload_v2(filename=_NAME, title=title, content=png)
+            file = str(answer["files"][0]["id"])
+        for seconds in _PAUSES:
+            with translated("files.info"):
+                told = client.files_info(file=file).get("file") or {}
+            if told.get("mimetype"):
+                return file
+            pause(seconds)
+        raise SlackUncertain(f"files.info: {file} was not ready in time", code="file_not_ready")
+
+    return upload
+
+
+def pictured(curve: Curve, upload: Callable[[bytes, str], str] | None) -> str | None:
+    """The id of the curve's picture in Slack; None where there is none to be had, and words have to do."""
+    if upload is None or not curve.known:
+        return None
+    try:
+        return upload(draw(curve), f"{curve.what}: {curve.subject}"[:200])
+    except SlackError as error:
+        log.warning("chart_not_uploaded", code=error.code, why=error.lines[0])
+        return None

@@ -1,0 +1,239 @@
+"""App Home: what is open, whose it is, the sources, who is on call, and what is silenced."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+from alertbot.domain.alerts import Alert, State, labels_with_severity
+from alertbot.domain.reports import AlertRow, StatusReport
+from alertbot.domain.silences import Silence
+from alertbot.domain.wording import headline, limit
+from alertbot.slack.views.answers import silence_line, source_line
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, escape, fit, literal, moment, mrkdwn, person
+
+Block = dict[str, Any]
+View = dict[str, Any]
+ROWS = 12  # messages a page, three blocks each; with all the rest a view of at most 100 blocks
+_MOST_PENDING = 10
+_MOST_BUDGETS = 8
+_MOST_SOURCES = 20
+_MOST_SILENCES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What stands in somebody's Home. `rows` are the open alerts; `note`, safe mrkdwn, is what became of a click.
+
+    `budgets` are a block each, the fullest first.
+    """
+
+    user: str
+    rows: Sequence[AlertRow]
+    status: StatusReport
+    silences: Sequence[Silence]
+    on_call: Mapping[str, str]
+    may_operate: bool
+    command: str
+    now: datetime
+    budgets: Sequence[Block] = ()
+    page: int = 0
+    note: str = ""
+
+
+def home_view(board: Board) -> View:
+    """One page of Home."""
+    bundles = _bundles(board)
+    last = max(0, (len(bundles) - 1) // ROWS)
+    page = min(max(0, board.page), last)
+    shown = bundles[page * ROWS : (page + 1) * ROWS]
+    blocks = [
+        *_top(board),
+        *_rows(board, shown),
+        *([_pages(page, last)] if last else []),
+        *_pending(board),
+        *_titled("Budgets", board.budgets[:_MOST_BUDGETS]),
+        *_titled("Sources", _sources(board)),
+        *_titled("On call now", _on_call(board)),
+        *_titled("Silences", _silences(board)),
+    ]
+    return {"type": "home", "callback_id": "home", "blocks": blocks}
+
+
+def _top(board: Board) -> Iterator[Block]:
+    if board.note:
+        yield {"type": "section", "text": mrkdwn(cut(board.note, SECTION_LIMIT))}
+    report = board.status
+    alerts = "1 alert is firing" if report.firing == 1 else f"{report.firing} alerts are firing"
+    yield _header(alerts if report.firing else "Nothing is firing")
+    counted = [f"{report.acknowledged} acknowledged"] if report.firing else []
+    parts = [*counted, f"{report.pending} pending", f"as of {moment(board.now)}", f"`{escape(board.command)} help`"]
+    yield {"type": "context", "elements": [mrkdwn(" · ".join(parts))]}
+    buttons = [_button("home_refresh", "Refresh")]
+    if board.may_operate:
+        buttons.append(_button("silence", "New silence…"))
+    yield {"type": "actions", "block_id": "top", "elements": buttons}
+
+
+@dataclass(frozen=True, slots=True)
+class _Bundle:
+    """The open alerts of one message, the worst first."""
+
+    group: int
+    alerts: Sequence[Alert]
+
+    def belongs_to(self, user: str) -> bool:
+        return any(user in {alert.acknowledged_by, alert.assigned_to} for alert in self.alerts)
+
+    @property
+    def is_taken(self) -> bool:
+        return all(alert.acknowledged_at is not None for alert in self.alerts)
+
+
+def _bundles(board: Board) -> list[_Bundle]:
+    """The person's own messages first, then those that nobody has taken, then the others; the worst first."""
+    grouped: dict[int, list[Alert]] = {}
+    for row in board.rows:
+        if row.group is not None and row.alert.state is State.FIRING:
+            grouped.setdefault(row.group, []).append(row.alert)
+    bundles = [_Bundle(group, sorted(alerts, key=_gravity)) for group, alerts in grouped.items()]
+    return sorted(
+        bundles,
+        key=lambda one: (not one.belongs_to(board.user), one.is_taken, *_gravity(one.alerts[0])),
+    )
+
+
+def _gravity(alert: Alert) -> tuple[int, Fraction, int]:
+    return (-alert.severity.rank, -(alert.peak or Fraction(0)), -alert.number)
+
+
+def _rows(board: Board, shown: Sequence[_Bundle]) -> Iterator[Block]:
+    mine = [bundle for bundle in shown if bundle.belongs_to(board.user)]
+    for title, bundles in (("Yours", mine), ("Open", shown[len(mine) :])):
+        if bundles:
+            yield from (_DIVIDER, _header(title))
+        for bundle in bundles:
+            yield {"type": "section", "text": mrkdwn(_said(board, bundle))}
+            yield {"type": "context", "elements": [mrkdwn(_about(bundle))]}
+            yield _buttons(board, bundle)
+
+
+def _said(board: Board, bundle: _Bundle) -> str:
+    worst, others = bundle.alerts[0], len(bundle.alerts) - 1
+    more = f" and {others} more" if others else ""
+    standing = " · ".join(_standing(board, bundle))
+    return f"{MARKS[worst.severity]} *{literal(headline(worst), 300)}*{more}" + (f"\n{standing}" if standing else "")
+
+
+def _about(bundle: _Bundle) -> str:
+    worst = bundle.alerts[0]
+    since = min((alert.started_at for alert in bundle.alerts if alert.started_at is not None), default=None)
+    rules = ", ".join(sorted({alert.rule for alert in bundle.alerts}))
+    parts = [
+        literal(rules, 200),
+        *([literal(limit(worst), 100)] if limit(worst) else []),
+        *([f"since {moment(since)}"] if since is not None else []),
+        f"A{worst.number} · G{bundle.group}" if len(bundle.alerts) == 1 else f"G{bundle.group}",
+    ]
+    return " · ".join(parts)
+
+
+def _standing(board: Board, bundle: _Bundle) -> list[str]:
+    """Who has it, and why nobody hears of it."""
+    found, alerts = [], bundle.alerts
+    taken = [alert for alert in alerts if alert.acknowledged_at is not None]
+    if taken:
+        who = ", ".join(person(name) for name in sorted({alert.acknowledged_by for alert in taken})[:3])
+        found.append(f":eyes: {who}" if len(taken) == len(alerts) else f":eyes: {who} ({len(taken)} of {len(alerts)})")
+    given = sorted({alert.assigned_to for alert in alerts if alert.assigned_to})
+    if given:
+        found.append(f":bust_in_silhouette: {', '.join(person(name) for name in given[:3])}")
+    snoozed = [alert.snoozed_until for alert in alerts if alert.snoozed_until and alert.snoozed_until > board.now]
+    if len(snoozed) == len(alerts):
+        found.append(f":zzz: until {moment(max(snoozed))}")
+    if all(any(one.covers(labels_with_severity(alert), board.now) for one in board.silences) for alert in alerts):
+        found.append(":mute: silenced")
+    return found
+
+
+def _buttons(board: Board, bundle: _Bundle) -> Block:
+    name = f"G{bundle.group}"
+    if not bundle.is_taken:
+        elements = [_button("acknowledge", "Acknowledge", name) | {"style": "primary"}]
+    elif any(alert.acknowledged_by == board.user for alert in bundle.alerts):
+        elements = [_button("give_back", "Give it back", name)]
+    else:
+        elements = []
+    return {"type": "actions", "block_id": f"row-{name}", "elements": [*elements, _button("details", "Details", name)]}
+
+
+def _pages(page: int, last: int) -> Block:
+    elements = [
+        _button(f"home_page_{words.lower()}", f"{words} ({target + 1} of {last + 1})", str(target))
+        for words, target in (("Previous", page - 1), ("Next", page + 1))
+        if 0 <= target <= last
+    ]
+    return {"type": "actions", "block_id": "pages", "elements": elements}
+
+
+def _pending(board: Board) -> list[Block]:
+    """What is true but not yet for long enough, or fires and has no message yet: there is little to do about it."""
+    found = [row.alert for row in board.rows if row.group is None or row.alert.state is State.PENDING]
+    lines = [
+        f":hourglass_flowing_sand: `A{alert.number}` {literal(headline(alert), 200)} · {literal(alert.rule, 100)}"
+        for alert in found[:_MOST_PENDING]
+    ]
+    return _titled("Pending", _lines(lines, hidden=len(found) - len(lines)))
+
+
+def _sources(board: Board) -> list[Block]:
+    rows = board.status.sources
+    lines = [source_line(row) for row in rows[:_MOST_SOURCES]]
+    return _lines(lines, hidden=len(rows) - len(lines))
+
+
+def _on_call(board: Board) -> list[Block]:
+    return _lines([f":pager: *{literal(name, 80)}*: {person(who)}" for name, who in list(board.on_call.items())[:20]])
+
+
+def _silences(board: Board) -> Iterator[Block]:
+    for silence in board.silences[:_MOST_SILENCES]:
+        section = {"type": "section", "block_id": f"silence-{silence.number}", "text": mrkdwn(silence_line(silence))}
+        yield section | ({"accessory": _end(silence)} if board.may_operate else {})
+    yield from _lines([], hidden=max(0, len(board.silences) - _MOST_SILENCES))
+
+
+def _end(silence: Silence) -> dict[str, Any]:
+    confirm = {
+        "title": _plain("End this silence?"),
+        "text": _plain("What still fires is heard of at once."),
+        "confirm": _plain("End it"),
+        "deny": _plain("Keep it"),
+    }
+    return _button("end_silence", "End", str(silence.number)) | {"confirm": confirm}
+
+
+def _titled(title: str, blocks: Sequence[Block] | Iterator[Block]) -> list[Block]:
+    found = list(blocks)
+    return [_DIVIDER, _header(title), *found] if found else []
+
+
+def _lines(lines: Sequence[str], *, hidden: int = 0) -> list[Block]:
+    text = fit(lines, SECTION_LIMIT, hidden=hidden)
+    return [{"type": "section", "text": mrkdwn(text)}] if text else []
+
+
+def _header(text: str) -> Block:
+    return {"type": "header", "text": _plain(text)}
+
+
+def _button(action_id: str, text: str, value: str = "") -> dict[str, Any]:
+    return {"type": "button", "action_id": action_id, "text": _plain(text), **({"value": value} if value else {})}
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}
+
+
+_DIVIDER: Block = {"type": "divider"}

@@ -1,0 +1,250 @@
+"""Modals that ask for something: a new silence, until when to snooze, a comment."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from alertbot.domain.alerts import Alert
+from alertbot.domain.silences import Silence
+from alertbot.domain.wording import headline
+from alertbot.slack.views.answers import silence_line
+from alertbot.slack.views.text import SECTION_LIMIT, fit, literal, mrkdwn
+
+Block = dict[str, Any]
+View = dict[str, Any]
+ANY = "*"  # the choice that leaves a label out
+UNTIL = "until"  # the choice that asks for a date
+_MOST_CHOICES = 100
+_MOST_NAMED = 5
+DURATIONS = (
+    ("30m", "30 minutes"),
+    ("1h", "1 hour"),
+    ("2h", "2 hours"),
+    ("4h", "4 hours"),
+    ("8h", "8 hours"),
+    ("1d", "1 day"),
+    ("3d", "3 days"),
+    ("1w", "1 week"),
+    (UNTIL, "Until a date…"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A silence as somebody has filled it in so far. `more` are further matchers, as they are typed in a command."""
+
+    rule: str = ANY
+    source: str = ANY
+    llm: str = ""
+    more: str = ""
+    lasts: str = "1h"
+    until: datetime | None = None
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which of the open alerts a draft would mute; `problem` says why that cannot be told."""
+
+    muted: Sequence[Alert]
+    open_alerts: int
+    problem: str = ""
+
+
+def silence_modal(draft: Draft, reach: Reach, *, rules: Iterable[str], sources: Iterable[str], metadata: str) -> View:
+    """Ask what to silence, until when, and why."""
+    blocks: list[Block] = [
+        _choice("rule", "Rule", "Every rule", rules, draft.rule),
+        _choice("source", "Source", "Every source", sources, draft.source),
+        _field(
+            "llm",
+            "Configuration",
+            draft.llm,
+            hint="A name, an id, or a pattern such as support-*. Empty means every configuration.",
+        ),
+        _field(
+            "more",
+            "Further matchers",
+            draft.more,
+            hint="Such as severity=warning provider!=OPENAI, with spaces between them. Only the word all: everything.",
+        ),
+        {"type": "section", "block_id": "reach", "text": mrkdwn(_reach(reach))},
+        _lasts(draft.lasts),
+        *([_date("until", "Until", draft.until)] if draft.lasts == UNTIL else []),
+        {
+            "type": "input",
+            "block_id": "comment",
+            "optional": True,
+            "label": _plain("Comment"),
+            "element": {
+                "type": "plain_text_input",
+                "action_id": "comment",
+                "max_length": 500,
+                "placeholder": _plain("Why, for those who wonder later"),
+                **({"initial_value": draft.comment} if draft.comment else {}),
+            },
+        },
+    ]
+    return _modal("silence", "New silence", "Silence", blocks, metadata)
+
+
+def silenced_modal(silence: Silence, reach: Reach) -> View:
+    """What stands in place of the form when the silence was made."""
+    muted = _counted(len(reach.muted), "open alert is", "open alerts are")
+    lines = [silence_line(silence), f"{muted} muted by it. Nothing is lost: alerts go on being counted and kept."]
+    return {
+        "type": "modal",
+        "callback_id": "silenced",
+        "title": _plain("Silenced"),
+        "close": _plain("Close"),
+        "blocks": [{"type": "section", "text": mrkdwn("\n".join(lines))}],
+    }
+
+
+def snooze_modal(alerts: Sequence[Alert], *, until: datetime, may_operate: bool, metadata: str) -> View:
+    """Ask until when nobody is to hear of these alerts. `until` is what stands there at first."""
+    hint = "On your own clock, up to a year ahead." if may_operate else "On your own clock, at most a day ahead."
+    blocks = [_about(alerts), _date("until", "Hear nothing until", until, hint=hint)]
+    return _modal("snooze_until", "Snooze", "Snooze", blocks, metadata)
+
+
+def comment_modal(alert: Alert, *, metadata: str) -> View:
+    """Ask for a comment on an alert, and for whom it is given to."""
+    blocks: list[Block] = [
+        _about([alert]),
+        {
+            "type": "input",
+            "block_id": "comment",
+            "optional": True,
+            "label": _plain("Comment"),
+            "hint": _plain("It stands in the thread of the message."),
+            "element": {"type": "plain_text_input", "action_id": "comment", "multiline": True, "max_length": 2000},
+        },
+    ]
+    if alert.state.is_open:
+        blocks.append(
+            {
+                "type": "input",
+                "block_id": "assignee",
+                "optional": True,
+                "label": _plain("Assign to"),
+                "element": {
+                    "type": "users_select",
+                    "action_id": "assignee",
+                    "placeholder": _plain("Somebody"),
+                },
+            }
+        )
+    return _modal("comment", f"Comment on A{alert.number}"[:24], "Save", blocks, metadata)
+
+
+def _modal(name: str, title: str, submit: str, blocks: Sequence[Block], metadata: str) -> View:
+    return {
+        "type": "modal",
+        "callback_id": name,
+        "private_metadata": metadata,
+        "title": _plain(title),
+        "submit": _plain(submit),
+        "close": _plain("Cancel"),
+        "blocks": list(blocks),
+    }
+
+
+def _reach(reach: Reach) -> str:
+    if reach.problem:
+        return f":warning: {literal(reach.problem, 500)}"
+    if not reach.open_alerts:
+        return "No alert is open now."
+    total = _counted(reach.open_alerts, "open alert", "open alerts")
+    if not reach.muted:
+        return f"Mutes none of the {total}." if reach.open_alerts > 1 else f"Does not mute the {total}."
+    lines = [f":mute: Mutes *{len(reach.muted)}* of {total}:"]
+    lines += [f"• `A{alert.number}` {literal(headline(alert), 150)}" for alert in reach.muted[:_MOST_NAMED]]
+    return fit(lines, SECTION_LIMIT, hidden=max(0, len(reach.muted) - _MOST_NAMED))
+
+
+def _about(alerts: Sequence[Alert]) -> Block:
+    """What a modal is about."""
+    lines = [f"`A{alert.number}` {literal(headline(alert), 200)}" for alert in alerts[:_MOST_NAMED]]
+    hidden = len(alerts) - len(lines)
+    return {"type": "section", "block_id": "about", "text": mrkdwn(fit(lines, SECTION_LIMIT, hidden=hidden))}
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
+
+
+def _choice(name: str, label: str, every: str, choices: Iterable[str], chosen: str) -> Block:
+    """A menu of names. The one that is chosen is offered even where there are more than a menu can hold."""
+    known = [choice for choice in dict.fromkeys([*([chosen] if chosen != ANY else []), *choices]) if len(choice) <= 75]
+    options = [_option(ANY, every), *(_option(choice, choice) for choice in sorted(known[: _MOST_CHOICES - 1]))]
+    present = next((option for option in options if option["value"] == chosen), options[0])
+    return {
+        "type": "input",
+        "block_id": name,
+        "dispatch_action": True,
+        "label": _plain(label),
+        "element": {
+            "type": "static_select",
+            "action_id": f"silence_{name}",
+            "options": options,
+            "initial_option": present,
+        },
+    }
+
+
+def _field(name: str, label: str, value: str, *, hint: str) -> Block:
+    element = {
+        "type": "plain_text_input",
+        "action_id": f"silence_{name}",
+        "max_length": 300,
+        "dispatch_action_config": {"trigger_actions_on": ["on_enter_pressed", "on_character_entered"]},
+        **({"initial_value": value} if value else {}),
+    }
+    return {
+        "type": "input",
+        "block_id": name,
+        "optional": True,
+        "dispatch_action": True,
+        "label": _plain(label),
+        "hint": _plain(hint),
+        "element": element,
+    }
+
+
+def _lasts(chosen: str) -> Block:
+    options = [_option(value, words) for value, words in DURATIONS]
+    present = next(option for option in options if option["value"] == chosen)
+    return {
+        "type": "input",
+        "block_id": "lasts",
+        "dispatch_action": True,
+        "label": _plain("How long"),
+        "element": {
+            "type": "static_select",
+            "action_id": "silence_lasts",
+            "options": options,
+            "initial_option": present,
+        },
+    }
+
+
+def _date(name: str, label: str, value: datetime | None, *, hint: str = "On your own clock.") -> Block:
+    """A date and a time on the person's own clock: what Slack sends is the moment itself."""
+    initial = {"initial_date_time": int(value.timestamp())} if value is not None else {}
+    return {
+        "type": "input",
+        "block_id": name,
+        "label": _plain(label),
+        "hint": _plain(hint),
+        "element": {"type": "datetimepicker", "action_id": name, **initial},
+    }
+
+
+def _option(value: str, words: str) -> dict[str, Any]:
+    return {"text": _plain(words), "value": value}
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}

@@ -1,0 +1,27 @@
+"""What makes an answer that one person sees one that all see."""
+
+from typing import Any
+
+from alertbot.slack.views.text import literal, mrkdwn, person
+
+_VALUE_LIMIT = 2000
+Answer = dict[str, Any]
+
+
+def with_share_button(answer: Answer, text: str) -> Answer:
+    """The answer with a button that remembers the command which it was made from, if that is not too long for one."""
+    if len(text) > _VALUE_LIMIT:
+        return answer
+    button = {
+        "type": "button",
+        "action_id": "share",
+        "text": {"type": "plain_text", "text": "Share in channel"},
+        "value": text.strip() or "status",
+    }
+    return {**answer, "blocks": [*answer["blocks"], {"type": "actions", "elements": [button]}]}
+
+
+def shared(answer: Answer, *, by: str, asked: str) -> Answer:
+    """The answer for everybody, with who shared it and how to ask for it."""
+    line = f"shared by {person(by)}: {literal(asked, 500)}"
+    return {**answer, "blocks": [*answer["blocks"], {"type": "context", "elements": [mrkdwn(line)]}]}

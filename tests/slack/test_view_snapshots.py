@@ -1,0 +1,139 @@
+"""Home and the modals, as JSON in `snapshots/views/`: a change of their looks is seen in a review.
+
+After a change that is meant, write them anew and look at the difference:
+
+    ALERTBOT_WRITE_SNAPSHOTS=1 pytest -n 0 tests/slack/test_view_snapshots.py
+    git diff tests/slack/snapshots/views
+"""
+
+import difflib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alertbot.demo.slack_limits import check_view
+from alertbot.domain.alerts import State
+from alertbot.domain.reports import Health, SourceRow
+from alertbot.domain.rules import Severity
+from alertbot.domain.silences import Silence, mute, parse_matcher
+from alertbot.slack.views.details import details_view
+from alertbot.slack.views.home import Board, home_view
+from alertbot.slack.views.modals import Draft, Reach, comment_modal, silence_modal, silenced_modal, snooze_modal
+from alertbot.slack.views.remembered import remember
+from tests.slack.faces import NOW, alert, failing, many, resolved, row, status, taken
+from tests.slack.payloads import assert_harmless
+
+FOLDER = Path(__file__).parent / "snapshots" / "views"
+CRITICAL = alert(43, "code-review", severity=Severity.CRITICAL, value=21, peak=24, threshold=20)
+SILENCE = Silence(
+    (parse_matcher("rule=violation-burst"), parse_matcher("ai_llm=support *")),
+    NOW - timedelta(hours=1),
+    NOW + timedelta(hours=1),
+    "U2",
+    "planned test",
+    3,
+)
+MUTED = replace(mute("slow-burn", author="U3", now=NOW), number=4)
+METADATA = remember(about="G17", channel="C1")
+QUIET = Board(
+    user="U1",
+    rows=[],
+    status=status(firing=0),
+    silences=[],
+    on_call={},
+    may_operate=False,
+    command="/alertbot",
+    now=NOW,
+)
+BUSY = Board(
+    user="U1",
+    rows=[
+        row(CRITICAL, 18),
+        row(taken(alert(44, "docs-helper")), 18),
+        row(taken(alert()), 17),
+        row(alert(45, "translator", state=State.PENDING), None),
+    ],
+    status=status(SourceRow("acme", Health.OK, NOW, 50), failing("globex", "HTTP 503"), firing=3),
+    silences=[SILENCE, MUTED],
+    on_call={"primary": "U1", "platform": "S0123TEAM"},
+    may_operate=True,
+    command="/alertbot",
+    now=NOW,
+)
+
+SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "home": lambda: home_view(BUSY),
+    "home-quiet": lambda: home_view(QUIET),
+    "home-after-a-click": lambda: home_view(
+        replace(QUIET, note=":hourglass: Too late, it had ended: `A42` support-chat")
+    ),
+    "home-second-page": lambda: home_view(
+        replace(QUIET, rows=[row(one, one.number) for one in many(13)], status=status(firing=13), page=1)
+    ),
+    "silence": lambda: silence_modal(
+        Draft(rule="violation-burst", source="acme", llm="support-chat"),
+        Reach([alert()], 3),
+        rules=["violation-burst", "token-budget"],
+        sources=["acme", "globex"],
+        metadata=METADATA,
+    ),
+    "silence-until": lambda: silence_modal(
+        Draft(
+            rule="violation-burst", lasts="until", until=NOW + timedelta(days=1), more="severity=warning", comment="x"
+        ),
+        Reach([], 0),
+        rules=["violation-burst"],
+        sources=["acme"],
+        metadata=METADATA,
+    ),
+    "silence-of-everything": lambda: silence_modal(
+        Draft(), Reach([], 3, "this would silence everything"), rules=["a"], sources=["b"], metadata=METADATA
+    ),
+    "silenced": lambda: silenced_modal(SILENCE, Reach([alert()], 3)),
+    "snooze": lambda: snooze_modal([alert()], until=NOW + timedelta(hours=4), may_operate=False, metadata=METADATA),
+    "snooze-of-operators": lambda: snooze_modal(
+        many(7), until=NOW + timedelta(hours=4), may_operate=True, metadata=METADATA
+    ),
+    "comment": lambda: comment_modal(alert(), metadata=METADATA),
+    "comment-after-the-end": lambda: comment_modal(resolved(alert()), metadata=METADATA),
+    "details": lambda: details_view(17, [taken(alert(assigned_to="U2")), CRITICAL, resolved(alert(44))], now=NOW),
+    "details-after-a-click": lambda: details_view(
+        17, [alert(note="seen across a gap of 58 min")], now=NOW, note="It was so."
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_a_view_looks_as_it_did(name):
+    shown = json.dumps(SNAPSHOTS[name](), indent=2, ensure_ascii=False) + "\n"
+    path = FOLDER / f"{name}.json"
+    if os.environ.get("ALERTBOT_WRITE_SNAPSHOTS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(shown, encoding="utf-8")
+    kept = path.read_text(encoding="utf-8") if path.exists() else ""
+    changed = "\n".join(difflib.unified_diff(kept.splitlines(), shown.splitlines(), f"{name}.json", "now", lineterm=""))
+    assert not changed, f"{changed}\n\nIf this is meant, write the snapshots anew (see the top of this file)."
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_a_view_may_be_shown(name):
+    view = SNAPSHOTS[name]()
+    assert check_view(view) == []
+    assert_harmless(view, markup={"<@U1>", "<@U2>", "<@U3>", "<!subteam^S0123TEAM>"})
+
+
+@pytest.mark.parametrize("name", [name for name, make in SNAPSHOTS.items() if make()["type"] == "modal"])
+def test_the_words_on_a_modal_are_short_enough_for_slack(name):
+    view = SNAPSHOTS[name]()
+    assert all(len(view[part]["text"]) <= 24 for part in ("title", "submit", "close") if part in view)
+    assert len(view.get("private_metadata", "")) <= 100
+
+
+def test_no_view_snapshot_is_left_over():
+    assert {path.stem for path in FOLDER.glob("*.json")} == set(SNAPSHOTS)
