@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import Flag, auto
 from queue import Empty, SimpleQueue
@@ -13,28 +13,36 @@ from queue import Empty, SimpleQueue
 import structlog
 
 from alertbot import __version__
-from alertbot.clock import Clock
+from alertbot.clock import Clock, SteadyClock
 from alertbot.collector import DRAIN, Collector
 from alertbot.config import Config
 from alertbot.domain.alerts import State
+from alertbot.domain.history import SourceState
 from alertbot.domain.rules import Severity
 from alertbot.errors import AlertbotError, SlackError, SlackRefused
 from alertbot.flows.collect import Polled
 from alertbot.flows.deliver import Sender
+from alertbot.flows.trouble import note_greeting
 from alertbot.http import HttpServer, Metrics, Wsgi
+from alertbot.processes import name_of_this_process
 from alertbot.scheduler import Scheduler
-from alertbot.slack import bot
+from alertbot.slack import bot, home
 from alertbot.slack.bot import Identity
-from alertbot.slack.commands import Desk
+from alertbot.slack.desk import Desk
 from alertbot.slack.failures import translated
+from alertbot.slack.pictures import uploader
 from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
 from alertbot.store import alerts, channels, migrate, outbox, sources
-from alertbot.wiring import blind_after_of, intervals_of, on_call_of, open_database, watch_of
+from alertbot.store.database import Database
+from alertbot.wiring import blind_after_of, intervals_of, on_call_of, open_database, visibility_of, watch_of
 
 log = structlog.get_logger()
 _THIN_EVERY = 600.0  # seconds: each run has little to do then
+_HOMES_EVERY = 2.0  # seconds; one Home is published less often, see flows/homes.py
 _SLACK_TIMEOUT = timedelta(seconds=10)
+_PATIENCE = timedelta(minutes=5)
+_WORTH_TELLING = timedelta(seconds=10)  # that the clock was set back
 _READINGS_MISSED = 3  # a source is not ready when it was not read for this many intervals
 
 
@@ -65,10 +73,15 @@ class Bot:
         self._metrics = Metrics()
         self._identity: Identity | None = None
         self._database = open_database(config)
-        # Replicas agree on the time by asking the database they share; one process on SQLite has the machine's.
-        self._clock = clock or (Clock() if self._database.is_sqlite else self._database.now)
+        self._steady = None if clock else _steady_clock(self._database)
+        self._clock = clock or self._steady or Clock()
+        self._was_set_back = False
+        self._owner = name_of_this_process()
+        self._patience = min(blind_after_of(config).values(), default=_PATIENCE)
+        self._unanswered_since: datetime | None = None
         self._scheduler = Scheduler(on_failure=lambda tick: self._metrics.ticks_failed.labels(tick).inc())
         self._socket: bot.Socket | None = None
+        self._desk: Desk | None = None
         self._collector: Collector | None = None
         self._given_sender = sender
         self._with_migrations = with_migrations
@@ -82,6 +95,8 @@ class Bot:
             migrate.upgrade(self._database)
         else:
             migrate.require_newest(self._database)
+        if self._steady is not None:
+            _continue_from(self._steady, self._database)
         if self._given_sender is None:
             self._greet()
         if Parts.COLLECTOR in self._parts:
@@ -122,8 +137,13 @@ class Bot:
             self._scheduler.every(min(pace, 0.5), "deliver", self._collector.deliver)
             self._scheduler.every(60.0 * pace, "probe", self._collector.probe)
             self._scheduler.every(_THIN_EVERY * pace, "thin", self._collector.thin)
+            self._scheduler.every(self._collector.watch_every / self._speed, "watch", self._collector.watch_over)
+        if self._desk is not None:
+            self._scheduler.every(_HOMES_EVERY, "homes", self._refresh_homes)
         if self._given_sender is None:
-            self._scheduler.every(60.0, "greet", self._greet_again)
+            self._scheduler.every(min(60.0, self._patience.total_seconds() / 4), "greet", self._greet_again)
+        if self._steady is not None:
+            self._scheduler.every(_THIN_EVERY / 10, "mind the clock", self._mind_the_clock)
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -159,11 +179,33 @@ class Bot:
             log.warning("slack_not_reached", code=error.code)
 
     def _greet_again(self) -> None:
+        """Find out that Slack is away, or refuses us, also while there is nothing to say."""
+        failure: SlackError | None = None
         try:
             self._identity = bot.identify(self._client)
         except SlackError as error:
-            self._identity = None
+            failure, self._identity = error, None
             log.warning("slack_not_reached", code=error.code)
+        self._count_call("auth.test", failure.code if failure else "ok")
+        now = self._clock()
+        self._unanswered_since = (self._unanswered_since or now) if failure else None
+        note_greeting(
+            self._database,
+            failure,
+            owner=self._owner,
+            operators=self._config.slack.operator_channel,
+            unanswered_since=self._unanswered_since,
+            patience=self._patience,
+            now=now,
+        )
+
+    def _mind_the_clock(self) -> None:
+        assert self._steady is not None, "asked for only then"
+        was_set_back = self._steady.ahead >= _WORTH_TELLING
+        if was_set_back != self._was_set_back:
+            seconds = round(self._steady.ahead.total_seconds())
+            log.warning("clock_was_set_back" if was_set_back else "clock_has_caught_up", seconds=seconds)
+        self._was_set_back = was_set_back
 
     def _known_identity(self) -> Identity:
         return self._identity or bot.identify(self._client)
@@ -182,8 +224,13 @@ class Bot:
             on_call=on_call_of(self._config),
             operators=frozenset(slack.operators),
             members_of=bot.members_of(self._client),
+            zone_of=bot.zone_of(self._client),
+            upload=uploader(self._client),
+            visibility=visibility_of(self._config),
+            name_of_channel=bot.name_of_channel(self._client),
         )
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret else None
+        self._desk = desk
         app = bot.build(self._client, identity=self._known_identity, signing_secret=secret, desk=desk)
         if slack.mode == "http":
             assert secret is not None, "asked for before the start"
@@ -194,6 +241,11 @@ class Bot:
         self._socket = bot.Socket(app, app_token)
         threading.Thread(target=self._connect, name="socket", daemon=True).start()
         return None
+
+    def _refresh_homes(self) -> None:
+        """Bring up to date what people may look at."""
+        assert self._desk is not None, "made before the ticks"
+        home.refresh(self._desk, self._client)
 
     def _check_app_token(self, app_token: str) -> None:
         """A refused app token has to be found out here: the SDK would try it for ever."""
@@ -227,24 +279,30 @@ class Bot:
             now = self._clock()
             with self._database.reading() as tx:
                 states = sources.states(tx, intervals_of(self._config))
-                held = channels.held_until(tx, now=now)
+                refused = channels.reason_of(tx, channels.EVERY_CHANNEL)
         except AlertbotError as error:
             return {"database": error.lines[0]}
+        if self._collector is not None and self._collector.database_error:
+            reasons["database"] = self._collector.database_error
         if Parts.COLLECTOR in self._parts:
-            for name, interval in intervals_of(self._config).items():
-                state = states.get(name)
-                if state is None or state.read_at is None:
-                    reasons[f"source {name}"] = "never read" + (f": {state.error}" if state and state.error else "")
-                elif now - state.read_at > interval * _READINGS_MISSED:
-                    reasons[f"source {name}"] = f"last read at {state.read_at.isoformat()}: {state.error or 'no error'}"
+            reasons |= dict(self._unread(states, now))
         if self._given_sender is None:
             if self._identity is None:
                 reasons["slack"] = "not reached, or the token is refused"
-            elif held is not None:
-                reasons["slack"] = "Slack refuses the app; sending waits"
+            elif refused:
+                reasons["slack"] = f"Slack refuses the app ({refused}); sending waits"
             elif self._socket is not None and not self._socket.is_connected():
                 reasons["slack"] = "the socket is not connected"
         return reasons
+
+    def _unread(self, states: Mapping[str, SourceState], now: datetime) -> Iterator[tuple[str, str]]:
+        """The sources that were not read as often as they should have been, and why."""
+        for name, interval in intervals_of(self._config).items():
+            state = states.get(name)
+            if state is None or state.read_at is None:
+                yield f"source {name}", "never read" + (f": {state.error}" if state and state.error else "")
+            elif now - state.read_at > interval * _READINGS_MISSED:
+                yield f"source {name}", f"last read at {state.read_at.isoformat()}: {state.error or 'no error'}"
 
     def _alarm(self, text: str) -> None:
         raise_alarm(self._config, text)
@@ -270,19 +328,34 @@ class Bot:
 
 
 def raise_alarm(config: Config, text: str) -> None:
-    """Tell an operator by the way that needs no token, and in the log."""
-    log.error("operator_has_to_know", text=text)
+    """Tell an operator by the way that needs no token. Raises a SlackError where that does not work."""
     if config.slack.operator_webhook is not None:
         try:
             bot.post_webhook(config.slack.operator_webhook.get_secret_value(), text, timeout=_SLACK_TIMEOUT)
         except SlackError as error:
             log.warning("operator_webhook_failed", code=error.code)
+            raise
 
 
-def poll_once(config: Config, clock: Clock) -> dict[str, Polled]:
+def _steady_clock(database: Database) -> SteadyClock:
+    """Replicas agree on the time by asking the database they share; one process on SQLite has the machine's."""
+    return SteadyClock(Clock() if database.is_sqlite else database.now)
+
+
+def _continue_from(clock: SteadyClock, database: Database) -> None:
+    with database.reading() as tx:
+        newest = sources.newest(tx)
+    if newest is not None:
+        clock.not_before(newest)
+
+
+def poll_once(config: Config) -> dict[str, Polled]:
     """One cycle of everything but Slack's questions: collect, evaluate, deliver. Raises AlertbotError."""
     database = open_database(config)
+    database.lock()
     migrate.upgrade(database)
+    clock = _steady_clock(database)
+    _continue_from(clock, database)
     token = config.slack.bot_token.get_secret_value() if config.slack.bot_token else ""
     client = bot.web_client(token, api_url=config.slack.api_url, timeout=_SLACK_TIMEOUT)
     collector = Collector(

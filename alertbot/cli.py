@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from alertbot.app import Parts
     from alertbot.config import Config, Need
     from alertbot.domain.alerts import ActKind
+    from alertbot.domain.windows import Span, Window
     from alertbot.store.database import Database
 
 _DAY = timedelta(days=1)
@@ -53,6 +54,30 @@ class _Duration(click.ParamType[timedelta]):
             return value if isinstance(value, timedelta) else parse_duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class _Span(click.ParamType["Span"]):
+    name = "window"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Span":
+        from alertbot.domain.windows import parse_span
+
+        try:
+            return parse_span(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Zone(click.ParamType[tzinfo]):
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tzinfo:
+        from zoneinfo import ZoneInfo
+
+        try:
+            return value if isinstance(value, tzinfo) else ZoneInfo(str(value))
+        except (LookupError, ValueError, OSError):
+            self.fail(f'expected a time zone such as Europe/Madrid, got "{value}"', param, ctx)
 
 
 class _Moment(click.ParamType[datetime]):
@@ -191,7 +216,6 @@ def demo(*, speed: float, seconds: float | None, seed: int, port: int, scenario:
 def poll(ctx: click.Context) -> None:
     """Run one cycle: collect, evaluate, deliver. For cron."""
     from alertbot.app import poll_once
-    from alertbot.clock import Clock
     from alertbot.config import Need
     from alertbot.logs import configure
     from alertbot.wiring import require_countable
@@ -201,7 +225,7 @@ def poll(ctx: click.Context) -> None:
     if config.slack.bot_token is None:
         raise AlertbotError("Slack tokens are missing: set SLACK_BOT_TOKEN")
     configure(form=config.log.format, level="warning")
-    outcomes = poll_once(config, Clock())
+    outcomes = poll_once(config)
     for name, outcome in outcomes.items():
         click.echo(f"{name}: {outcome.value}")
     failed = [name for name, outcome in outcomes.items() if outcome.value == "failed"]
@@ -312,6 +336,21 @@ def rules_test(ctx: click.Context, files: tuple[Path, ...]) -> None:
 _as_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 
 
+def _windowed(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a look-up that is about a stretch of time."""
+    zone = click.option("--timezone", "zone", type=_Zone(), default="UTC", help="Whose midnights count; default UTC.")
+    window = click.option(
+        "--window", "span", type=_Span(), help='How far back: 90m, today, "last week" …; default 24h.'
+    )
+    return window(zone(command))
+
+
+def _window(span: "Span | None", zone: tzinfo) -> "Window":
+    from alertbot.domain.windows import DAY, window_of
+
+    return window_of(span or DAY, _now(), zone)
+
+
 @main.command()
 @_as_json
 @click.pass_context
@@ -338,10 +377,10 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 
 @main.command()
 @click.argument("llm", required=False)
-@click.option("--window", type=_Duration(), default=_DAY, help="How far back; default 24h.")
+@_windowed
 @_as_json
 @click.pass_context
-def stats(ctx: click.Context, llm: str | None, window: timedelta, *, as_json: bool) -> None:
+def stats(ctx: click.Context, llm: str | None, span: "Span | None", zone: tzinfo, *, as_json: bool) -> None:
     """Show the growth of each counter, for all configurations or those that fit LLM (a name, an id or a glob)."""
     from alertbot.domain.reports import stat_json
     from alertbot.flows import look_up
@@ -349,11 +388,58 @@ def stats(ctx: click.Context, llm: str | None, window: timedelta, *, as_json: bo
     from alertbot.wiring import intervals_of
 
     config, database = _open(ctx)
-    rows = look_up.stats(database, intervals=intervals_of(config), wanted=llm, window=window, now=_now())
+    window = _window(span, zone)
+    rows = look_up.stats(database, intervals=intervals_of(config), wanted=llm, window=window.length, now=window.end)
     if as_json:
         _print_json([stat_json(row) for row in rows])
     else:
-        show_stats(_console(), rows)
+        show_stats(_console(), rows, window)
+
+
+@main.command()
+@click.argument("words", nargs=-1, metavar="[METRIC] [WINDOW] [BY]")
+@_windowed
+@click.option("--by", help="ai_llm, source, provider or workspace; default ai_llm.")
+@_as_json
+@click.pass_context
+def top(
+    ctx: click.Context, words: tuple[str, ...], span: "Span | None", zone: tzinfo, *, by: str | None, as_json: bool
+) -> None:
+    """Show who leads: whose METRIC, such as tokens, grew most in WINDOW; by default policy_violations in 24h."""
+    from alertbot.domain.rankings import ranking_json, read_question
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_ranking
+    from alertbot.wiring import intervals_of
+
+    try:
+        question = read_question([*words, *([by] if by is not None else [])])
+    except ValueError as error:
+        raise AlertbotError(str(error)) from error
+    config, database = _open(ctx)
+    window = _window(span or question.span, zone)
+    ranking = look_up.top(database, intervals=intervals_of(config), question=question, window=window)
+    if as_json:
+        _print_json(ranking_json(ranking))
+    else:
+        show_ranking(_console(), ranking)
+
+
+@main.command()
+@_as_json
+@click.pass_context
+def budget(ctx: click.Context, *, as_json: bool) -> None:
+    """Show how much of each budget is used in its present period, and when all of it will be."""
+    from alertbot.domain.usage import usage_json
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_budgets
+    from alertbot.wiring import intervals_of
+
+    config, database = _open(ctx)
+    found = look_up.budgets(database, rules=config.rules, intervals=intervals_of(config), now=_now())
+    if as_json:
+        _print_json(usage_json(found))
+    else:
+        show_budgets(_console(), found)
 
 
 @main.command()
@@ -412,7 +498,12 @@ def _act(
     _, database = _open(ctx)
     now = _now()
     deed = Act(
-        kind, who, now, key=f"cli {os.getpid()} {now.isoformat()}", text=text, until=now + window if window else None
+        kind,
+        who,
+        now,
+        key=f"cli {os.getpid()} {now.isoformat()}",
+        text=_legible(text),
+        until=now + window if window else None,
     )
     acted = operate.act(database, operate.find(database, target), deed)
     show_acted(_console(), acted)
@@ -430,7 +521,14 @@ def _you() -> str:
 
 
 def _by(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--by", default=_you, help="Who does it; default: you.")(command)
+    return click.option(
+        "--by", default=_you, callback=lambda _ctx, _param, who: _legible(who), help="Who does it; default: you."
+    )(command)
+
+
+def _legible(text: str) -> str:
+    """The text without the halves of characters that stand for bytes of another encoding than the terminal's."""
+    return text.encode(errors="replace").decode()
 
 
 @main.command()
@@ -509,7 +607,7 @@ def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
     from alertbot.terminal import show_silences
 
     try:
-        request = parse_silence(words)
+        request = parse_silence([_legible(word) for word in words])
     except ValueError as error:
         raise AlertbotError(str(error)) from error
     _, database = _open(ctx)

@@ -1,17 +1,17 @@
 """One half of the bot: polls, evaluates and delivers, with a pool of threads for each."""
 
-import os
-import socket
 import threading
 import time
-import uuid
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
 import structlog
 
 from alertbot.config import Config, Source
+from alertbot.domain.times import tell_duration
+from alertbot.errors import AlertbotError, StoreError
 from alertbot.flashback.client import FlashbackClient
 from alertbot.flashback.reader import SourceReader
 from alertbot.flows.collect import Polled, Polling, collect
@@ -19,13 +19,25 @@ from alertbot.flows.deliver import LEASE, Delivery, Sender, claim_due, deliver, 
 from alertbot.flows.evaluate import evaluate
 from alertbot.flows.speak import speak_at_once, speak_when_due
 from alertbot.flows.thin import Keep, thin
+from alertbot.flows.trouble import tell_operators, tell_stalls
 from alertbot.heartbeat import ping
 from alertbot.http import Metrics
+from alertbot.outage import Outage
+from alertbot.processes import is_gone, name_of_this_process
 from alertbot.store import leases, outbox, sources
-from alertbot.store.database import Database
+from alertbot.store.database import Database, Tx
+from alertbot.store.outbox import Row
 from alertbot.wiring import on_call_of, watch_of
 
 log = structlog.get_logger()
+_SENDERS = 8
+_AT_ONCE = 2  # notices of one channel that are being sent: it takes about one message a second, and may hang
+_MOMENT = 0.25  # seconds
+_INTERVALS_MISSED = 3  # a source that nobody tried to read for so many intervals is not watched
+_PATIENCE = timedelta(minutes=5)
+_STILL_UNDER_WAY = (
+    1 / 9
+)  # of a notice's lease: how long after its claim a call of a dead process may still arrive at Slack
 DRAIN = 8.0  # seconds that what is in flight gets at the end; service managers begin to kill after 10
 
 
@@ -55,26 +67,6 @@ def _lease_of(source: Source) -> timedelta:
     return max(source.interval * 1.5, _LEAST_LEASE)
 
 
-def _start(pool: ThreadPoolExecutor, act: Callable[[str], None], text: str) -> None:
-    pool.submit(act, text)
-
-
-def _is_gone(owner: str) -> bool:
-    """Whether a process of this machine that took a lease has ended. Of other machines nothing is known."""
-    host, _, process = owner.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname() or not process.isdigit():
-        return False
-    if int(process) == os.getpid():  # in a container every process is number 1: it was our predecessor
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False
-
-
 class Collector:
     """Polls, evaluates and delivers. `sender` says how things are said."""
 
@@ -95,8 +87,7 @@ class Collector:
         self._watch = watch_of(config)
         kept = config.database.keep
         self._keep = Keep(kept.raw, kept.hourly, kept.daily)
-        # Whoever has taken a lease is known by this name; no two processes share one.
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._owner = name_of_this_process()
         slack = config.slack
         self._delivery = Delivery(
             sender,
@@ -105,9 +96,9 @@ class Collector:
             fallback=slack.fallback_channel,
             operators=slack.operator_channel,
             on_call=on_call_of(config),
+            rules=self._watch.rules,
             lease=LEASE * speed,  # on a demo's fast clock, too, a send gets its real seconds
-            # By a thread of its own: it is raised inside a transaction, which must not wait for the network.
-            alarm=lambda text: _start(self._pool, alarm, text),
+            alarm=alarm,
         )
         self._heartbeat = config.heartbeat.url.get_secret_value() if config.heartbeat.url else ""
         self._readers = {source.name: reader_of(source, clock=clock, metrics=metrics) for source in config.sources}
@@ -116,16 +107,43 @@ class Collector:
             for source in config.sources
         ]
         self._pool = ThreadPoolExecutor(max_workers=max(4, min(32, len(self._pollings))), thread_name_prefix="poll")
-        self._senders = ThreadPoolExecutor(max_workers=4, thread_name_prefix="send")
+        self._senders = ThreadPoolExecutor(max_workers=_SENDERS, thread_name_prefix="send")
+        self._sending: dict[Future[None], str] = {}
+        self._unmarked: set[int] = set()
         self._polling: dict[str, Future[None]] = {}
+        self._began: dict[str, datetime] = {}
+        self._pinging: Future[bool] | None = None
         self._evaluating = threading.Lock()
         self._delivering = threading.Lock()
         self._stopping = threading.Event()
         self._shortest_lease = min((polling.lease for polling in self._pollings), default=_LEAST_LEASE)
+        # Nobody waits for longer before people are told that nothing is seen.
+        self._patience = {
+            source.name: max(source.blind_after, source.interval * _INTERVALS_MISSED) for source in config.sources
+        }
+        self._outage = Outage(alarm, patience=min((source.blind_after for source in config.sources), default=_PATIENCE))
+        self._awake_since: datetime | None = None
+        self._looked_at: datetime | None = None
+        self._longest_nap = timedelta(seconds=max(5.0, 3 * self.watch_every)) * speed
         with database.transaction() as tx:
             sources.remember(tx, [polling.name for polling in self._pollings])
-            # After a kill -9 nobody waits for the leases of the dead to run out, where it is certain that they are dead.
-            leases.release(tx, [owner for owner in leases.holders(tx) if _is_gone(owner)])
+            self._inherit(tx)
+
+    @property
+    def watch_every(self) -> float:
+        """How many seconds lie between two looks at whether the sources are polled."""
+        return max(0.25, min([15.0, *(patience.total_seconds() / 4 for patience in self._patience.values())]))
+
+    @property
+    def database_error(self) -> str:
+        """Why the database cannot be written to; empty where it can."""
+        return self._outage.text
+
+    def _inherit(self, tx: Tx) -> None:
+        """After a kill -9 nobody waits for the leases of the dead to run out, where it is certain that they are dead."""
+        gone = [owner for owner in leases.holders(tx) if is_gone(owner)]
+        if gone:
+            leases.release(tx, gone, earlier=self._delivery.lease * (1 - _STILL_UNDER_WAY))
 
     def poll_due(self) -> None:
         """Start a poll of each source that is not being polled; whether it is due is decided in the database."""
@@ -136,10 +154,19 @@ class Collector:
 
     def hold_on(self) -> None:
         """Renew the claims of the polls that are under way: a slow source is no reason to lose it, a dead process is."""
-        if any(not polling.done() for polling in self._polling.values()):
-            now = self._clock()
+        now = self._clock()
+        held = [
+            name
+            for name, polling in self._polling.items()
+            # A poll that never ends is one: then another replica may try, and people are told.
+            if not polling.done() and now - self._began.get(name, now) <= self._patience[name]
+        ]
+        if held:
             with self._database.transaction() as tx:
-                sources.renew(tx, owner=self._owner, until=now + self._shortest_lease, now=now)
+                sources.renew(tx, owner=self._owner, until=now + self._shortest_lease, now=now, names=held)
+        if not self._database.is_sqlite:
+            with self._database.transaction() as tx:
+                self._inherit(tx)
 
     def take_over(self) -> None:
         """On a database that only this process uses: forget what a process that was killed had claimed."""
@@ -152,7 +179,7 @@ class Collector:
         outcomes = {polling.name: self._collect(polling, at_once=True) for polling in self._pollings}
         self.evaluate()
         speak_at_once(self._database, now=self._clock())
-        self.deliver()
+        self._deliver_all()
         return outcomes
 
     def _poll(self, polling: Polling) -> None:
@@ -161,26 +188,58 @@ class Collector:
                 self.evaluate()
                 self.deliver()
                 self._beat()
+        except StoreError as error:
+            self._metrics.polls.labels(polling.name, "broke").inc()
+            self._outage.note(error)  # logged there, not each second
         except Exception:  # one source's failure must not end the polls of the others
             log.exception("poll_broke", source=polling.name)
             self._metrics.polls.labels(polling.name, "broke").inc()
 
     def _collect(self, polling: Polling, *, at_once: bool = False) -> Polled:
-        outcome = collect(self._database, polling, owner=self._owner, now=self._clock(), at_once=at_once)
+        self._began[polling.name] = now = self._clock()
+        outcome = collect(self._database, polling, owner=self._owner, now=now, at_once=at_once, clock=self._clock)
         if outcome is not Polled.NOT_DUE:
+            self._end_outage()
             self._metrics.polls.labels(polling.name, outcome.value).inc()
         return outcome
 
     def _beat(self) -> None:
         """Ping the watcher, if the cycle was whole: read, evaluated, and nothing left that could have been sent."""
-        if self._heartbeat and not self._stopping.is_set() and is_drained(self._database, now=self._clock()):
-            ping(self._heartbeat)
+        if not self._heartbeat or self._stopping.is_set() or (self._pinging is not None and not self._pinging.done()):
+            return
+        if is_drained(self._database, now=self._clock()):
+            self._pinging = self._pool.submit(ping, self._heartbeat)  # the watcher's slowness must not delay a poll
+
+    def _end_outage(self) -> None:
+        lasted = self._outage.lasts
+        if lasted is not None:
+            text = f"The database can be used again. It could not for {tell_duration(lasted)}; what grew meanwhile counts now."
+            with self._database.transaction() as tx:
+                tell_operators(tx, text, operators=self._delivery.operators, now=self._clock())
+        if self._outage.text:
+            self._outage.end()
+
+    def watch_over(self) -> None:
+        """Tell of sources that nobody polls."""
+        now = self._clock()
+        if self._awake_since is None or self._looked_at is None or now - self._looked_at > self._longest_nap:
+            self._awake_since = now
+        self._looked_at = now
+        tell_stalls(
+            self._database,
+            self._patience,
+            self._watch.intervals,
+            owner=self._owner,
+            operators=self._delivery.operators,
+            awake_since=self._awake_since,
+            now=now,
+        )
 
     def evaluate(self) -> None:
         """Evaluate what was read, and what depends on the clock."""
         with self._evaluating:
             started = time.monotonic()
-            if evaluate(self._database, self._watch, now=self._clock()):
+            if evaluate(self._database, self._watch, now=self._clock(), clock=self._clock):
                 self._metrics.evaluation.observe(time.monotonic() - started)
 
     def listen(self) -> None:
@@ -196,18 +255,54 @@ class Collector:
         thin(self._database, self._keep, list(self._watch.intervals), now=self._clock())
 
     def deliver(self) -> None:
-        """Send what waits, until nothing does that may be sent now."""
+        """Send what waits, until nothing does that may be sent now, or what is being sent hangs: it delays no other channel."""
         if not self._delivering.acquire(blocking=False):
             return
         try:
-            while not self._stopping.is_set():
-                rows = claim_due(self._database, self._delivery)
-                if not rows:
-                    return
-                for sent in [self._senders.submit(deliver, self._database, self._delivery, row) for row in rows]:
-                    sent.result()
+            self._give_back()
+            while not self._stopping.is_set() and (self._send_next() or self._one_was_sent()):
+                pass
         finally:
             self._delivering.release()
+
+    def _give_back(self) -> None:
+        """Claim anew what could not be marked while the database was away, without waiting for the end of its lease."""
+        if unmarked := set(self._unmarked):
+            with self._database.transaction() as tx:
+                outbox.give_back(tx, unmarked, owner=self._owner)
+            self._unmarked -= unmarked
+
+    def _send_next(self) -> bool:
+        """Hand one notice to a sender, if one is free, and one waits of a channel that is not busy."""
+        self._sending = {sent: channel for sent, channel in self._sending.items() if not sent.done()}
+        if len(self._sending) >= _SENDERS:
+            return False
+        in_flight = Counter(self._sending.values())
+        busy = [channel for channel, count in in_flight.items() if count >= _AT_ONCE]
+        rows = claim_due(self._database, self._delivery, limit=1, busy=busy)
+        for row in rows:
+            self._sending[self._senders.submit(self._send, row)] = row.channel
+        return bool(rows)
+
+    def _one_was_sent(self) -> bool:
+        """Whether something under way was done within a moment: then there may be more to do."""
+        return bool(self._sending and wait(self._sending, timeout=_MOMENT, return_when=FIRST_COMPLETED).done)
+
+    def _send(self, row: Row) -> None:
+        try:
+            deliver(self._database, self._delivery, row)
+        except AlertbotError as error:
+            log.error("delivery_failed", notice=row.number, error=error.lines[0])  # noqa: TRY400 — its text says it all
+            self._unmarked.add(row.number)
+        except Exception:  # one notice's failure must not end the others
+            log.exception("delivery_broke", notice=row.number)
+
+    def _deliver_all(self) -> None:
+        """Deliver, and wait until everything that may be sent was answered."""
+        self.deliver()
+        while self._sending and not self._stopping.is_set():
+            wait(self._sending, return_when=FIRST_COMPLETED)
+            self.deliver()
 
     def wake(self) -> None:
         """Send soon what a person's act has caused."""
@@ -221,13 +316,14 @@ class Collector:
     def stop(self, *, within: float = DRAIN) -> None:
         """Give what is in flight its seconds; what is not done then is found out by whoever starts next."""
         self.refrain()
-        ends_at = time.monotonic() + within
-        wait(list(self._polling.values()), timeout=within)
-        # Whoever delivers holds this until the last answer came; nobody can begin anew once it is taken.
-        self._delivering.acquire(timeout=max(0.0, ends_at - time.monotonic()))
+        self._delivering.acquire(timeout=within)  # nobody hands anything out any more
+        wait([*self._polling.values(), *self._sending], timeout=within)
         self._senders.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
         for reader in self._readers.values():
             reader.close()
-        with self._database.transaction() as tx:
-            outbox.release_all(tx, owner=self._owner)
+        try:
+            with self._database.transaction() as tx:
+                outbox.release_all(tx, owner=self._owner)
+        except StoreError as error:  # it is gone, and we go: what was claimed is free when its lease is over
+            log.warning("not_released", error=error.lines[0])

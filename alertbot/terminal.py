@@ -9,14 +9,18 @@ from rich.text import Text
 
 from alertbot.domain.alerts import Outcome, State
 from alertbot.domain.notices import Face, Notice, Place
+from alertbot.domain.rankings import Ranking
 from alertbot.domain.reports import Acted, AlertRow, Health, StatRow, StatusReport
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import Silence
-from alertbot.domain.times import tell_duration
+from alertbot.domain.usage import Usage, bar, percent
+from alertbot.domain.windows import Window
 from alertbot.domain.wording import headline, limit, name_of, write_amount
 
 _COLOURS = {Severity.INFO: "blue", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
 _HEALTH = {Health.OK: "green", Health.FAILING: "yellow", Health.BLIND: "bold red", Health.NEVER_READ: "dim"}
+
+_MOST_RANKS = 20
 
 
 def clean(text: str) -> str:
@@ -78,7 +82,7 @@ def show_alerts(console: Console, rows: Sequence[AlertRow]) -> None:
     console.print(table)
 
 
-def show_stats(console: Console, rows: Sequence[StatRow]) -> None:
+def show_stats(console: Console, rows: Sequence[StatRow], window: Window) -> None:
     if not rows:
         console.print("No configuration was read yet.")
         return
@@ -92,11 +96,58 @@ def show_stats(console: Console, rows: Sequence[StatRow]) -> None:
             Text(clean(row.source)),
             *("?" if count is None else f"{count:,}" for count in counts),
         )
-    span = tell_duration(rows[0].end - rows[0].start)
     console.print(table)
     console.print(
-        Text(f"growth in the last {span}, counted from {_when(min(row.baseline_at for row in rows))}", style="dim")
+        Text(f"growth {window.name}, counted from {_when(min(row.baseline_at for row in rows))}", style="dim")
     )
+
+
+def show_ranking(console: Console, ranking: Ranking) -> None:
+    window, metric = ranking.window, ranking.metric.replace("_", " ")
+    if not ranking.grown:
+        console.print(f"No {metric} {window.name}.")
+        return
+    table = _table(("", "right"), (ranking.by, "left"), ("source", "left"), (metric, "right"))
+    for row in ranking.grown[:_MOST_RANKS]:
+        table.add_row(str(row.rank), Text(clean(row.name)), Text(clean(row.source)), f"{row.value:,}")
+    console.print(table)
+    if len(ranking.grown) > _MOST_RANKS:
+        console.print(f"… and {len(ranking.grown) - _MOST_RANKS} more; --json has all of them")
+    counted = f", counted from {_when(ranking.baseline_at)}" if ranking.baseline_at is not None else ""
+    console.print(Text(f"growth {window.name}{counted}", style="dim"))
+
+
+def show_budgets(console: Console, found: Sequence[Usage]) -> None:
+    if not found:
+        console.print("No budget is configured, or nothing was read yet.")
+        return
+    table = _table(
+        ("budget", "left"),
+        ("what", "left"),
+        ("", "left"),
+        ("used", "right"),
+        ("of", "right"),
+        ("left", "right"),
+        ("all used", "left"),
+    )
+    for one in found:
+        style = _COLOURS[one.severity] if one.severity is not None else ""
+        table.add_row(
+            Text(clean(f"{one.rule.name}, {one.condition.period.value}")),
+            Text(clean(one.name)),
+            Text(f"{bar(one.share)} {percent(one.share) if one.used is not None else '?'}", style=style),
+            "?" if one.used is None else write_amount(one.used),
+            write_amount(one.condition.amount),
+            write_amount(one.left) if not one.over else f"-{write_amount(one.over)}",
+            Text(_when_exhausted(one)),
+        )
+    console.print(table)
+
+
+def _when_exhausted(one: Usage) -> str:
+    if one.used is not None and one.used >= one.condition.amount:
+        return "already"
+    return "" if one.exhausted_at is None else _when(one.exhausted_at)
 
 
 def show_acted(console: Console, acted: Acted) -> None:
@@ -113,7 +164,8 @@ def show_silences(console: Console, found: Sequence[Silence]) -> None:
     for silence in found:
         what = " ".join(str(matcher) for matcher in silence.matchers) or "everything"
         by, comment = Text(clean(silence.author)), Text(clean(silence.comment))
-        table.add_row(str(silence.number), Text(clean(what)), _when(silence.ends_at), by, comment)
+        until = "it is unmuted" if silence.is_endless else _when(silence.ends_at)
+        table.add_row(str(silence.number), Text(clean(what)), until, by, comment)
     console.print(table)
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from alertbot.config import Config
 from alertbot.domain.oncall import OnCall, Rotation
 from alertbot.domain.rules import SUMS, Absence, Ratio
+from alertbot.domain.visibility import Entry
 from alertbot.errors import ConfigError
 from alertbot.flows.evaluate import Watch, blind_rule
 from alertbot.store.database import Database
@@ -47,6 +48,13 @@ _COUNTED = {"all", "source", "ai_llm", "provider", "workspace"}
 def blind_after_of(config: Config) -> dict[str, timedelta]:
     """After how long without a reading each source is blind, by its name."""
     return {source.name: source.blind_after for source in config.sources}
+
+
+def visibility_of(config: Config) -> tuple[Entry, ...]:
+    """Who may look the hidden sources up."""
+    return tuple(
+        Entry(entry.source, frozenset(entry.channels), frozenset(entry.users)) for entry in config.slack.visibility
+    )
 
 
 def on_call_of(config: Config) -> dict[str, OnCall]:

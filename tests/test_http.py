@@ -202,7 +202,9 @@ def test_a_bot_whose_token_is_revoked_is_not_ready(office):
 
 @pytest.fixture(scope="module")
 def firing(office: Office) -> Office:
-    """With one alert that fires: A1."""
+    """With one alert that fires, A1, after a poll that failed; whichever tests run here, and in which order."""
+    office.flashback.fail("/ai/llm/stats", 503)
+    office.slack.wait_for(lambda: 'outcome="failed"' in ask(office.port, "GET", "/metrics")[1], 15)
     office.flashback.clear()
     office.slack.wait_for(lambda: office.ready()[1]["reasons"].keys() <= {"slack"}, 15)
     office.world.bump("llm-1", "policy_violations", 10)
@@ -232,6 +234,7 @@ METRICS = (
 
 
 def test_metrics_tell_of_polls_ages_alerts_the_outbox_and_slack(firing):
+    firing.slack.wait_for(lambda: METRICS[-1] in ask(firing.port, "GET", "/metrics")[1], 15)
     code, body = ask(firing.port, "GET", "/metrics")
     assert code == 200
     for metric in METRICS:
@@ -320,8 +323,11 @@ def test_deliveries_are_posted(firing, method):
 
 
 def test_a_body_larger_than_any_of_slacks_is_not_read(firing):
-    code, _ = firing.send("payload=" + "x" * (2 * 1024 * 1024))
-    assert code == 413
+    with closing(http.client.HTTPConnection("127.0.0.1", firing.port, timeout=10)) as connection:
+        connection.putrequest("POST", EVENTS)
+        connection.putheader("Content-Length", str(2 * 1024 * 1024))
+        connection.endheaders(b"payload=")  # the answer comes before the body
+        assert connection.getresponse().status == 413
 
 
 def test_an_unknown_command_button_or_event_is_acknowledged_or_refused_but_no_failure_of_ours(firing):

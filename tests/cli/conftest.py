@@ -65,7 +65,6 @@ def told(tmp_path_factory: pytest.TempPathFactory, flashback: FlashbackServer, s
     """A database with an alert that was told: A1 of G1, ten violations of support-chat."""
     folder = tmp_path_factory.mktemp("told")
     desk = Desk(folder, flashback, slack)
-    desk.keys["routes"] = [{"group_wait": "0s"}]
     assert desk.run("poll").code == 0
     flashback.world.bump("llm-1", "policy_violations", 10)
     assert desk.run("poll").code == 0

@@ -37,7 +37,7 @@ T = TypeVar("T")
 CHANNEL = "#ai-alerts"
 CONFIGURATIONS = 50
 TARGET = "llm-7"  # the configuration that misbehaves; its name is config-7
-START_SECONDS = 20.0  # what a process may take to answer on a busy machine
+START_SECONDS = 40.0  # what a process may take to answer on a busy machine
 
 
 class Process:
@@ -221,7 +221,7 @@ class Stage:
         asked = self.flashback.count("/ai/llm/stats")
         self.wait_for(lambda: self.flashback.count("/ai/llm/stats") >= asked + count)
 
-    def wait_for(self, predicate: Callable[[], T], timeout: float = 10.0) -> T:
+    def wait_for(self, predicate: Callable[[], T], timeout: float = 20.0) -> T:
         """Wait until it is true; a failure shows the channels, and the end of the bot's log."""
         try:
             return self.slack.wait_for(predicate, timeout)
@@ -240,16 +240,21 @@ class Stage:
         message = self.posted()
         return message if message is not None and f"*{word}*:" in message.text else None
 
-    def wait_for_message(self, timeout: float = 10.0) -> Message:
+    def wait_for_message(self, timeout: float = 20.0) -> Message:
         message = self.wait_for(self.posted, timeout)
         assert message is not None
         return message
 
-    def wait_for_word(self, word: str, timeout: float = 10.0) -> Message:
+    def wait_for_word(self, word: str, timeout: float = 20.0) -> Message:
         """Wait until the one message begins with this word: Warning, Critical, Acknowledged, Snoozed, Resolved."""
         message = self.wait_for(lambda: self.reads(word), timeout)
         assert message is not None
         return message
+
+    def wait_for_silence(self) -> None:
+        """Until nothing waits to be said any more, and another reading brought nothing new."""
+        self.wait_for(lambda: "alertbot_outbox_depth 0.0\n" in self.get("/metrics")[1])
+        self.wait_for_readings(1)
 
     def click(self, action_id: str, user: str = "U1", **more: Any) -> Delivery:
         """Use a button or menu of the one message, and see that it is acknowledged."""

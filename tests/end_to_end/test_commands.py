@@ -51,20 +51,12 @@ def test_people_look_things_up_and_act_with_commands_and_buttons(stage_of_mode):
 
     stage.click("snooze", "U3", value="G1 30m")
     stage.wait_for_word("Snoozed", 5)
-    stage.click("acknowledge", "U3")
-    stage.wait_for_word("Acknowledged", 5)
-    assert len(stage.slack.messages("#ai-alerts", replies=False)) == 1
 
-
-@pytest.mark.xdist_group("commands")
-def test_the_same_click_delivered_twice_is_one_act(stage_of_mode):
-    stage = stage_of_mode
-    stage.bump(10)
-    delivery = stage.click("acknowledge", "U2")
+    # Slack brings a click a second time: late, and to no effect, since it was done.
+    delivery = stage.click("acknowledge", "U3")
     stage.wait_for_word("Acknowledged", 5)
+    stage.command("unack A1", "U3")
+    stage.wait_for_word("Snoozed", 5)
     assert stage.slack.redeliver(delivery).acknowledged
-    stage.command("unack A1", "U2")
-    stage.wait_for_word("Warning", 5)
-    stage.slack.redeliver(delivery)  # late, and to no effect: it was done
     assert "*1 firing* (0 acknowledged)" in stage.command("status")
-    assert len(stage.replies(":eyes:")) == 1
+    assert len(stage.slack.messages("#ai-alerts", replies=False)) == 1

@@ -8,7 +8,7 @@ POST, EDIT = "chat.postMessage", "chat.update"
 
 
 @pytest.mark.xdist_group("slack-in-trouble")
-def test_a_message_arrives_once_after_429_and_500s_and_lost_answers(new_stage):
+def test_messages_and_edits_arrive_once_after_429_and_500s_and_lost_answers(new_stage):
     stage = new_stage(window="60s")
     slack = stage.slack
     slack.fault(FaultKind.RATE_LIMITED, POST, retry_after=1)
@@ -25,15 +25,9 @@ def test_a_message_arrives_once_after_429_and_500s_and_lost_answers(new_stage):
     limited, after = slack.calls_of(POST)[:2]
     assert after.at - limited.at >= 1
 
-
-@pytest.mark.xdist_group("slack-in-trouble")
-def test_an_edit_that_fails_is_made_again(new_stage):
-    stage = new_stage(window="60s")
-    stage.slack.fault(FaultKind.SERVER_ERROR, EDIT, status=503)
-    stage.start()
-    stage.bump(10)
+    slack.fault(FaultKind.SERVER_ERROR, EDIT, status=503)
     stage.click("acknowledge", "U2")
-    stage.wait_for_word("Acknowledged", 20)
+    stage.wait_for_word("Acknowledged")
     stage.assert_said_once()
 
 
@@ -64,3 +58,21 @@ def test_the_socket_is_opened_again_after_it_broke(new_stage):
     stage.wait_for(lambda: stage.slack.connections == 0 or len(stage.slack.calls_of("apps.connections.open")) > 2)
     stage.slack.wait_for_connection(timeout=30)
     assert "acme" in stage.command("status")
+
+
+@pytest.mark.xdist_group("slack-away")
+def test_a_channel_that_hangs_delays_no_other(new_stage):
+    stage = new_stage(window="60s")
+    stage.config["routes"] = [
+        {"match": {"ai_llm": "llm-8"}, "channel": "#leads", "group_wait": "0s"},
+        {"group_wait": "0s", "group_by": ["ai_llm"]},
+    ]
+    held = stage.slack.fault(FaultKind.HOLD, POST, channel="#leads", times=None)
+    stage.start()
+    stage.bump(10, "llm-8")
+    stage.wait_for(lambda: held.hits)
+    stage.bump(10)
+    stage.wait_for_message(5)  # the other call is given up after ten
+    stage.click("acknowledge", "U2")
+    stage.wait_for_word("Acknowledged", 5)
+    assert stage.slack.messages("#leads") == []

@@ -1,0 +1,179 @@
+"""Looking up and acting on the command line: what scripts and people get to read."""
+
+import os
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from alertbot import __version__
+from alertbot.domain.rules import SUMS
+from tests.cli.desk import LONG, Desk, environ
+
+pytestmark = pytest.mark.xdist_group("cli-looking-up")
+
+
+def _isotime(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", value) is not None
+
+
+def test_status_as_json_has_the_shape_that_scripts_rely_on(firing):
+    status = firing.json("status")
+    (source,) = status.pop("sources")
+    assert _isotime(source.pop("last_reading_at"))
+    assert source == {"name": "acme", "state": "ok", "configurations": 3}
+    assert status == {
+        "version": __version__,
+        "alerts": {"pending": 0, "firing": 1, "acknowledged": 0},
+        "outbox": {"waiting": 0, "oldest_at": None},
+        "silences": 0,
+        "on_call": {},
+    }
+
+
+def test_alerts_as_json_have_the_shape_that_scripts_rely_on(firing, slack):
+    (alert,) = firing.json("alerts")
+    assert _isotime(alert.pop("started_at"))
+    assert re.fullmatch(r"\d+\.\d{6}", alert.pop("message_ts"))
+    assert alert == {
+        "id": "A1",
+        "group": "G1",
+        "rule": "burst",
+        "source": "acme",
+        "ai_llm": "llm-1",
+        "name": "support-chat",
+        "series": "acme/llm-1",
+        "state": "firing",
+        "severity": "warning",
+        "value": 10,
+        "threshold": 5,
+        "unit": "violations",
+        "resolved_at": None,
+        "acknowledged_by": None,
+        "acknowledged_at": None,
+        "channel": slack.channel("#ai-alerts").id,
+    }
+    firing.run("ack", "A1", "--by", "ana")
+    (alert,) = firing.json("alerts")
+    assert alert["acknowledged_by"] == "ana"
+    assert _isotime(alert["acknowledged_at"])
+
+
+def test_stats_as_json_have_the_shape_that_scripts_rely_on(firing):
+    rows = {row["ai_llm"]: row for row in firing.json("stats")}
+    assert set(rows) == {"llm-1", "llm-2", "llm-3"}
+    row = rows["llm-1"]
+    assert set(row) == {"source", "ai_llm", "name", "from", "to", "baseline_at", *SUMS}
+    assert all(_isotime(row[name]) for name in ("from", "to", "baseline_at"))
+    assert (row["source"], row["name"], row["policy_violations"], row["api_calls"]) == ("acme", "support-chat", 10, 0)
+    assert firing.json("stats", "support-*", "--window", "1h")[0]["ai_llm"] == "llm-1"
+    assert firing.run("stats", "nobody").mistakes == [
+        'no configuration is called "nobody" (a name, an id, or a pattern such as support-*)'
+    ]
+
+
+def test_counts_larger_than_any_float_are_exact_in_json(firing, flashback):
+    huge = 2**64 + 1
+    flashback.world.set_total("llm-2", "tokens_in", huge)
+    assert firing.run("poll").code == 0
+    (row,) = firing.json("stats", "llm-2")
+    assert row["tokens_in"] == huge
+
+
+def test_nothing_to_show_is_said_and_is_an_empty_list_for_scripts(desk):
+    assert desk.run("migrate").code == 0
+    assert desk.run("alerts").output == "Nothing is pending or firing.\n"
+    assert desk.run("stats").output == "No configuration was read yet.\n"
+    assert (desk.json("alerts"), desk.json("stats")) == ([], [])
+    assert "never read" in desk.run("status").output
+
+
+TERMINALS = [("status", 60), ("stats", 60), ("alerts", 60), ("stats", 100), ("stats", 200)]
+
+
+@pytest.mark.parametrize(("command", "width"), TERMINALS)
+def test_tables_fit_the_terminal_and_lose_no_letter(firing, command, width):
+    shown = _in_terminal(firing, command, width)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in shown.splitlines()]
+    assert all(len(line) <= width for line in lines), lines
+    if command == "stats":
+        first = "".join(line.split("  ")[0].strip() for line in lines)
+        assert LONG in first
+    assert "\x1b[31m" not in shown
+    assert "\u202e" not in shown
+
+
+def _in_terminal(desk: Desk, command: str, width: int) -> str:
+    """What a command prints in a terminal of that width."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    process = subprocess.Popen(
+        desk.command(command),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={name: value for name, value in environ(TERM="xterm").items() if name != "COLUMNS"},
+    )
+    os.close(theirs)
+    shown = bytearray()
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:  # how a terminal says that its other end was closed
+        pass
+    os.close(ours)
+    assert process.wait(30) == 0, shown.decode()
+    return shown.decode()
+
+
+def test_into_a_pipe_nothing_is_folded(firing):
+    assert LONG in firing.run("stats").output
+
+
+def test_an_alert_is_taken_given_back_snoozed_assigned_and_commented(firing, slack):
+    for arguments, said in (
+        (["ack", "A1", "--by", "ana"], "done"),
+        (["ack", "G1", "--by", "ben"], "it was so already"),
+        (["unack", "A1", "--by", "ana"], "done"),
+        (["unack", "A1", "--by", "ana"], "it was so already"),
+        (["snooze", "G1", "2h", "--by", "ana"], "done"),
+        (["assign", "A1", "ben", "--by", "ana"], "done"),
+        (["comment", "A1", "rolled", "back", "--by", "ana"], "done"),
+    ):
+        ended = firing.run(*arguments)
+        assert ended.output == f"A1 support-chat: {said}\n"
+        assert ended.code == (0 if said == "done" else 1)
+    before = len(slack.messages("#ai-alerts"))
+    assert firing.run("poll").code == 0
+    lines = [message.text for message in slack.messages("#ai-alerts")[before:]]
+    assert ":speech_balloon: ana: rolled back" in lines
+    assert ":speech_balloon: ana assigned it to ben: support-chat" in lines
+    assert any(line.startswith(":speech_balloon: ana snoozed it until ") for line in lines)
+
+
+@pytest.mark.parametrize("wanted", ["A9", "G9", "nonsense", "A", "A1x", "99999999999999999999"])
+def test_an_id_that_means_nothing_is_told_so(firing, wanted):
+    ended = firing.run("ack", wanted)
+    assert ended.code == 1
+    assert len(ended.mistakes) == 1
+    assert wanted in ended.mistakes[0]
+
+
+def test_bytes_that_are_no_text_end_in_no_traceback(firing):
+    broken = "caf\udce9"  # as Python gives a letter of another encoding than the terminal's
+    for arguments in (
+        ["comment", "A1", broken, "--by", broken],
+        ["assign", "A1", broken],
+        ["ack", broken],
+        ["stats", broken],
+    ):
+        ended = firing.run(*arguments)
+        assert ended.code in {0, 1}
+    (alert,) = firing.json("alerts")
+    assert alert["id"] == "A1"

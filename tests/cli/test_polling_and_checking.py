@@ -1,0 +1,164 @@
+"""One cycle for cron, a run that only prints, and the check of everything that the bot depends on."""
+
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from alertbot.demo.flashback import FlashbackServer
+from alertbot.demo.slack import SlackServer
+from alertbot.demo.slack_faults import FaultKind
+from tests.cli.desk import Desk, Ended, environ
+
+pytestmark = pytest.mark.xdist_group("cli-checking")
+
+
+def test_a_poll_says_what_came_of_each_source(desk, flashback):
+    assert desk.run("poll") == Ended(0, "acme: read\n", "")
+    flashback.fail("/ai/llm/stats", 403)
+    ended = desk.run("poll")
+    assert (ended.code, ended.output) == (1, "acme: failed\n")
+    assert ended.mistakes[-1] == "could not be read: acme; see alertbot status"
+
+
+def test_a_poll_does_not_wait_for_others_that_might_fire(told, slack):
+    (first,) = slack.messages("#ai-alerts", replies=False)[:1]
+    assert "10 violations" in first.text
+
+
+def test_a_dry_run_prints_what_it_would_say_and_says_nothing(desk, flashback, slack):
+    desk.keys["sources"][0]["interval"] = "1s"
+    desk.keys["routes"] = [{"group_wait": "0s"}]
+    desk.keys["slack"] = {}
+    calls = len(slack.calls)
+    process = subprocess.Popen(
+        desk.command("run", "--dry-run"), env=environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    asked = flashback.count("/ai/llm/stats")
+    _wait(lambda: flashback.count("/ai/llm/stats") >= asked + 2)
+    flashback.world.bump("llm-1", "policy_violations", 10)
+    assert process.stdout is not None
+    lines = [process.stdout.readline(), process.stdout.readline()]
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert re.fullmatch(r"\d\d:\d\d:\d\d #ai-alerts  posts G1 firing\n", lines[0])
+    assert lines[1] == "  A1 warning: 10 violations in 1 h on support-chat (acme), above 5, worst 10 violations\n"
+    assert len(slack.calls) == calls
+    assert not (desk.folder / "alertbot.db").exists()
+
+
+def _wait(predicate: Callable[[], bool], seconds: float = 20.0) -> None:
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        if predicate():
+            return
+        pause.wait(0.05)
+    raise AssertionError(f"not true within {seconds:g} s")
+
+
+def test_check_says_what_it_read(desk):
+    assert desk.run("check").code == 0
+    assert f"{desk.path}: 1 sources, 1 rules, 1 routes" in desk.run("check").output
+
+
+def test_check_online_asks_everything(desk):
+    ended = desk.run("check", "--online")
+    assert (ended.code, ended.errors) == (0, "")
+    for line in (
+        "ok    source acme: 3 configurations at",
+        "ok    slack.bot_token: Acme",
+        "ok    slack.app_token: Socket Mode can be opened",
+        "ok    slack: #ai-alerts",
+        "ok    slack: #ai-alerts-fallback",
+    ):
+        assert line in ended.output
+    assert "empty; alertbot run or alertbot migrate makes its schema" in ended.output
+
+
+Befalls = Callable[[Desk, FlashbackServer, SlackServer], Any]
+FAULTS: dict[str, tuple[Befalls, Mapping[str, Any], list[str]]] = {
+    "a source that is down": (
+        lambda _d, flashback, _s: flashback.fail("/ai/llm/stats", 503),
+        {},
+        ["fault source acme: "],
+    ),
+    "a source that lacks an endpoint": (
+        lambda _d, flashback, _s: flashback.fail("/ai/llm/stats", 404),
+        {},
+        ["fault source acme: /ai/llm/stats is missing (404)"],
+    ),
+    "a token that the source refuses": (
+        lambda _d, _f, _s: None,
+        {"sources.0.access_token": "wrong"},
+        ["fault source acme: "],
+    ),
+    "a bot token that slack refuses": (
+        lambda _d, _f, _s: None,
+        {"slack.bot_token": "xoxb-wrong"},
+        ["fault slack.bot_token: ", "invalid_auth"],
+    ),
+    "an app token that slack refuses": (
+        lambda _d, _f, _s: None,
+        {"slack.app_token": "xapp-wrong"},
+        ["fault slack.app_token: ", "invalid_auth", "ok    slack: #ai-alerts"],
+    ),
+    "no tokens": (lambda _d, _f, _s: None, {"slack": {}}, ["fault slack: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN"]),
+    "a channel that does not exist": (
+        lambda _d, _f, _s: None,
+        {"slack.channel": "#nowhere"},
+        ["fault slack: there is no channel #nowhere"],
+    ),
+    "a slack that is down": (
+        lambda _d, _f, slack: slack.fault(FaultKind.SERVER_ERROR, "*", times=None),
+        {},
+        ["fault slack.bot_token: "],
+    ),
+    "a database that is something else": (
+        lambda desk, _f, _s: desk.use_no_database(),
+        {},
+        ["fault database sqlite:", "ok    source acme", "ok    slack.bot_token"],
+    ),
+    "a database of another release": (
+        lambda desk, _f, _s: desk.use_newer_database(),
+        {},
+        ["fault database sqlite:", "9999"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("befalls", "changes", "told_of"), FAULTS.values(), ids=FAULTS.keys())
+def test_check_online_names_what_is_wrong_and_goes_on(desk, flashback, slack, befalls, changes, told_of):
+    befalls(desk, flashback, slack)
+    for path, value in changes.items():
+        desk.change(path, value)
+    ended = desk.run("check", "--online")
+    assert ended.code == 1
+    for part in told_of:
+        assert part in ended.output + ended.errors
+
+
+def test_check_online_names_scopes_that_are_missing_and_channels_that_cannot_be_written_to(desk, slack):
+    every = slack.installation.scopes
+    slack.grant_scopes(every - {"chat:write.public", "channels:history"})
+    slack.remove_bot("#ai-alerts")
+    try:
+        ended = desk.run("check", "--online")
+    finally:
+        slack.grant_scopes(every)
+        slack.invite_bot("#ai-alerts")
+    assert ended.code == 1
+    assert "fault slack.bot_token: scopes are missing: channels:history" in ended.errors
+    assert "fault slack: #ai-alerts: the bot is not a member" in ended.errors
+    assert "ok    slack: #ai-alerts-fallback" in ended.output
+
+
+def test_migrate_says_where_the_schema_is(desk):
+    first, second = desk.run("migrate"), desk.run("migrate")
+    assert first.code == second.code == 0
+    assert first.output == second.output
+    assert re.search(r"alertbot\.db is at \d{4}\n$", first.output)
