@@ -17,7 +17,7 @@ from hypothesis import settings
 from alertbot.domain import history as past
 from alertbot.domain.alerts import Alert, State, Transition, advance
 from alertbot.domain.findings import Finding, Verdict, check, moments
-from alertbot.domain.history import Fall, History, Member, Series, Slice, SourceState
+from alertbot.domain.history import Amount, Fall, History, Member, Series, Slice, SourceState
 from alertbot.domain.rules import (
     EVERYTHING,
     Absence,
@@ -111,7 +111,7 @@ class Polled:
         """The newest reading at or before the moment; before the first reading, the first reading."""
         taken = self._taken[source]
         place = max((index for index, (taken_at, _) in enumerate(taken) if taken_at <= moment), default=0)
-        grown = {
+        grown: dict[str, dict[int, Amount]] = {
             counter: {
                 number: odometers[counter].grown
                 for number, odometers in self._odometers[source][place].items()
@@ -183,7 +183,7 @@ def only_series(metric_of: Polled) -> Series:
 
 def increase(
     of: Polled, metric: str = "policy_violations", *, since: float | None = None, until: float | None = None
-) -> int | None:
+) -> Amount | None:
     """Growth of everything over (since, until], in minutes; over all that was read unless said otherwise."""
     return grown(of, metric, since=since, until=until).value
 

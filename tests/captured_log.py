@@ -30,11 +30,11 @@ class CapturedLog(io.StringIO):
 def captured_log(*, form: str = "json", level: str = "info") -> Iterator[CapturedLog]:
     """The log as it is configured for a process."""
     root = logging.getLogger()
-    handlers, root_level = list(root.handlers), root.level
+    handlers, root_level, before = list(root.handlers), root.level, structlog.get_config()
     stream = CapturedLog()
     configure(form=form, level=level, stream=stream)
     try:
         yield stream
     finally:
         root.handlers, root.level = handlers, root_level
-        structlog.reset_defaults()
+        structlog.configure(**before)

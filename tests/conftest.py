@@ -48,6 +48,7 @@ def sqlite(sqlite_database: Database, sqlite_template: Path) -> Iterator[Databas
     for old in file.parent.glob(f"{file.name}*"):
         old.unlink()
     shutil.copyfile(sqlite_template, file)
+    sqlite_database.close()  # a thread of the test before may have connected to the file that is gone
     yield sqlite_database
     sqlite_database.close()
 
