@@ -15,7 +15,7 @@ An unknown finding moves nothing.
 Between resolved and the next firing there is no way back: that is a new alert.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -263,6 +263,29 @@ def close(alert: Alert, now: datetime, reason: Reason, finding: Finding | None =
     after = State.NONE if alert.state is State.PENDING else State.RESOLVED
     ended = replace(alert, state=after, resolved_at=now, keeping_since=None)
     return Transition(ended, alert.state, reason, now, finding)
+
+
+def advance_all(
+    rule: Rule, mine: Mapping[str, Alert], findings: Sequence[Finding], *, source: str | None, now: datetime
+) -> list[Transition]:
+    """What the findings of a rule make of its alerts, `mine` by series: the open ones, and a budget's last of the period.
+
+    `source` is the one that was judged, None for the sources themselves. What is there no more is closed.
+    """
+    changed: list[Transition] = []
+    for finding in findings:
+        alert = mine.get(finding.series.key)
+        if alert is None and finding.severity is None:
+            continue
+        if alert is not None and not alert.state.is_open and not is_budget(rule):
+            alert = None
+        changed += advance(rule, alert, finding, now)
+    judged = {finding.series.key for finding in findings}
+    for key, alert in mine.items():
+        looked_at = source is not None and alert.labels.get("source") in {None, source}
+        if key not in judged and alert.state.is_open and looked_at:
+            changed.append(close(alert, now, Reason.DESELECTED))
+    return changed
 
 
 def is_budget(rule: Rule) -> bool:

@@ -88,7 +88,7 @@ def pacing(condition: Budget, history: History, now: datetime) -> Callable[[Seri
             return Fraction(0)
         (name,) = series.sources
         apart = history.slices[name, now].taken_at - history.slices[name, quarter].taken_at
-        return Fraction(grown * 1_000_000, apart // timedelta(microseconds=1))
+        return Fraction(grown * 1_000_000) / (apart // timedelta(microseconds=1))
 
     return lambda series: speed_of(series) if reset.isdisjoint(series.members) else None
 

@@ -8,9 +8,8 @@ from itertools import pairwise
 
 from alertbot.domain.budgets import period_of
 from alertbot.domain.findings import check, moments
-from alertbot.domain.history import GAP_FACTOR, Growth, History, Series, Slice
-from alertbot.domain.rules import Absence, Budget, Burn, Comparison, Levels, Rule, Severity, Spike, Threshold
-from alertbot.domain.snapshots import Counter
+from alertbot.domain.history import GAP_FACTOR, Amount, Growth, History, Series, Slice
+from alertbot.domain.rules import MEANS, Absence, Budget, Burn, Comparison, Levels, Rule, Severity, Spike, Threshold
 
 MOST_POINTS = 96
 Value = Fraction | int | None  # None: nothing is known of that moment
@@ -126,7 +125,7 @@ def values(rule: Rule, history: History, series: Series, at: Sequence[datetime])
     for now in at:
         if any(_is_blind(history, name, now, tolerance[name]) for name in series.sources):
             found.append(None)
-        elif isinstance(plain.condition, Threshold):
+        elif isinstance(plain.condition, Threshold) and plain.condition.metric not in MEANS:
             condition = plain.condition
             grown = Growth(history, condition.metric, now - condition.window, now, members=series.members)
             found.append(grown.of(series).value)
@@ -179,12 +178,12 @@ def comparison_of(rule: Rule) -> Comparison:
     return Comparison.AT_LEAST if levels is None or isinstance(rule.condition, Budget | Spike) else levels.comparison
 
 
-def growths(slices: Sequence[Slice | None], counters: Sequence[Counter]) -> tuple[int | None, ...]:
+def growths(slices: Sequence[Slice | None], counters: Sequence[str]) -> tuple[Amount | None, ...]:
     """How far what the slices hold has grown from each to the next; None where that is not known."""
     return tuple(_growth(before, after, counters) for before, after in pairwise(slices))
 
 
-def _growth(before: Slice | None, after: Slice | None, counters: Sequence[Counter]) -> int | None:
+def _growth(before: Slice | None, after: Slice | None, counters: Sequence[str]) -> Amount | None:
     if before is None or after is None or not all(after.grown[counter] for counter in counters):
         return None
     return sum(sum(after.grown[counter].values()) - sum(before.grown[counter].values()) for counter in counters)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from alertbot.domain.budgets import exhausted_at, pacing, period_of, quarter_back, tell_clock
 from alertbot.domain.history import (
+    Amount,
     Fall,
     Growth,
     History,
@@ -25,12 +26,13 @@ from alertbot.domain.history import (
     group,
 )
 from alertbot.domain.rules import (
+    MEANS,
     Absence,
     Budget,
     Burn,
     Comparison,
-    Condition,
     Levels,
+    Mean,
     Rate,
     Ratio,
     Rule,
@@ -105,7 +107,7 @@ def check(rule: Rule, history: History, now: datetime, *, members: Iterable[Memb
     prepare: Callable[[Any, History, datetime], Prepared] = _JUDGES[type(condition)]
     start, judge = prepare(condition, history, now)
     unread = _unread(rule, history, now)
-    falls = falls_by_member(history, _metrics(condition), start, now) if history.falls else {}
+    falls = falls_by_member(history, rule.metrics, start, now) if history.falls else {}
     findings = []
     for series in group(history.members.values() if members is None else members, rule.per, rule.where):
         if unread and (rule.per == "all" or not unread.isdisjoint(series.sources)):
@@ -115,11 +117,6 @@ def check(rule: Rule, history: History, now: datetime, *, members: Iterable[Memb
         plain = finding.gap is None and (not falls or falls.keys().isdisjoint(series.members))
         findings.append(finding if plain else _annotated(finding, falls))
     return findings
-
-
-def _metrics(condition: Condition) -> tuple[str, ...]:
-    assert condition.metric is not None, "a rule about readings counts nothing"
-    return (condition.metric, condition.of) if isinstance(condition, Ratio) else (condition.metric,)
 
 
 def _unread(rule: Rule, history: History, now: datetime) -> frozenset[str]:
@@ -170,6 +167,8 @@ def _annotated(finding: Finding, falls: Mapping[int, Sequence[Fall]]) -> Finding
 
 
 def _judge_growth(condition: Threshold | Rate, history: History, now: datetime) -> Prepared:
+    if condition.metric in MEANS:
+        return _judge_mean(condition, MEANS[condition.metric], history, now)
     start, levels = now - condition.window, condition.levels
     growth = Growth(history, condition.metric, start, now)
     looks_up, judged = levels.comparison.looks_up, _judging(levels, start)
@@ -180,9 +179,24 @@ def _judge_growth(condition: Threshold | Rate, history: History, now: datetime) 
         grown = growth.of(series)
         if grown.value is None:
             return _unknown(series, grown, start, f"{condition.metric} was never reported")
-        value = grown.value if unit is None else Fraction(grown.value * unit, window)
+        value = grown.value if unit is None else Fraction(grown.value * unit) / window
         finding = judged(series, value, grown)
         return finding if looks_up else _unless_silent(finding, history, start, now)
+
+    return start, judge
+
+
+def _judge_mean(condition: Threshold | Rate, mean: Mean, history: History, now: datetime) -> Prepared:
+    start = now - condition.window
+    totals, weights = (Growth(history, part, start, now) for part in (mean.total, mean.weight))
+    judged = _judging(condition.levels, start)
+
+    def judge(series: Series) -> Finding:
+        total, weight = totals.of(series), weights.of(series)
+        if total.value is None or not weight.value:
+            return _unknown(series, total, start, f"no {mean.weighed_in} in the window")
+        note = f"the mean of {weight.value} {mean.weighed_in}"
+        return judged(series, Fraction(total.value) / (weight.value * mean.scale), total, note)
 
     return start, judge
 
@@ -225,7 +239,7 @@ def _judge_ratio(condition: Ratio, history: History, now: datetime) -> Prepared:
                 window_start=start,
                 note=f"{note}: fewer than min_of {least}",
             )
-        finding = judged(series, Fraction(part.value, whole.value), part, note)
+        finding = judged(series, Fraction(part.value) / whole.value, part, note)
         return finding if levels.comparison.looks_up else _unless_silent(finding, history, start, now)
 
     return start, judge
@@ -237,8 +251,8 @@ def _judge_spike(condition: Spike, history: History, now: datetime) -> Prepared:
     wanted, grown_before = earlier_windows(condition, history, now)
 
     @cache  # most series are as quiet as many others
-    def judged_against(together: int, whole: int) -> Callable[[Series, int, Increase], Finding]:
-        mean = Fraction(together, whole)
+    def judged_against(together: Amount, whole: int) -> Callable[[Series, Amount, Increase], Finding]:
+        mean = Fraction(together) / whole
         # No growth is never a spike, however quiet it was before.
         levels = _scaled(condition.levels, mean, Comparison.AT_LEAST, least=max(condition.at_least, 1))
         return _judging(levels, start, note=f"mean of {_windows(whole)}: {float(mean):g}")
@@ -285,12 +299,12 @@ def _judge_budget(condition: Budget, history: History, now: datetime) -> Prepare
     return start, judge
 
 
-def _forecast(condition: Budget, history: History, now: datetime) -> Callable[[Finding, int], Finding]:
+def _forecast(condition: Budget, history: History, now: datetime) -> Callable[[Finding, Amount], Finding]:
     """Adds the level below warning: at the present pace the amount is reached strictly before the period ends."""
     _, end = period_of(now, condition)
     pace_of = pacing(condition, history, now)
 
-    def add(finding: Finding, used: int) -> Finding:
+    def add(finding: Finding, used: Amount) -> Finding:
         pace = pace_of(finding.series)
         if pace is None:
             return finding
@@ -363,13 +377,17 @@ def _check_sources(rule: Rule, condition: Absence, history: History, now: dateti
     """No good reading of a source for `window`, counted only while somebody was polling it."""
     found = []
     for source in history.sources.values():
-        series = Series(source.name, {"source": source.name}, (), (source.name,))
-        if rule.where.selects(series.labels):
+        name, _, feed = source.name.partition("/")
+        labels = {"source": name, "feed": feed} if feed else {"source": name}
+        series = Series(source.name, labels, (), (name,))
+        if rule.where.selects(labels):
             found.append(_check_source(condition, source, series, now))
     return found
 
 
 def _check_source(condition: Absence, source: SourceState, series: Series, now: datetime) -> Finding:
+    if source.missing:
+        return Finding(series, Verdict.FALSE, baseline_at=now, note="this server does not have it")
     known = [moment for moment in (source.read_at, source.watched_since) if moment is not None]
     if not known:
         return Finding(series, Verdict.UNKNOWN, note="never polled yet")

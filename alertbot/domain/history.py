@@ -7,18 +7,23 @@ window is the difference of two slices. The store loads just the slices whose mo
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import NamedTuple
 
-from alertbot.domain.rules import SUMS, Where
+from alertbot.domain.rules import GROWTHS, Where, parts_of
 from alertbot.domain.series import StepKind
 from alertbot.domain.snapshots import Counter
 
+Amount = Fraction | int  # a fraction for money only
 GAP_FACTOR = 2.5  # two readings further apart than this many intervals have missed polls between them
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A configuration as counting knows it. `number` is its place in the store, `seen_at` its first reading."""
+    """What is counted by itself: a configuration, or what one combination of dimensions has in its points.
+
+    `number` is its place in the store, negative for a combination; `seen_at` its first reading or point.
+    """
 
     number: int
     labels: Mapping[str, str]
@@ -31,14 +36,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Odometers of one source as of one reading, by counter and member. A counter that is not there is unknown.
+    """Odometers of one source as of one reading, by what they count and member. A counter that is not there is unknown.
 
     `next_at` is when the reading after it was taken, None for the newest; `absent` members were not in the answer.
+    Of points: the sums of all amounts from before the moment, since some moment that all slices of a history share.
     """
 
     taken_at: datetime
     next_at: datetime | None
-    grown: Mapping[Counter, Mapping[int, int]]
+    grown: Mapping[str, Mapping[int, Amount]]
     absent: frozenset[int] = frozenset()
 
 
@@ -58,8 +64,9 @@ class Fall:
 class SourceState:
     """What is known of a source without its counters.
 
-    `read_at` is the last good reading, `tried_at` the last attempt, `watched_since` when the poller took up its work,
-    `failing` whether the last attempt brought no reading.
+    `first_at` is from when on it can be counted: its first reading, or its first bucket of points. `read_at` is the last
+    good reading, `tried_at` the last attempt, `watched_since` when the poller took up its work, `failing` whether the last
+    attempt brought no reading, `missing` whether it was found out that the server does not have it.
     """
 
     name: str
@@ -70,6 +77,7 @@ class SourceState:
     tried_at: datetime | None = None
     failing: bool = False
     error: str = ""
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,7 @@ class Increase(NamedTuple):
     polls were missed in between: growth from before the window may be in it.
     """
 
-    value: int | None
+    value: Amount | None
     baseline_at: datetime
     gap: timedelta | None = None
 
@@ -110,12 +118,14 @@ class Increase(NamedTuple):
 def group(members: Iterable[Member], per: str, where: Where) -> list[Series]:
     """The series of a rule: its selected members, grouped by one dimension (within a source, but for `all`)."""
     selected = [member for member in members if where.selects(member.labels)] if where.globs else members
-    if per == "ai_llm":
-        return [_single(member.labels, member.number) for member in selected]
+    found: list[Series] = []
     grouped: dict[str, list[Member]] = {}
     for member in selected:
-        grouped.setdefault(_key(member, per), []).append(member)
-    return [_series(key, per, found) for key, found in grouped.items()]
+        if per == "ai_llm" and member.number > 0:
+            found.append(_single(member.labels, member.number))
+        else:
+            grouped.setdefault(_key(member, per), []).append(member)
+    return found + [_series(key, per, members) for key, members in grouped.items()]
 
 
 def _single(labels: Mapping[str, str], number: int) -> Series:
@@ -128,13 +138,21 @@ def _key(member: Member, per: str) -> str:
         return "all"
     if per == "source":
         return member.source
+    if per == "ai_llm":
+        return f"{member.source}/{member.labels.get('ai_llm', '')}"
     return f"{member.source}/{per}={member.labels.get(per, '')}"
+
+
+_OF_CONFIGURATION = ("source", "ai_llm", "name", "provider", "workspace")
 
 
 def _series(key: str, per: str, members: Sequence[Member]) -> Series:
     first = members[0].labels
+    labels: Mapping[str, str]
     if per == "all":
-        labels: Mapping[str, str] = {}
+        labels = {}
+    elif per == "ai_llm":
+        labels = {name: first.get(name, "") for name in _OF_CONFIGURATION}
     else:
         named = {f"{per}_name": first[f"{per}_name"]} if f"{per}_name" in first else {}
         labels = {"source": first["source"], per: first.get(per, ""), **named}
@@ -163,7 +181,7 @@ def exists_since(history: History, series: Series) -> datetime:
 class _Stretch:
     """One source between two of its slices: how far a metric has grown for each member whose counters are known."""
 
-    grown: Mapping[int, int]
+    grown: Mapping[int, Amount]
     baseline_at: datetime
     gap: timedelta | None
 
@@ -178,8 +196,9 @@ class Growth:
     def __init__(
         self, history: History, metric: str, start: datetime, end: datetime, *, members: Iterable[int] | None = None
     ) -> None:
-        """`members` limits what is looked up to these."""
-        self._history, self._counters, self._start, self._end = history, SUMS[metric], start, end
+        """`metric` may also be a part of one, such as the total of a mean; `members` limits what is looked up to these."""
+        counters = parts_of(metric) if metric in GROWTHS else (metric,)
+        self._history, self._counters, self._start, self._end = history, counters, start, end
         self._only = members
         self._stretches: dict[str, _Stretch] = {}
 
@@ -213,9 +232,9 @@ def increase(history: History, series: Series, metric: str, start: datetime, end
     return Growth(history, metric, start, end, members=series.members).of(series)
 
 
-def _grown(older: Slice, newer: Slice, counters: Iterable[Counter], members: Iterable[int]) -> dict[int, int]:
+def _grown(older: Slice, newer: Slice, counters: Iterable[str], members: Iterable[int]) -> dict[int, Amount]:
     """How far the sum of these counters has grown, for each of these members of whom all of them are known."""
-    grown = dict.fromkeys(members, 0)
+    grown: dict[int, Amount] = dict.fromkeys(members, 0)
     for counter in counters:
         before, after = older.grown[counter], newer.grown[counter]
         grown = {
@@ -238,7 +257,7 @@ def falls_by_member(
     history: History, metrics: Iterable[str], start: datetime, end: datetime
 ) -> Mapping[int, Sequence[Fall]]:
     """The resets, corrections and held steps of what the metrics count, inside (start, end]."""
-    counters = {counter for metric in metrics for counter in SUMS[metric]}
+    counters = {counter for metric in metrics for counter in parts_of(metric)}
     found: dict[int, list[Fall]] = {}
     for fall in history.falls:
         if fall.counter in counters and start < fall.at <= end:

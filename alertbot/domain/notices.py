@@ -10,6 +10,7 @@ from enum import StrEnum
 from hashlib import blake2b
 
 from alertbot.domain.alerts import Alert, State
+from alertbot.domain.evidence import Summary
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Severity
 
@@ -41,7 +42,7 @@ class Why(StrEnum):
     HUSHED = "silenced or snoozed"
     HUSHED_THROUGHOUT = "silenced or snoozed from its beginning to its end"
     FORGOTTEN = "resolved before it was told, and the route forgets brief alerts"
-    QUIET_END = "ended while silenced or snoozed: the message is edited quietly"
+    QUIET_END = "ended while silenced or snoozed, or was but a forecast: the message is edited quietly"
     EDITED = "the message is brought up to date, nobody is pinged"
     FLAPPING = "it flaps: only the message is kept true, until it is calm for an hour"
 
@@ -121,7 +122,7 @@ class Face:
     """Everything that a group's message shows, as of `shown_at`. `previous` links to the message before, if any.
 
     `trend` is how far the metric of its one alert grew in each of the last windows, the present one last; `description`
-    is the rule's; `on_call` tells for each rotation who that is.
+    is the rule's; `on_call` tells for each rotation who that is; `evidence` is what may be told of it.
     """
 
     group: Group
@@ -131,6 +132,7 @@ class Face:
     trend: tuple[int | None, ...] = ()
     description: str = ""
     on_call: Mapping[str, str] = field(default_factory=dict)
+    evidence: Summary | None = None
 
 
 CALM = timedelta(hours=1)  # what flaps is heard of again when nothing has changed for so long
@@ -304,12 +306,18 @@ def _end(present: _Present) -> Decision:
     last = max((alert.resolved_at for alert in owed if alert.resolved_at is not None), default=None)
     if present.calm_at and not owed:
         return Decision(present.edits(told), told, Why.FLAPPING, closes=True)
-    if owed and all(alert.number in told.muted for alert in owed if alert.resolved_at == last):
+    if owed and all(alert.number in told.muted or _has_passed(alert) for alert in owed if alert.resolved_at == last):
         return Decision(present.edits(told), told, Why.QUIET_END, closes=True)
     if not owed or not route.send_resolved:
         why = Why.EDITED if present.edits(told) else Why.NOTHING_NEW
         return Decision(present.edits(told), told, why, closes=True)
     return Decision((Notice(Kind.RESOLVED, ping=False, about=_numbers(owed)),), told, Why.SPEAKS, closes=True)
+
+
+def _has_passed(alert: Alert) -> bool:
+    """Whether it was but a forecast of a budget, which turned out to be wrong before the period was over."""
+    is_forecast = alert.kind == "budget" and alert.severity is Severity.INFO
+    return is_forecast and alert.resolved_at is not None and (alert.period is None or alert.resolved_at < alert.period)
 
 
 def _ended_flapping(present: _Present) -> frozenset[int]:

@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _PREFIX = "@oncall:"
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
     """People in turns of `every`, the first of whom began at `start`, a time on the clock of `timezone`.
 
-    Turns are counted on that clock, so that a hand-over at nine stays at nine when the clocks change.
+    Turns are counted on that clock, so that a hand-over at nine stays at nine when the clocks change. Before `start` they
+    went round, too.
     """
 
     every: timedelta
@@ -22,8 +24,19 @@ class Rotation:
 
     def on_call(self, now: datetime) -> str:
         zone = ZoneInfo(self.timezone)
-        passed = now.astimezone(zone).replace(tzinfo=None) - self.start.astimezone(zone).replace(tzinfo=None)
+        passed = _clock(now, zone) - self.start.astimezone(zone).replace(tzinfo=None)
         return self.people[passed // self.every % len(self.people)]
+
+
+def _clock(now: datetime, zone: ZoneInfo) -> datetime:
+    """The time on the clock of a zone, which stands still where it is put back: nobody has the same turn twice."""
+    local = now.astimezone(zone)
+    if not local.fold:
+        return local.replace(tzinfo=None)
+    minute = now.replace(second=0, microsecond=0)
+    while (local := minute.astimezone(zone)).fold:
+        minute -= _MINUTE
+    return local.replace(tzinfo=None) + _MINUTE - timedelta.resolution
 
 
 @dataclass(frozen=True, slots=True)

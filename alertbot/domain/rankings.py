@@ -1,18 +1,29 @@
 """Who leads: the series of one dimension, by the growth of one metric in a window."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alertbot.domain.history import Growth, History, group
-from alertbot.domain.rules import DIMENSIONS, EVERYTHING, counted_metric
+from alertbot.domain.history import Amount, Growth, History, group
+from alertbot.domain.prices import write_usd
+from alertbot.domain.rules import EVERYTHING, MEANS, counted_metric
 from alertbot.domain.times import write_moment
 from alertbot.domain.windows import Span, Window, take_span
 
-RANKED_BY = ("ai_llm", "source", "provider", "workspace")
-_SHORT = {"llm": "ai_llm", "llms": "ai_llm", **{f"{name}s": name for name in RANKED_BY}}
+RANKED_BY = ("ai_llm", "source", "provider", "workspace", "model", "repo", "api_key", "user", "host")
+# What people say instead.
+_SHORT = {
+    **{f"{name}s": name for name in RANKED_BY},
+    **dict.fromkeys(("llm", "llms", "configuration", "configurations", "config", "configs"), "ai_llm"),
+    **dict.fromkeys(("people", "person", "persons", "who"), "user"),
+    **dict.fromkeys(("repository", "repositories"), "repo"),
+    **dict.fromkeys(("key", "keys"), "api_key"),
+}
+_VIOLATORS = frozenset({"violator", "violators", "offender", "offenders"})  # people, by their violations
+_FILLERS = frozenset({"by", "per", "the", "of", "for", "in", "most"})
 METRIC = "policy_violations"
+NOBODY = "without user"  # what is not of any user
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +43,7 @@ class Rank:
     key: str
     name: str
     source: str
-    value: int
+    value: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +66,13 @@ class Ranking:
 
 
 def read_question(words: Sequence[str]) -> Question:
-    """Read `[metric] [window] [by]`, in any order: `tokens today provider`.
+    """Read `[metric] [window] [by]`, in any order: `tokens today provider`, `violators yesterday`.
 
     Raises ValueError for what is not counted, or not counted by that.
     """
-    rest = [word for word in words if word.lower() != "by"]
+    rest = [word for word in words if word.lower() not in _FILLERS]
+    if any(word.lower() in _VIOLATORS for word in rest):
+        rest = ["user", *(word for word in rest if word.lower() not in _VIOLATORS)]
     metric = by = ""
     span: Span | None = None
     while rest:
@@ -71,10 +84,10 @@ def read_question(words: Sequence[str]) -> Question:
         dimension = _SHORT.get(word.lower(), word.lower())
         if dimension in RANKED_BY and not by:
             by = dimension
-        elif dimension in DIMENSIONS and dimension not in RANKED_BY:
-            raise ValueError(f"nothing is counted by {dimension} yet; there are {', '.join(RANKED_BY)}")
-        elif not metric:
+        elif not metric and dimension not in RANKED_BY:
             metric = counted_metric(word)
+            if metric in MEANS:
+                raise ValueError(f"{metric} is a mean: it has a chart, and no ranking")
         else:
             raise ValueError(f'one metric, one window and one of {", ".join(RANKED_BY)}; "{word}" is too much')
     return Question(metric or METRIC, by or "ai_llm", span)
@@ -89,12 +102,15 @@ def rank(history: History, question: Question, window: Window) -> Ranking:
         grown = growth.of(series)
         baselines.append(grown.baseline_at)
         if grown.value is not None:
-            labels = series.labels
-            name = labels.get("name" if by == "ai_llm" else f"{by}_name") or labels.get(by) or f"without {by}"
-            rows.append(Rank(0, series.key, name, labels["source"], grown.value))
+            rows.append(Rank(0, series.key, called(series.labels, by), series.labels["source"], grown.value))
     rows.sort(key=lambda row: (-row.value, row.name, row.key))
     numbered = tuple(Rank(place, row.key, row.name, row.source, row.value) for place, row in enumerate(rows, start=1))
     return Ranking(question.metric, by, window, numbered, min(baselines, default=None))
+
+
+def called(labels: Mapping[str, str], by: str) -> str:
+    """What a series is called that is told apart by one dimension."""
+    return labels.get("name" if by == "ai_llm" else f"{by}_name") or labels.get(by) or f"without {by}"
 
 
 def ranking_json(ranking: Ranking) -> dict[str, Any]:
@@ -103,5 +119,13 @@ def ranking_json(ranking: Ranking) -> dict[str, Any]:
         "by": ranking.by,
         "from": write_moment(ranking.window.start),
         "to": write_moment(ranking.window.end),
-        "rows": [{"rank": row.rank, "key": row.key, "name": row.name, "value": row.value} for row in ranking.rows],
+        "rows": [
+            {
+                "rank": row.rank,
+                "key": row.key,
+                "name": row.name,
+                "value": row.value if isinstance(row.value, int) else write_usd(row.value),
+            }
+            for row in ranking.rows
+        ],
     }

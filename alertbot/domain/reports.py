@@ -13,6 +13,7 @@ from alertbot.domain.alerts import Act, Alert, Outcome, State
 from alertbot.domain.findings import Finding
 from alertbot.domain.rules import Rule
 from alertbot.domain.silences import Silence
+from alertbot.domain.stored_rules import RuleChange, StoredRule
 from alertbot.domain.times import write_moment
 from alertbot.domain.wording import write_amount
 
@@ -48,6 +49,7 @@ class SourceRow:
     last_reading_at: datetime | None
     configurations: int
     error: str = ""
+    doubt: str = ""  # what is wrong with its evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ def explain_lines(found: Explanation) -> list[str]:
         for fall in finding.falls
     ]
     number = f" A{found.alert}" if found.alert else ""
-    lines.append(f"alert{number}: {found.before.value} → {found.after.value}, because {found.reason}")
+    became = "" if found.before is found.after else f"{found.before.value} → "
+    lines.append(f"alert{number}: {became}{found.after.value}, because {found.reason}")
     if found.heard:
         lines.append(found.heard)
     return lines
@@ -265,6 +268,46 @@ def stat_json(row: StatRow) -> dict[str, Any]:
         "baseline_at": _time(row.baseline_at),
         **row.metrics,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRule:
+    """A rule by name: `rule` where it holds, `stored` where it was made in Slack, and why it does not hold."""
+
+    name: str
+    rule: Rule | None
+    stored: StoredRule | None = None
+    why_not: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in a word or two."""
+        if self.stored is not None:
+            return "Slack"
+        return "built-in" if self.rule is not None and self.rule.builtin else "configuration"
+
+
+def listed_rule_json(listed: ListedRule) -> dict[str, Any]:
+    rule, stored = listed.rule, listed.stored
+    found: dict[str, Any] = {
+        "name": listed.name,
+        "from": listed.origin.lower(),
+        "holds": rule is not None and rule.enabled,
+        "why_not": listed.why_not,
+        "type": rule.kind if rule else None,
+        "metrics": list(rule.metrics) if rule else [],
+        "per": rule.per if rule else None,
+        "description": rule.description if rule else "",
+    }
+    if stored is not None:
+        found |= {"keys": dict(stored.keys), "made_by": stored.made_by, "made_at": _time(stored.made_at)}
+        found |= {"changed_by": stored.changed_by, "changed_at": _time(stored.changed_at)}
+    return found
+
+
+def rule_change_json(change: RuleChange) -> dict[str, Any]:
+    who = {"at": _time(change.at), "who": change.who, "deed": change.deed.value}
+    return {**who, "rule": change.rule, "keys": dict(change.keys)}
 
 
 def silence_json(silence: Silence) -> dict[str, Any]:

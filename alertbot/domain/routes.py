@@ -1,5 +1,7 @@
 """Which channel hears of an alert, and how."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +11,7 @@ from alertbot.domain.rules import EVERYTHING, Where
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of an escalation: `after` the group opened, mention these people, in this channel (None: in the message's own)."""
+    """One step of an escalation: `after` people heard of what nobody took, mention these, in this channel (None: the message's)."""
 
     after: timedelta
     mention: tuple[str, ...] = ()
@@ -41,4 +43,9 @@ def route_for(labels: Mapping[str, str], routes: Sequence[Route]) -> Route:
 
 def group_key(route: Route, labels: Mapping[str, str]) -> str:
     """What alerts that share one message have in common, e.g. `rule=violation-burst source=acme`."""
-    return " ".join(f"{name}={labels.get(name, '')}" for name in route.group_by)
+    return " ".join(f"{name}={_quoted(labels.get(name, ''))}" for name in route.group_by)
+
+
+def _quoted(value: str) -> str:
+    """In quotation marks where it could be taken for two: no other labels have the same key."""
+    return json.dumps(value) if re.search(r'[\s"]', value) else value

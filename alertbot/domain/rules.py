@@ -14,6 +14,7 @@ from fnmatch import translate
 from fractions import Fraction
 from functools import lru_cache
 
+from alertbot.domain.points import SPEND
 from alertbot.domain.snapshots import Counter
 from alertbot.domain.times import tell_duration
 
@@ -200,19 +201,71 @@ KINDS: Mapping[type, str] = {
 }
 
 DIMENSIONS = ("source", "ai_llm", "provider", "model", "workspace", "repo", "api_key", "user", "host")
-SUMS: Mapping[str, tuple[Counter, ...]] = {
-    **{counter.value: (counter,) for counter in Counter},
-    "tokens": (Counter.TOKENS_IN, Counter.TOKENS_OUT),
-    "llm_tokens": (Counter.LLM_TOKENS_IN, Counter.LLM_TOKENS_OUT),
+# What each metric is the sum of: those that totals have, those that only points have, and those of storage.
+SUMS: Mapping[str, tuple[str, ...]] = {
+    **{counter.value: (counter.value,) for counter in Counter},
+    "tokens": (Counter.TOKENS_IN.value, Counter.TOKENS_OUT.value),
+    "llm_tokens": (Counter.LLM_TOKENS_IN.value, Counter.LLM_TOKENS_OUT.value),
 }
+_OF_POINTS = ("severity_low", "severity_medium", "severity_high", "active_conversations")
+_OF_STORAGE = ("upload_bytes", "download_bytes", "size_change_bytes")
+GROWTHS: Mapping[str, tuple[str, ...]] = {
+    **SUMS,
+    **{name: (name,) for name in (*_OF_POINTS, *_OF_STORAGE, SPEND)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A metric that is a mean: its total, in `scale` parts of its unit, divided by what it is a mean of."""
+
+    total: str
+    weight: str
+    scale: int
+    weighed_in: str
+
+
+MEANS: Mapping[str, Mean] = {
+    "latency_ms": Mean("latency_us", "api_calls", 1000, "calls"),
+    "storage_latency_ms": Mean("storage_latency_us", "storage_points", 1000, "points"),
+}
+ONLY_POINTS = frozenset({*_OF_POINTS, "latency_ms"})
+STORAGE = frozenset({*_OF_STORAGE, "storage_latency_ms"})
+METRICS: tuple[str, ...] = (*GROWTHS, *MEANS)
+
+
+def parts_of(metric: str) -> tuple[str, ...]:
+    """What has to be looked up for a metric."""
+    if metric in MEANS:
+        return (MEANS[metric].total, MEANS[metric].weight)
+    return GROWTHS[metric]
+
+
 UNITS: Mapping[str, str] = {
+    SPEND: "USD",
+    "severity_low": "violations of low severity",
+    "severity_medium": "violations of medium severity",
+    "severity_high": "violations of high severity",
+    "active_conversations": "conversations",
+    "latency_ms": "ms",
+    "storage_latency_ms": "ms",
+    **dict.fromkeys(_OF_STORAGE, "bytes"),
     "api_calls": "calls",
     "policy_violations": "violations",
     "policy_alerts": "policy alerts",
     "policy_blocks": "blocks",
     **dict.fromkeys(("tokens", "tokens_in", "tokens_out", "llm_tokens", "llm_tokens_in", "llm_tokens_out"), "tokens"),
 }
-_SHORT = {"calls": "api_calls", "violations": "policy_violations", "blocks": "policy_blocks"}
+_SHORT = {
+    **dict.fromkeys(("calls", "call", "requests"), "api_calls"),
+    **dict.fromkeys(("violations", "violation"), "policy_violations"),
+    **dict.fromkeys(("blocks", "block", "blocked"), "policy_blocks"),
+    "alerts": "policy_alerts",
+    "token": "tokens",
+    **dict.fromkeys(("spend", "spending", "cost", "costs", "money", "usd"), SPEND),
+    "latency": "latency_ms",
+    "conversations": "active_conversations",
+}
 
 
 def counted_metric(word: str) -> str:
@@ -221,8 +274,8 @@ def counted_metric(word: str) -> str:
     Raises ValueError where it is not counted.
     """
     metric = _SHORT.get(word.lower(), word.lower())
-    if metric not in SUMS:
-        raise ValueError(f'"{word}" is not counted; there are {", ".join(SUMS)}')
+    if metric not in METRICS:
+        raise ValueError(f'"{word}" is not counted; there are {", ".join(METRICS)}')
     return metric
 
 
@@ -276,6 +329,19 @@ class Rule:
     def identity(self) -> str:
         """What makes a rule the same one: a change of any of these closes the old alerts. The name stands beside it."""
         return f"{self.kind}/{self.condition.metric or 'readings'}/{self.per}"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What it counts; empty for a rule about the readings themselves."""
+        condition = self.condition
+        if condition.metric is None:
+            return ()
+        return (condition.metric, condition.of) if isinstance(condition, Ratio) else (condition.metric,)
+
+    @property
+    def dimensions(self) -> frozenset[str]:
+        """By what it tells apart or chooses what it counts."""
+        return frozenset({self.per, *(name for name, _ in self.where.globs)})
 
     @property
     def unit(self) -> str:

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cache
 
-from alertbot.domain.history import Growth, History, Series, exists_since
+from alertbot.domain.history import Amount, Growth, History, Series, exists_since
 from alertbot.domain.rules import Spike
 
 DAY = timedelta(days=1)
 
 # How many windows the rule asks for, and what tells for a series its growth in those that exist and how many they are.
 # A window in which the counter was unknown does not exist.
-Earlier = tuple[int, Callable[[Series], tuple[int, int]]]
+Earlier = tuple[int, Callable[[Series], tuple[Amount, int]]]
 
 
 def spike_moments(spike: Spike, history: History, now: datetime) -> frozenset[datetime]:
@@ -39,14 +39,14 @@ def _whole_windows(spike: Spike, since: datetime, now: datetime) -> int:
     return max(0, min(spike.baseline // spike.window, (now - spike.window - since) // spike.window))
 
 
-def _in_a_row(spike: Spike, history: History, now: datetime) -> Callable[[Series], tuple[int, int]]:
+def _in_a_row(spike: Spike, history: History, now: datetime) -> Callable[[Series], tuple[Amount, int]]:
     end = now - spike.window
 
     @cache
     def growth_in(count: int) -> Growth:
         return Growth(history, spike.metric, end - spike.window * count, end)
 
-    def grown_before(series: Series) -> tuple[int, int]:
+    def grown_before(series: Series) -> tuple[Amount, int]:
         count = _whole_windows(spike, exists_since(history, series), now)
         together = growth_in(count).of(series).value
         return (0, 0) if together is None else (together, count)
@@ -64,7 +64,7 @@ def _of_days(spike: Spike, days: int, history: History, now: datetime) -> Earlie
         # Nobody looked into a window without a reading: that is not the same as no growth.
         return all(history.slices[name, end].taken_at > start for name in series.sources)
 
-    def grown_before(series: Series) -> tuple[int, int]:
+    def grown_before(series: Series) -> tuple[Amount, int]:
         since = exists_since(history, series)
         existing = [
             growth.of(series).value for start, end, growth in windows if start >= since and was_read(series, start, end)

@@ -34,19 +34,19 @@ def write_duration(duration: timedelta) -> str:
 
 
 def tell_duration(duration: timedelta) -> str:
-    """For people, to two units: `58 min`, `2 h 5 min`, `3 days`."""
+    """For people, to two units: `58 min`, `2 h 5 min`, `3 days`; from ten minutes on, seconds are not told."""
     seconds = max(0, round(duration.total_seconds()))
     if seconds < 60:
         return f"{seconds} s"
     days, rest = divmod(seconds, 86_400)
     hours, rest = divmod(rest, 3600)
-    minutes = rest // 60
+    minutes, rest = divmod(rest, 60)
     if days:
         counted = f"{days} day" if days == 1 else f"{days} days"
         return f"{counted} {hours} h" if hours else counted
     if hours:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{minutes} min"
+    return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
 
 
 def write_moment(moment: datetime) -> str:

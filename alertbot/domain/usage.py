@@ -7,7 +7,9 @@ from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.budgets import exhausted_at, pacing, period_of
-from alertbot.domain.history import Growth, History, Series, group
+from alertbot.domain.history import Amount, Growth, History, Series, group
+from alertbot.domain.points import SPEND
+from alertbot.domain.prices import write_usd
 from alertbot.domain.rules import Budget, Comparison, Rule, Severity
 from alertbot.domain.times import write_moment
 from alertbot.domain.wording import name_from
@@ -28,13 +30,24 @@ class Usage:
     series: Series
     start: datetime
     end: datetime
-    used: int | None
+    used: Amount | None
     severity: Severity | None = None
     exhausted_at: datetime | None = None
 
     @property
     def name(self) -> str:
         return "everything" if self.rule.per == "all" else name_from(self.series.labels)
+
+    @property
+    def unit(self) -> str:
+        """`USD` for money; other amounts say what they are by their metric."""
+        return "USD" if self.condition.metric == SPEND else ""
+
+    def json_of(self, amount: Amount) -> int | float | str:
+        """An amount for scripts: money is a decimal string."""
+        if self.unit:
+            return write_usd(Fraction(amount))
+        return int(amount) if amount == int(amount) else float(amount)
 
     @property
     def share(self) -> Fraction:
@@ -104,16 +117,12 @@ def usage_json(found: Sequence[Usage]) -> list[dict[str, Any]]:
             "period": one.condition.period.value,
             "from": write_moment(one.start),
             "to": write_moment(one.end),
-            "amount": _exact(one.condition.amount),
-            "used": one.used,
-            "left": None if one.used is None else _exact(one.left),
+            "amount": one.json_of(one.condition.amount),
+            "used": None if one.used is None else one.json_of(one.used),
+            "left": None if one.used is None else one.json_of(one.left),
             "percent": None if one.used is None else int(one.share * 100),
             "severity": one.severity.value if one.severity else None,
             "exhausted_at": None if one.exhausted_at is None else write_moment(one.exhausted_at),
         }
         for one in found
     ]
-
-
-def _exact(amount: Fraction) -> int | float:
-    return amount.numerator if amount.denominator == 1 else float(amount)

@@ -25,6 +25,9 @@ class Calendar(StrEnum):
 
 Span = timedelta | Calendar
 DAY = timedelta(hours=24)
+_HOUR = timedelta(hours=1)
+_SPOKEN = {"last hour": _HOUR, "past hour": _HOUR, "last day": DAY, "past day": DAY}
+_LAST = frozenset({"last", "past"})  # `last 2h` is 2h
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ def parse_span(text: str) -> Span:
     written = " ".join(text.lower().split())
     if written in set(Calendar):
         return Calendar(written)
+    if written in _SPOKEN:
+        return _SPOKEN[written]
     try:
         span = parse_duration(written)
     except ValueError as error:
@@ -68,8 +73,10 @@ def take_span(words: Sequence[str]) -> tuple[Span | None, list[str]]:
     rest = list(words)
     for count in (2, 1):  # "last week" is two words, unless somebody put it in quotation marks
         last = " ".join(rest[-count:]).lower()
-        if len(rest) >= count and (last in set(Calendar) or _DURATION.fullmatch(last)):
-            return parse_span(last), rest[:-count]
+        if len(rest) >= count and (last in set(Calendar) or last in _SPOKEN or _DURATION.fullmatch(last)):
+            before = rest[:-count]
+            said_twice = bool(_DURATION.fullmatch(last)) and before[-1:] != [] and before[-1].lower() in _LAST
+            return parse_span(last), before[:-1] if said_twice else before
     return None, rest
 
 
@@ -90,6 +97,12 @@ def window_of(span: Span, now: datetime, zone: tzinfo) -> Window:
     ends = {Calendar.YESTERDAY: today, Calendar.LAST_WEEK: monday, Calendar.LAST_MONTH: first}
     end = _midnight(ends[span], zone) if span in ends else now
     return Window(_midnight(starts[span], zone), end, span.value)
+
+
+def tomorrow_at_nine(now: datetime, zone: tzinfo) -> datetime:
+    """9:00 tomorrow, for somebody whose clock shows `zone`."""
+    day = now.astimezone(zone).date() + timedelta(days=1)
+    return datetime.combine(day, time(9), zone).astimezone(UTC)
 
 
 def _midnight(day: date, zone: tzinfo) -> datetime:

@@ -1,7 +1,9 @@
 """Alerts in sentences, for every place where people read them: messages, threads, tables, the terminal."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 from alertbot.domain.alerts import Alert, State
@@ -10,30 +12,52 @@ from alertbot.domain.times import tell_duration
 MOST_ROWS = 12  # alerts that a message shows one by one; all of them are in its thread as a file
 
 
+_MONEY = frozenset({"USD", "spend_usd"})
+_CENT = Fraction(1, 100)
+_SMALLEST = Decimal("0.0001")  # where digits behind the point would tell nobody anything
+_SINGULARS = {
+    "calls": "call",
+    "violations": "violation",
+    "blocks": "block",
+    "tokens": "token",
+    "policy alerts": "policy alert",
+}
+_LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+
+
 def write_amount(amount: Fraction | int | None, unit: str = "") -> str:
-    """A number for people with its unit: `1,204 violations`, `2.5 %`, `48 s`; exact where it is a whole number."""
+    """A number for people with its unit: `1,204 violations`, `2.5 %`, `48 s`, `$12.50`; exact where it is whole."""
     if amount is None:
         return "unknown"
-    if unit == "%":
-        return f"{_rounded(Fraction(amount) * 100, 3)} %"
     number = Fraction(amount)
-    text = f"{number.numerator:,}" if number.denominator == 1 else _rounded(number, 4)
+    if unit == "%":
+        return f"{_rounded(number * 100, 3)} %"
+    if unit in _MONEY:
+        return _dollars(number)
+    text = _rounded(number, 4)
     if unit == "×":
         return f"{text}×"
-    one = {
-        "calls": "call",
-        "violations": "violation",
-        "blocks": "block",
-        "tokens": "token",
-        "policy alerts": "policy alert",
-    }
-    word = one.get(unit, unit) if number == 1 else unit
+    word = _SINGULARS.get(unit, unit) if number == 1 else unit
     return f"{text} {word}".rstrip()
 
 
 def _rounded(number: Fraction, digits: int) -> str:
     """A number to so many digits, and to a whole one where that is longer: never in powers of ten."""
-    return f"{round(number):,}" if abs(number) >= 10 ** (digits - 1) else f"{float(number):.{digits}g}"
+    if number.denominator == 1 or abs(number) >= 10 ** (digits - 1):
+        return f"{round(number):,}"
+    with localcontext() as context:
+        context.prec = digits
+        rounded = Decimal(number.numerator) / Decimal(number.denominator)
+    return f"{rounded.normalize():,f}" if abs(rounded) >= _SMALLEST else "almost 0"
+
+
+def _dollars(number: Fraction) -> str:
+    """To the cent; what is less than that to two digits."""
+    sign, size = "-" if number < 0 else "", abs(number)
+    if size < _CENT or size.denominator == 1:
+        return f"{sign}${_rounded(size, 2)}"
+    dollars, cents = divmod(round(size * 100), 100)
+    return f"{sign}${dollars:,}.{cents:02}"
 
 
 def name_of(alert: Alert) -> str:
@@ -42,7 +66,11 @@ def name_of(alert: Alert) -> str:
 
 
 def name_from(labels: Mapping[str, str]) -> str:
-    """What a series with these labels is called."""
+    """What a series with these labels is called; as it was given to it, but on one line."""
+    return _LINE_ENDS.sub(" ", _name(labels))
+
+
+def _name(labels: Mapping[str, str]) -> str:
     for label in ("name", "ai_llm"):
         if labels.get(label):
             return labels[label]
@@ -71,14 +99,15 @@ def limit(alert: Alert) -> str:
         return ""
     if alert.kind == "absence":
         return "" if alert.unit != "s" else f"limit {tell_duration_of(alert.threshold)}"
+    unit = alert.unit if alert.unit in {"%", "×", *_MONEY} else ""
     if alert.kind == "budget":
-        return f"{write_amount(alert.threshold)} is the limit"
-    return f"{alert.comparison} {write_amount(alert.threshold, '%' if alert.unit == '%' else '')}"
+        return f"{write_amount(alert.threshold, unit)} is the limit"
+    return f"{alert.comparison} {write_amount(alert.threshold, unit)}"
 
 
 def headline(alert: Alert) -> str:
     """One line that says what, where and how much: `9 violations in 15 min on support-chat (acme)`."""
-    source = alert.labels.get("source", "")
+    source = _LINE_ENDS.sub(" ", alert.labels.get("source", ""))
     where = name_of(alert)
     place = where if not source or source == where else f"{where} ({source})"
     amount = alert.peak if alert.state is State.RESOLVED else alert.value

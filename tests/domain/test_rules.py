@@ -124,8 +124,11 @@ def test_a_rule_in_words(kind: str, unit: str, comparison: str, over: str):
 def test_a_rule_in_words_where_there_are_none_for_its_metric():
     blind = rule(Absence(None, minutes(5), WARNING))
     assert (blind.unit, blind.comparison, blind.over) == ("s", "at least", "since the last good reading")
-    assert rule(threshold("severity_high", at_most=5)).unit == "severity_high"
+    assert rule(threshold("severity_high", at_most=5)).unit == "violations of high severity"
     assert rule(threshold("severity_high", at_most=5)).comparison == "at most"
-    assert rule(Ratio("policy_blocks", "severity_high", minutes(1), 1, HIGH)).over == "of severity_high in 1 min"
+    assert (
+        rule(Ratio("policy_blocks", "severity_high", minutes(1), 1, HIGH)).over
+        == "of violations of high severity in 1 min"
+    )
     units = [rule(Rate("tokens", minutes(1), minutes(unit), HIGH)).over for unit in (1, 24 * 60)]
     assert units == ["per minute over 1 min", "per day over 1 min"]

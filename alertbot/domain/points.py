@@ -1,0 +1,173 @@
+"""Points: amounts within a bucket of time, by dimensions that the totals do not have.
+
+A bucket that is read again replaces what was known of it. Amounts add up over buckets, also where they can be negative
+(`size_change_bytes`); a mean such as the latency is kept as a sum and what it is a mean of, as only so it can be combined.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from alertbot.domain.snapshots import Counter
+
+OTHER = "(other)"  # stands for the values of a dimension that were too many to be kept apart
+MOST_COMBINATIONS = 5000  # of one feed; a bot that keeps every user of every host would fill its disk and see nothing
+
+
+class Plane(StrEnum):
+    """What the numbers of a rule are taken from: running totals, or amounts per bucket of AI use or of storage."""
+
+    TOTALS = "totals"
+    AI = "ai"
+    STORAGE = "storage"
+
+
+class Span(StrEnum):
+    """How long a bucket is. Flashback has minutes and days; hours, and days of minutes, are our own sums of them."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+
+    @property
+    def length(self) -> timedelta:
+        return _LENGTHS[self]
+
+
+_LENGTHS = {Span.MINUTE: timedelta(minutes=1), Span.HOUR: timedelta(hours=1), Span.DAY: timedelta(days=1)}
+
+AI_AMOUNTS: tuple[str, ...] = (
+    *(counter.value for counter in Counter),
+    "severity_low",
+    "severity_medium",
+    "severity_high",
+    "active_conversations",
+    "latency_us",  # the mean of each point times its calls, in microseconds
+)
+STORAGE_AMOUNTS: tuple[str, ...] = (
+    "upload_bytes",
+    "download_bytes",
+    "size_change_bytes",
+    "storage_latency_us",  # the sum of the points' means, in microseconds
+    "storage_points",
+)
+AMOUNTS: Mapping[Plane, tuple[str, ...]] = {Plane.AI: AI_AMOUNTS, Plane.STORAGE: STORAGE_AMOUNTS}
+SPEND = "spend_usd"  # made from tokens and prices, never stored
+
+# In the order in which they are given up where there are too many combinations; whose use it was is always kept.
+_GIVEN_UP = ("user", "host", "api_key", "repo", "model", "provider")
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """What a point is told apart by; "" where the server did not say. Conversations are not kept."""
+
+    ai_llm: str = ""
+    provider: str = ""
+    model: str = ""
+    repo: str = ""
+    api_key: str = ""
+    user: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The amounts of one combination in one bucket, which began at `bucket`. What is not in `amounts` is 0."""
+
+    bucket: datetime
+    combination: Combination
+    amounts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PointsReading:
+    """One successful look at the points of a source: the buckets that began in [start, taken_at]."""
+
+    start: datetime
+    taken_at: datetime
+    points: tuple[Point, ...]
+    span: Span = Span.MINUTE
+
+
+def merged(points: Iterable[Point], span: Span) -> list[Point]:
+    """One point a bucket and combination: the server tells conversations and buckets of storage apart, which we add up."""
+    together: dict[tuple[datetime, Combination], dict[str, int]] = {}
+    for point in points:
+        amounts = together.setdefault((floor(point.bucket, span), point.combination), {})
+        for name, amount in point.amounts.items():
+            amounts[name] = amounts.get(name, 0) + amount
+    return [Point(bucket, combination, amounts) for (bucket, combination), amounts in together.items()]
+
+
+def floor(moment: datetime, span: Span) -> datetime:
+    """When the bucket began that the moment, in UTC, is in."""
+    match span:
+        case Span.MINUTE:
+            return moment.replace(second=0, microsecond=0)
+        case Span.HOUR:
+            return moment.replace(minute=0, second=0, microsecond=0)
+        case Span.DAY:
+            return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def ceiling(moment: datetime, span: Span) -> datetime:
+    """When the first bucket began that begins at the moment or after it."""
+    floored = floor(moment, span)
+    return floored if floored == moment else floored + span.length
+
+
+def pieces(start: datetime, end: datetime) -> list[tuple[Span, datetime, datetime]]:
+    """The minutes, hours and days that cover the buckets which began in [start, end), as few as there can be.
+
+    Each of them from its first to before its last bucket: a month is about thirty days, not 43,200 minutes.
+    """
+    start = ceiling(start, Span.MINUTE)
+    end = ceiling(end, Span.MINUTE)
+    if start >= end:
+        return []
+    found: list[tuple[Span, datetime, datetime]] = []
+    hours, days = (ceiling(start, Span.HOUR), ceiling(start, Span.DAY))
+    last_hour, last_day = floor(end, Span.HOUR), floor(end, Span.DAY)
+    if hours > last_hour:
+        return [(Span.MINUTE, start, end)]
+    found.append((Span.MINUTE, start, hours))
+    if days > last_day:
+        found.append((Span.HOUR, hours, last_hour))
+    else:
+        found += [(Span.HOUR, hours, days), (Span.DAY, days, last_day), (Span.HOUR, last_day, last_hour)]
+    found.append((Span.MINUTE, last_hour, end))
+    return [piece for piece in found if piece[1] < piece[2]]
+
+
+def within_limit(
+    points: Sequence[Point], known: Iterable[Combination], *, most: int = MOST_COMBINATIONS
+) -> tuple[list[Point], int]:
+    """The points with no more than `most` combinations in all, and how many new ones were folded together.
+
+    What is known already keeps its place. What is too much loses its user first, then its host, and so on, until it is
+    one that is known or has room; each amount is still counted once.
+    """
+    kept = set(known)
+    places: dict[Combination, Combination] = {}
+    for point in points:
+        wanted = point.combination
+        if wanted not in places:
+            place = wanted if wanted in kept or len(kept) < most else _folded(wanted, kept)
+            kept.add(place)
+            places[wanted] = place
+    folded = sum(place != wanted for wanted, place in places.items())
+    if not folded:
+        return list(points), 0
+    together = [Point(point.bucket, places[point.combination], point.amounts) for point in points]
+    return merged(together, Span.MINUTE), folded
+
+
+def _folded(wanted: Combination, kept: set[Combination]) -> Combination:
+    names = {name: getattr(wanted, name) for name in ("ai_llm", *_GIVEN_UP)}
+    for name in _GIVEN_UP:
+        names[name] = OTHER
+        if (place := Combination(**names)) in kept:
+            return place
+    return place

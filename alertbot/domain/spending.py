@@ -1,0 +1,86 @@
+"""What tokens cost in a window: an estimate, by configuration, model or user."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from alertbot.domain.history import Growth, History, group
+from alertbot.domain.prices import Prices, write_usd
+from alertbot.domain.rankings import called
+from alertbot.domain.rules import EVERYTHING
+from alertbot.domain.times import write_moment
+from alertbot.domain.windows import Window
+
+PAIRS = ("tokens_in", "tokens_out", "llm_tokens_in", "llm_tokens_out")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """One row: what a series has spent, and the tokens that are charged, those without a price among them."""
+
+    key: str
+    name: str
+    source: str
+    usd: Fraction
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What was spent, the most first. `unpriced_tokens` are those that nobody knows a price of: they are not in `usd`."""
+
+    window: Window
+    by: str
+    price_list: str
+    unpriced_tokens: int
+    rows: tuple[Spent, ...]
+
+    @property
+    def usd(self) -> Fraction:
+        return sum((row.usd for row in self.rows), Fraction(0))
+
+
+def spend(history: History, prices: Prices, window: Window, by: str) -> Spending:
+    """Price the growth of tokens in a window, each combination by itself: only there a model is known."""
+    grown = {name: Growth(history, name, window.start, window.end) for name in PAIRS}
+    unpriced = 0
+    rows = []
+    for series in group(history.members.values(), by, EVERYTHING):
+        usd, tokens = Fraction(0), [0, 0]
+        for number in series.members:
+            member = history.members[number]
+            alone = series._replace(members=(number,), sources=(member.source,))
+            charged = [int(grown[name].of(alone).value or 0) for name in prices.charged(member.source)]
+            price = prices.price_of(member.labels)
+            if price is None:
+                unpriced += sum(charged)
+            else:
+                usd += price.of(*charged)
+            tokens = [total + own for total, own in zip(tokens, charged, strict=True)]
+        if any(tokens):
+            rows.append(Spent(series.key, called(series.labels, by), series.labels["source"], usd, *tokens))
+    rows.sort(key=lambda row: (-row.usd, -row.tokens_in - row.tokens_out, row.name))
+    return Spending(window, by, prices.published.version, unpriced, tuple(rows))
+
+
+def spending_json(spending: Spending) -> Mapping[str, Any]:
+    rows: Sequence[Spent] = spending.rows
+    return {
+        "from": write_moment(spending.window.start),
+        "to": write_moment(spending.window.end),
+        "usd": write_usd(spending.usd),
+        "price_list": spending.price_list,
+        "unpriced_tokens": spending.unpriced_tokens,
+        "rows": [
+            {
+                "key": row.key,
+                "name": row.name,
+                "usd": write_usd(row.usd),
+                "tokens_in": row.tokens_in,
+                "tokens_out": row.tokens_out,
+            }
+            for row in rows
+        ],
+    }
