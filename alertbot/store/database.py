@@ -155,6 +155,19 @@ def _normal(url: str) -> URL:
     return parsed
 
 
+class _WholeSum:
+    """SQLite's sum() stops at 2**63, and makes floats of the digits that stand for more: this one is exact."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    def step(self, value: int | str) -> None:
+        self._sum += int(value)
+
+    def finalize(self) -> int | str:
+        return self._sum if abs(self._sum) < 2**63 else str(self._sum)
+
+
 def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
     """Real transactions on SQLite.
 
@@ -175,6 +188,7 @@ def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        connection.create_aggregate("whole_sum", 1, _WholeSum)
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:

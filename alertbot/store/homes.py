@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.alerts import State
 from alertbot.store.database import Tx
-from alertbot.store.tables import alerts, homes, silences, sources
+from alertbot.store.tables import alerts, homes, rule_changes, silences, sources
 
 _OPEN = [State.PENDING.value, State.FIRING.value]
 
@@ -24,7 +24,7 @@ class Home:
 
 
 def fingerprint(tx: Tx, now: datetime) -> str:
-    """A word that changes whenever something does that every Home shows: an alert, a silence, whether a source fails."""
+    """A word that changes whenever something does that every Home shows: an alert, a silence, a rule, whether a source fails."""
     opened = alerts.c.state.in_(_OPEN)
     counts = [
         sa.select(sa.func.max(alerts.c.number)),
@@ -33,6 +33,7 @@ def fingerprint(tx: Tx, now: datetime) -> str:
         sa.select(sa.func.max(silences.c.number)),
         sa.select(sa.func.count()).select_from(silences).where(silences.c.ends_at >= now),
         sa.select(sa.func.count()).select_from(sources).where(sources.c.failing),
+        sa.select(sa.func.count()).select_from(rule_changes),
     ]
     row = tx.execute(sa.select(*(count.scalar_subquery() for count in counts))).one()
     return ".".join(str(count or 0) for count in row)

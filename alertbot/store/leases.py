@@ -6,13 +6,13 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from alertbot.store.database import Tx
-from alertbot.store.tables import outbox, sources
+from alertbot.store.tables import gatherings, outbox, sources
 
 
 def holders(tx: Tx) -> set[str]:
     """The names of the processes that hold a lease."""
     found: set[str] = set()
-    for table in (outbox, sources):
+    for table in (outbox, sources, gatherings):
         held = sa.and_(table.c.lease_until.is_not(None), table.c.owner != "")
         found.update(tx.execute(sa.select(table.c.owner).where(held).distinct()).scalars())
     return found
@@ -21,11 +21,13 @@ def holders(tx: Tx) -> set[str]:
 def release(tx: Tx, owners: Collection[str], *, earlier: timedelta) -> int:
     """Give back what processes hold that have ended; how much it was. A notice stays marked as one that may have been sent.
 
-    A source is free at once. A notice is free so much `earlier` than its lease would end, not at once: the call that the
-    process made may still be under way at Slack, where nobody would find it yet.
+    A source and its evidence are free at once. A notice is free so much `earlier` than its lease would end, not at once:
+    the call that the process made may still be under way at Slack, where nobody would find it yet.
     """
-    held = sa.and_(sources.c.owner.in_(owners), sources.c.lease_until.is_not(None))
-    released = tx.execute(sa.update(sources).where(held).values(lease_until=None)).rowcount
+    released = 0
+    for table in (sources, gatherings):
+        held = sa.and_(table.c.owner.in_(owners), table.c.lease_until.is_not(None))
+        released += tx.execute(sa.update(table).where(held).values(lease_until=None)).rowcount
     waiting = sa.and_(outbox.c.owner.in_(owners), outbox.c.lease_until.is_not(None), outbox.c.state == "waiting")
     for row in tx.execute(sa.select(outbox.c.number, outbox.c.lease_until).where(waiting).with_for_update()).all():
         freed = {"owner": "", "lease_until": row.lease_until - earlier}

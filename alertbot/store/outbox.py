@@ -193,11 +193,19 @@ def _insert(
 
 
 def claim(
-    tx: Tx, *, owner: str, lease: timedelta, now: datetime, limit: int = 20, busy: Collection[str] = ()
+    tx: Tx,
+    *,
+    owner: str,
+    lease: timedelta,
+    now: datetime,
+    limit: int = 20,
+    busy: Collection[str] = (),
+    ended_leases: bool = True,
 ) -> list[Row]:
     """Take the notices that may be sent now: the oldest of each lane whose channel need not wait and is not `busy`.
 
-    They are marked uncertain before anything is sent, so that a crash in between is found out.
+    They are marked uncertain before anything is sent, so that a crash in between is found out. Without `ended_leases`
+    only those that nobody holds, or has held until now.
     """
     older = outbox.alias("older")
     is_next = ~sa.exists().where(
@@ -205,7 +213,7 @@ def claim(
     )
     held_up = sa.exists().where(channels.c.name.in_([outbox.c.channel, EVERY_CHANNEL]), channels.c.wait_until > now)
     waits = sa.and_(held_up, outbox.c.form != Form.ALARM.value)
-    free = sa.or_(outbox.c.lease_until.is_(None), outbox.c.lease_until <= now)
+    free = sa.or_(outbox.c.lease_until.is_(None), sa.and_(sa.literal(ended_leases), outbox.c.lease_until <= now))
     ready = sa.and_(
         outbox.c.state == "waiting", outbox.c.due_at <= now, free, is_next, ~waits, outbox.c.channel.not_in(busy)
     )
@@ -302,6 +310,12 @@ def give_back(tx: Tx, numbers: Collection[int], *, owner: str) -> None:
     """Let notices that this owner claimed, and could not mark, be claimed again."""
     mine = sa.and_(outbox.c.number.in_(numbers), outbox.c.owner == owner, outbox.c.state == "waiting")
     tx.execute(sa.update(outbox).where(mine).values(lease_until=None, owner=""))
+
+
+def hurry(tx: Tx, *, now: datetime) -> None:
+    """Try at once what was put off after a try that failed: what was in its way is gone."""
+    put_off = sa.and_(outbox.c.state == "waiting", outbox.c.attempts > 0, outbox.c.due_at > now)
+    tx.execute(sa.update(outbox).where(put_off, outbox.c.lease_until.is_(None)).values(due_at=now))
 
 
 def depth(tx: Tx) -> tuple[int, datetime | None]:

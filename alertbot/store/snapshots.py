@@ -39,7 +39,7 @@ class Counted:
 
 
 def known(tx: Tx, source: int) -> dict[str, Known]:
-    """Every configuration of a source with its counters, by id."""
+    """Every configuration of a source that was in a reading, with its counters, by id."""
     last = sa.select(sa.func.max(readings.c.number)).where(readings.c.source == source).scalar_subquery()
     grown = sa.select(snapshots).where(snapshots.c.reading == last).subquery()
     rows = tx.execute(
@@ -102,14 +102,19 @@ def add_configurations(tx: Tx, source: int, new: Sequence[Configuration], seen_a
     if not new:
         return {}
     rows = [_values(configuration) | {"source": source, "seen_at": seen_at} for configuration in new]
+    insert = sqlite.insert(configurations) if tx.dialect.name == "sqlite" else postgresql.insert(configurations)
+    # Points may have named it already.
+    statement = insert.on_conflict_do_nothing(index_elements=["source", "ai_llm"])
     for start in range(0, len(rows), _CHUNK):
-        tx.execute(sa.insert(configurations), rows[start : start + _CHUNK])
-    found = tx.execute(
-        sa.select(configurations.c.ai_llm, configurations.c.number).where(
-            configurations.c.source == source, configurations.c.seen_at == seen_at
-        )
-    )
-    return {ai_llm: number for ai_llm, number in found}  # noqa: C416 — dict() would take the result for a mapping
+        tx.execute(statement, rows[start : start + _CHUNK])
+    numbers = {ai_llm: number for ai_llm, (number, _) in described(tx, source).items()}
+    return {one.ai_llm: numbers[one.ai_llm] for one in new}
+
+
+def described(tx: Tx, source: int) -> dict[str, tuple[int, Configuration]]:
+    """Every configuration of a source by id, with its number, whether it was ever in a reading or not."""
+    rows = tx.execute(sa.select(configurations).where(configurations.c.source == source))
+    return {row.ai_llm: (row.number, _configuration(row)) for row in rows}
 
 
 def update_configurations(tx: Tx, changed: Mapping[int, Configuration]) -> None:
@@ -218,10 +223,17 @@ def as_of(tx: Tx, source: str, moment: datetime) -> tuple[int, datetime, datetim
     return found.number, found.taken_at, after.taken_at if after else None
 
 
-def slices(tx: Tx, wanted: Mapping[tuple[str, datetime], frozenset[Counter]]) -> dict[tuple[str, datetime], Slice]:
+def taken(tx: Tx, source: str, *, since: datetime, until: datetime) -> list[datetime]:
+    """When the readings of a source were taken that are stored, from one moment to another, oldest first."""
+    mine = sa.select(readings.c.taken_at).join(sources).where(sources.c.name == source)
+    between = mine.where(readings.c.taken_at >= since, readings.c.taken_at <= until)
+    return list(tx.execute(between.order_by(readings.c.taken_at)).scalars())
+
+
+def slices(tx: Tx, wanted: Mapping[tuple[str, datetime], frozenset[str]]) -> dict[tuple[str, datetime], Slice]:
     """The slices as of these moments, with these counters; one query a reading, however many moments fall on it."""
     placed = {key: as_of(tx, *key) for key in wanted}
-    needed: dict[int, set[Counter]] = {}
+    needed: dict[int, set[str]] = {}
     for key, place in placed.items():
         if place is not None:
             needed.setdefault(place[0], set()).update(wanted[key])
@@ -229,7 +241,7 @@ def slices(tx: Tx, wanted: Mapping[tuple[str, datetime], frozenset[Counter]]) ->
     return {key: Slice(place[1], place[2], *loaded[place[0]]) for key, place in placed.items() if place is not None}
 
 
-def _slice(tx: Tx, reading: int, columns: Sequence[Counter]) -> tuple[dict[Counter, dict[int, int]], frozenset[int]]:
+def _slice(tx: Tx, reading: int, columns: Sequence[str]) -> tuple[dict[str, dict[int, int]], frozenset[int]]:
     rows = tx.execute(
         sa.select(snapshots.c.configuration, snapshots.c.absent, *(snapshots.c[column] for column in columns)).where(
             snapshots.c.reading == reading

@@ -1,13 +1,15 @@
-"""What is known of each source, and who may poll it now."""
+"""What is known of each source and its feeds, and who may poll them now."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.history import SourceState
+from alertbot.domain.planes import Feeds, feed_name, feed_of
+from alertbot.domain.points import Plane
 from alertbot.store.database import Tx
 from alertbot.store.tables import Moment, readings, sources
 
@@ -17,31 +19,55 @@ _MISSED_INTERVALS = 3
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to poll a source once. `generation` fences: a reading under an older one is refused."""
+    """The right to poll a feed once. `generation` fences: a reading under an older one is refused.
 
+    `feed` is the feed's row, `source` that of its source; `read_at` its last good reading.
+    """
+
+    feed: int
     source: int
     name: str
     generation: int
     due_at: datetime
+    read_at: datetime | None = None
+    missing: bool = False
 
 
 def remember(tx: Tx, names: Sequence[str]) -> None:
-    """Give every configured source its row."""
-    known = set(tx.execute(sa.select(sources.c.name)).scalars())
-    new = [{"name": name} for name in names if name not in known]
+    """Give every configured feed its row, and every source too. What is no longer collected counts as missing."""
+    wanted = {*names, *(feed_of(name)[0] for name in names)}
+    known = {row.name: row for row in tx.execute(sa.select(sources.c.name, sources.c.missing, sources.c.error))}
+    new = [{"name": name, "missing": name not in names} for name in sorted(wanted - known.keys())]
     if new:
         # Another replica that starts at the same time may have been first.
         insert = sqlite.insert(sources) if tx.dialect.name == "sqlite" else postgresql.insert(sources)
         tx.execute(insert.on_conflict_do_nothing(index_elements=["name"]), new)
+    mine = {feed_of(name)[0] for name in names}
+    for name, row in known.items():
+        if feed_of(name)[0] not in mine:
+            continue
+        # What a server was found not to have stays so until it is asked again; that has an error's text.
+        missing = name not in names or (row.missing and bool(row.error))
+        if missing != row.missing:
+            tx.execute(sa.update(sources).where(sources.c.name == name).values(missing=missing))
 
 
 def claim(
-    tx: Tx, name: str, *, owner: str, interval: timedelta, lease: timedelta, now: datetime, at_once: bool = False
+    tx: Tx,
+    name: str,
+    *,
+    owner: str,
+    interval: timedelta,
+    lease: timedelta,
+    now: datetime,
+    at_once: bool = False,
+    clock: Callable[[], datetime] | None = None,
 ) -> Claim | None:
     """Take the source for one poll; None if it is not due yet, or somebody else polls it.
 
     `at_once` does not wait until it is due, but for the end of a pause that the source asked for. The cadence is kept: a
-    poll that was late does not move the ones after it.
+    poll that was late does not move the ones after it. `clock` is asked again once it is our turn: whoever had to wait long
+    for another process has not tried until now.
     """
     row = tx.execute(sa.select(sources).where(sources.c.name == name).with_for_update()).mappings().one()
     if row["paused_until"] is not None and row["paused_until"] > now:
@@ -50,7 +76,9 @@ def claim(
         return None
     if row["owner"] != owner and row["lease_until"] is not None and row["lease_until"] > now:
         return None
-    due_at = (row["due_at"] or now) + interval
+    if clock is not None:
+        now = clock()
+    due_at = now + interval * _share(row["number"]) if row["due_at"] is None else row["due_at"] + interval
     if due_at <= now or at_once:
         due_at = now + interval
     generation = row["generation"] + 1
@@ -66,7 +94,33 @@ def claim(
             watched_since=row["watched_since"] if _is_watched(row, interval, now) else now,
         )
     )
-    return Claim(row["number"], name, generation, due_at) if changed.rowcount == 1 else None
+    if changed.rowcount != 1:
+        return None
+    of, plane = feed_of(name)
+    source = row["number"] if plane is Plane.TOTALS else number_of(tx, of)
+    return Claim(row["number"], source, name, generation, due_at, row["read_at"], row["missing"])
+
+
+def number_of(tx: Tx, name: str) -> int:
+    """The number of a source that is remembered."""
+    number: int = tx.execute(sa.select(sources.c.number).where(sources.c.name == name)).scalar_one()
+    return number
+
+
+def _share(number: int) -> float:
+    """After which part of its interval a feed is read for the second time: no two feeds keep the same beat.
+
+    Multiples of the golden ratio lie evenly in the unit interval, however many there are (Knuth, The Art of Computer
+    Programming, volume 3, section 6.4).
+    """
+    return 1 - (number - 1) * 0.6180339887498949 % 1
+
+
+def remember_feed(tx: Tx, name: str) -> None:
+    """Give one feed, and its source, a row; what is known of others stays as it is."""
+    insert = sqlite.insert(sources) if tx.dialect.name == "sqlite" else postgresql.insert(sources)
+    rows = [{"name": one} for one in dict.fromkeys((feed_of(name)[0], name))]
+    tx.execute(insert.on_conflict_do_nothing(index_elements=["name"]), rows)
 
 
 def _is_watched(row: sa.RowMapping, interval: timedelta, now: datetime) -> bool:
@@ -97,19 +151,24 @@ def release_everyone(tx: Tx) -> None:
     tx.execute(sa.update(sources).where(sources.c.lease_until.is_not(None)).values(lease_until=None))
 
 
-def mark_read(tx: Tx, claimed: Claim, taken_at: datetime) -> bool:
-    """Note a good reading and end the claim; False if the claim was lost meanwhile, or the reading is not newer."""
+def mark_read(tx: Tx, claimed: Claim, taken_at: datetime, *, since: datetime | None = None) -> bool:
+    """Note a good reading and end the claim; False if the claim was lost meanwhile, or the reading is not newer.
+
+    `since` is from when on a reading of points was complete.
+    """
     changed = tx.execute(
         sa.update(sources)
         .where(
-            sources.c.number == claimed.source,
+            sources.c.number == claimed.feed,
             sources.c.generation == claimed.generation,
             sa.or_(sources.c.read_at.is_(None), sources.c.read_at < taken_at),
         )
         .values(
             read_at=taken_at,
             first_at=sa.func.coalesce(sources.c.first_at, sa.literal(taken_at, Moment)),
+            complete_since=sa.func.coalesce(sources.c.complete_since, sa.literal(since, Moment)),
             failing=False,
+            missing=False,
             error="",
             lease_until=None,
         )
@@ -117,9 +176,46 @@ def mark_read(tx: Tx, claimed: Claim, taken_at: datetime) -> bool:
     return changed.rowcount == 1
 
 
+def complete_since(tx: Tx, name: str) -> datetime | None:
+    """From when on a feed has its points; None where it has none."""
+    moment: datetime | None = tx.execute(sa.select(sources.c.complete_since).where(sources.c.name == name)).scalar()
+    return moment
+
+
+def mark_complete(tx: Tx, name: str, since: datetime, *, read_at: datetime) -> None:
+    """Note that a feed has its points from an earlier moment on; where it was never read, up to `read_at`."""
+    tx.execute(
+        sa.update(sources)
+        .where(sources.c.name == name, sa.or_(sources.c.complete_since.is_(None), sources.c.complete_since > since))
+        .values(complete_since=since, read_at=sa.func.coalesce(sources.c.read_at, sa.literal(read_at, Moment)))
+    )
+
+
+def holds(tx: Tx, claimed: Claim) -> bool:
+    """Whether the claim is still the newest; nobody can take the feed before the end of the transaction."""
+    row = tx.execute(sa.select(sources.c.generation).where(sources.c.number == claimed.feed).with_for_update()).one()
+    return bool(row.generation == claimed.generation)
+
+
+def locked(tx: Tx, name: str) -> int:
+    """The number of a feed that nobody else writes to until the end of the transaction."""
+    number: int = tx.execute(sa.select(sources.c.number).where(sources.c.name == name).with_for_update()).scalar_one()
+    return number
+
+
+def mark_missing(tx: Tx, claimed: Claim, error: str, *, ask_again_at: datetime) -> bool:
+    """Note that the server does not have a feed, and end the claim; whether that is news."""
+    changed = tx.execute(
+        sa.update(sources)
+        .where(sources.c.number == claimed.feed, sources.c.generation == claimed.generation)
+        .values(missing=True, failing=True, error=error, lease_until=None, due_at=ask_again_at)
+    )
+    return changed.rowcount == 1 and not claimed.missing
+
+
 def mark_refused(tx: Tx, claimed: Claim) -> None:
     """Count a reading that came too late or twice."""
-    tx.execute(sa.update(sources).where(sources.c.number == claimed.source).values(refused=sources.c.refused + 1))
+    tx.execute(sa.update(sources).where(sources.c.number == claimed.feed).values(refused=sources.c.refused + 1))
 
 
 def mark_failed(tx: Tx, claimed: Claim, error: str, *, pause_until: datetime | None = None) -> None:
@@ -127,35 +223,70 @@ def mark_failed(tx: Tx, claimed: Claim, error: str, *, pause_until: datetime | N
     due_at = claimed.due_at if pause_until is None else max(claimed.due_at, pause_until)
     tx.execute(
         sa.update(sources)
-        .where(sources.c.number == claimed.source, sources.c.generation == claimed.generation)
-        .values(failing=True, error=error, lease_until=None, due_at=due_at, paused_until=pause_until)
+        .where(sources.c.number == claimed.feed, sources.c.generation == claimed.generation)
+        .values(failing=True, error=error, lease_until=None, due_at=due_at)
     )
+    if pause_until is not None:
+        pause(tx, feed_of(claimed.name)[0], pause_until)
+
+
+def pause(tx: Tx, name: str, until: datetime) -> None:
+    """Leave a source alone, all of its feeds: quotas are those of a user and an address, not of an endpoint."""
+    mine = [feed_name(name, plane) for plane in Plane]
+    later = sa.or_(sources.c.paused_until.is_(None), sources.c.paused_until < until)
+    tx.execute(sa.update(sources).where(sources.c.name.in_(mine), later).values(paused_until=until))
 
 
 def states(tx: Tx, intervals: Mapping[str, timedelta], *, watched_at: datetime | None = None) -> dict[str, SourceState]:
-    """Every configured source as it stands, by name; with `watched_at` only those whose poller was at work then."""
-    rows = tx.execute(sa.select(sources).where(sources.c.name.in_(list(intervals)))).mappings()
-    found = {
-        row["name"]: SourceState(
-            name=row["name"],
-            interval=intervals[row["name"]],
-            first_at=row["first_at"],
-            read_at=row["read_at"],
-            watched_since=row["watched_since"],
-            tried_at=row["tried_at"],
-            failing=row["failing"],
-            error=row["error"],
-        )
-        for row in rows
-        if watched_at is None or _is_watched(row, intervals[row["name"]], watched_at)
-    }
-    return {name: found[name] for name in intervals if name in found}
+    """Every configured source as it stands, by name; with `watched_at` only those whose poller was at work then.
+
+    A source is as its totals are; where the server does not have them, as its points are.
+    """
+    found = feeds(tx, intervals, watched_at=watched_at)
+    return {name: replace(main_feed(own), name=name) for name, own in found.items()}
+
+
+def main_feed(own: Feeds) -> SourceState:
+    """The feed by which a source is said to be read or not."""
+    there = [own[plane] for plane in (Plane.TOTALS, Plane.AI, Plane.STORAGE) if plane in own]
+    return next((state for state in there if not state.missing), there[0])
+
+
+def feeds(
+    tx: Tx, intervals: Mapping[str, timedelta], *, watched_at: datetime | None = None
+) -> dict[str, dict[Plane, SourceState]]:
+    """What is read of each configured source, and how each feed stands; with `watched_at` as in `states`."""
+    names = {feed_name(name, plane): (name, plane) for name in intervals for plane in Plane}
+    rows = tx.execute(sa.select(sources).where(sources.c.name.in_(list(names)))).mappings()
+    found: dict[str, dict[Plane, SourceState]] = {name: {} for name in intervals}
+    for row in rows:
+        name, plane = names[row["name"]]
+        dropped = row["missing"] and not row["error"] and plane is not Plane.TOTALS
+        if not dropped and (watched_at is None or _is_watched(row, intervals[name], watched_at)):
+            found[name][plane] = _state(row, intervals[name])
+    return {name: own for name, own in found.items() if own}
+
+
+def _state(row: sa.RowMapping, interval: timedelta) -> SourceState:
+    return SourceState(
+        name=row["name"],
+        interval=interval,
+        first_at=row["first_at"] if feed_of(row["name"])[1] is Plane.TOTALS else row["complete_since"],
+        read_at=row["read_at"],
+        watched_since=row["watched_since"],
+        tried_at=row["tried_at"],
+        failing=row["failing"],
+        error=row["error"],
+        missing=row["missing"],
+    )
 
 
 def expected(tx: Tx, intervals: Mapping[str, timedelta]) -> dict[str, datetime]:
-    """Since when each source might have been tried again; sources that were never tried are left out."""
-    rows = tx.execute(sa.select(sources).where(sources.c.name.in_(list(intervals)))).mappings()
-    return {row["name"]: _expected(row, intervals[row["name"]]) for row in rows if row["tried_at"] is not None}
+    """Since when each source's main feed might have been tried again; sources that were never tried are left out."""
+    names = {main_feed(own).name: name for name, own in feeds(tx, intervals).items()}
+    rows = tx.execute(sa.select(sources).where(sources.c.name.in_(list(names)))).mappings()
+    found = {names[row["name"]]: row for row in rows if row["tried_at"] is not None}
+    return {name: _expected(row, intervals[name]) for name, row in found.items()}
 
 
 def newest(tx: Tx) -> datetime | None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
+from alertbot.domain.points import AI_AMOUNTS, STORAGE_AMOUNTS
 from alertbot.domain.snapshots import Counter
 
 metadata = sa.MetaData(
@@ -95,8 +96,9 @@ def _refers(name: str, target: str, **options: Any) -> sa.Column[int]:
     return sa.Column(name, number, sa.ForeignKey(target, ondelete="CASCADE"), **options)
 
 
-# One row a source of the configuration. `generation` is the fence: it grows with each claim, and whoever writes a
-# reading has to name the one it was given.
+# One row a feed: what is read for itself, and may fail for itself. The totals of a source have its name, its points are
+# `acme/ai` and `acme/storage`. `generation` is the fence: it grows with each claim, and whoever writes a reading has to
+# name the one it was given. `complete_since` is from when on there are points; `missing` that the server has no such feed.
 sources = sa.Table(
     "sources",
     metadata,
@@ -111,6 +113,8 @@ sources = sa.Table(
     sa.Column("failing", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("error", sa.String, nullable=False, server_default=""),
     sa.Column("refused", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("missing", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("complete_since", Moment),
     sa.Column("evaluated", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("owner", sa.String, nullable=False, server_default=""),
     sa.Column("lease_until", Moment),
@@ -312,6 +316,34 @@ decisions = sa.Table(
     sa.Column("kinds", sa.String, nullable=False),
 )
 
+# Rules that people made in Slack: `keys` as in the configuration. `version` is the number of the change that made it what
+# it is; `told` says that people know that it cannot be used.
+rules = sa.Table(
+    "rules",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("keys", sa.JSON, nullable=False),
+    sa.Column("made_by", sa.String, nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("changed_by", sa.String, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+# Everything that anybody ever did to one of them. Nothing is deleted here.
+rule_changes = sa.Table(
+    "rule_changes",
+    metadata,
+    _number(),
+    sa.Column("rule", sa.String, nullable=False),
+    sa.Column("deed", sa.String, nullable=False),
+    sa.Column("who", sa.String, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("keys", sa.JSON, nullable=False),
+    sa.Column("key", sa.String, nullable=False, unique=True),  # the same submission delivered twice is one change
+)
+
 # Rules that cannot be evaluated for a source.
 faults = sa.Table(
     "faults",
@@ -386,4 +418,116 @@ homes = sa.Table(
     sa.Column("page", sa.Integer, nullable=False, server_default="0"),
     sa.Column("published_at", Moment, nullable=False),
     sa.Column("shown", sa.String, nullable=False, server_default=""),
+)
+
+# What a point is told apart by. `plane` is what it counts: the use of AI, or storage.
+combinations = sa.Table(
+    "combinations",
+    metadata,
+    _number(),
+    _refers("source", "sources.number", nullable=False),
+    sa.Column("plane", sa.String, nullable=False),
+    sa.Column("ai_llm", sa.String, nullable=False),
+    sa.Column("provider", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("repo", sa.String, nullable=False),
+    sa.Column("api_key", sa.String, nullable=False),
+    sa.Column("user", sa.String, nullable=False),
+    sa.Column("host", sa.String, nullable=False),
+    sa.Column("seen_at", Moment, nullable=False),
+    sa.UniqueConstraint("source", "plane", "ai_llm", "provider", "model", "repo", "api_key", "user", "host"),
+)
+
+# Amounts within a bucket. Those of hours, and of days with minutes, are the sums of the minutes in them, so that a month
+# is thirty rows and not 43,200. Clustered by span and time, as they are read.
+ai_points = sa.Table(
+    "ai_points",
+    metadata,
+    sa.Column("span", sa.String, primary_key=True),
+    sa.Column("bucket", Moment, primary_key=True),
+    _refers("combination", "combinations.number", primary_key=True, autoincrement=False),
+    *(sa.Column(name, Whole, nullable=False, server_default="0") for name in AI_AMOUNTS),
+    sqlite_with_rowid=False,
+)
+storage_points = sa.Table(
+    "storage_points",
+    metadata,
+    sa.Column("span", sa.String, primary_key=True),
+    sa.Column("bucket", Moment, primary_key=True),
+    _refers("combination", "combinations.number", primary_key=True, autoincrement=False),
+    *(sa.Column(name, Whole, nullable=False, server_default="0") for name in STORAGE_AMOUNTS),
+    sqlite_with_rowid=False,
+)
+
+# How far a look into the past has come, so that it can go on where it was stopped: everything since `done_since` is there.
+backfills = sa.Table(
+    "backfills",
+    metadata,
+    _refers("source", "sources.number", primary_key=True, autoincrement=False),
+    sa.Column("endpoint", sa.String, primary_key=True),
+    sa.Column("done_since", Moment, nullable=False),
+)
+
+# Violations and policy alerts as Flashback lists them; `id` is its own. What a number alone does not tell.
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    _refers("source", "sources.number", primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("policy", sa.String, nullable=False),
+    sa.Column("policy_name", sa.String, nullable=False),
+    sa.Column("severity", sa.String, nullable=False),
+    sa.Column("blocked", sa.Boolean),
+    sa.Column("repo", sa.String, nullable=False),
+    sa.Column("repo_name", sa.String, nullable=False),
+    sa.Column("user", sa.String, nullable=False),
+    sa.Column("user_name", sa.String, nullable=False),
+    sa.Column("api_key", sa.String, nullable=False),
+    sa.Column("api_key_name", sa.String, nullable=False),
+    sa.Column("provider", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("host", sa.String, nullable=False),
+    sa.Column("explanation", sa.String, nullable=False),
+)
+sa.Index("ix_evidence_at", evidence.c.source, evidence.c.at)  # the evidence of a window
+
+# How the evidence of each source is fetched. `complete_since` is from when on all violations are there, `violations_until` and
+# `alerts_until` up to when, by the server's clock; `missing` names the kinds that the server does not list, `differs` says
+# that the list and the counts do not agree. `generation` is the fence, as that of a source.
+gatherings = sa.Table(
+    "gatherings",
+    metadata,
+    _refers("source", "sources.number", primary_key=True, autoincrement=False),
+    sa.Column("read_at", Moment),
+    sa.Column("complete_since", Moment),
+    sa.Column("violations_until", Moment),
+    sa.Column("alerts_until", Moment),
+    sa.Column("paused_until", Moment),
+    sa.Column("missing", sa.String, nullable=False, server_default=""),
+    sa.Column("error", sa.String, nullable=False, server_default=""),
+    sa.Column("differs", sa.String, nullable=False, server_default=""),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
+    sa.Column("lease_until", Moment),
+    sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+# The tokens that a source was given in exchange for others, encrypted. `seed` is a digest of what the configuration
+# gave, so that a new one there counts; `lease_until` keeps it to one exchange at a time.
+credentials = sa.Table(
+    "credentials",
+    metadata,
+    _refers("source", "sources.number", primary_key=True, autoincrement=False),
+    sa.Column("seed", sa.String, nullable=False),
+    sa.Column("access_token", sa.String, nullable=False, server_default=""),
+    sa.Column("refresh_token", sa.String, nullable=False, server_default=""),
+    sa.Column("expires_at", Moment),
+    sa.Column("refreshed_at", Moment),
+    sa.Column("refused", sa.String, nullable=False, server_default=""),
+    sa.Column("retry_at", Moment),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
+    sa.Column("lease_until", Moment),
+    sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
 )

@@ -11,7 +11,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from alertbot.domain.history import Slice
-from alertbot.domain.snapshots import Counter
 from alertbot.store.database import Tx
 from alertbot.store.tables import Moment, configurations, readings, snapshots, sources
 
@@ -19,7 +18,7 @@ _MOST_AT_ONCE = 500  # moments or configurations a statement; databases limit ho
 
 
 def slices_along(
-    tx: Tx, source: str, moments: Collection[datetime], counters: Iterable[Counter], members: Collection[int]
+    tx: Tx, source: str, moments: Collection[datetime], counters: Iterable[str], members: Collection[int]
 ) -> dict[tuple[str, datetime], Slice]:
     """The slices of one source as of these moments, with these counters of these members; empty if it was never read."""
     found = tx.execute(sa.select(sources.c.number).where(sources.c.name == source)).scalar()
@@ -29,7 +28,7 @@ def slices_along(
     return {(source, moment): one for moment, one in _slices(tx, found, moments, counters, chosen).items()}
 
 
-def trail(tx: Tx, source: str, ai_llm: str, moments: Sequence[datetime], counters: Sequence[Counter]) -> list[Slice]:
+def trail(tx: Tx, source: str, ai_llm: str, moments: Sequence[datetime], counters: Sequence[str]) -> list[Slice]:
     """The slices of one configuration as of these moments; empty where it, or any reading, is not known."""
     mine = sa.select(configurations).join(sources, sources.c.number == configurations.c.source)
     mine = mine.where(sources.c.name == source, configurations.c.ai_llm == ai_llm)
@@ -43,7 +42,7 @@ def _slices(
     tx: Tx,
     source: int | sa.ScalarSelect[int],
     moments: Collection[datetime],
-    counters: Iterable[Counter],
+    counters: Iterable[str],
     chosen: sa.ColumnElement[bool],
 ) -> dict[datetime, Slice]:
     places: dict[datetime, Any] = {}
@@ -92,9 +91,7 @@ def _places(tx: Tx, source: int | sa.ScalarSelect[int], moments: Sequence[dateti
     return {row.moment: row for row in rows}
 
 
-def _grown(
-    rows: Sequence[Any], columns: Sequence[Counter]
-) -> tuple[Mapping[Counter, Mapping[int, int]], frozenset[int]]:
+def _grown(rows: Sequence[Any], columns: Sequence[str]) -> tuple[Mapping[str, Mapping[int, int]], frozenset[int]]:
     grown = {
         column: {row.configuration: row[place] for row in rows if row[place] is not None}
         for place, column in enumerate(columns, start=3)

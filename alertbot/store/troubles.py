@@ -37,7 +37,9 @@ def begin(tx: Tx, trouble: Trouble) -> bool:
         "owner": trouble.owner,
         "seen_at": trouble.seen_at,
     }
-    begun = tx.execute(insert.values(values).on_conflict_do_nothing(index_elements=["name"])).rowcount == 1
+    # By what is returned: psycopg counts no rows of an INSERT that has no RETURNING.
+    added = insert.values(values).on_conflict_do_nothing(index_elements=["name"]).returning(troubles.c.name)
+    begun = tx.execute(added).first() is not None
     if not begun:
         mine = sa.and_(troubles.c.name == trouble.name, troubles.c.owner == trouble.owner)
         tx.execute(sa.update(troubles).where(mine).values(seen_at=trouble.seen_at))

@@ -111,6 +111,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user", name=op.f("pk_homes")),
     )
     op.create_table(
+        "rule_changes",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("rule", sa.String(), nullable=False),
+        sa.Column("deed", sa.String(), nullable=False),
+        sa.Column("who", sa.String(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("keys", sa.JSON(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_rule_changes")),
+        sa.UniqueConstraint("key", name=op.f("uq_rule_changes_key")),
+    )
+    op.create_table(
+        "rules",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("keys", sa.JSON(), nullable=False),
+        sa.Column("made_by", sa.String(), nullable=False),
+        sa.Column("made_at", MOMENT, nullable=False),
+        sa.Column("changed_by", sa.String(), nullable=False),
+        sa.Column("changed_at", MOMENT, nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_rules")),
+    )
+    op.create_table(
         "silences",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("matchers", sa.JSON(), nullable=False),
@@ -139,6 +163,8 @@ def upgrade() -> None:
         sa.Column("failing", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("error", sa.String(), server_default="", nullable=False),
         sa.Column("refused", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("missing", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("complete_since", MOMENT, nullable=True),
         sa.Column("evaluated", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("owner", sa.String(), server_default="", nullable=False),
         sa.Column("lease_until", MOMENT, nullable=True),
@@ -173,6 +199,44 @@ def upgrade() -> None:
     op.create_index("ix_acts_alert", "acts", ["alert"], unique=False)
 
     op.create_table(
+        "backfills",
+        sa.Column("source", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("endpoint", sa.String(), nullable=False),
+        sa.Column("done_since", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(["source"], ["sources.number"], name=op.f("fk_backfills_source"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("source", "endpoint", name=op.f("pk_backfills")),
+    )
+    op.create_table(
+        "combinations",
+        sa.Column("number", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("source", NUMBER, nullable=False),
+        sa.Column("plane", sa.String(), nullable=False),
+        sa.Column("ai_llm", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("repo", sa.String(), nullable=False),
+        sa.Column("api_key", sa.String(), nullable=False),
+        sa.Column("user", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("seen_at", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["source"], ["sources.number"], name=op.f("fk_combinations_source"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_combinations")),
+        sa.UniqueConstraint(
+            "source",
+            "plane",
+            "ai_llm",
+            "provider",
+            "model",
+            "repo",
+            "api_key",
+            "user",
+            "host",
+            name=op.f("uq_combinations_source_plane_ai_llm_provider_model_repo_api_key_user_host"),
+        ),
+    )
+    op.create_table(
         "configurations",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("source", NUMBER, nullable=False),
@@ -190,6 +254,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("source", "ai_llm", name=op.f("uq_configurations_source_ai_llm")),
     )
     op.create_table(
+        "credentials",
+        sa.Column("source", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("seed", sa.String(), nullable=False),
+        sa.Column("access_token", sa.String(), server_default="", nullable=False),
+        sa.Column("refresh_token", sa.String(), server_default="", nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=True),
+        sa.Column("refreshed_at", MOMENT, nullable=True),
+        sa.Column("refused", sa.String(), server_default="", nullable=False),
+        sa.Column("retry_at", MOMENT, nullable=True),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("owner", sa.String(), server_default="", nullable=False),
+        sa.Column("lease_until", MOMENT, nullable=True),
+        sa.Column("generation", sa.BigInteger(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["source"], ["sources.number"], name=op.f("fk_credentials_source"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_credentials")),
+    )
+    op.create_table(
         "decisions",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("group", NUMBER, nullable=False),
@@ -201,6 +282,48 @@ def upgrade() -> None:
     )
     op.create_index("ix_decisions_group", "decisions", ["group"], unique=False)
 
+    op.create_table(
+        "evidence",
+        sa.Column("source", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("policy", sa.String(), nullable=False),
+        sa.Column("policy_name", sa.String(), nullable=False),
+        sa.Column("severity", sa.String(), nullable=False),
+        sa.Column("blocked", sa.Boolean(), nullable=True),
+        sa.Column("repo", sa.String(), nullable=False),
+        sa.Column("repo_name", sa.String(), nullable=False),
+        sa.Column("user", sa.String(), nullable=False),
+        sa.Column("user_name", sa.String(), nullable=False),
+        sa.Column("api_key", sa.String(), nullable=False),
+        sa.Column("api_key_name", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("explanation", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["source"], ["sources.number"], name=op.f("fk_evidence_source"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("source", "kind", "id", name=op.f("pk_evidence")),
+    )
+    op.create_index("ix_evidence_at", "evidence", ["source", "at"], unique=False)
+
+    op.create_table(
+        "gatherings",
+        sa.Column("source", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("read_at", MOMENT, nullable=True),
+        sa.Column("complete_since", MOMENT, nullable=True),
+        sa.Column("violations_until", MOMENT, nullable=True),
+        sa.Column("alerts_until", MOMENT, nullable=True),
+        sa.Column("paused_until", MOMENT, nullable=True),
+        sa.Column("missing", sa.String(), server_default="", nullable=False),
+        sa.Column("error", sa.String(), server_default="", nullable=False),
+        sa.Column("differs", sa.String(), server_default="", nullable=False),
+        sa.Column("owner", sa.String(), server_default="", nullable=False),
+        sa.Column("lease_until", MOMENT, nullable=True),
+        sa.Column("generation", sa.BigInteger(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["source"], ["sources.number"], name=op.f("fk_gatherings_source"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_gatherings")),
+    )
     op.create_table(
         "memberships",
         sa.Column("group", NUMBER, autoincrement=False, nullable=False),
@@ -271,6 +394,30 @@ def upgrade() -> None:
     op.create_index("ix_transitions_alert", "transitions", ["alert"], unique=False)
 
     op.create_table(
+        "ai_points",
+        sa.Column("span", sa.String(), nullable=False),
+        sa.Column("bucket", MOMENT, nullable=False),
+        sa.Column("combination", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("api_calls", WHOLE, server_default="0", nullable=False),
+        sa.Column("tokens_in", WHOLE, server_default="0", nullable=False),
+        sa.Column("tokens_out", WHOLE, server_default="0", nullable=False),
+        sa.Column("llm_tokens_in", WHOLE, server_default="0", nullable=False),
+        sa.Column("llm_tokens_out", WHOLE, server_default="0", nullable=False),
+        sa.Column("policy_violations", WHOLE, server_default="0", nullable=False),
+        sa.Column("policy_alerts", WHOLE, server_default="0", nullable=False),
+        sa.Column("policy_blocks", WHOLE, server_default="0", nullable=False),
+        sa.Column("severity_low", WHOLE, server_default="0", nullable=False),
+        sa.Column("severity_medium", WHOLE, server_default="0", nullable=False),
+        sa.Column("severity_high", WHOLE, server_default="0", nullable=False),
+        sa.Column("active_conversations", WHOLE, server_default="0", nullable=False),
+        sa.Column("latency_us", WHOLE, server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["combination"], ["combinations.number"], name=op.f("fk_ai_points_combination"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("span", "bucket", "combination", name=op.f("pk_ai_points")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "counters",
         sa.Column("configuration", NUMBER, autoincrement=False, nullable=False),
         sa.Column("api_calls", WHOLE, nullable=True),
@@ -320,5 +467,21 @@ def upgrade() -> None:
             ["reading"], ["readings.number"], name=op.f("fk_snapshots_reading"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("reading", "configuration", name=op.f("pk_snapshots")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "storage_points",
+        sa.Column("span", sa.String(), nullable=False),
+        sa.Column("bucket", MOMENT, nullable=False),
+        sa.Column("combination", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("upload_bytes", WHOLE, server_default="0", nullable=False),
+        sa.Column("download_bytes", WHOLE, server_default="0", nullable=False),
+        sa.Column("size_change_bytes", WHOLE, server_default="0", nullable=False),
+        sa.Column("storage_latency_us", WHOLE, server_default="0", nullable=False),
+        sa.Column("storage_points", WHOLE, server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["combination"], ["combinations.number"], name=op.f("fk_storage_points_combination"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("span", "bucket", "combination", name=op.f("pk_storage_points")),
         sqlite_with_rowid=False,
     )

@@ -39,6 +39,10 @@ def test_a_slice_is_kept_in_one_place_and_no_number_that_people_saw_comes_twice(
         assert "AUTOINCREMENT" in shapes[table]["written"], table
 
 
+def test_the_schema_that_look_ups_expect_is_the_newest_migration() -> None:
+    assert migrate.newest() == migrate.HEAD
+
+
 def test_an_upgrade_of_the_newest_schema_changes_nothing(database: Database) -> None:
     before = schema_of(database)
     with database.transaction() as tx:

@@ -1,0 +1,201 @@
+"""Violations and policy alerts as Flashback lists them, and what they come to."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from alertbot.domain.evidence import NAMED, TOP, Count, Evidence, EvidenceKind, Leaders, Owner, Scope, Summary, fits
+from alertbot.store.database import Tx
+from alertbot.store.tables import configurations, evidence, sources
+
+_CHUNK = 500  # rows a statement
+_MOST_REPOS = 20_000  # that a statement may name: past that, all of a source are as good
+_MOST_FITTING = 5000  # different names that a glob may mean
+_OWN = tuple(column.name for column in evidence.columns if column.name not in {"source", "kind"})
+
+
+def keep(tx: Tx, source: int, found: Iterable[Evidence]) -> list[Evidence]:
+    """Keep evidence; what is there already is replaced. Those that are new."""
+    unique = list({(one.kind, one.id): one for one in found}.values())
+    new: list[Evidence] = []
+    for start in range(0, len(unique), _CHUNK):
+        chunk = unique[start : start + _CHUNK]
+        known = _known(tx, source, chunk)
+        new += [one for one in chunk if (one.kind, one.id) not in known]
+        tx.execute(_upsert(tx), [_values(source, one) for one in chunk])
+    return new
+
+
+def _known(tx: Tx, source: int, chunk: Sequence[Evidence]) -> set[tuple[str, str]]:
+    query = sa.select(evidence.c.kind, evidence.c.id).where(evidence.c.source == source)
+    rows = tx.execute(query.where(evidence.c.id.in_([one.id for one in chunk])))
+    return {(kind, identity) for kind, identity in rows}
+
+
+def _values(source: int, one: Evidence) -> dict[str, object]:
+    return {"source": source, "kind": one.kind.value, **{name: getattr(one, name) for name in _OWN}}
+
+
+def _upsert(tx: Tx) -> sqlite.Insert | postgresql.Insert:
+    insert = sqlite.insert(evidence) if tx.dialect.name == "sqlite" else postgresql.insert(evidence)
+    changed = {name: insert.excluded[name] for name in _OWN if name != "id"}
+    return insert.on_conflict_do_update(index_elements=["source", "kind", "id"], set_=changed)
+
+
+def delete(tx: Tx, *, before: datetime) -> int:
+    """Forget the evidence from before a moment; how much it was."""
+    return tx.execute(sa.delete(evidence).where(evidence.c.at < before)).rowcount
+
+
+def count(tx: Tx, source: int, kind: EvidenceKind, start: datetime, end: datetime | None = None) -> int:
+    """How much there is of a source from a moment on, up to another one if given."""
+    query = sa.select(sa.func.count()).where(
+        evidence.c.source == source, evidence.c.kind == kind.value, evidence.c.at >= start
+    )
+    number: int = tx.execute(query if end is None else query.where(evidence.c.at < end)).scalar_one()
+    return number
+
+
+def owners(tx: Tx, names: Iterable[str] | None, *, ai_llm: str | None = None) -> list[Owner]:
+    """The configurations of these sources (None: of all), or those of one id, with the repositories that lead to them."""
+    query = sa.select(
+        sources.c.name.label("source"),
+        configurations.c.ai_llm,
+        configurations.c.name,
+        configurations.c.provider,
+        configurations.c.workspace,
+        configurations.c.repos,
+    ).join(sources, sources.c.number == configurations.c.source)
+    if names is not None:
+        query = query.where(sources.c.name.in_(list(names)))
+    rows = tx.execute(query if ai_llm is None else query.where(configurations.c.ai_llm == ai_llm)).mappings()
+    return [
+        Owner(
+            {name: row[name] for name in ("source", "ai_llm", "name", "provider", "workspace")},
+            frozenset(repo[0] for repo in row["repos"]),
+        )
+        for row in rows
+    ]
+
+
+def listed(tx: Tx, scopes: Sequence[Scope], *, limit: int | None = None) -> list[Evidence]:
+    """The evidence that any of the scopes means, the newest first."""
+    query = (
+        sa.select(evidence, sources.c.name.label("of"))
+        .join(sources, sources.c.number == evidence.c.source)
+        .where(_any_of(tx, scopes))
+        .order_by(evidence.c.at.desc(), evidence.c.id)
+        .limit(limit)
+    )
+    return [_evidence(row) for row in tx.execute(query).mappings()]
+
+
+def people(tx: Tx, source: str, users: Collection[str]) -> dict[str, str]:
+    """What the users of a source are called, as far as any evidence has told."""
+    wanted, found = sorted(users), dict[str, str]()
+    number = sa.select(sources.c.number).where(sources.c.name == source).scalar_subquery()
+    for start in range(0, len(wanted), _CHUNK):
+        rows = tx.execute(
+            sa.select(evidence.c.user, sa.func.max(evidence.c.user_name).label("name"))
+            .where(evidence.c.source == number, evidence.c.user.in_(wanted[start : start + _CHUNK]))
+            .where(evidence.c.user_name != "")
+            .group_by(evidence.c.user)
+        )
+        found |= {row.user: row.name for row in rows}
+    return found
+
+
+def summary(tx: Tx, scopes: Sequence[Scope], *, top: int = TOP) -> Summary | None:
+    """What the scopes mean, in a few words; None where that is nothing."""
+    if not scopes:
+        return None
+    meant = _any_of(tx, scopes)
+    columns = evidence.c
+    row = tx.execute(
+        sa.select(
+            sa.func.count().label("total"),
+            sa.func.count(sa.case((columns.blocked.is_(True), 1))).label("blocked"),
+            *(sa.func.count(sa.case((columns.severity == name, 1))).label(name) for name in ("HIGH", "MEDIUM", "LOW")),
+        ).where(meant)
+    ).one()
+    if not row.total:
+        return None
+    saying = sa.select(evidence, sources.c.name.label("of")).join(sources, sources.c.number == columns.source)
+    newest = tx.execute(
+        saying.where(meant, columns.explanation != "").order_by(columns.at.desc(), columns.id).limit(1)
+    ).mappings()
+    found = newest.first()
+    return Summary(
+        kind=scopes[0].kind,
+        total=row.total,
+        blocked=row.blocked,
+        severities={name: row._mapping[name] for name in ("HIGH", "MEDIUM", "LOW") if row._mapping[name]},  # noqa: SLF001 — the documented name of a row's mapping
+        policies=_leaders(tx, meant, columns.policy, columns.policy_name, top),
+        people=_leaders(tx, meant, columns.user, columns.user_name, top),
+        models=_leaders(tx, meant, columns.model, columns.model, top),
+        newest=None if found is None else _evidence(found),
+    )
+
+
+def _leaders(tx: Tx, meant: sa.ColumnElement[bool], key: sa.Column[Any], name: sa.Column[Any], top: int) -> Leaders:
+    """Those that occur most; what has no name and no id is left out."""
+    named = sa.and_(meant, sa.or_(key != "", name != ""))
+    # Whoever has no id is told apart by the name.
+    apart = sa.case((key != "", key), else_=name)
+    rows = tx.execute(
+        sa.select(
+            sa.func.max(key).label("key"),
+            sa.func.max(name).label("name"),
+            sa.func.count().label("times"),
+            sa.func.count().over().label("in_all"),  # groups, before they are cut to the first
+        )
+        .where(named)
+        .group_by(apart)
+        .order_by(sa.desc("times"), sa.desc(sa.func.max(evidence.c.at)), apart)
+        .limit(top)
+    ).all()
+    return Leaders(tuple(Count(row.name or row.key, row.times, row.key) for row in rows), rows[0].in_all if rows else 0)
+
+
+def _any_of(tx: Tx, scopes: Sequence[Scope]) -> sa.ColumnElement[bool]:
+    return sa.or_(sa.false(), *(_meant(tx, scope) for scope in scopes))
+
+
+def _meant(tx: Tx, scope: Scope) -> sa.ColumnElement[bool]:
+    """What `Scope.covers` says, in SQL."""
+    columns = evidence.c
+    number = sa.select(sources.c.number).where(sources.c.name == scope.source).scalar_subquery()
+    parts: list[sa.ColumnElement[bool]] = [
+        columns.source == number,
+        columns.kind == scope.kind.value,
+        columns.at >= scope.start,
+    ]
+    if scope.end is not None:
+        parts.append(columns.at < scope.end)
+    if scope.repos is not None and len(scope.repos) <= _MOST_REPOS:
+        parts.append(columns.repo.in_(sorted(scope.repos)))
+    if scope.blocked:
+        parts.append(columns.blocked.is_(True))
+    if scope.severity:
+        parts.append(columns.severity == scope.severity)
+    parts += [columns[name] == value for name, value in scope.same]
+    within = sa.and_(*parts)
+    # A glob is held against the few different names that there are, in Python: databases do not know them alike.
+    parts += [_fitting(tx, within, name, globs, any_case=scope.any_case) for name, globs in scope.where.globs]
+    return sa.and_(*parts)
+
+
+def _fitting(
+    tx: Tx, within: sa.ColumnElement[bool], name: str, globs: Sequence[str], *, any_case: bool
+) -> sa.ColumnElement[bool]:
+    columns = [evidence.c[name], *([evidence.c[f"{name}_name"]] if name in NAMED else [])]
+    rows = tx.execute(sa.select(*columns).where(within).distinct())
+    chosen = [tuple(row) for row in rows if fits(globs, list(row), any_case=any_case)][:_MOST_FITTING]
+    return sa.tuple_(*columns).in_(chosen) if len(columns) > 1 else columns[0].in_([one[0] for one in chosen])
+
+
+def _evidence(row: Mapping[str, Any] | sa.RowMapping) -> Evidence:
+    return Evidence(kind=EvidenceKind(row["kind"]), source=row["of"], **{name: row[name] for name in _OWN})

@@ -1,0 +1,242 @@
+"""Points: the amounts in each bucket, and their sums by hour and day."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from alertbot.domain.history import Member, Slice
+from alertbot.domain.points import AMOUNTS, Combination, Plane, Point, Span, floor, merged, pieces
+from alertbot.store.database import Tx
+from alertbot.store.tables import Whole, ai_points, backfills, combinations, configurations, sources, storage_points
+
+_TABLES: Mapping[Plane, sa.Table] = {Plane.AI: ai_points, Plane.STORAGE: storage_points}
+_DIMENSIONS = tuple(Combination.__slots__)
+_CHUNK = 1000  # rows a statement
+_MOST_VALUES = 400  # that a statement compares with; databases limit how many it may hold
+
+
+def known(tx: Tx, source: int, plane: Plane) -> dict[Combination, int]:
+    """The numbers of the combinations that a source's points have had so far."""
+    rows = tx.execute(
+        sa.select(combinations.c.number, *(combinations.c[name] for name in _DIMENSIONS)).where(
+            combinations.c.source == source, combinations.c.plane == plane.value
+        )
+    )
+    return {Combination(*row[1:]): row[0] for row in rows}
+
+
+def write(tx: Tx, source: int, plane: Plane, span: Span, points: Iterable[Point]) -> int:
+    """Keep what each bucket holds; one that is there already is replaced. How many buckets are new or other than before.
+
+    The sums of the hours and days around changed minutes change by the same amounts.
+    """
+    found = merged(points, span)
+    if not found:
+        return 0
+    numbers = _numbered(tx, source, plane, found)
+    wanted = {(point.bucket, numbers[point.combination]): point.amounts for point in found}
+    before = _stored(tx, plane, span, wanted)
+    changed = {key: amounts for key, amounts in wanted.items() if _plain(amounts) != before.get(key)}
+    _upsert(tx, plane, span, changed)
+    if span is Span.MINUTE:
+        _add_up(tx, plane, changed, before)
+    return len(changed)
+
+
+def _plain(amounts: Mapping[str, int]) -> dict[str, int]:
+    return {name: amount for name, amount in amounts.items() if amount}
+
+
+_Amounts = Mapping[tuple[datetime, int], Mapping[str, int]]
+
+
+def _numbered(tx: Tx, source: int, plane: Plane, points: Sequence[Point]) -> dict[Combination, int]:
+    numbers = known(tx, source, plane)
+    first: dict[Combination, datetime] = {}
+    for point in points:
+        first[point.combination] = min(point.bucket, first.get(point.combination, point.bucket))
+    _see_earlier(tx, {numbers[combination]: at for combination, at in first.items() if combination in numbers})
+    new = {combination: seen_at for combination, seen_at in first.items() if combination not in numbers}
+    rows = [
+        {"source": source, "plane": plane.value, "seen_at": seen_at}
+        | {name: getattr(combination, name) for name in _DIMENSIONS}
+        for combination, seen_at in new.items()
+    ]
+    for start in range(0, len(rows), _CHUNK):
+        tx.execute(sa.insert(combinations), rows[start : start + _CHUNK])
+    return known(tx, source, plane) if rows else numbers
+
+
+def _see_earlier(tx: Tx, first: Mapping[int, datetime]) -> None:
+    """Note that combinations which are known had points before what was their first one so far."""
+    if not first:
+        return
+    late = sa.select(combinations.c.number, combinations.c.seen_at).where(combinations.c.seen_at > min(first.values()))
+    for number, seen_at in tx.execute(late).all():
+        if number in first and first[number] < seen_at:
+            tx.execute(sa.update(combinations).where(combinations.c.number == number).values(seen_at=first[number]))
+
+
+def _stored(
+    tx: Tx, plane: Plane, span: Span, wanted: Collection[tuple[datetime, int]]
+) -> dict[tuple[datetime, int], dict[str, int]]:
+    """What is kept of these buckets so far, without what is 0."""
+    table, found = _TABLES[plane], {}
+    buckets, numbers = sorted({bucket for bucket, _ in wanted}), {number for _, number in wanted}
+    few = table.c.combination.in_(numbers) if len(numbers) <= _MOST_VALUES else sa.true()
+    for start in range(0, len(buckets), _MOST_VALUES):
+        some = buckets[start : start + _MOST_VALUES]
+        rows = tx.execute(sa.select(table).where(table.c.span == span.value, table.c.bucket.in_(some), few)).mappings()
+        for row in rows:
+            found[row["bucket"], row["combination"]] = {name: int(row[name]) for name in AMOUNTS[plane] if row[name]}
+    return found
+
+
+def _upsert(tx: Tx, plane: Plane, span: Span, changed: _Amounts) -> None:
+    table, names = _TABLES[plane], AMOUNTS[plane]
+    insert: sqlite.Insert | postgresql.Insert
+    insert = sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
+    statement = insert.on_conflict_do_update(
+        index_elements=["span", "bucket", "combination"], set_={name: insert.excluded[name] for name in names}
+    )
+    rows = [
+        {"span": span.value, "bucket": bucket, "combination": number} | {name: amounts.get(name, 0) for name in names}
+        for (bucket, number), amounts in changed.items()
+    ]
+    for start in range(0, len(rows), _CHUNK):
+        tx.execute(statement, rows[start : start + _CHUNK])
+
+
+def _add_up(tx: Tx, plane: Plane, changed: _Amounts, before: _Amounts) -> None:
+    for span in (Span.HOUR, Span.DAY):
+        growth: dict[tuple[datetime, int], dict[str, int]] = {}
+        for (bucket, number), amounts in changed.items():
+            together = growth.setdefault((floor(bucket, span), number), {})
+            old = before.get((bucket, number), {})
+            for name in {*amounts, *old}:
+                together[name] = together.get(name, 0) + amounts.get(name, 0) - old.get(name, 0)
+        sums = _stored(tx, plane, span, growth)
+        for key, together in growth.items():
+            for name, amount in sums.get(key, {}).items():
+                together[name] = together.get(name, 0) + amount
+        _upsert(tx, plane, span, growth)
+
+
+def members(tx: Tx, names: Iterable[str], plane: Plane) -> dict[int, Member]:
+    """What has had points at these sources, each combination by itself, under its negative number."""
+    rows = tx.execute(
+        sa.select(combinations, sources.c.name.label("source_name"), configurations.c.name, configurations.c.workspace)
+        .add_columns(configurations.c.provider.label("configured_provider"), configurations.c.repos)
+        .join(sources, sources.c.number == combinations.c.source)
+        .outerjoin(
+            configurations,
+            sa.and_(configurations.c.source == combinations.c.source, configurations.c.ai_llm == combinations.c.ai_llm),
+        )
+        .where(sources.c.name.in_(list(names)), combinations.c.plane == plane.value)
+        .order_by(combinations.c.number)
+    ).mappings()
+    return {-row["number"]: Member(-row["number"], _labels(row, plane), row["seen_at"]) for row in rows}
+
+
+def _labels(row: sa.RowMapping, plane: Plane) -> dict[str, str]:
+    labels = {"source": row["source_name"], "repo": row["repo"], "host": row["host"]}
+    repo_names: dict[str, str] = dict(row["repos"] or ())
+    if row["repo"] in repo_names:
+        labels["repo_name"] = repo_names[row["repo"]]
+    if plane is Plane.STORAGE:
+        return labels
+    return labels | {
+        "ai_llm": row["ai_llm"],
+        "name": row["name"] or row["ai_llm"],
+        "workspace": row["workspace"] or "",
+        "provider": row["provider"] or row["configured_provider"] or "",
+        "model": row["model"],
+        "api_key": row["api_key"],
+        "user": row["user"],
+    }
+
+
+def slices(
+    tx: Tx,
+    source: str,
+    plane: Plane,
+    moments: Collection[datetime],
+    *,
+    amounts: Collection[str],
+    known: tuple[datetime, datetime],
+) -> dict[datetime, Slice]:
+    """The sums of all amounts of a source from before each moment, counted from the earliest of them on.
+
+    `known` is from when on there are points, and when they were last read: earlier moments are taken for the former.
+    """
+    names, (since, until) = sorted(amounts), known
+    ordered = sorted({max(moment, since) for moment in moments})
+    mine = (
+        sa.select(combinations.c.number)
+        .join(sources, sources.c.number == combinations.c.source)
+        .where(sources.c.name == source, combinations.c.plane == plane.value)
+    )
+    running: dict[str, dict[int, int]] = {name: {} for name in names}
+    for number in tx.execute(mine).scalars():
+        for name in names:
+            running[name][-number] = 0
+    found: dict[datetime, Slice] = {}
+    for place, moment in enumerate(ordered):
+        if place:
+            for number, sums in _sums(tx, mine, plane, names, (ordered[place - 1], moment)):
+                for name, amount in zip(names, sums, strict=True):
+                    running[name][-number] += amount
+        found[moment] = Slice(min(moment, until), None, {name: dict(running[name]) for name in names})
+    return {moment: found[max(moment, since)] for moment in moments}
+
+
+def _sums(
+    tx: Tx,
+    mine: sa.Select[tuple[int]],
+    plane: Plane,
+    names: Sequence[str],
+    window: tuple[datetime, datetime],
+) -> Iterator[tuple[int, Sequence[int]]]:
+    """What each of these combinations has in the buckets that began in the window, its end excluded."""
+    table = _TABLES[plane]
+    add_up = sa.func.whole_sum if tx.dialect.name == "sqlite" else sa.func.sum
+    for span, first, last in pieces(*window):
+        rows = tx.execute(
+            sa.select(table.c.combination, *(add_up(table.c[name], type_=Whole()) for name in names))
+            .where(table.c.span == span.value, table.c.bucket >= first, table.c.bucket < last)
+            .where(table.c.combination.in_(mine))
+            .group_by(table.c.combination)
+        )
+        for row in rows:
+            yield row[0], row[1:]
+
+
+def minutes_since(tx: Tx, feed: int) -> datetime | None:
+    """From when on a feed has minutes, whole days of them; before that only days can be had."""
+    moment: datetime | None = tx.execute(
+        sa.select(backfills.c.done_since).where(backfills.c.source == feed, backfills.c.endpoint == Span.MINUTE.value)
+    ).scalar()
+    return moment
+
+
+def mark_since(tx: Tx, feed: int, span: Span, since: datetime) -> None:
+    """Note that everything of a span is there since a moment, where that is news."""
+    insert = sqlite.insert(backfills) if tx.dialect.name == "sqlite" else postgresql.insert(backfills)
+    statement = insert.values(source=feed, endpoint=span.value, done_since=since)
+    tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=["source", "endpoint"],
+            set_={"done_since": since},
+            where=backfills.c.done_since > since,
+        )
+    )
+
+
+def forget(tx: Tx, span: Span, *, before: datetime) -> int:
+    """Delete the buckets of a span from before a moment; the sums by longer spans stay."""
+    gone = 0
+    for table in _TABLES.values():
+        gone += tx.execute(sa.delete(table).where(table.c.span == span.value, table.c.bucket < before)).rowcount
+    return gone

@@ -1,0 +1,102 @@
+"""Rules that people made in Slack, and every change of them: the trail is never thinned."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from alertbot.domain.stored_rules import RuleChange, RuleDeed, StoredRule
+from alertbot.store.database import Tx
+from alertbot.store.tables import rule_changes, rules
+
+
+def mark(tx: Tx) -> int:
+    """A number that is another one whenever a rule was made, changed or deleted since.
+
+    Counted, not the newest number: on Postgres a change with a lower one may be committed later.
+    """
+    count: int = tx.execute(sa.select(sa.func.count()).select_from(rule_changes)).scalar_one()
+    return count
+
+
+def stored(tx: Tx) -> list[StoredRule]:
+    """Every rule, by name."""
+    return [_rule(row) for row in tx.execute(sa.select(rules).order_by(rules.c.name))]
+
+
+def find(tx: Tx, name: str) -> StoredRule | None:
+    """The rule of this name."""
+    row = tx.execute(sa.select(rules).where(rules.c.name == name)).one_or_none()
+    return None if row is None else _rule(row)
+
+
+def note(
+    tx: Tx, deed: RuleDeed, name: str, keys: Mapping[str, Any], *, who: str, now: datetime, key: str
+) -> int | None:
+    """Write into the trail what somebody does; its number is the rule's version from now on.
+
+    None if the act of this key was done before.
+    """
+    insert = sqlite.insert(rule_changes) if tx.dialect.name == "sqlite" else postgresql.insert(rule_changes)
+    entry = insert.values(rule=name, deed=deed.value, who=who, at=now, keys=dict(keys), key=key)
+    number: int | None = tx.execute(
+        entry.on_conflict_do_nothing(index_elements=["key"]).returning(rule_changes.c.number)
+    ).scalar()
+    return number
+
+
+def add(tx: Tx, rule: StoredRule) -> bool:
+    """Keep a new rule; False if there is one of its name."""
+    insert = sqlite.insert(rules) if tx.dialect.name == "sqlite" else postgresql.insert(rules)
+    values = insert.values(
+        name=rule.name,
+        keys=dict(rule.keys),
+        made_by=rule.made_by,
+        made_at=rule.made_at,
+        changed_by=rule.changed_by,
+        changed_at=rule.changed_at,
+        version=rule.version,
+    )
+    added = values.on_conflict_do_nothing(index_elements=["name"]).returning(rules.c.name)
+    return tx.execute(added).scalar() is not None
+
+
+def change(tx: Tx, rule: StoredRule, *, seen: int) -> bool:
+    """Write a rule anew; False if it is no longer of the version that was seen."""
+    unchanged = sa.and_(rules.c.name == rule.name, rules.c.version == seen)
+    changed = tx.execute(
+        sa.update(rules)
+        .where(unchanged)
+        .values(
+            keys=dict(rule.keys),
+            changed_by=rule.changed_by,
+            changed_at=rule.changed_at,
+            version=rule.version,
+            told=False,
+        )
+    )
+    return changed.rowcount == 1
+
+
+def delete(tx: Tx, rule: StoredRule) -> bool:
+    """Delete a rule; False if it is no longer as it was seen."""
+    unchanged = sa.and_(rules.c.name == rule.name, rules.c.version == rule.version)
+    return tx.execute(sa.delete(rules).where(unchanged)).rowcount == 1
+
+
+def mark_told(tx: Tx, name: str) -> bool:
+    """Note that people are told that a rule cannot be used; False if they were, since it was changed last."""
+    untold = sa.and_(rules.c.name == name, rules.c.told.is_(False))
+    return tx.execute(sa.update(rules).where(untold).values(told=True)).rowcount == 1
+
+
+def trail(tx: Tx, *, most: int) -> list[RuleChange]:
+    """What was done to rules, the newest first; also to those that are deleted."""
+    rows = tx.execute(sa.select(rule_changes).order_by(rule_changes.c.number.desc()).limit(most))
+    return [RuleChange(row.number, row.rule, RuleDeed(row.deed), row.who, row.at, row.keys) for row in rows]
+
+
+def _rule(row: sa.Row[Any]) -> StoredRule:
+    return StoredRule(row.name, row.keys, row.made_by, row.made_at, row.changed_by, row.changed_at, row.version)
