@@ -4,6 +4,7 @@ Every answer that cannot be used becomes one of the FlashbackErrors; whether to 
 holds the base URL or the token, not even where the server quotes the token back.
 """
 
+import functools
 import http
 import importlib.metadata
 import re
@@ -18,6 +19,7 @@ from typing import Protocol, Self, TypeVar
 
 import stamina
 
+from alertbot.domain.points import Plane, Point, Span
 from alertbot.domain.snapshots import Configuration, Snapshot
 from alertbot.errors import (
     FlashbackBusy,
@@ -28,11 +30,22 @@ from alertbot.errors import (
     FlashbackRejected,
     FlashbackUnavailable,
 )
+from alertbot.flashback.evidence_pages import EvidenceFound, walk
+from alertbot.flashback.evidence_payloads import PAGE, EvidencePage, read_policy_alerts, read_violations
 from alertbot.flashback.payloads import StatsPage, one_line, read_configurations, read_stats, server_words
+from alertbot.flashback.point_payloads import read_points
 from alertbot.flashback.wire import Answer, Wire
 
 STATS = "/ai/llm/stats"
 CONFIGURATIONS = "/ai/llm"
+VIOLATIONS = "/policy/violations"
+POLICY_ALERTS = "/policy/alerts"
+POINTS = {
+    (Plane.AI, Span.MINUTE): "/aistats/minute",
+    (Plane.AI, Span.DAY): "/aistats/daily",
+    (Plane.STORAGE, Span.MINUTE): "/stats/minute",
+    (Plane.STORAGE, Span.DAY): "/stats/daily",
+}
 
 ATTEMPTS = 3
 MOST_CONNECTIONS = (
@@ -58,7 +71,7 @@ class FlashbackClient:
     """Asks one Flashback server; made once a source, used by any number of threads, closed at the end.
 
     `access_token` is called before each request. After a 401 `on_refused` is called with the token that was refused and
-    says whether `access_token` has a fresh one now; then the request is made once more.
+    says whether `access_token` has a fresh one now; then the request is made once more. Both may raise a FlashbackError.
     `timeout` limits each request as a whole, `budget` all attempts and pauses of one call (three time-outs unless given).
     `now` serves to read a Retry-After which names a time, where the server does not say what time it thinks it is.
     `on_request` hears of each request: its endpoint, "ok" or the `kind` of the error, and the seconds it took.
@@ -119,6 +132,28 @@ class FlashbackClient:
         """The configurations that the token may read, with their names."""
         return self._ask(CONFIGURATIONS, read_configurations)
 
+    def violations(self, *, since: datetime, within: timedelta) -> EvidenceFound:
+        """The violations from a moment on, the newest first; as many as can be asked for `within` a time."""
+        return self._walk(VIOLATIONS, read_violations, since, within)
+
+    def policy_alerts(self, *, since: datetime, within: timedelta) -> EvidenceFound:
+        """The alerts that policies raised from a moment on, the newest first; as many as can be asked for `within` a time."""
+        return self._walk(POLICY_ALERTS, read_policy_alerts, since, within)
+
+    def _walk(self, endpoint: str, read: Reader[EvidencePage], since: datetime, within: timedelta) -> EvidenceFound:
+        ends_at = self._monotonic() + within.total_seconds()
+        start = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+        def ask(skip: int) -> EvidencePage:
+            return self._ask(endpoint, read, **{"from": start, "skip": str(skip), "take": str(PAGE)})
+
+        return walk(ask, has_time=lambda: self._monotonic() < ends_at)
+
+    def points(self, plane: Plane, span: Span, start: datetime, end: datetime) -> tuple[Point, ...]:
+        """The points of the buckets that began in [start, end]."""
+        read = functools.partial(read_points, plane=plane)
+        return self._ask(POINTS[plane, span], read, startDate=_iso(start), endDate=_iso(end))
+
     def _ask(self, endpoint: str, read: Reader[_Read], **query: str) -> _Read:
         """Ask, and ask again after FlashbackUnavailable and FlashbackBusy as long as the budget allows a pause for it."""
         ends_at = self._monotonic() + self._budget
@@ -153,7 +188,12 @@ class FlashbackClient:
         except FlashbackRefused:
             if self._on_refused is None or not self._on_refused(token):
                 raise
-        return self._ask_once(endpoint, read, query, ends_at, self._access_token().strip())
+        fresh = self._access_token().strip()
+        try:
+            return self._ask_once(endpoint, read, query, ends_at, fresh)
+        except FlashbackRefused:
+            self._on_refused(fresh)  # who exchanges tokens learns that the newest one is of no use either
+            raise
 
     def _ask_once(self, endpoint: str, read: Reader[_Read], query: dict[str, str], ends_at: float, token: str) -> _Read:
         if not _HEADER_SAFE.fullmatch(token):
@@ -169,48 +209,54 @@ class FlashbackClient:
                 headers={"Authorization": f"Bearer {token}"},
                 seconds=min(self._timeout, ends_at - began),
             )
-            self._raise_for_status(answer, endpoint)
+            raise_for_status(answer, endpoint, now=self._now)
             value = read(answer.body, endpoint=endpoint)
             outcome = "ok"
         except FlashbackError as error:
             outcome = error.kind
-            error.args = (_without(token, str(error)),)
+            error.args = (without(token, str(error)),)
             raise
         finally:
             if self._on_request is not None:
                 self._on_request(endpoint, outcome, self._monotonic() - began)
         return value
 
-    def _raise_for_status(self, answer: Answer, endpoint: str) -> None:
-        """Nothing for a 2xx; what an answer of any other status means, otherwise."""
-        status = answer.status
-        if 200 <= status < 300:
-            return
-        said = server_words(answer.body)
-        said = f": {said}" if said else ""
-        match status:
-            case 401:
-                raise FlashbackRefused(f"the access token is wrong or has expired (401){said}", endpoint=endpoint)
-            case 403:
-                raise FlashbackForbidden(f"the access token may not read {endpoint} (403){said}", endpoint=endpoint)
-            case 404:
-                raise FlashbackMissing(f"this server has no {endpoint} (404){said}", endpoint=endpoint)
-            case 429:
-                retry_after = _retry_after(answer, self._now)
-                pause = "" if retry_after is None else f", asks for a pause of {retry_after:.0f} s"
-                text = f"the server's quota is used up (429){pause}{said}"
-                raise FlashbackBusy(text, endpoint=endpoint, retry_after=retry_after)
-        named = one_line(f"{status} {answer.reason or _standard_reason(status)}", 60)
-        if status == 408 or status >= 500:
-            raise FlashbackUnavailable(f"the server failed ({named}){said}", endpoint=endpoint)
-        if 300 <= status < 400:
-            # The token must not travel to wherever an answer points, so nothing is followed.
-            target = _target(answer.headers.get("location", ""))
-            raise FlashbackRejected(
-                f"the server redirects to {target} ({named}), which is not followed: correct base_url",
-                endpoint=endpoint,
-            )
-        raise FlashbackRejected(f"the server rejected the request ({named}){said}", endpoint=endpoint)
+
+def raise_for_status(answer: Answer, endpoint: str, *, now: Callable[[], datetime]) -> None:
+    """Nothing for a 2xx; what an answer of any other status means, otherwise."""
+    status = answer.status
+    if 200 <= status < 300:
+        return
+    said = server_words(answer.body)
+    said = f": {said}" if said else ""
+    match status:
+        case 401:
+            raise FlashbackRefused(f"the access token is wrong or has expired (401){said}", endpoint=endpoint)
+        case 403:
+            raise FlashbackForbidden(f"the access token may not read {endpoint} (403){said}", endpoint=endpoint)
+        case 404:
+            raise FlashbackMissing(f"this server has no {endpoint} (404){said}", endpoint=endpoint)
+        case 429:
+            retry_after = _retry_after(answer, now)
+            pause = "" if retry_after is None else f", asks for a pause of {retry_after:.0f} s"
+            text = f"the server's quota is used up (429){pause}{said}"
+            raise FlashbackBusy(text, endpoint=endpoint, retry_after=retry_after)
+    named = one_line(f"{status} {answer.reason or _standard_reason(status)}", 60)
+    if status == 408 or status >= 500:
+        raise FlashbackUnavailable(f"the server failed ({named}){said}", endpoint=endpoint)
+    if 300 <= status < 400:
+        # The token must not travel to wherever an answer points, so nothing is followed.
+        target = _target(answer.headers.get("location", ""))
+        raise FlashbackRejected(
+            f"the server redirects to {target} ({named}), which is not followed: correct base_url",
+            endpoint=endpoint,
+        )
+    raise FlashbackRejected(f"the server rejected the request ({named}){said}", endpoint=endpoint)
+
+
+def _iso(moment: datetime) -> str:
+    """As JavaScript writes a time, which every server of theirs reads."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def _standard_reason(status: int) -> str:
@@ -252,11 +298,11 @@ def _http_date(text: str) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _without(token: str, text: str) -> str:
-    """The text without the token, and without what a cut has left of it.
+def without(secret: str, text: str, *, shown: str = "[access token]") -> str:
+    """The text without the secret, and without what a cut has left of it.
 
     Eight characters are the least that counts: a token is far longer, and a short beginning stands in many a word.
     """
-    for length in range(len(token), 7, -1):
-        text = text.replace(token[:length], "[access token]")
+    for length in range(len(secret), 7, -1):
+        text = text.replace(secret[:length], shown)
     return text

@@ -21,6 +21,8 @@ LONGEST_QUOTE = 60
 # 39 digits hold 2^128, and are what a NUMERIC(39,0) remembers.
 _DECIMAL = re.compile(r"[0-9]{1,39}")
 _LARGEST_COUNT = 10**39 - 1
+_EPOCH = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+_FIRST_IN_MILLISECONDS = 100_000_000_000  # in seconds that is the year 5138, in milliseconds 1973
 # Control characters, line and paragraph separators, marks that turn the direction of text around, lone surrogates.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _HTML_TITLE = re.compile(rb"<title[^>]*>([^<]*)", re.IGNORECASE)
@@ -73,7 +75,7 @@ class StatsPage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Literal:
+class Literal:
     """A number in the JSON that is no plain decimal (1e3, 1.0, NaN, 4,000 digits), kept as it was written."""
 
     text: str
@@ -83,10 +85,10 @@ def read_stats(body: bytes, *, endpoint: str) -> StatsPage:
     """The totals in an answer of `GET /ai/llm/stats`; a field that is missing or null is unknown, so not in `totals`."""
     entries = []
     seen: dict[str | None, int] = {}
-    for position, entry in enumerate(_listed(body, "stats", endpoint)):
+    for position, entry in enumerate(listed(body, "stats", endpoint)):
         path = f"stats[{position}]"
-        fields = _expect(dict, entry, path, "an object", endpoint)
-        ai_llm = None if fields.get("aiLlmId") in (None, "") else _identity(fields, "aiLlmId", path, endpoint)
+        fields = expect(dict, entry, path, "an object", endpoint)
+        ai_llm = None if fields.get("aiLlmId") in (None, "") else read_identity(fields, "aiLlmId", path, endpoint)
         if ai_llm in seen:
             named = "the same configuration" if ai_llm else "no configuration"
             raise FlashbackUnreadable(f"{path}.aiLlmId: names {named} as stats[{seen[ai_llm]}]", endpoint=endpoint)
@@ -98,16 +100,16 @@ def read_stats(body: bytes, *, endpoint: str) -> StatsPage:
 def read_configurations(body: bytes, *, endpoint: str) -> tuple[Configuration, ...]:
     """The configurations in an answer of `GET /ai/llm`; one that is listed twice (shared by two workspaces) comes once."""
     configurations: dict[str, Configuration] = {}
-    for position, entry in enumerate(_listed(body, "aiLlms", endpoint)):
+    for position, entry in enumerate(listed(body, "aiLlms", endpoint)):
         path = f"aiLlms[{position}]"
-        fields = _expect(dict, entry, path, "an object", endpoint)
-        ai_llm = _identity(fields, "id", path, endpoint)
+        fields = expect(dict, entry, path, "an object", endpoint)
+        ai_llm = read_identity(fields, "id", path, endpoint)
         configuration = Configuration(
             ai_llm=ai_llm,
-            name=_name(fields, "name", path, endpoint) or ai_llm,
-            provider=_name(fields, "aiType", path, endpoint),
-            workspace=_name(fields, "workspaceId", path, endpoint),
-            created_at=_moment(fields.get("createdAt")),
+            name=read_name(fields, "name", path, endpoint) or ai_llm,
+            provider=read_name(fields, "aiType", path, endpoint),
+            workspace=read_name(fields, "workspaceId", path, endpoint),
+            created_at=read_moment(fields.get("createdAt")),
             repos=_repos(fields.get("repos"), path, endpoint),
         )
         configurations.setdefault(ai_llm, configuration)
@@ -117,7 +119,7 @@ def read_configurations(body: bytes, *, endpoint: str) -> tuple[Configuration, .
 def server_words(body: bytes) -> str:
     """What a server says about a failure, one cut line without control characters; empty if it says nothing readable."""
     try:
-        answer = _parse(body)
+        answer = parse_json(body)
     except (ValueError, RecursionError):
         return _title(body)
     if not isinstance(answer, dict):
@@ -137,35 +139,47 @@ def one_line(text: str, longest: int, *, squeeze: bool = True) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
-def _listed(body: bytes, key: str, endpoint: str) -> list[Any]:
+def listed(body: bytes, key: str, endpoint: str) -> list[Any]:
     """The list that an answer carries under `key`, once the answer has proved to be a good one."""
-    answer = _expect(dict, _answer(body, endpoint), "answer", "an object", endpoint)
+    return listed_with_total(body, key, endpoint)[0]
+
+
+def listed_with_total(body: bytes, key: str, endpoint: str) -> tuple[list[Any], int | None]:
+    """The same with the length that the server says the whole list has, where this is a page of it; None if it says none."""
+    answer = expect(dict, read_json(body, endpoint), "answer", "an object", endpoint)
+    require_success(answer, body, endpoint)
+    entries = expect(list, answer.get(key), key, "a list", endpoint)
+    return entries, read_count(answer, "total", "answer", endpoint)
+
+
+def require_success(answer: dict[str, Any], body: bytes, endpoint: str) -> None:
+    """Raise FlashbackRejected where the answer itself says that it is none."""
     success = answer.get("success")
     if success is False:
         words = server_words(body) or "no reason given"
         raise FlashbackRejected(f'the server answered "success": false: {words}', endpoint=endpoint)
     if success is not None and success is not True:
-        _misfit("success", "true or false", success, endpoint)
-    return _expect(list, answer.get(key), key, "a list", endpoint)
+        misfit("success", "true or false", success, endpoint)
 
 
-def _answer(body: bytes, endpoint: str) -> Any:
+def read_json(body: bytes, endpoint: str) -> Any:
     """The JSON of a 200. What is no JSON was written by a proxy or cut off on its way, so asking again may help."""
     try:
-        return _parse(body)
+        return parse_json(body)
     except RecursionError as error:
         raise FlashbackUnreadable("answer: nested too deeply", endpoint=endpoint) from error
     except ValueError as error:
         raise FlashbackUnavailable(f"expected JSON, got {_instead_of_json(body, error)}", endpoint=endpoint) from error
 
 
-def _parse(body: bytes) -> Any:
-    return json.loads(body, parse_int=_whole_number, parse_float=_Literal, parse_constant=_Literal)
+def parse_json(body: bytes) -> Any:
+    """JSON whose numbers keep all of their digits. Raises ValueError or RecursionError."""
+    return json.loads(body, parse_int=_whole_number, parse_float=Literal, parse_constant=Literal)
 
 
-def _whole_number(text: str) -> int | _Literal:
+def _whole_number(text: str) -> int | Literal:
     # int() of more than 4,300 digits is a ValueError, which would read as "not JSON".
-    return int(text) if len(text) <= 40 else _Literal(text)
+    return int(text) if len(text) <= 40 else Literal(text)
 
 
 def _instead_of_json(body: bytes, error: ValueError) -> str:
@@ -187,48 +201,50 @@ def _title(body: bytes) -> str:
 
 
 def _totals(fields: dict[str, Any], path: str, endpoint: str) -> dict[Counter, int]:
-    totals = {}
-    for field, counter in _COUNTER_OF_FIELD.items():
-        value = fields.get(field)
-        if value is None:
-            continue
-        if type(value) is str and _DECIMAL.fullmatch(value):
-            totals[counter] = int(value)
-        elif type(value) is int and 0 <= value <= _LARGEST_COUNT:  # a bool is an int, too, but not of this type
-            totals[counter] = value
-        else:
-            _misfit(f"{path}.{field}", "a decimal number", value, endpoint)
-    return totals
+    found = {counter: read_count(fields, field, path, endpoint) for field, counter in _COUNTER_OF_FIELD.items()}
+    return {counter: total for counter, total in found.items() if total is not None}
 
 
-def _identity(fields: dict[str, Any], field: str, path: str, endpoint: str) -> str:
-    """An id as it came. One that would have to be cleaned is no id: two of them might become the same."""
+def read_count(fields: dict[str, Any], field: str, path: str, endpoint: str) -> int | None:
+    """A number of 0 or more, as digits or as a JSON integer; None where it is missing or null."""
     value = fields.get(field)
-    if not isinstance(value, str) or not value or value != one_line(value, LONGEST_NAME):
-        _misfit(f"{path}.{field}", "an id", value, endpoint)
+    if value is None:
+        return None
+    if type(value) is str and _DECIMAL.fullmatch(value):
+        return int(value)
+    if type(value) is not int or not 0 <= value <= _LARGEST_COUNT:  # a bool is an int, too, but not of this type
+        misfit(f"{path}.{field}", "a decimal number", value, endpoint)
     return value
 
 
-def _name(fields: dict[str, Any], field: str, path: str, endpoint: str) -> str:
+def read_identity(fields: dict[str, Any], field: str, path: str, endpoint: str) -> str:
+    """An id as it came. One that would have to be cleaned is no id: two of them might become the same."""
+    value = fields.get(field)
+    if not isinstance(value, str) or not value or value != one_line(value, LONGEST_NAME):
+        misfit(f"{path}.{field}", "an id", value, endpoint)
+    return value
+
+
+def read_name(fields: dict[str, Any], field: str, path: str, endpoint: str) -> str:
     value = fields.get(field)
     if value is None:
         return ""
-    return one_line(_expect(str, value, f"{path}.{field}", "a text", endpoint), LONGEST_NAME)
+    return one_line(expect(str, value, f"{path}.{field}", "a text", endpoint), LONGEST_NAME)
 
 
 def _repos(value: Any, path: str, endpoint: str) -> tuple[tuple[str, str], ...]:
     if value is None:
         return ()
     repos = []
-    for position, entry in enumerate(_expect(list, value, f"{path}.repos", "a list", endpoint)):
+    for position, entry in enumerate(expect(list, value, f"{path}.repos", "a list", endpoint)):
         place = f"{path}.repos[{position}]"
-        fields = _expect(dict, entry, place, "an object", endpoint)
-        repo = _identity(fields, "id", place, endpoint)
-        repos.append((repo, _name(fields, "name", place, endpoint) or repo))
+        fields = expect(dict, entry, place, "an object", endpoint)
+        repo = read_identity(fields, "id", place, endpoint)
+        repos.append((repo, read_name(fields, "name", place, endpoint) or repo))
     return tuple(repos)
 
 
-def _moment(value: Any) -> datetime | None:
+def read_moment(value: Any) -> datetime | None:
     """A time of creation, or None: a reading is not lost for it, the counting only learns less at first sight."""
     if not isinstance(value, str):
         return None
@@ -239,13 +255,26 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
-def _expect(kind: type[_Value], value: Any, path: str, wanted: str, endpoint: str) -> _Value:
+def read_epoch(value: Any) -> datetime | None:
+    """A moment as seconds or milliseconds since 1970, or in ISO 8601; None where it cannot be read."""
+    if isinstance(value, str) and not _EPOCH.fullmatch(value):
+        return read_moment(value)
+    if isinstance(value, bool) or not isinstance(value, int | str | Literal):
+        return None
+    try:
+        seconds = float(value.text if isinstance(value, Literal) else value)
+        return datetime.fromtimestamp(seconds / 1000 if seconds >= _FIRST_IN_MILLISECONDS else seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def expect(kind: type[_Value], value: Any, path: str, wanted: str, endpoint: str) -> _Value:
     if not isinstance(value, kind):
-        _misfit(path, wanted, value, endpoint)
+        misfit(path, wanted, value, endpoint)
     return value
 
 
-def _misfit(path: str, wanted: str, value: Any, endpoint: str) -> NoReturn:
+def misfit(path: str, wanted: str, value: Any, endpoint: str) -> NoReturn:
     raise FlashbackUnreadable(f"{path}: expected {wanted}, got {_quoted(value)}", endpoint=endpoint)
 
 
@@ -257,7 +286,7 @@ def _quoted(value: Any) -> str:
         return "a list"
     if isinstance(value, str):
         return f'"{one_line(value, LONGEST_QUOTE, squeeze=False)}"'
-    if isinstance(value, _Literal):
+    if isinstance(value, Literal):
         return one_line(value.text, LONGEST_QUOTE)
     if value is None:
         return "nothing"

@@ -1,58 +1,40 @@
-"""Reads a source whole: every configuration's totals, and from time to time their names."""
+"""Reads the feeds of a source whole: every configuration's totals, or the points since the last look; and the names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import structlog
 
+from alertbot.domain.points import Plane, PointsReading, Span, floor
 from alertbot.domain.snapshots import Configuration, Snapshot
 from alertbot.errors import FlashbackError, FlashbackForbidden, FlashbackMissing
 from alertbot.flashback.client import FlashbackClient
 
 log = structlog.get_logger()
 _NAMES_EVERY = timedelta(minutes=10)  # names change seldom, and each request counts against a quota
+_DAYS_EVERY = timedelta(minutes=10)  # day statistics beside those of minutes: late points of days that are over
+_ONE_ANSWER = timedelta(days=1)  # that one request asks for; a month of minutes would be cut off somewhere
+_LONGEST_GAP = timedelta(days=31)  # further back only `backfill` looks
 
 
-class SourceReader:
-    """One source's answers, put together. `clock` tells when names were last asked for; not shared between threads."""
+class Names:
+    """The configurations of a source, asked for where an unknown one was seen or the names are old."""
 
-    def __init__(self, client: FlashbackClient, *, clock: Callable[[], datetime], concurrency: int) -> None:
+    def __init__(self, client: FlashbackClient, *, clock: Callable[[], datetime]) -> None:
         self._client = client
         self._clock = clock
-        self._concurrency = concurrency
         self._named: frozenset[str] = frozenset()
         self._named_at: datetime | None = None
 
-    def read(self) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
-        """Every configuration's totals; the configurations themselves where they were asked for and came.
+    def ask(self) -> tuple[Configuration, ...]:
+        """The configurations, whatever is known. Raises FlashbackError."""
+        configurations = self._client.configurations()
+        self._note(configurations, set())
+        return configurations
 
-        Raises FlashbackError where the totals are not whole: a part of a reading is no reading.
-        """
-        page = self._client.totals()
-        if page.is_one_sum:
-            configurations = self._client.configurations()
-            self._note(configurations)
-            return self._one_by_one(configurations), configurations
-        return page.snapshots, self._names({snapshot.ai_llm for snapshot in page.snapshots})
-
-    def close(self) -> None:
-        self._client.close()
-
-    def _one_by_one(self, configurations: tuple[Configuration, ...]) -> tuple[Snapshot, ...]:
-        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
-            found = list(pool.map(self._totals_of, [configuration.ai_llm for configuration in configurations]))
-        return tuple(snapshot for snapshot in found if snapshot is not None)
-
-    def _totals_of(self, ai_llm: str) -> Snapshot | None:
-        """One configuration's totals; None where the server says that it is not there, or not for us."""
-        try:
-            return self._client.totals_of(ai_llm)
-        except (FlashbackForbidden, FlashbackMissing):
-            return None
-
-    def _names(self, seen: set[str]) -> tuple[Configuration, ...] | None:
-        """The configurations, asked for where an unknown one was seen or the names are old. Without them a reading counts too."""
+    def ask_if_new(self, seen: set[str]) -> tuple[Configuration, ...] | None:
+        """The configurations, or None where they need not be asked for or do not come: without them a reading counts too."""
         now = self._clock()
         if self._named_at is not None and now - self._named_at < _NAMES_EVERY and seen <= self._named:
             return None
@@ -64,7 +46,104 @@ class SourceReader:
         self._note(configurations, seen)
         return configurations
 
-    def _note(self, configurations: tuple[Configuration, ...], seen: set[str] | None = None) -> None:
+    def _note(self, configurations: tuple[Configuration, ...], seen: set[str]) -> None:
         # Those that were seen but have no name are not asked for again before the names are old.
-        self._named = frozenset({configuration.ai_llm for configuration in configurations} | (seen or set()))
+        self._named = frozenset({configuration.ai_llm for configuration in configurations} | seen)
         self._named_at = self._clock()
+
+
+class SourceReader:
+    """One source's totals, put together. `clock` tells when names were last asked for; not shared between threads."""
+
+    def __init__(self, client: FlashbackClient, *, clock: Callable[[], datetime], concurrency: int) -> None:
+        self.client = client
+        self._names = Names(client, clock=clock)
+        self._concurrency = concurrency
+
+    def read(self) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
+        """Every configuration's totals; the configurations themselves where they were asked for and came.
+
+        Raises FlashbackError where the totals are not whole: a part of a reading is no reading.
+        """
+        page = self.client.totals()
+        if page.is_one_sum:
+            configurations = self._names.ask()
+            return self._one_by_one(configurations), configurations
+        return page.snapshots, self._names.ask_if_new({snapshot.ai_llm for snapshot in page.snapshots})
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self.client.close()
+
+    def _one_by_one(self, configurations: tuple[Configuration, ...]) -> tuple[Snapshot, ...]:
+        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
+            found = list(pool.map(self._totals_of, [configuration.ai_llm for configuration in configurations]))
+        return tuple(snapshot for snapshot in found if snapshot is not None)
+
+    def _totals_of(self, ai_llm: str) -> Snapshot | None:
+        """One configuration's totals; None where the server says that it is not there, or not for us."""
+        try:
+            return self.client.totals_of(ai_llm)
+        except (FlashbackForbidden, FlashbackMissing):
+            return None
+
+
+class PointsReader:
+    """One source's points of one plane, of minutes or of days or both; not shared between threads.
+
+    `reread` is how far back minutes are read again: the newest bucket is still filling when it is read, and some are late.
+    """
+
+    def __init__(
+        self,
+        client: FlashbackClient,
+        *,
+        plane: Plane,
+        spans: frozenset[Span],
+        reread: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._plane = plane
+        self._spans = spans
+        self._reread = reread
+        self._names = Names(client, clock=clock)
+        self._days_at: datetime | None = None
+
+    def read(
+        self, now: datetime, last_at: datetime | None
+    ) -> tuple[tuple[PointsReading, ...], tuple[Configuration, ...] | None]:
+        """What there is since the last good look, or since the beginning of yesterday; and the names where they are needed.
+
+        That covers today in every time zone, so that today's budgets are complete. Raises FlashbackError.
+        """
+        readings = []
+        if Span.MINUTE in self._spans:
+            back = floor(now, Span.DAY) - Span.DAY.length if last_at is None else min(last_at, now) - self._reread
+            readings.append(self._minutes(floor(max(back, now - _LONGEST_GAP), Span.MINUTE), now))
+        if Span.DAY in self._spans and self._days_are_due(now):
+            back = now - _LONGEST_GAP if last_at is None else min(last_at, now) - self._reread
+            start = floor(back, Span.DAY)
+            readings.append(PointsReading(start, now, self._client.points(self._plane, Span.DAY, start, now), Span.DAY))
+            self._days_at = now
+        seen = {point.combination.ai_llm for one in readings for point in one.points} - {""}
+        return tuple(readings), self._names.ask_if_new(seen) if seen else None
+
+    def _minutes(self, start: datetime, end: datetime) -> PointsReading:
+        found = [
+            point
+            for first, last in in_parts(start, end)
+            for point in self._client.points(self._plane, Span.MINUTE, first, last)
+        ]
+        return PointsReading(start, end, tuple(found))
+
+    def _days_are_due(self, now: datetime) -> bool:
+        return Span.MINUTE not in self._spans or self._days_at is None or now - self._days_at >= _DAYS_EVERY
+
+
+def in_parts(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """[start, end] in parts that one answer holds. No bucket is in two of them."""
+    while end - start > _ONE_ANSWER:
+        yield start, start + _ONE_ANSWER - timedelta(seconds=1)
+        start += _ONE_ANSWER
+    yield start, end

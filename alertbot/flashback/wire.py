@@ -1,4 +1,4 @@
-"""One GET over the wire: it ends by its deadline whatever the server does, and its body stays below a limit.
+"""One request over the wire: it ends by its deadline whatever the server does, and its body stays below a limit.
 
 httpx's time-outs hold for one `recv` each, so a server that sends a byte now and then keeps a request alive for hours, in
 its headers as well as in its body. Here the time-out that travels with a request is a `Deadline`, which httpcore passes on
@@ -104,12 +104,17 @@ class Wire:
 
     def get(self, endpoint: str, *, query: Mapping[str, str], headers: Mapping[str, str], seconds: float) -> Answer:
         """The server's answer; FlashbackUnavailable if it is not complete within `seconds`."""
+        return self._send("GET", endpoint, seconds=seconds, params=dict(query), headers=dict(headers))
+
+    def post(self, endpoint: str, *, body: Mapping[str, str], seconds: float) -> Answer:
+        """The server's answer to a JSON object; FlashbackUnavailable if it is not complete within `seconds`."""
+        return self._send("POST", endpoint, seconds=seconds, json=dict(body))
+
+    def _send(self, method: str, endpoint: str, *, seconds: float, **content: Any) -> Answer:
         deadline = httpx.Timeout(Deadline(seconds, self._monotonic))
         status = None
         try:
-            with self._client.stream(
-                "GET", endpoint, params=query, headers=dict(headers), timeout=deadline
-            ) as response:
+            with self._client.stream(method, endpoint, timeout=deadline, **content) as response:
                 status = response.status_code
                 body = self._body(response, endpoint)
                 return Answer(status, response.reason_phrase, response.headers, body)

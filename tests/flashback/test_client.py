@@ -295,6 +295,19 @@ def test_a_token_that_stays_refused_is_not_tried_for_ever(server, client, is_exc
     assert len(server.requests) == requests
 
 
+def test_who_exchanges_tokens_learns_that_the_fresh_one_is_refused_as_well(server, client):
+    server.will(answer(401))
+    tokens, refused = ["expired", "fresh"], []
+
+    def exchange(token: str) -> bool:
+        refused.append(token)
+        return len(refused) == 1
+
+    with pytest.raises(FlashbackRefused):
+        client(access_token=lambda: tokens[len(refused)], on_refused=exchange).totals()
+    assert refused == ["expired", "fresh"]
+
+
 @pytest.mark.parametrize(
     ("token", "message"),
     [
