@@ -1,7 +1,7 @@
 """A value over time, for a picture: what a rule compared, or how a metric grew."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.alerts import Alert
@@ -17,14 +17,17 @@ from alertbot.domain.curves import (
     thresholds_of,
     values,
 )
-from alertbot.domain.history import History, Series, Slice, group
+from alertbot.domain.history import History, Member, Series, Slice, SourceState, group
+from alertbot.domain.planes import plane_for
+from alertbot.domain.points import SPEND, Plane
+from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.rules import Absence, Budget, Rule, Threshold, Where, counted_metric, glob
 from alertbot.domain.times import tell_duration
 from alertbot.domain.windows import Window
 from alertbot.domain.wording import name_from, name_of
 from alertbot.errors import UsageError
-from alertbot.flows.past import counters_of
-from alertbot.store import snapshots, sources, trails
+from alertbot.flows.past import Planes, frame_of, parts_of_rule, slices_of
+from alertbot.store import sources, trails
 from alertbot.store.database import Database, Tx
 
 _WINDOWS = 4  # how many of its rule's windows the chart of an alert shows
@@ -38,6 +41,7 @@ def chart(
     subject: str,
     wanted: str | None,
     window: Window,
+    prices: Prices = NOTHING_PRICED,
 ) -> Curve:
     """What a rule compared in the window, or how a metric grew, for the configurations that `wanted` fits, or for all.
 
@@ -45,14 +49,15 @@ def chart(
     where there is nothing to draw.
     """
     with database.reading() as tx:
-        frame = _frame(tx, intervals)
         named = next((rule for rule in rules if rule.name == subject), None)
         if named is not None:
+            frame = _frame(tx, intervals, named, window.start, prices)
             return _curve(tx, frame, named, _only_series(named, frame, wanted), start=window.start, end=window.end)
         try:
             metric = counted_metric(subject)
         except ValueError as error:
             raise UsageError(f"{error}; nor is it a rule") from error
+        frame = _frame(tx, intervals, growing(metric, window.length), window.start, prices)
         together = _together(frame, wanted)
         seen = _as_a_rule_sees(frame, rules, metric, together)
         if seen is not None:
@@ -63,7 +68,13 @@ def chart(
 
 
 def chart_of(
-    database: Database, *, rules: Sequence[Rule], intervals: Mapping[str, timedelta], alert: Alert, now: datetime
+    database: Database,
+    *,
+    rules: Sequence[Rule],
+    intervals: Mapping[str, timedelta],
+    alert: Alert,
+    now: datetime,
+    prices: Prices = NOTHING_PRICED,
 ) -> Curve:
     """What an alert's rule compared in four of its windows, up to now or to just after the alert's end.
 
@@ -73,7 +84,7 @@ def chart_of(
     if rule is None:
         raise UsageError(f"there is no rule {alert.rule} any more")
     with database.reading() as tx:
-        frame = _frame(tx, intervals)
+        frame = _frame(tx, intervals, rule, now, prices)
         series = next((own for own in _series_of(rule, frame) if own.key == alert.series), None)
         if series is None:
             raise UsageError(f"{name_of(alert)} is not counted any more")
@@ -86,19 +97,39 @@ def chart_of(
     return replace(curve, fired_at=alert.started_at, thresholds=curve.thresholds or passed)
 
 
-def _frame(tx: Tx, intervals: Mapping[str, timedelta]) -> History:
-    """The sources that were read, and their configurations; no slices yet."""
-    states = {name: state for name, state in sources.states(tx, intervals).items() if state.read_at is not None}
-    return History(sources=states, members=snapshots.members(tx, states))
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """The sources that were read, what is counted there, and by which plane; no slices yet."""
+
+    planes: Planes
+    history: History
+    prices: Prices
+
+    @property
+    def sources(self) -> Mapping[str, SourceState]:
+        return self.history.sources
+
+    @property
+    def members(self) -> Mapping[int, Member]:
+        return self.history.members
 
 
-def _series_of(rule: Rule, frame: History) -> list[Series]:
+def _frame(tx: Tx, intervals: Mapping[str, timedelta], rule: Rule, since: datetime, prices: Prices) -> _Frame:
+    feeds = sources.feeds(tx, intervals)
+    chosen = {name: plane_for(rule, own, since) for name, own in feeds.items()}
+    planes = tuple(
+        (name, plane) for name, plane in chosen.items() if plane is not None and feeds[name][plane].read_at is not None
+    )
+    return _Frame(planes, frame_of(tx, planes, feeds), prices)
+
+
+def _series_of(rule: Rule, frame: _Frame) -> list[Series]:
     if isinstance(rule.condition, Absence) and rule.condition.metric is None:
         raise UsageError(f"{rule.name} counts nothing that could be drawn")
     return group(frame.members.values(), rule.per, rule.where)
 
 
-def _only_series(rule: Rule, frame: History, wanted: str | None) -> Series:
+def _only_series(rule: Rule, frame: _Frame, wanted: str | None) -> Series:
     fitting = [own for own in _series_of(rule, frame) if wanted is None or _fits(own, wanted)]
     if len(fitting) == 1:
         return fitting[0]
@@ -112,7 +143,7 @@ def _fits(series: Series, wanted: str) -> bool:
     return any(glob(wanted).match(value) for value in named)
 
 
-def _together(frame: History, wanted: str | None) -> Series:
+def _together(frame: _Frame, wanted: str | None) -> Series:
     """The configurations that `wanted` fits as one series, or all of them."""
     where = Where() if wanted is None else Where((("ai_llm", (wanted,)),))
     chosen = [member for member in frame.members.values() if where.selects(member.labels)]
@@ -122,7 +153,7 @@ def _together(frame: History, wanted: str | None) -> Series:
     return series
 
 
-def _as_a_rule_sees(frame: History, rules: Sequence[Rule], metric: str, together: Series) -> tuple[Rule, Series] | None:
+def _as_a_rule_sees(frame: _Frame, rules: Sequence[Rule], metric: str, together: Series) -> tuple[Rule, Series] | None:
     """The first rule that holds a threshold against this metric of just these configurations."""
     wanted = set(together.members)
     for rule in rules:
@@ -133,7 +164,7 @@ def _as_a_rule_sees(frame: History, rules: Sequence[Rule], metric: str, together
     return None
 
 
-def _growth(tx: Tx, frame: History, metric: str, series: Series, window: Window) -> Curve:
+def _growth(tx: Tx, frame: _Frame, metric: str, series: Series, window: Window) -> Curve:
     """How far the metric grew in each of many short stretches."""
     moments, bucket = bucketed(window.start, window.end, least=_interval(frame, series))
     rule = growing(metric, bucket)
@@ -148,18 +179,22 @@ def _growth(tx: Tx, frame: History, metric: str, series: Series, window: Window)
     )
 
 
-def _curve(tx: Tx, frame: History, rule: Rule, series: Series, *, start: datetime, end: datetime) -> Curve:
+def _curve(tx: Tx, frame: _Frame, rule: Rule, series: Series, *, start: datetime, end: datetime) -> Curve:
     """What the rule compared at many moments of the window."""
     moments = sampled(start, end, least=_interval(frame, series))
     return replace(_drawn(tx, frame, rule, series, moments), start=start, end=end)
 
 
-def _drawn(tx: Tx, frame: History, rule: Rule, series: Series, moments: Sequence[datetime]) -> Curve:
-    asked, counters = needed(rule, frame, moments), counters_of(rule)
+def _drawn(tx: Tx, frame: _Frame, rule: Rule, series: Series, moments: Sequence[datetime]) -> Curve:
+    asked, parts = needed(rule, frame.history, moments), parts_of_rule(rule)
     slices: dict[tuple[str, datetime], Slice] = {}
-    for name in series.sources:
-        slices |= trails.slices_along(tx, name, asked, counters, series.members)
-    found = values(rule, replace(frame, slices=slices), series, moments)
+    for name, plane in frame.planes:
+        if name in series.sources and plane is Plane.TOTALS and SPEND not in parts:
+            slices |= trails.slices_along(tx, name, asked, parts, series.members)
+        elif name in series.sources:
+            wanted = {(name, moment): parts for moment in asked}
+            slices |= slices_of(tx, ((name, plane),), frame.history, wanted, frame.prices)
+    found = values(rule, replace(frame.history, slices=slices), series, moments)
     return Curve(
         what=in_words(rule),
         subject=_subject(frame, series, None),
@@ -174,11 +209,11 @@ def _drawn(tx: Tx, frame: History, rule: Rule, series: Series, moments: Sequence
     )
 
 
-def _interval(frame: History, series: Series) -> timedelta:
+def _interval(frame: _Frame, series: Series) -> timedelta:
     return max(frame.sources[name].interval for name in series.sources)
 
 
-def _subject(frame: History, series: Series, wanted: str | None) -> str:
+def _subject(frame: _Frame, series: Series, wanted: str | None) -> str:
     """What the series is called, with its source where there are several."""
     if wanted is not None and len(series.members) > 1:
         return f"{wanted} ({len(series.members)} configurations)"

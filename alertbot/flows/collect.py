@@ -1,29 +1,42 @@
-"""Flow 1: Flashback → snapshots. One poll of one source becomes one reading, or changes nothing."""
+"""Flow 1: Flashback → snapshots and points. One poll of one feed becomes one reading, or changes nothing."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 import structlog
 
+from alertbot.domain.planes import feed_of
+from alertbot.domain.points import MOST_COMBINATIONS, Plane, PointsReading, Span, within_limit
 from alertbot.domain.series import first_sight, read_on, start_again
 from alertbot.domain.snapshots import Configuration, Reading, Snapshot
-from alertbot.errors import FlashbackBusy, FlashbackError
-from alertbot.store import snapshots, sources
+from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackMissing
+from alertbot.flows.trouble import tell_operators
+from alertbot.store import points, snapshots, sources, troubles
 from alertbot.store.database import Database, Tx
 from alertbot.store.snapshots import Counted, Known
 from alertbot.store.sources import Claim
+from alertbot.store.troubles import Trouble
 
 log = structlog.get_logger()
 _BUSY_PAUSE = timedelta(minutes=1)  # after a 429 that names no pause: quotas are mostly counted by the minute
+_ASK_AGAIN = timedelta(hours=1)  # for a feed that the server does not have: it may be updated one day
+_AT_ONCE = 5_000  # points in one transaction: a quarter of a second of SQLite's only writer
+Described = tuple[Configuration, ...] | None
 
 
 class Reader(Protocol):
-    """Reads a source: FlashbackReader in real life. Raises FlashbackError where the answer cannot be used."""
+    """Reads the totals of a source: SourceReader in real life. Raises FlashbackError where the answer cannot be used."""
 
-    def read(self) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]: ...
+    def read(self) -> tuple[tuple[Snapshot, ...], Described]: ...
+
+
+class LooksBack(Protocol):
+    """Reads the points of a source: PointsReader in real life. Raises FlashbackError where the answer cannot be used."""
+
+    def read(self, now: datetime, last_at: datetime | None, /) -> tuple[tuple[PointsReading, ...], Described]: ...
 
 
 class Polled(StrEnum):
@@ -32,17 +45,34 @@ class Polled(StrEnum):
     READ = "read"
     FAILED = "failed"
     REFUSED = "refused"
+    MISSING = "missing"
     NOT_DUE = "not due"
 
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """How a source is polled."""
+    """How a feed is polled: `totals` of a source, or its `points`.
+
+    `instead` is whether a server without it can be done without: its totals by its points, its points where no rule needs
+    them. `operators` hear of one that cannot, and of totals that come from points.
+    """
 
     name: str
     interval: timedelta
     lease: timedelta
-    reader: Reader
+    totals: Reader | None = None
+    points: LooksBack | None = None
+    instead: bool = False
+    operators: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a poll brought."""
+
+    totals: tuple[Snapshot, ...] = ()
+    points: tuple[PointsReading, ...] = ()
+    described: Described = None
 
 
 def collect(
@@ -53,11 +83,13 @@ def collect(
     now: datetime,
     at_once: bool = False,
     clock: Callable[[], datetime] | None = None,
+    rest: Callable[[], object] = lambda: None,
 ) -> Polled:
-    """Poll the source once if it is due and nobody else does. A poll that fails is noted and changes nothing else.
+    """Poll the feed once if it is due and nobody else does. A poll that fails is noted and changes nothing else.
 
     `clock` tells when the source is asked at last, where that may be long after `now`: the claim may have to wait for
-    another process, and what is counted then must not count as seen before.
+    another process, and what is counted then must not count as seen before. `rest` is called between the transactions
+    of a long reading: on SQLite nobody else gets a turn where one writer begins again at once.
     """
     with database.transaction() as tx:
         claim = sources.claim(
@@ -68,25 +100,27 @@ def collect(
             lease=polling.lease,
             now=now,
             at_once=at_once,
+            clock=clock,
         )
     if claim is None:
         return Polled.NOT_DUE
     if clock is not None:
         now = clock()
     try:
-        found, configurations = polling.reader.read()
+        found = _read(polling, claim, now)
+    except FlashbackMissing as error:
+        return _note_missing(database, polling, claim, error, now=now)
     except FlashbackError as error:
-        pause_until = None
-        if isinstance(error, FlashbackBusy):
-            pause = timedelta(seconds=error.retry_after) if error.retry_after is not None else _BUSY_PAUSE
-            pause_until = now + pause
+        return _note_failure(database, claim, error, now=now)
+    first, last = _split(found)
+    for part in first:
         with database.transaction() as tx:
-            sources.mark_failed(tx, claim, error.lines[0], pause_until=pause_until)
-        log.warning("poll_failed", source=polling.name, kind=error.kind, error=error.lines[0])
-        return Polled.FAILED
-    reading = Reading(polling.name, now, found, configurations)
+            # A process that was overtaken meanwhile must not write over what is newer.
+            if sources.holds(tx, claim):
+                _keep(tx, claim, part)
+        rest()
     with database.transaction() as tx:
-        applied = apply(tx, claim, reading)
+        applied = _apply(tx, claim, last, now, polling.operators)
         if not applied:
             sources.mark_refused(tx, claim)
     if not applied:
@@ -94,8 +128,134 @@ def collect(
             "reading_refused", source=polling.name, taken_at=now.isoformat(), why="not newer, or the claim was lost"
         )
         return Polled.REFUSED
-    log.info("source_read", source=polling.name, configurations=len(found))
+    amount = {"configurations": len(found.totals)} if polling.totals else {"points": _count_points(found)}
+    log.info("source_read", source=polling.name, **amount)
     return Polled.READ
+
+
+def _read(polling: Polling, claim: Claim, now: datetime) -> Found:
+    if polling.totals is not None:
+        totals, described = polling.totals.read()
+        return Found(totals=totals, described=described)
+    assert polling.points is not None, "a feed is of totals or of points"
+    readings, described = polling.points.read(now, claim.read_at)
+    return Found(points=readings, described=described)
+
+
+def _split(found: Found) -> tuple[list[PointsReading], Found]:
+    """Points in parts that a transaction holds without keeping others waiting, and the last part with all the rest.
+
+    What is written of a reading that is never finished is not counted by, and is the same when it is read again.
+    """
+    parts: list[PointsReading] = []
+    last: list[PointsReading] = []
+    for reading in found.points:
+        ordered = sorted(reading.points, key=lambda point: point.bucket)
+        begins = 0
+        for place in range(1, len(ordered)):
+            # What belongs to one bucket is added up in one transaction.
+            if place - begins >= _AT_ONCE and ordered[place].bucket != ordered[place - 1].bucket:
+                parts.append(replace(reading, points=tuple(ordered[begins:place])))
+                begins = place
+        last.append(replace(reading, points=tuple(ordered[begins:])))
+    return parts, replace(found, points=tuple(last))
+
+
+def _count_points(found: Found) -> int:
+    return sum(len(reading.points) for reading in found.points)
+
+
+def _note_failure(database: Database, claim: Claim, error: FlashbackError, *, now: datetime) -> Polled:
+    pause_until = None
+    if isinstance(error, FlashbackBusy):
+        pause = timedelta(seconds=error.retry_after) if error.retry_after is not None else _BUSY_PAUSE
+        pause_until = now + pause
+    with database.transaction() as tx:
+        sources.mark_failed(tx, claim, error.lines[0], pause_until=pause_until)
+    log.warning("poll_failed", source=claim.name, kind=error.kind, error=error.lines[0])
+    return Polled.FAILED
+
+
+def _note_missing(
+    database: Database, polling: Polling, claim: Claim, error: FlashbackMissing, *, now: datetime
+) -> Polled:
+    """The server does not have the feed at all. Where it cannot be done without, that is a failure like any other."""
+    source, plane = feed_of(claim.name)
+    if not polling.instead and plane is Plane.TOTALS:
+        return _note_failure(database, claim, error, now=now)
+    with database.transaction() as tx:
+        if not sources.mark_missing(tx, claim, error.lines[0], ask_again_at=now + _ASK_AGAIN):
+            return Polled.MISSING
+        text = (
+            f"{source}: {error.lines[0]}. Its counts come from its minute statistics instead."
+            if plane is Plane.TOTALS
+            else f"{source}: {error.lines[0]}. Rules and budgets that need it cannot see anything there."
+        )
+        if polling.operators and (plane is Plane.TOTALS or not polling.instead):
+            tell_operators(tx, text, operators=polling.operators, now=now)
+    log.warning("feed_missing", source=claim.name, error=error.lines[0])
+    return Polled.MISSING
+
+
+def _apply(tx: Tx, claim: Claim, found: Found, now: datetime, operators: str) -> bool:
+    if feed_of(claim.name)[1] is Plane.TOTALS:
+        return apply(tx, claim, Reading(claim.name, now, found.totals, found.described))
+    folded = apply_points(tx, claim, found.points, found.described, now)
+    if folded:
+        _tell_folded(tx, claim.name, folded, operators, now)
+    return folded is not None
+
+
+def _tell_folded(tx: Tx, name: str, folded: int, operators: str, now: datetime) -> None:
+    """Once: what is folded together stays so, and the amounts are all there."""
+    log.warning("too_many_combinations", source=name, most=MOST_COMBINATIONS, folded=folded)
+    if operators and troubles.begin(tx, Trouble(f"combinations {name}", "too many", now, "", now)):
+        text = (
+            f"{name} has more than {MOST_COMBINATIONS:,} combinations of user, host, key, repository and model. New ones "
+            'are counted together as "(other)", their users first; those that were known before are counted as ever.'
+        )
+        tell_operators(tx, text, operators=operators, now=now)
+
+
+def apply_points(
+    tx: Tx, claim: Claim, readings: Iterable[PointsReading], described: Described, now: datetime
+) -> int | None:
+    """Keep points; None, and nothing is written, if the reading is not newer than the last one or the claim was lost.
+
+    A bucket that was read before is replaced. Of days that have minutes, the sums of the minutes count. Returns how many
+    combinations were too many to be counted apart.
+    """
+    mine = list(readings)
+    # Where nothing is told, nothing is known either: the server may keep these statistics for nobody.
+    since = min((one.start for one in mine if one.points), default=None)
+    if not sources.mark_read(tx, claim, now, since=since):
+        return None
+    snapshots.begin_reading(tx, claim.feed, now)
+    _name(tx, claim.source, described, now)
+    return sum(_keep(tx, claim, reading) for reading in mine)
+
+
+def _keep(tx: Tx, claim: Claim, reading: PointsReading) -> int:
+    found, (_, plane) = reading.points, feed_of(claim.name)
+    if reading.span is Span.DAY:
+        minutes_since = points.minutes_since(tx, claim.feed)
+        found = tuple(one for one in found if minutes_since is None or one.bucket < minutes_since)
+    else:
+        points.mark_since(tx, claim.feed, Span.MINUTE, reading.start)
+    kept, folded = within_limit(found, points.known(tx, claim.source, plane))
+    points.write(tx, claim.source, plane, reading.span, kept)
+    return folded
+
+
+def _name(tx: Tx, source: int, described: Described, now: datetime) -> None:
+    """Remember how the configurations are called that only points tell of."""
+    known = snapshots.described(tx, source) if described else {}
+    new = [one for one in described or () if one.ai_llm not in known]
+    snapshots.add_configurations(tx, source, new, now)
+    renamed = {
+        known[one.ai_llm][0]: one for one in described or () if one.ai_llm in known and known[one.ai_llm][1] != one
+    }
+    snapshots.update_configurations(tx, renamed)
 
 
 def apply(tx: Tx, claim: Claim, reading: Reading) -> bool:

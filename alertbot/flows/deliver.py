@@ -1,5 +1,6 @@
 """Flow 3: claim due notices → Sender → sent, later or never. What is sent is what the store says, at the moment of sending."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from alertbot.errors import (
     SlackUncertain,
 )
 from alertbot.flows.faces import face_of
-from alertbot.flows.trouble import raise_alarm, tell_accepted, tell_refused
+from alertbot.flows.trouble import concerns_some_calls, raise_alarm, tell_accepted, tell_refused
 from alertbot.store import alerts, channels, groups, outbox
 from alertbot.store.channels import EVERY_CHANNEL
 from alertbot.store.database import Database, Tx
@@ -51,6 +52,11 @@ class Sender(Protocol):
     def permalink(self, place: Place) -> str: ...
 
 
+def never_set() -> float:
+    """How long ago a clock was set forward that nobody sets."""
+    return math.inf
+
+
 def _no_way_out(_text: str) -> None:
     """Where no webhook is configured: the log has it."""
 
@@ -61,6 +67,7 @@ class Delivery:
 
     `fallback` takes the notices of broken channels, `operators` those about the bot itself; `alarm` is the way out that
     needs no token, for when Slack refuses the whole app. It raises a SlackError, too, where that does not work.
+    `since_leap` says how many seconds ago the clock was set forward.
     """
 
     sender: Sender
@@ -72,13 +79,17 @@ class Delivery:
     rules: Sequence[Rule] = ()
     alarm: Callable[[str], None] = _no_way_out
     lease: timedelta = LEASE
+    since_leap: Callable[[], float] = never_set
 
 
 def claim_due(database: Database, delivery: Delivery, *, limit: int = 20, busy: Collection[str] = ()) -> list[Row]:
     """Take the notices that may be sent now, at most one of each message, none of the channels that are `busy`."""
     with database.transaction() as tx:
+        now = delivery.clock()
+        # A clock that is set forward ends every lease at once, while the calls of their holders are still on their way.
+        ended = delivery.since_leap() >= delivery.lease.total_seconds()
         return outbox.claim(
-            tx, owner=delivery.owner, lease=delivery.lease, now=delivery.clock(), limit=limit, busy=busy
+            tx, owner=delivery.owner, lease=delivery.lease, now=now, limit=limit, busy=busy, ended_leases=ended
         )
 
 
@@ -203,6 +214,8 @@ def _look_for(database: Database, delivery: Delivery, row: Row, thread: Place | 
     try:
         return delivery.sender.find(channel, notice=row.number, since=row.created_at, thread=thread)
     except (SlackRefused, SlackDestination, SlackRejected, SlackGone) as error:
+        if isinstance(error, SlackRefused) and not concerns_some_calls(error.code):
+            raise  # nothing can be posted either: it is looked for when the app is taken again
         log.warning("history_not_readable", channel=channel, code=error.code)
         if isinstance(error, SlackRefused):
             line = (

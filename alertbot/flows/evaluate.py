@@ -1,17 +1,22 @@
 """Flow 2: snapshots → findings → transitions → alerts and outbox, in one transaction a reading."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from alertbot.domain.alerts import Alert, Reason, Transition, advance, close, is_budget
-from alertbot.domain.findings import Finding, Verdict, check
+from alertbot.domain.alerts import Alert, Reason, Transition, advance_all, close
+from alertbot.domain.findings import Finding, Verdict
+from alertbot.domain.history import History
 from alertbot.domain.notices import Kind, Notice
+from alertbot.domain.planes import feed_name, feed_of
+from alertbot.domain.points import Plane
+from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import SOURCE_BLIND, Absence, Rule, Severity, Where
-from alertbot.flows.past import Past, load
+from alertbot.flows.past import Past, judged_at, load, plane_of, states_of_feeds
+from alertbot.flows.rulebook import Rulebook
 from alertbot.flows.speak import enroll, speak
 from alertbot.store import alerts, faults, outbox, sources
 from alertbot.store.database import Database, Tx
@@ -23,14 +28,25 @@ log = structlog.get_logger()
 class Watch:
     """What is watched and who hears of it: the configuration, as far as evaluation needs it.
 
-    `rules` holds the built-in ones too; `operator_channel` hears of a rule that raises.
+    `rules` holds the built-in ones too; `operator_channel` hears of a rule that raises. Those that people made are in `book`:
+    `present` has them all, with the names of those that stand there but cannot be read.
     """
 
     rules: tuple[Rule, ...]
     routes: tuple[Route, ...]
     intervals: Mapping[str, timedelta]
     operator_channel: str
+    prices: Prices = NOTHING_PRICED
     broken: set[str] = field(default_factory=set)  # rules that raised when they were last evaluated
+    book: Rulebook | None = None
+    unread: frozenset[str] = frozenset()
+
+    def present(self, tx: Tx) -> "Watch":
+        """With the rules that people made, as they are now. Asked for when it is our turn: nobody goes back to older ones."""
+        if self.book is None:
+            return self
+        kept = self.book.kept(tx)
+        return replace(self, rules=(*self.rules, *kept.rules), book=None, unread=frozenset(kept.unread))
 
 
 def blind_rule(source: str, after: timedelta) -> Rule:
@@ -58,17 +74,24 @@ def evaluate(database: Database, watch: Watch, *, now: datetime, clock: Callable
     """
     evaluated = 0
     with database.reading() as tx:
-        waiting = sources.with_news(tx, list(watch.intervals))
+        waiting = sources.with_news(tx, _feeds(watch))
     for name in waiting:
         evaluated += _evaluate_next(database, watch, name)
     with database.transaction() as tx:
         database.one_at_a_time(tx)
         if clock is not None:
             now = clock()
-        judge(tx, watch, [rule for rule in watch.rules if _by_clock(rule)], source=None, now=now)
+        if watch.book is not None:
+            watch.book.tell_unfit(tx, operators=watch.operator_channel, now=now)
+        watch = watch.present(tx)
+        judge(tx, watch, [rule for rule in watch.rules if _by_clock(rule)], feed=None, now=now)
         _close_orphans(tx, watch, now)
         faults.keep_only(tx, [rule.name for rule in watch.rules])
     return evaluated
+
+
+def _feeds(watch: Watch) -> list[str]:
+    return [feed_name(name, plane) for name in watch.intervals for plane in Plane]
 
 
 def _evaluate_next(database: Database, watch: Watch, name: str) -> bool:
@@ -77,14 +100,17 @@ def _evaluate_next(database: Database, watch: Watch, name: str) -> bool:
         taken_at = sources.next_to_evaluate(tx, name)
         if taken_at is None:
             return False
-        rules = [rule for rule in watch.rules if not _by_clock(rule)]
-        judge(tx, watch, [rule for rule in rules if rule.per != "all"], source=name, now=taken_at)
+        watch = watch.present(tx)
+        source, plane = feed_of(name)
+        feeds = sources.feeds(tx, watch.intervals).get(source, {})
+        rules = [rule for rule in watch.rules if not _by_clock(rule) and plane_of(rule, feeds, taken_at) is plane]
+        judge(tx, watch, [rule for rule in rules if rule.per != "all"], feed=name, now=taken_at)
         everything = [rule for rule in rules if rule.per == "all"]
         if everything:
             # Polls of several sources do not end in the order in which they began. What is judged over all of them must
             # not go back in time, where the growth of the others has not been seen yet.
-            newest = sources.judged_until(tx, list(watch.intervals)) or taken_at
-            judge(tx, watch, everything, source=name, now=max(taken_at, newest))
+            newest = sources.judged_until(tx, _feeds(watch)) or taken_at
+            judge(tx, watch, everything, feed=name, now=max(taken_at, newest))
     return True
 
 
@@ -93,19 +119,20 @@ def _by_clock(rule: Rule) -> bool:
     return isinstance(rule.condition, Absence) and rule.condition.metric is None
 
 
-def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, source: str | None, now: datetime) -> list[Transition]:
-    """Judge rules as of `now` for one source (or, without one, for the sources themselves), and write what changes."""
+def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, feed: str | None, now: datetime) -> list[Transition]:
+    """Judge rules as of `now` for the source of a feed (or, without one, for the sources themselves), and write what changes."""
     active = [rule for rule in rules if rule.enabled]
     if not active:
         return []
-    past = load(tx, watch.intervals, active, source, now)
+    source = None if feed is None else feed_of(feed)[0]
+    seen = _look(tx, watch, active, source, now)
     open_alerts = _by_rule(alerts.open_ones(tx, now=now))
     faulty = faults.known(tx)
     changed: list[Transition] = []
     for rule in active:
         try:
             mine = open_alerts.get((rule.name, rule.identity), {})
-            changed += _advance_all(rule, mine, _check(rule, past, source, now), source=source, now=now)
+            changed += advance_all(rule, mine, _check(rule, seen, source, now), source=source, now=now)
         except Exception as error:  # one rule's mistake must not stop the others; its alerts stay as they are
             log.exception("rule_raised", rule=rule.name, source=source)
             _tell_fault(tx, watch, rule, source or "", error, now=now)
@@ -114,6 +141,11 @@ def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, source: str | None, no
             if (rule.name, source or "") in faulty:
                 faults.remove(tx, rule.name, source or "")
     saved = alerts.save(tx, changed)
+    _tell(tx, watch, saved, now=now)
+    return saved
+
+
+def _tell(tx: Tx, watch: Watch, saved: Sequence[Transition], *, now: datetime) -> None:
     # What ended with its period is told first: what the new period brings is another alert, in a message of its own.
     for is_over in (True, False):
         told = [transition for transition in saved if (transition.reason is Reason.PERIOD_ENDED) is is_over]
@@ -122,7 +154,12 @@ def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, source: str | None, no
     for transition in saved:
         if transition.is_change:
             _log(transition)
-    return saved
+
+
+def _look(tx: Tx, watch: Watch, rules: Sequence[Rule], source: str | None, now: datetime) -> Past | History:
+    if source is None:
+        return states_of_feeds(tx, watch.intervals, watch.rules, now)
+    return load(tx, watch.intervals, rules, source, now, prices=watch.prices)
 
 
 def _by_rule(found: Sequence[Alert]) -> dict[tuple[str, str], dict[str, Alert]]:
@@ -133,11 +170,9 @@ def _by_rule(found: Sequence[Alert]) -> dict[tuple[str, str], dict[str, Alert]]:
     return grouped
 
 
-def _check(rule: Rule, past: Past, source: str | None, now: datetime) -> list[Finding]:
-    past.require(rule)
-    members = past.history.members.values()
-    mine = members if rule.per == "all" else [member for member in members if member.source == source]
-    found = check(rule, past.history, now, members=mine)
+def _check(rule: Rule, seen: Past | History, source: str | None, now: datetime) -> list[Finding]:
+    history = seen if isinstance(seen, History) else seen.of(rule)
+    found = judged_at(rule, history, source, now)
     return found if source is not None else [finding for finding in found if _is_known(rule, finding, now)]
 
 
@@ -164,23 +199,12 @@ def _tell_fault(tx: Tx, watch: Watch, rule: Rule, source: str, error: Exception,
         outbox.add_alone(tx, notice, channel=watch.operator_channel, now=now)
 
 
-def _advance_all(
-    rule: Rule, mine: Mapping[str, Alert], findings: Sequence[Finding], *, source: str | None, now: datetime
-) -> list[Transition]:
-    changed: list[Transition] = []
-    for finding in findings:
-        alert = mine.get(finding.series.key)
-        if alert is None and finding.severity is None:
-            continue
-        if alert is not None and not alert.state.is_open and not is_budget(rule):
-            alert = None
-        changed += advance(rule, alert, finding, now)
-    judged = {finding.series.key for finding in findings}
-    for key, alert in mine.items():
-        looked_at = source is not None and alert.labels.get("source") in {None, source}
-        if key not in judged and alert.state.is_open and looked_at:
-            changed.append(close(alert, now, Reason.DESELECTED))
-    return changed
+def _is_deselected(alert: Alert, watch: Watch) -> bool:
+    """Whether its rule, which is judged by the clock and so sees no readings, no longer means its source."""
+    mine = [
+        rule for rule in watch.rules if _by_clock(rule) and (rule.name, rule.identity) == (alert.rule, alert.identity)
+    ]
+    return bool(mine) and not any(rule.enabled and rule.where.selects(alert.labels) for rule in mine)
 
 
 def _close_orphans(tx: Tx, watch: Watch, now: datetime) -> None:
@@ -189,7 +213,9 @@ def _close_orphans(tx: Tx, watch: Watch, now: datetime) -> None:
     orphans = [
         alert
         for alert in alerts.open_ones(tx, now=now)
-        if alert.state.is_open and ((alert.rule, alert.identity) not in kept or _source_is_gone(alert, watch))
+        if alert.state.is_open
+        and alert.rule not in watch.unread  # a rule that cannot be read was not removed: its alerts stay as they are
+        and ((alert.rule, alert.identity) not in kept or _source_is_gone(alert, watch) or _is_deselected(alert, watch))
     ]
     if not orphans:
         return

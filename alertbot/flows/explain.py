@@ -6,13 +6,15 @@ from difflib import get_close_matches
 
 from alertbot.domain.alerts import Reason, State
 from alertbot.domain.findings import Finding, Verdict, check
-from alertbot.domain.history import Series
+from alertbot.domain.history import History, Series
+from alertbot.domain.planes import feed_name, plane_for
+from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.reports import Explanation
 from alertbot.domain.rules import Rule, glob
 from alertbot.domain.times import write_moment
 from alertbot.errors import UsageError
 from alertbot.flows.past import load
-from alertbot.store import alerts, groups, snapshots
+from alertbot.store import alerts, groups, snapshots, sources
 from alertbot.store.alerts import Change
 from alertbot.store.database import Database, Tx
 
@@ -27,6 +29,7 @@ def explain(
     name: str,
     llm: str | None,
     at: datetime,
+    prices: Prices = NOTHING_PRICED,
 ) -> list[Explanation]:
     """Explain a rule as of the newest reading at or before `at`, for the series that `llm` fits (an id, a name or a glob).
 
@@ -36,9 +39,10 @@ def explain(
     with database.reading() as tx:
         found: list[Explanation] = []
         for source in intervals:
-            read = snapshots.as_of(tx, source, at)
-            if read is not None and read[1] <= at:
-                found += _explain_source(tx, rule, intervals, source, llm=llm, at=read[1])
+            taken_at = _judged_at(tx, rule, intervals, source, at)
+            if taken_at is not None:
+                history = load(tx, intervals, [rule], source, taken_at, prices=prices).of(rule)
+                found += _explain_source(tx, rule, history, source, llm=llm, at=taken_at)
     unique = {explanation.finding.series.key: explanation for explanation in found}
     if not unique:
         raise UsageError(_nothing(rule, llm, at))
@@ -68,20 +72,25 @@ def _chosen(found: list[Explanation], llm: str | None) -> list[Explanation]:
     return (telling or order[:1])[:_MOST]
 
 
+def _judged_at(tx: Tx, rule: Rule, intervals: Mapping[str, timedelta], source: str, at: datetime) -> datetime | None:
+    """When the newest reading was taken, at or before `at`, of the feed that the rule is judged by; None without one."""
+    plane = plane_for(rule, sources.feeds(tx, intervals).get(source, {}), at)
+    read = None if plane is None else snapshots.as_of(tx, feed_name(source, plane), at)
+    return None if read is None or read[1] > at else read[1]
+
+
 def _explain_source(
-    tx: Tx, rule: Rule, intervals: Mapping[str, timedelta], source: str, *, llm: str | None, at: datetime
+    tx: Tx, rule: Rule, history: History, source: str, *, llm: str | None, at: datetime
 ) -> list[Explanation]:
-    past = load(tx, intervals, [rule], source, at)
-    past.require(rule)
-    members = past.history.members.values()
-    findings = check(rule, past.history, at, members=[m for m in members if rule.per == "all" or m.source == source])
+    members = [member for member in history.members.values() if rule.per == "all" or member.source == source]
+    findings = check(rule, history, at, members=members)
     return [_explain(tx, rule, finding, at) for finding in findings if _is_meant(finding.series, llm)]
 
 
 def _is_meant(series: Series, llm: str | None) -> bool:
     if llm is None:
         return True
-    values = (series.key, *(series.labels.get(label, "") for label in ("ai_llm", "name", "source")))
+    values = (series.key, *series.labels.values())
     return any(glob(llm).match(value) for value in values)
 
 

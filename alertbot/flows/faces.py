@@ -1,4 +1,4 @@
-"""What a group's message shows besides its alerts: the rule's description, who is on call, and how it was lately.
+"""What a group's message shows besides its alerts: the rule's description, who is on call, how it was lately, the evidence.
 
 Below the other flows: whatever shows a group uses it alike.
 """
@@ -6,12 +6,15 @@ Below the other flows: whatever shows a group uses it alike.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from alertbot.domain.alerts import Alert
+from alertbot.domain.alerts import Alert, State
 from alertbot.domain.curves import growths
+from alertbot.domain.evidence import Privacy, Summary, has_evidence, scopes_of, told
 from alertbot.domain.notices import Face, Group
 from alertbot.domain.oncall import OnCall, named_in
+from alertbot.domain.planes import planes_of
+from alertbot.domain.points import Plane
 from alertbot.domain.rules import SUMS, Absence, Rate, Rule, Spike, Threshold
-from alertbot.store import trails
+from alertbot.store import evidence, trails
 from alertbot.store.database import Tx
 
 TREND = 12  # windows
@@ -26,7 +29,7 @@ def face_of(
     on_call: Mapping[str, OnCall],
     now: datetime,
 ) -> Face:
-    """The group's message as it should look now. Costs two queries where it is about one alert."""
+    """The group's message as it should look now. Costs few queries, however many alerts it is about."""
     named = {alert.rule for alert in members}
     rule = next((rule for rule in rules if named == {rule.name}), None)
     mentioned = named_in((*group.route.mention, *(who for step in group.route.escalate for who in step.mention)))
@@ -38,7 +41,21 @@ def face_of(
         description=rule.description if rule is not None else "",
         # Without a rotation in the route, all of them: somebody will be meant.
         on_call={name: one.who(now) for name, one in on_call.items() if not mentioned or name in mentioned},
+        evidence=evidence_of(tx, members, rules, Privacy(group.route.privacy)),
     )
+
+
+def evidence_of(tx: Tx, members: Sequence[Alert], rules: Sequence[Rule], privacy: Privacy) -> Summary | None:
+    """What is known of the evidence behind alerts, and may be told; of those that fire, if any does. None where nothing is."""
+    about = [alert for alert in members if has_evidence(alert)]
+    about = [alert for alert in about if alert.state is State.FIRING] or about
+    if not about:
+        return None
+    named = {alert.labels.get("source") for alert in about}
+    only = about[0].labels.get("ai_llm") if len(about) == 1 else None
+    known = evidence.owners(tx, None if None in named else {name for name in named if name}, ai_llm=only)
+    found = evidence.summary(tx, scopes_of(about, rules, known))
+    return None if found is None else told(found, privacy)
 
 
 def _trend(tx: Tx, rule: Rule, alert: Alert, now: datetime) -> tuple[int | None, ...]:
@@ -46,11 +63,12 @@ def _trend(tx: Tx, rule: Rule, alert: Alert, now: datetime) -> tuple[int | None,
     condition, source, ai_llm = rule.condition, alert.labels.get("source"), alert.labels.get("ai_llm")
     if not isinstance(condition, Threshold | Rate | Spike | Absence) or condition.metric is None:
         return ()
-    if not source or not ai_llm:
+    # Only the totals, which most rules count: two queries for each edit of a message are enough.
+    if not source or not ai_llm or planes_of(rule)[:1] != (Plane.TOTALS,):
         return ()
     moments = [now - condition.window * turn for turn in range(TREND, -1, -1)]
     counters = SUMS[condition.metric]
     slices = trails.trail(tx, source, ai_llm, moments, counters)
     seen = [one if one.taken_at <= moment else None for one, moment in zip(slices, moments, strict=False)]
-    trend = growths(seen, counters)
+    trend = tuple(None if amount is None else int(amount) for amount in growths(seen, counters))
     return trend if any(trend) else ()

@@ -1,22 +1,29 @@
 """What a person asks: status, stats, top, budgets, alerts. Read-only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from alertbot.domain.alerts import Alert, State
-from alertbot.domain.history import History, Member, SourceState, group, increase
-from alertbot.domain.rankings import Question, Ranking, rank
+from alertbot.domain.evidence import Privacy, shortened
+from alertbot.domain.history import Growth, Increase, Series, SourceState, group
+from alertbot.domain.points import SPEND
+from alertbot.domain.prices import NOTHING_PRICED, Prices
+from alertbot.domain.rankings import NOBODY, Question, Rank, Ranking, rank
 from alertbot.domain.reports import AlertRow, Health, SourceRow, StatRow, StatusReport
 from alertbot.domain.rules import SUMS, Budget, Rule, Where
-from alertbot.domain.snapshots import Counter
+from alertbot.domain.spending import PAIRS, Spending, Spent, spend
 from alertbot.domain.usage import Usage, usages, with_forecast
 from alertbot.domain.visibility import SEES_EVERYTHING, Sight
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
-from alertbot.flows.past import load
-from alertbot.store import alerts, groups, outbox, silences, snapshots, sources
-from alertbot.store.database import Database
+from alertbot.flows.past import load, look_back
+from alertbot.store import alerts, evidence, gatherings, groups, outbox, silences, snapshots, sources
+from alertbot.store.database import Database, Tx
+
+Row = TypeVar("Row", Rank, Spent)
+_TOLD_IN_FULL: Mapping[str, Privacy] = {}
 
 
 def status(
@@ -37,6 +44,7 @@ def status(
         ]
         waiting, oldest_at = outbox.depth(tx)
         quiet = silences.in_force(tx, now)
+        gathered = gatherings.states(tx, intervals)
     counted = {name: sum(member.source == name for member in members.values()) for name in intervals}
     rows = []
     for name in intervals:
@@ -48,6 +56,7 @@ def status(
                 last_reading_at=state.read_at if state else None,
                 configurations=counted[name],
                 error=state.error if state else "",
+                doubt=gathered[name].differs if name in gathered else "",
             )
         )
     firing = [alert for alert in listed if alert.state is State.FIRING]
@@ -99,30 +108,33 @@ def stats(
     """
     where = Where() if wanted is None else Where((("ai_llm", (wanted,)),))
     with database.reading() as tx:
-        states = {name: state for name, state in sources.states(tx, intervals).items() if state.read_at is not None}
-        members = {
-            number: member for number, member in snapshots.members(tx, states).items() if where.selects(member.labels)
-        }
-        if wanted is not None and not members:
-            raise UsageError(f'no configuration is called "{wanted}" (a name, an id, or a pattern such as support-*)')
-        moments = {(name, moment) for name in states for moment in (now, now - window)}
-        slices = snapshots.slices(tx, dict.fromkeys(moments, frozenset(Counter)))
-    history = History(sources=states, members=members, slices=slices)
-    there = [member for member in members.values() if member.seen_at <= now]  # a window may end before today
-    return [_stat_row(history, member, now - window, now) for member in there]
+        history = look_back(tx, intervals, SUMS, ("ai_llm",), start=now - window, end=now)
+        by_points = {member.source for member in history.members.values() if member.number < 0}
+        named = snapshots.members(tx, by_points)
+    found = group(history.members.values(), "ai_llm", where)
+    told = {series.key for series in found}
+    quiet = [series for series in group(named.values(), "ai_llm", where) if series.key not in told]
+    if wanted is not None and not found and not quiet:
+        raise UsageError(f'no configuration is called "{wanted}" (a name, an id, or a pattern such as support-*)')
+    growth = {metric: Growth(history, metric, now - window, now) for metric in SUMS}
+    rows = [_stat_row(series, growth, now - window, now) for series in found]
+    nothing = dict.fromkeys(SUMS, Increase(0, now - window))  # what has no points had nothing to tell
+    return rows + [_row(series, nothing, now - window, now) for series in quiet]
 
 
-def _stat_row(history: History, member: Member, start: datetime, end: datetime) -> StatRow:
-    (series,) = group([member], "ai_llm", Where())
-    grown = {metric: increase(history, series, metric, start, end) for metric in SUMS}
+def _stat_row(series: Series, growth: Mapping[str, Growth], start: datetime, end: datetime) -> StatRow:
+    return _row(series, {metric: own.of(series) for metric, own in growth.items()}, start, end)
+
+
+def _row(series: Series, grown: Mapping[str, Increase], start: datetime, end: datetime) -> StatRow:
     return StatRow(
-        source=member.source,
-        ai_llm=member.labels["ai_llm"],
-        name=member.labels["name"],
+        source=series.labels["source"],
+        ai_llm=series.labels["ai_llm"],
+        name=series.labels["name"],
         start=start,
         end=end,
         baseline_at=next(iter(grown.values())).baseline_at,
-        metrics={metric: found.value for metric, found in grown.items()},
+        metrics={metric: None if found.value is None else int(found.value) for metric, found in grown.items()},
     )
 
 
@@ -132,20 +144,65 @@ def alerts_by_number(database: Database, numbers: Sequence[int]) -> list[Alert]:
         return alerts.by_numbers(tx, numbers)
 
 
-def top(database: Database, *, intervals: Mapping[str, timedelta], question: Question, window: Window) -> Ranking:
-    """The series that have grown most in the window."""
-    moments = (window.start, window.end)
+def top(
+    database: Database,
+    *,
+    intervals: Mapping[str, timedelta],
+    question: Question,
+    window: Window,
+    prices: Prices = NOTHING_PRICED,
+    privacy: Mapping[str, Privacy] = _TOLD_IN_FULL,
+) -> Ranking:
+    """The series that have grown most in the window. People are called as far as `privacy` lets them be told."""
     with database.reading() as tx:
-        states = {name: state for name, state in sources.states(tx, intervals).items() if state.read_at is not None}
-        members = snapshots.members(tx, states)
-        wanted = {(name, moment): frozenset(SUMS[question.metric]) for name in states for moment in moments}
-        slices = snapshots.slices(tx, wanted)
-    there = {number: member for number, member in members.items() if member.seen_at <= window.end}
-    return rank(History(sources=states, members=there, slices=slices), question, window)
+        history = look_back(
+            tx, intervals, (question.metric,), (question.by,), start=window.start, end=window.end, prices=prices
+        )
+        ranking = rank(history, question, window)
+        if question.by != "user":
+            return ranking
+        return replace(ranking, rows=tuple(_named(tx, ranking.rows, privacy)))
+
+
+def spending(
+    database: Database,
+    *,
+    intervals: Mapping[str, timedelta],
+    prices: Prices,
+    window: Window,
+    by: str = "ai_llm",
+    privacy: Mapping[str, Privacy] = _TOLD_IN_FULL,
+) -> Spending:
+    """What was spent in the window, at the sources that tell of tokens. `privacy` as for `top`."""
+    with database.reading() as tx:
+        history = look_back(tx, intervals, (SPEND, *PAIRS), (by,), start=window.start, end=window.end, prices=prices)
+        spending = spend(history, prices, window, by)
+        return replace(spending, rows=tuple(_named(tx, spending.rows, privacy))) if by == "user" else spending
+
+
+def _named(tx: Tx, rows: Sequence[Row], privacy: Mapping[str, Privacy]) -> Iterator[Row]:
+    """The rows of people with their names: Flashback counts by ids, and only the evidence tells whose they are."""
+    ids = {source: {row.name for row in rows if row.source == source} for source in {row.source for row in rows}}
+    names = {source: evidence.people(tx, source, users) for source, users in ids.items()}
+    for row in rows:
+        name = names[row.source].get(row.name, "")
+        careful = privacy.get(row.source, Privacy.FULL)
+        if row.name == NOBODY:
+            yield row
+        elif careful is Privacy.FULL:
+            yield replace(row, name=name or row.name)
+        else:
+            known = name if careful is Privacy.MASKED else ""
+            yield replace(row, name=shortened(known, row.name) or "somebody")
 
 
 def budgets(
-    database: Database, *, rules: Sequence[Rule], intervals: Mapping[str, timedelta], now: datetime
+    database: Database,
+    *,
+    rules: Sequence[Rule],
+    intervals: Mapping[str, timedelta],
+    now: datetime,
+    prices: Prices = NOTHING_PRICED,
 ) -> list[Usage]:
     """How far each budget is used in its present period, rule by rule, its fullest series first."""
     budgeted = [with_forecast(rule) for rule in rules if rule.enabled and isinstance(rule.condition, Budget)]
@@ -154,9 +211,9 @@ def budgets(
         states = sources.states(tx, intervals)
         read = [name for name, state in states.items() if state.read_at is not None]
         for name in read:
-            history = load(tx, intervals, budgeted, name, now).history
+            past = load(tx, intervals, budgeted, name, now, prices=prices)
             for rule in budgeted:
-                whole = rule.per == "all"
+                history, whole = past.of(rule), rule.per == "all"
                 mine = {n: m for n, m in history.members.items() if m.source in (read if whole else [name])}
                 for usage in usages(rule, replace(history, members=mine), now):
                     found[rule.name, usage.series.key] = usage

@@ -1,63 +1,196 @@
 """Store → history: what rules need to know of the past, loaded in as few queries as there are readings in it.
 
-Below the other flows: the live evaluation and every look back use it alike.
+Below the other flows: the live evaluation and every look back use it alike. Rules that are judged by the same planes
+share one history.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from alertbot.domain.findings import moments
-from alertbot.domain.history import History
-from alertbot.domain.rules import SUMS, Ratio, Rule
-from alertbot.domain.snapshots import Counter
-from alertbot.store import snapshots, sources
+from alertbot.domain.findings import Finding, check, moments
+from alertbot.domain.history import Amount, History, Member, Slice, SourceState
+from alertbot.domain.planes import Feeds, plane_for, plane_of_look_up
+from alertbot.domain.points import SPEND, Plane
+from alertbot.domain.prices import NOTHING_PRICED, Prices
+from alertbot.domain.rules import Rule, parts_of
+from alertbot.store import points, snapshots, sources
 from alertbot.store.database import Tx
+
+Planes = tuple[tuple[str, Plane], ...]  # by which plane each source is judged
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The history for some rules. `unusable` are the rules whose needs could not even be told, with what they raised."""
+    """What rules are judged by. `unusable` are the rules whose needs could not even be told, with what they raised."""
 
-    history: History
+    planes: Mapping[str, Planes]
+    histories: Mapping[Planes, History]
     unusable: Mapping[str, Exception]
 
-    def require(self, rule: Rule) -> None:
-        """Raise what the rule raised when it was asked what it needs."""
+    def of(self, rule: Rule) -> History:
+        """The history that a rule is judged by. Raises what the rule raised when it was asked what it needs."""
         if rule.name in self.unusable:
             raise self.unusable[rule.name]
+        return self.histories[self.planes[rule.name]]
 
 
-def load(tx: Tx, intervals: Mapping[str, timedelta], rules: Sequence[Rule], source: str | None, now: datetime) -> Past:
-    """The past as of `now` of one source; of all of them for rules over everything; without a source, only their states."""
-    if source is None:
-        # Where nobody polls, silence says nothing of the source: not at a start either, before the first poll was made.
-        return Past(History(sources=sources.states(tx, intervals, watched_at=now), members={}), {})
-    states = sources.states(tx, intervals)
-    everywhere = any(rule.per == "all" for rule in rules)
-    names = list(states) if everywhere else [source]
-    read = {name for name in names if states[name].read_at is not None}
-    frame = History(sources=states, members=snapshots.members(tx, names))
-    wanted: dict[tuple[str, datetime], set[Counter]] = {}
+def plane_of(rule: Rule, feeds: Feeds, now: datetime) -> Plane | None:
+    """The plane that a rule is judged by; of one that cannot even tell its needs that of the totals, where it is told."""
+    try:
+        return plane_for(rule, feeds, now)
+    except Exception:  # noqa: BLE001 — one rule's mistake must not stop the others; what it raises is raised again by `of`
+        return Plane.TOTALS
+
+
+def load(
+    tx: Tx,
+    intervals: Mapping[str, timedelta],
+    rules: Sequence[Rule],
+    source: str,
+    now: datetime,
+    *,
+    prices: Prices = NOTHING_PRICED,
+) -> Past:
+    """The past as of `now` of one source; of all of them for rules over everything; `prices` tell what is spent."""
+    feeds = sources.feeds(tx, intervals)
+    planes: dict[str, Planes] = {}
+    for rule in rules:
+        names = feeds if rule.per == "all" else [source]
+        planes[rule.name] = tuple(
+            (name, plane) for name in names if (plane := plane_of(rule, feeds.get(name, {}), now)) is not None
+        )
+    histories: dict[Planes, History] = {}
+    unusable: dict[str, Exception] = {}
+    for chosen in set(planes.values()):
+        mine = [rule for rule in rules if planes[rule.name] == chosen]
+        histories[chosen], raised = _history(tx, chosen, feeds, mine, now=now, prices=prices)
+        unusable |= raised
+    return Past(planes, histories, unusable)
+
+
+def judged_at(rule: Rule, history: History, source: str | None, now: datetime) -> list[Finding]:
+    """What a rule sees of one source, or of all of them if it is over everything."""
+    members = history.members.values()
+    mine = members if rule.per == "all" else [member for member in members if member.source == source]
+    return check(rule, history, now, members=mine)
+
+
+def look_back(
+    tx: Tx,
+    intervals: Mapping[str, timedelta],
+    metrics: Collection[str],
+    dimensions: Collection[str],
+    *,
+    start: datetime,
+    end: datetime,
+    prices: Prices = NOTHING_PRICED,
+) -> History:
+    """What look-ups need: the growth of metrics in a window at every source where they are known by these dimensions."""
+    feeds = sources.feeds(tx, intervals)
+    chosen = []
+    for name, own in feeds.items():
+        plane = plane_of_look_up(next(iter(metrics)), dimensions, own, start)
+        if plane is not None and own[plane].read_at is not None:
+            chosen.append((name, plane))
+    frame = frame_of(tx, tuple(chosen), feeds)
+    there = {number: member for number, member in frame.members.items() if member.seen_at <= end}
+    frame = replace(frame, members=there)
+    parts = {part for metric in metrics for part in parts_of(metric)}
+    wanted = {(name, moment): parts for name, _ in chosen for moment in (start, end)}
+    return replace(frame, slices=slices_of(tx, tuple(chosen), frame, wanted, prices))
+
+
+def states_of_feeds(tx: Tx, intervals: Mapping[str, timedelta], rules: Sequence[Rule], now: datetime) -> History:
+    """The sources as the clock alone judges them, with those feeds beside the main one that a rule depends on."""
+    # Where nobody polls, silence says nothing of the source: not at a start either, before the first poll was made.
+    watched = sources.feeds(tx, intervals, watched_at=now)
+    found: dict[str, SourceState] = {}
+    for name, own in watched.items():
+        main = sources.main_feed(own)
+        found[name] = replace(main, name=name)
+        wanted = {plane_of(rule, own, now) for rule in rules if rule.enabled and rule.metrics}
+        found |= {state.name: state for plane, state in own.items() if plane in wanted and state.name != main.name}
+    return History(sources=found, members={})
+
+
+def _history(
+    tx: Tx, chosen: Planes, feeds: Mapping[str, Feeds], rules: Sequence[Rule], *, now: datetime, prices: Prices
+) -> tuple[History, dict[str, Exception]]:
+    frame = frame_of(tx, chosen, feeds)
+    wanted: dict[tuple[str, datetime], set[str]] = {}
     unusable: dict[str, Exception] = {}
     earliest = now
     for rule in rules:
         try:
-            counters, asked = counters_of(rule), moments(rule, frame, now)
-        except Exception as error:  # noqa: BLE001 — one rule's mistake must not stop the others; `require` tells it
+            counters, asked = parts_of_rule(rule), moments(rule, frame, now)
+        except Exception as error:  # noqa: BLE001 — one rule's mistake must not stop the others; `of` tells it
             unusable[rule.name] = error
             continue
         for moment in asked:
             earliest = min(earliest, moment)
-            for name in read if rule.per == "all" else read & {source}:
-                wanted.setdefault((name, moment), set()).update(counters)
-    loaded = snapshots.slices(tx, {key: frozenset(counters) for key, counters in wanted.items()})
-    history = replace(frame, slices=loaded, falls=snapshots.falls_since(tx, names, earliest))
-    return Past(history, unusable)
+            for name, state in frame.sources.items():
+                if state.read_at is not None:
+                    wanted.setdefault((name, moment), set()).update(counters)
+    slices = slices_of(tx, chosen, frame, wanted, prices)
+    totals = [name for name, plane in chosen if plane is Plane.TOTALS]
+    return replace(frame, slices=slices, falls=snapshots.falls_since(tx, totals, earliest)), unusable
 
 
-def counters_of(rule: Rule) -> set[Counter]:
-    """The counters that a rule looks at."""
-    condition = rule.condition
-    wanted = set(SUMS[condition.metric]) if condition.metric is not None else set()
-    return wanted | set(SUMS[condition.of]) if isinstance(condition, Ratio) else wanted
+def frame_of(tx: Tx, chosen: Planes, feeds: Mapping[str, Feeds]) -> History:
+    """The sources of a history and what is counted there; no slices yet."""
+    states = {name: replace(feeds[name][plane], name=name) for name, plane in chosen}
+    members: dict[int, Member] = {}
+    for plane in Plane:
+        names = [name for name, own in chosen if own is plane]
+        if names:
+            members |= snapshots.members(tx, names) if plane is Plane.TOTALS else points.members(tx, names, plane)
+    return History(sources=states, members=members)
+
+
+def slices_of(
+    tx: Tx,
+    chosen: Planes,
+    frame: History,
+    wanted: Mapping[tuple[str, datetime], Collection[str]],
+    prices: Prices,
+) -> dict[tuple[str, datetime], Slice]:
+    """The slices as of these moments, with these counters; what is spent is made of tokens."""
+    stored = {key: frozenset(_stored(key[0], counters, prices)) for key, counters in wanted.items()}
+    planes = dict(chosen)
+    found = snapshots.slices(tx, {key: own for key, own in stored.items() if planes[key[0]] is Plane.TOTALS})
+    for name, plane in chosen:
+        mine = {moment: own for (source, moment), own in stored.items() if source == name}
+        until = frame.sources[name].read_at
+        since = frame.sources[name].first_at or until
+        if plane is Plane.TOTALS or not mine or since is None or until is None:
+            continue
+        together = frozenset(counter for own in mine.values() for counter in own)
+        loaded = points.slices(tx, name, plane, mine, amounts=together, known=(since, until))
+        found |= {(name, moment): one for moment, one in loaded.items()}
+    return {key: _priced(one, key[0], frame, prices) if SPEND in wanted[key] else one for key, one in found.items()}
+
+
+def _stored(source: str, counters: Collection[str], prices: Prices) -> set[str]:
+    """What has to be looked up: tokens in place of what they cost."""
+    found = set(counters) - {SPEND}
+    if SPEND in counters:
+        found |= set(prices.charged(source))
+    return found
+
+
+def _priced(one: Slice, source: str, frame: History, prices: Prices) -> Slice:
+    """The slice with what each member has spent so far; one whose price nobody knows is unknown."""
+    into, out = prices.charged(source)
+    spent: dict[int, Amount] = {}
+    for number, tokens in one.grown[into].items():
+        member = frame.members.get(number)
+        price = None if member is None else prices.price_of(member.labels)
+        if price is not None and number in one.grown[out]:
+            spent[number] = price.of(int(tokens), int(one.grown[out][number]))
+    return replace(one, grown={**one.grown, SPEND: spent})
+
+
+def parts_of_rule(rule: Rule) -> set[str]:
+    """What has to be looked up for a rule."""
+    return {part for metric in rule.metrics for part in parts_of(metric)}

@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from alertbot.store import outbox, snapshots
+from alertbot.domain.planes import feed_name
+from alertbot.domain.points import Plane, Span
+from alertbot.store import evidence, outbox, points, snapshots
 from alertbot.store.database import Database
 
 log = structlog.get_logger()
@@ -29,7 +31,7 @@ class Keep:
 def thin(database: Database, keep: Keep, names: Sequence[str], *, now: datetime) -> int:
     """Delete the readings that are no longer wanted, and notices and records older than all of them; how many readings went."""
     gone = 0
-    for name in names:
+    for name in (feed_name(source, plane) for source in names for plane in Plane):
         with database.reading() as tx:
             numbers = _unwanted(snapshots.evaluated_readings(tx, name, before=now - keep.raw), keep, now)
         for start in range(0, len(numbers), _BATCH):
@@ -37,8 +39,12 @@ def thin(database: Database, keep: Keep, names: Sequence[str], *, now: datetime)
                 snapshots.delete_readings(tx, numbers[start : start + _BATCH])
         gone += len(numbers)
     with database.transaction() as tx:
+        # Sums by longer spans stay: only what lies across the edge of an old hour or day is lost.
+        for span, kept in ((Span.MINUTE, keep.raw), (Span.HOUR, keep.hourly), (Span.DAY, keep.daily)):
+            points.forget(tx, span, before=now - kept)
         snapshots.delete_falls(tx, before=now - keep.daily)
         outbox.delete_done(tx, before=now - keep.hourly)
+        evidence.delete(tx, before=now - keep.hourly)
     if gone:
         log.info("thinned", readings=gone)
     return gone

@@ -22,6 +22,11 @@ _FORGOTTEN_AFTER = 5  # times the patience: whoever saw a trouble and has not lo
 _OF_SENDING = frozenset({"missing_scope", "no_permission", "ekm_access_denied", "not_allowed_token_type"})
 
 
+def concerns_some_calls(code: str) -> bool:
+    """Whether a refusal is about some calls only, such as those that need a scope: the token itself is accepted."""
+    return code in _OF_SENDING
+
+
 def raise_alarm(tx: Tx, text: str, *, now: datetime) -> None:
     """Tell the operators by the way that needs no token, and in the log."""
     log.error("operator_has_to_know", text=text)
@@ -37,6 +42,7 @@ def tell_refused(tx: Tx, code: str, *, now: datetime) -> None:
 def tell_accepted(tx: Tx, *, operators: str, now: datetime) -> None:
     """Slack takes the app's calls; told where it did not."""
     if channels.mark_working(tx, EVERY_CHANNEL):
+        outbox.hurry(tx, now=now)
         tell_operators(
             tx, "Slack takes the bot's calls again; what waited is being sent.", operators=operators, now=now
         )
@@ -68,7 +74,7 @@ def note_greeting(
     with database.reading() as tx:
         trouble = troubles.standing(tx).get(_UNREACHABLE)
         refused = channels.reason_of(tx, EVERY_CHANNEL)
-    if refused and refused not in _OF_SENDING:
+    if refused and not concerns_some_calls(refused):
         with database.transaction() as tx:
             tell_accepted(tx, operators=operators, now=now)
     if trouble is not None and (trouble.owner == owner or now - trouble.seen_at > patience * _FORGOTTEN_AFTER):
@@ -85,6 +91,7 @@ def _begin_unreachable(tx: Tx, trouble: Trouble) -> None:
 def _end_unreachable(tx: Tx, trouble: Trouble, *, operators: str, now: datetime) -> None:
     if troubles.end(tx, trouble):
         outbox.drop_alarms(tx, why="it is over", now=now)  # what could not be told in time is told now, as past
+        outbox.hurry(tx, now=now)
         text = f"Slack could not be reached from {_clock_time(trouble.since)} to {_clock_time(now)}; what waited is being sent."
         tell_operators(tx, text, operators=operators, now=now)
 

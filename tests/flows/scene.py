@@ -12,7 +12,7 @@ from fractions import Fraction
 import sqlalchemy as sa
 
 from alertbot.domain.alerts import Act, ActKind, Alert, State
-from alertbot.domain.history import History, group, increase
+from alertbot.domain.history import Amount, History, group, increase
 from alertbot.domain.notices import Kind
 from alertbot.domain.reports import Acted
 from alertbot.domain.routes import Route
@@ -23,10 +23,12 @@ from alertbot.flows import operate
 from alertbot.flows.collect import Polled, Polling, collect
 from alertbot.flows.deliver import Delivery, claim_due, deliver, probe_broken
 from alertbot.flows.evaluate import Watch, blind_rule, evaluate
+from alertbot.flows.rulebook import Rulebook
 from alertbot.flows.speak import speak_when_due
 from alertbot.store import alerts, groups, outbox, snapshots, sources
 from alertbot.store.database import Database
 from alertbot.store.tables import transitions
+from alertbot.wiring import GRAMMAR
 from tests.builders import ABSENT, MINUTE, MISSED, START, Sample, at, samples
 from tests.fakes import FakeSlack, KilledError
 
@@ -83,7 +85,7 @@ class Scene:
         self.is_polling = self.is_evaluating = self.is_sending = True
         self.players = _players(drawn)
         blind = tuple(blind_rule(name, blind_after) for name in self.players) if blind_after else ()
-        self.watch = Watch((*rules, *blind), tuple(routes), dict.fromkeys(self.players, interval), BOTS)
+        self.watch = _watch((*rules, *blind), routes, dict.fromkeys(self.players, interval))
         self._polled: datetime | None = None
         self._lives = 0
         self._live()
@@ -102,8 +104,10 @@ class Scene:
         while (moment := self._next()) <= at(minute):
             self.now = moment
             self.act()
-        self.now = at(minute)
-        return self.act()
+        if self.now != at(minute):
+            self.now = at(minute)
+            self.act()
+        return self
 
     def rest_until(self, minute: float) -> "Scene":
         """The same without a poll: quicker, where no reading would change anything."""
@@ -152,9 +156,7 @@ class Scene:
         self.database.close()
         blind = tuple(rule for rule in self.watch.rules if rule.builtin)
         kept = tuple(rule for rule in self.watch.rules if not rule.builtin) if rules is None else tuple(rules)
-        self.watch = Watch(
-            (*kept, *blind), tuple(routes or self.watch.routes), dict(self.watch.intervals), self.watch.operator_channel
-        )
+        self.watch = _watch((*kept, *blind), routes or self.watch.routes, self.watch.intervals)
         self._live()
         return self
 
@@ -185,7 +187,7 @@ class Scene:
 
     # --- what came of it
 
-    def grown(self, window: float = 10_000, metric: str = "policy_violations") -> dict[str, int | None]:
+    def grown(self, window: float = 10_000, metric: str = "policy_violations") -> dict[str, Amount | None]:
         """How far each configuration has grown in the last minutes."""
         start, end = self.now - timedelta(minutes=window), self.now
         with self.database.reading() as tx:
@@ -226,6 +228,11 @@ class Scene:
         with self.database.reading() as tx:
             rows = tx.execute(sa.select(transitions).order_by(transitions.c.number)).all()
         return [f"{_minute(row.at)} {row.before} → {row.after}: {row.reason}" for row in rows]
+
+
+def _watch(rules: Sequence[Rule], routes: Sequence[Route], intervals: Mapping[str, timedelta]) -> Watch:
+    """As the bot watches: people may make more rules."""
+    return Watch(tuple(rules), tuple(routes), dict(intervals), BOTS, book=Rulebook(rules, GRAMMAR))
 
 
 def _players(drawn: Drawn) -> dict[str, Player]:

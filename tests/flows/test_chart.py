@@ -163,7 +163,7 @@ def test_the_chart_of_a_budget_shows_its_period(sqlite):
 
 
 NOTHING = {
-    "a metric that is not counted": ("latency_ms", None, '"latency_ms" is not counted; there are .*; nor is it a rule'),
+    "a metric that is not counted": ("moods", None, '"moods" is not counted; there are .*; nor is it a rule'),
     "a configuration that there is not": ("tokens", "llm-9", 'no configuration is called "llm-9"'),
     "a rule that counts nothing": ("silent", None, "silent counts nothing that could be drawn"),
 }

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alertbot.domain.history import Amount
 from alertbot.domain.series import Odometers, first_sight, read_on
 from alertbot.domain.snapshots import Configuration, Counter, Reading, Snapshot
 from alertbot.errors import (
@@ -39,7 +40,7 @@ WAYS_OF_FAILING = [
 ]
 
 
-def after(database: Database, drawn: Drawn, minute: float) -> dict[str, int | None]:
+def after(database: Database, drawn: Drawn, minute: float) -> dict[str, Amount | None]:
     return Scene(database, drawn).until(minute).grown()
 
 

@@ -77,10 +77,10 @@ def test_what_is_sent_is_what_is_true_when_it_is_sent(database: Database) -> Non
 
 
 def test_a_message_is_edited_at_most_every_ten_seconds(database: Database) -> None:
-    scene = Scene(database, "0 9+1x30", LASTING, interval=timedelta(seconds=1)).until(32 / 60)
+    scene = Scene(database, "0 9+1x9", LASTING, interval=timedelta(seconds=3)).until(34 / 60)
     moments = scene.slack.only.edits
     assert len(moments) == 3
-    assert scene.slack.only.text == "G1: A1 firing warning 39"
+    assert scene.slack.only.text == "G1: A1 firing warning 18"
     assert all(later - earlier >= timedelta(seconds=10) for earlier, later in pairwise(moments))
 
 

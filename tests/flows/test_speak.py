@@ -17,12 +17,12 @@ from alertbot.flows.speak import speak
 from alertbot.store import outbox
 from alertbot.store.database import Database
 from alertbot.store.tables import decisions
-from tests.builders import at, minutes, rule, threshold
+from tests.builders import at, budget, minutes, rule, threshold
 from tests.flows.scene import AT_ONCE, CHANNEL, LEADS, Scene
 
 BURST = rule(threshold(window="2m", above=5))
 LASTING = rule(threshold(window="30m", above=5))
-LEVELS = rule(threshold(window="5m", above={"warning": 5, "critical": 20}))
+LEVELS = rule(threshold(window="3m", above={"warning": 5, "critical": 20}))
 LATER = replace(AT_ONCE, group_wait=timedelta(seconds=10))
 FIVE_SECONDS = timedelta(seconds=5)
 
@@ -141,13 +141,13 @@ def test_a_rise_that_leads_to_another_channel_has_a_first_message_there_and_both
     assert scene.heard() == ["1 first", "2 rise", "2 first"]
     texts = [scene.slack.posted(channel)[0].text for channel in (CHANNEL, LEADS)]
     assert texts == ["G1: A1 firing critical 25", "G2: A1 firing critical 25"]
-    scene.until(12)
+    scene.until(5)
     texts = [scene.slack.posted(channel)[0].text for channel in (CHANNEL, LEADS)]
     assert texts == ["G1: A1 resolved", "G2: A1 resolved"]
 
 
 def test_a_fall_that_would_lead_to_another_channel_is_heard_nowhere(database: Database) -> None:
-    scene = Scene(database, "0 25 31", LEVELS, routes=[SEVERE, AT_ONCE]).until(6)
+    scene = Scene(database, "0 25 31", LEVELS, routes=[SEVERE, AT_ONCE]).until(4)
     assert scene.standing() == ["llm-1 firing warning 6"]
     assert scene.heard() == ["1 first"]
     assert scene.slack.posted(CHANNEL) == []
@@ -160,16 +160,15 @@ def test_a_fall_that_would_lead_to_another_channel_is_heard_nowhere(database: Da
 @pytest.mark.parametrize(
     ("forget", "heard", "texts"),
     [
-        pytest.param(False, ["1.25 brief"], ["G1: A1 resolved"], id="is told without a ping"),
+        pytest.param(False, ["3 brief"], ["G1: A1 resolved"], id="is told without a ping"),
         pytest.param(True, [], [], id="is forgotten where the route says so"),
     ],
 )
 def test_what_ends_before_its_first_message(
     database: Database, heard: Sequence[str], texts: Sequence[str], *, forget: bool
 ) -> None:
-    burst = rule(threshold(window="9s", above=5))
-    route = replace(AT_ONCE, group_wait=timedelta(seconds=30), forget_brief=forget)
-    scene = Scene(database, "0x12 9", burst, routes=[route], interval=FIVE_SECONDS).until(2)
+    route = replace(AT_ONCE, group_wait=timedelta(minutes=5), forget_brief=forget)
+    scene = Scene(database, "0 9", BURST, routes=[route]).until(4)
     assert scene.heard() == heard
     assert [message.text for message in scene.slack.posted()] == texts
     assert all(message.mention == () for message in scene.slack.messages)
@@ -246,3 +245,11 @@ def test_what_still_fires_when_its_silence_is_ended_by_hand_is_heard_then(databa
     operate.end_silence(database, number, by="U1", now=scene.now)
     assert len(scene.until(8).heard()) == 1
     assert scene.slack.only.text == "G1: A1 firing warning 9"
+
+
+def test_a_forecast_that_turns_false_ends_quietly_and_is_silent_for_the_rest_of_its_period(database: Database) -> None:
+    foreseen = rule(budget(amount=100, forecast=True))
+    scene = Scene(database, "0 5 10 15 20x20 22 27 32 37x200", foreseen).until(50)
+    assert [change.split(": ")[0] for change in scene.changes()] == ["1 none → firing", "6 firing → resolved"]
+    assert scene.heard() == ["1 first"]
+    assert scene.slack.only.text == "G1: A1 resolved"

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alertbot.domain.history import Amount
 from alertbot.domain.series import UNKNOWN, Odometer
 from alertbot.domain.snapshots import Configuration, Counter
 from alertbot.flows.thin import Keep, thin
@@ -33,7 +34,7 @@ def read(database: Database, moments: list[datetime]) -> None:
             pass
 
 
-def grown_at(database: Database, moments: list[datetime]) -> list[int]:
+def grown_at(database: Database, moments: list[datetime]) -> list[Amount]:
     """Where the odometer stood as of each moment."""
     with database.reading() as tx:
         wanted = {("acme", moment): frozenset({VIOLATIONS}) for moment in moments}

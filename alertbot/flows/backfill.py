@@ -1,0 +1,69 @@
+"""Flow 0: Flashback's own history → points, so that rules with a past and look-ups work on the first day.
+
+Day by day, the newest first, each in a transaction of its own: what is stopped goes on where it was, and a day that is read
+twice counts once. Nothing is judged and nothing is said of what is long past.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alertbot.domain.planes import feed_of
+from alertbot.domain.points import Point, Span, floor, within_limit
+from alertbot.store import points, sources
+from alertbot.store.database import Database
+
+DAY = Span.DAY.length
+Ask = Callable[[Span, datetime, datetime], tuple[Point, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One day is done: the how many-th it was of how many, and how many points it had."""
+
+    feed: str
+    day: datetime
+    done: int
+    of: int
+    points: int
+
+
+def backfill(database: Database, feed: str, ask: Ask, *, since: datetime, now: datetime) -> Iterator[Progress]:
+    """Read the days of a feed back to that of `since` that are not there yet; `ask` is how the server is asked for buckets.
+
+    A day of which the server has no minutes any more comes from its day statistics. Raises FlashbackError where the
+    server does not answer: what is done by then stays.
+    """
+    with database.transaction() as tx:
+        sources.remember_feed(tx, feed)
+    with database.reading() as tx:
+        done_since = points.minutes_since(tx, sources.number_of(tx, feed))
+    days = list(_missing_days(floor(since, Span.DAY), done_since, now))
+    for place, day in enumerate(days, start=1):
+        last = min(day + DAY - timedelta(seconds=1), now)
+        span, found = Span.MINUTE, ask(Span.MINUTE, day, last)
+        if not found:
+            span, found = Span.DAY, ask(Span.DAY, day, last)
+        mine = [point for point in found if floor(point.bucket, Span.DAY) == day]
+        _keep(database, feed, day, span, mine, now=now)
+        yield Progress(feed, day, place, len(days), len(mine))
+
+
+def _missing_days(since: datetime, done_since: datetime | None, now: datetime) -> Iterator[datetime]:
+    day = floor(now, Span.DAY) if done_since is None else floor(done_since, Span.DAY) - DAY
+    while day >= since:
+        yield day
+        day -= DAY
+
+
+def _keep(database: Database, feed: str, day: datetime, span: Span, found: list[Point], *, now: datetime) -> None:
+    name, plane = feed_of(feed)
+    with database.transaction() as tx:
+        # Sums by hour and day are changed by differences: two that write at the same time would lose one.
+        number = sources.locked(tx, feed)
+        source = sources.number_of(tx, name)
+        kept, _ = within_limit(found, points.known(tx, source, plane))
+        points.write(tx, source, plane, span, kept)
+        points.mark_since(tx, number, Span.MINUTE, day)
+        if found:
+            sources.mark_complete(tx, feed, day, read_at=now)

@@ -1,0 +1,133 @@
+"""What a person asks about the evidence: which violations there were, by whom, and what is behind an alert. Read-only."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from alertbot.domain.alerts import Alert
+from alertbot.domain.evidence import (
+    EvidenceKind,
+    Listing,
+    Privacy,
+    Scope,
+    Summary,
+    Wanted,
+    fits,
+    masked,
+    strictest,
+    told,
+)
+from alertbot.domain.rules import Rule, Where
+from alertbot.domain.times import write_moment
+from alertbot.domain.windows import Window
+from alertbot.errors import UsageError
+from alertbot.flows.faces import evidence_of
+from alertbot.store import evidence, gatherings, groups
+from alertbot.store.database import Database, Tx
+from alertbot.store.gatherings import Gathered
+
+
+def violations(
+    database: Database,
+    *,
+    sources: Collection[str],
+    wanted: Wanted,
+    window: Window,
+    privacy: Mapping[str, Privacy] | None = None,
+    most: int | None = None,
+) -> Listing:
+    """The violations that somebody asks for, the newest first and at most so many, as far as `privacy` lets them be told.
+
+    Raises UsageError for filters that fit nothing there is, or ask who it was where that may not be told.
+    """
+    asked = _sources(sources, wanted)
+    careful = {name: (privacy or {}).get(name, Privacy.FULL) for name in asked}
+    tells = strictest(careful.values())
+    if wanted.names_people and tells is not Privacy.FULL:
+        raise UsageError("who and where it was is not told here (privacy); ask by policy, model, severity or ai_llm")
+    with database.reading() as tx:
+        scopes = _scopes(tx, asked, wanted, window)
+        found = evidence.summary(tx, scopes) or Summary(EvidenceKind.VIOLATION, 0)
+        shown = evidence.listed(tx, [one for one in scopes if careful[one.source] is not Privacy.COUNTS], limit=most)
+        states = gatherings.states(tx, asked)
+    return Listing(
+        tuple(one if careful[one.source] is Privacy.FULL else masked(one) for one in shown),
+        told(found, tells),
+        tuple(note for name in asked for note in _notes(name, states.get(name), window)),
+    )
+
+
+def _sources(sources: Collection[str], wanted: Wanted) -> list[str]:
+    globs = [pattern for name, patterns in wanted.where.globs if name == "source" for pattern in patterns]
+    found = [name for name in sources if not globs or fits(globs, (name,), any_case=True)]
+    if globs and not found:
+        raise UsageError(f'no source is called "{", ".join(globs)}"')
+    return found
+
+
+def _scopes(tx: Tx, sources: Sequence[str], wanted: Wanted, window: Window) -> list[Scope]:
+    """One scope a source. A configuration is looked for by its repositories."""
+    by_llm = [pattern for name, patterns in wanted.where.globs if name == "ai_llm" for pattern in patterns]
+    where = Where(tuple((name, globs) for name, globs in wanted.where.globs if name not in {"source", "ai_llm"}))
+    repos: dict[str, frozenset[str]] = {}
+    if by_llm:
+        meant = [
+            owner
+            for owner in evidence.owners(tx, sources)
+            if fits(by_llm, (owner.labels["ai_llm"], owner.labels["name"]), any_case=True)
+        ]
+        if not meant:
+            raise UsageError(
+                f'no configuration is called "{", ".join(by_llm)}" (a name, an id, or a pattern such as support-*)'
+            )
+        for owner in meant:
+            name = owner.labels["source"]
+            repos[name] = repos.get(name, frozenset()) | owner.repos
+    return [
+        Scope(
+            source=name,
+            kind=EvidenceKind.VIOLATION,
+            start=window.start,
+            end=window.end,
+            repos=repos.get(name, frozenset()) if by_llm else None,
+            where=where,
+            any_case=True,
+        )
+        for name in sources
+    ]
+
+
+def _notes(name: str, state: Gathered | None, window: Window) -> list[str]:
+    """What has to be known of a source's evidence before it is relied on."""
+    if state is None or (state.read_at is None and not state.error):
+        return [f"{name}: no evidence was fetched yet"]
+    if EvidenceKind.VIOLATION in state.missing:
+        return [f"{name}: there is no list of violations, only their count ({state.error})"]
+    notes = []
+    if state.complete_since is not None and state.complete_since > window.start:
+        notes.append(f"{name}: all of it is known since {write_moment(state.complete_since.replace(microsecond=0))}")
+    if state.error:
+        notes.append(f"{name}: what is new could not be fetched ({state.error})")
+    if state.differs:
+        notes.append(f"{name}: {state.differs}")
+    return notes
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The evidence behind the alerts of a message, as far as it may be told there, and what is wrong with it."""
+
+    summary: Summary | None
+    notes: tuple[str, ...] = ()
+
+
+def behind(database: Database, group: int, alerts: Sequence[Alert], rules: Sequence[Rule]) -> Behind:
+    """What is known of the evidence behind these alerts of a message."""
+    names = {alert.labels["source"] for alert in alerts if "source" in alert.labels}
+    with database.reading() as tx:
+        found = groups.load(tx, group)
+        privacy = Privacy(found.route.privacy) if found is not None else Privacy.COUNTS
+        summary = evidence_of(tx, alerts, rules, privacy)
+        states = gatherings.states(tx, names)
+    if summary is None:
+        return Behind(None)
+    return Behind(summary, tuple(f"{name}: {state.differs}" for name, state in states.items() if state.differs))
