@@ -35,7 +35,7 @@ from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
 from alertbot.store import alerts, channels, migrate, outbox, sources
 from alertbot.store.database import Database
-from alertbot.wiring import blind_after_of, intervals_of, on_call_of, open_database, visibility_of, watch_of
+from alertbot.wiring import blind_after_of, book_of, intervals_of, on_call_of, open_database, prices_of, visibility_of
 
 log = structlog.get_logger()
 _THIN_EVERY = 600.0  # seconds: each run has little to do then
@@ -220,13 +220,15 @@ class Bot:
             command=slack.command,
             intervals=intervals_of(self._config),
             blind_after=blind_after_of(self._config),
-            rules=watch_of(self._config).rules,
+            book=book_of(self._config),
             on_call=on_call_of(self._config),
             operators=frozenset(slack.operators),
             members_of=bot.members_of(self._client),
             zone_of=bot.zone_of(self._client),
             upload=uploader(self._client),
+            prices=prices_of(self._config),
             visibility=visibility_of(self._config),
+            routes=self._config.routes,
             name_of_channel=bot.name_of_channel(self._client),
         )
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret else None
@@ -349,8 +351,11 @@ def _continue_from(clock: SteadyClock, database: Database) -> None:
         clock.not_before(newest)
 
 
-def poll_once(config: Config) -> dict[str, Polled]:
-    """One cycle of everything but Slack's questions: collect, evaluate, deliver. Raises AlertbotError."""
+def poll_once(config: Config) -> tuple[dict[str, Polled], list[str]]:
+    """One cycle of everything but Slack's questions: collect, evaluate, deliver. Raises AlertbotError.
+
+    Returns what came of each feed, and those without which something goes unseen and that could not be read.
+    """
     database = open_database(config)
     database.lock()
     migrate.upgrade(database)
@@ -367,7 +372,8 @@ def poll_once(config: Config) -> dict[str, Polled]:
         alarm=lambda text: raise_alarm(config, text),
     )
     try:
-        return collector.cycle()
+        outcomes = collector.cycle()
+        return outcomes, collector.failed(outcomes)
     finally:
         collector.stop()
         database.close()

@@ -1,17 +1,29 @@
 """`check --online`: asks everything that the bot depends on, and says what is wrong with each."""
 
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from datetime import datetime, timedelta
+from functools import partial
+
+from pydantic import SecretStr
 
 from alertbot.clock import Clock
-from alertbot.collector import reader_of
-from alertbot.config import Config
+from alertbot.collector import given_of, keepers_of, reader_of
+from alertbot.config import Config, Source
+from alertbot.domain.points import floor
 from alertbot.errors import AlertbotError, FlashbackMissing
+from alertbot.feeds import spans_of
+from alertbot.flashback.client import POINTS, POLICY_ALERTS, VIOLATIONS, FlashbackClient
+from alertbot.flashback.reader import SourceReader
+from alertbot.flashback.tokens import TokenServer
+from alertbot.flows.exchange import TokenKeeper
 from alertbot.http import Metrics
+from alertbot.processes import name_of_this_process
 from alertbot.slack import bot
 from alertbot.slack.bot import NEEDED_SCOPES, Identity
 from alertbot.slack.failures import translated
 from alertbot.store import migrate
+from alertbot.store.database import Database
 from alertbot.wiring import open_database
 
 Line = tuple[str, bool]
@@ -19,34 +31,101 @@ Line = tuple[str, bool]
 
 def check_online(config: Config) -> Iterator[Line]:
     """One line a thing that was asked, and whether it is fine."""
-    yield from _database(config)
-    for source in config.sources:
-        reader = reader_of(source, clock=Clock(), metrics=Metrics())
-        try:
-            found, _ = reader.read()
-            yield f"source {source.name}: {len(found)} configurations at {source.base_url}", True
-        except FlashbackMissing as error:
-            yield f"source {source.name}: {error.endpoint} is missing (404) on this server", False
-        except AlertbotError as error:
-            yield f"source {source.name}: {error.lines[0]}", False
-        finally:
-            reader.close()
+    lines, database = _database(config)
+    yield from lines
+    yield from _sources(config, database)
     yield from _slack(config)
 
 
-def _database(config: Config) -> Iterator[Line]:
+def _sources(config: Config, database: Database | None) -> Iterator[Line]:
+    """What each source answers. Without a `database` that can be used no refresh token is: its successor would be lost."""
+    clock: Callable[[], datetime] = Clock() if database is None or database.is_sqlite else database.now
+    metrics = Metrics()
+    keepers: dict[str, TokenKeeper] = {}
+    if database is not None:
+        try:
+            owner = name_of_this_process()
+            keepers = keepers_of(config, database, owner=owner, clock=clock, metrics=metrics, at_once=True)
+        except AlertbotError as error:
+            yield from ((line, False) for line in error.lines)
+            return
+    for source in config.sources:
+        given = given_of(source)
+        if source.name not in keepers and given.refresh_token and not given.access_token:
+            yield (
+                f"source {source.name}: refresh_token is not tried before there is a database to keep its successor",
+                True,
+            )
+            continue
+        keeper = keepers.get(source.name)
+        try:
+            logs_in = keeper is None and given.email and not given.access_token
+            asked = _logged_in(source, clock) if logs_in else source
+            reader = reader_of(asked, clock=clock, metrics=metrics, keeper=keeper)
+        except AlertbotError as error:
+            yield f"source {source.name}: {error.lines[0]}", False
+            continue
+        yield from _read(source, reader, clock())
+
+
+def _logged_in(source: Source, clock: Callable[[], datetime]) -> Source:
+    given = given_of(source)
+    issued = TokenServer(source.base_url, timeout=source.timeout, now=clock).log_in(given.email, given.password)
+    return source.model_copy(update={"access_token": SecretStr(issued.access_token)})
+
+
+def _read(source: Source, reader: SourceReader, now: datetime) -> Iterator[Line]:
+    """What each endpoint answers that the source is read by."""
+    has_points = bool(spans_of(source))
+    with closing(reader):
+        if "llm_stats" in source.collect:
+            try:
+                found, _ = reader.read()
+                yield f"source {source.name}: {len(found)} configurations at {source.base_url}", True
+            except FlashbackMissing as error:
+                instead = "; its counts come from the minute statistics" if has_points else ""
+                yield f"source {source.name}: {error.endpoint} is missing (404) on this server{instead}", has_points
+            except AlertbotError as error:
+                yield f"source {source.name}: {error.lines[0]}", False
+                return  # the others would say the same
+        yield from _read_more(source, reader.client, now)
+
+
+def _read_more(source: Source, client: FlashbackClient, now: datetime) -> Iterator[Line]:
+    since = now - timedelta(minutes=10)
+    asked: list[tuple[str, Callable[[], object]]] = [
+        (POINTS[plane, span], partial(client.points, plane, span, floor(since, span), now))
+        for plane, spans in spans_of(source).items()
+        for span in sorted(spans)
+    ]
+    if "evidence" in source.collect:
+        asked.append((VIOLATIONS, partial(client.violations, since=since, within=source.timeout)))
+        asked.append((POLICY_ALERTS, partial(client.policy_alerts, since=since, within=source.timeout)))
+    for endpoint, ask in asked:
+        try:
+            ask()
+        except FlashbackMissing:
+            # Not a mistake: what it would tell is left out.
+            yield f"source {source.name}: {endpoint} is missing (404) on this server", True
+        except AlertbotError as error:
+            yield f"source {source.name}: {error.lines[0]}", False
+        else:
+            yield f"source {source.name}: {endpoint} answers", True
+
+
+def _database(config: Config) -> tuple[list[Line], Database | None]:
+    """What there is to say, and the database where it can be used as it is."""
     try:
         database = open_database(config)
         found, newest = migrate.current(database), migrate.newest()
     except AlertbotError as error:
-        yield error.lines[0], False
-        return
+        return [(error.lines[0], False)], None
     if found == newest:
-        yield f"database {database.place}: schema {found}", True
-    elif found is None:
-        yield f"database {database.place}: empty; alertbot run or alertbot migrate makes its schema", True
-    else:
-        yield f"database {database.place}: schema {found}, expected {newest}; run: alertbot migrate", False
+        return [(f"database {database.place}: schema {found}", True)], database
+    if found is None:
+        text = f"database {database.place}: empty; alertbot run or alertbot migrate makes its schema"
+        return [(text, True)], None
+    return [(f"database {database.place}: schema {found}, expected {newest}; run: alertbot migrate", False)], None
 
 
 def _slack(config: Config) -> Iterator[Line]:

@@ -1,5 +1,6 @@
 """The only place that reads the clock; everywhere else time is an argument."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ class Clock:
 
 # How fast our own time goes while it is ahead: slow enough to be met, fast enough that windows stay what they are called.
 _AHEAD_RATE = 0.9
+_LEAP = timedelta(seconds=5)  # the clock has not only run on by so much between two looks: somebody has set it
 
 
 class SteadyClock:
@@ -46,6 +48,7 @@ class SteadyClock:
         self._shown: datetime | None = None
         self._shown_at = 0.0
         self._ahead = timedelta(0)
+        self._leapt_at = -math.inf
 
     def __call__(self) -> datetime:
         moment = self._clock()  # outside of the lock: it may be a question to a database
@@ -65,10 +68,17 @@ class SteadyClock:
         """How far this time was ahead of the clock's when it was last asked for."""
         return self._ahead
 
+    def since_leap(self) -> float:
+        """Seconds since the clock was seen to be set forward: what has ended since may have ended by that alone."""
+        return self._monotonic() - self._leapt_at
+
     def _show(self, moment: datetime) -> datetime:
         at = self._monotonic()
         if self._shown is not None:
-            own = self._shown + timedelta(seconds=max(0.0, at - self._shown_at) * _AHEAD_RATE)
+            passed = max(0.0, at - self._shown_at)
+            if moment - self._shown - timedelta(seconds=passed) > _LEAP:
+                self._leapt_at = at
+            own = self._shown + timedelta(seconds=passed * _AHEAD_RATE)
             self._ahead = max(timedelta(0), own - moment)
             moment = max(moment, own)
         self._shown, self._shown_at = moment, at

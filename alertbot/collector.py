@@ -3,28 +3,37 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import structlog
 
+from alertbot.clock import SteadyClock
 from alertbot.config import Config, Source
+from alertbot.domain.planes import feed_of
+from alertbot.domain.rules import Rule
 from alertbot.domain.times import tell_duration
 from alertbot.errors import AlertbotError, StoreError
+from alertbot.feeds import pollings_of
 from alertbot.flashback.client import FlashbackClient
 from alertbot.flashback.reader import SourceReader
+from alertbot.flashback.tokens import Given, TokenServer
 from alertbot.flows.collect import Polled, Polling, collect
-from alertbot.flows.deliver import LEASE, Delivery, Sender, claim_due, deliver, is_drained, probe_broken
+from alertbot.flows.deliver import LEASE, Delivery, Sender, claim_due, deliver, is_drained, never_set, probe_broken
 from alertbot.flows.evaluate import evaluate
+from alertbot.flows.exchange import Account, TokenKeeper, open_box
 from alertbot.flows.speak import speak_at_once, speak_when_due
 from alertbot.flows.thin import Keep, thin
 from alertbot.flows.trouble import tell_operators, tell_stalls
+from alertbot.gatherer import Gatherer
 from alertbot.heartbeat import ping
 from alertbot.http import Metrics
 from alertbot.outage import Outage
 from alertbot.processes import is_gone, name_of_this_process
-from alertbot.store import leases, outbox, sources
+from alertbot.store import credentials, gatherings, leases, outbox, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.outbox import Row
 from alertbot.wiring import on_call_of, watch_of
@@ -33,6 +42,7 @@ log = structlog.get_logger()
 _SENDERS = 8
 _AT_ONCE = 2  # notices of one channel that are being sent: it takes about one message a second, and may hang
 _MOMENT = 0.25  # seconds
+_TURN = 0.15  # seconds; who waits for SQLite's lock looks every tenth of a second
 _INTERVALS_MISSED = 3  # a source that nobody tried to read for so many intervals is not watched
 _PATIENCE = timedelta(minutes=5)
 _STILL_UNDER_WAY = (
@@ -41,22 +51,68 @@ _STILL_UNDER_WAY = (
 DRAIN = 8.0  # seconds that what is in flight gets at the end; service managers begin to kill after 10
 
 
-def reader_of(source: Source, *, clock: Callable[[], datetime], metrics: Metrics) -> SourceReader:
-    """A reader of one source."""
-
-    def count(endpoint: str, outcome: str, _seconds: float) -> None:
-        metrics.requests.labels(source.name, endpoint, outcome).inc()
-
-    token = source.access_token.get_secret_value() if source.access_token else ""
+def reader_of(
+    source: Source, *, clock: Callable[[], datetime], metrics: Metrics, keeper: TokenKeeper | None = None
+) -> SourceReader:
+    """A reader of one source, with the access token that is configured or, with a keeper, that is good now."""
+    token = given_of(source).access_token
     client = FlashbackClient(
         source.base_url,
-        access_token=lambda: token,
+        access_token=keeper.access_token if keeper else lambda: token,
+        on_refused=keeper.renew if keeper else None,
         timeout=source.timeout,
         now=clock,
-        on_request=count,
+        on_request=_counting(source.name, metrics),
         concurrency=source.concurrency,
     )
     return SourceReader(client, clock=clock, concurrency=source.concurrency)
+
+
+def keepers_of(
+    config: Config,
+    database: Database,
+    *,
+    owner: str,
+    clock: Callable[[], datetime],
+    metrics: Metrics,
+    at_once: bool = False,
+) -> dict[str, TokenKeeper]:
+    """Who exchanges the access tokens of the sources that can have new ones, by the source's name. Raises ConfigError."""
+    found = {source.name: (source, given_of(source)) for source in config.sources}
+    exchanging = {name: given for name, (_, given) in found.items() if not given.is_static}
+    if not exchanging:
+        return {}
+    key = config.database.key.get_secret_value() if config.database.key else ""
+    beside = f"{database.url.database}.key" if database.is_sqlite else "alertbot.key"
+    box = open_box(database, key, Path(beside), exchanging)
+    return {
+        name: TokenKeeper(
+            database,
+            Account(name, given, source.interval, source.timeout),
+            TokenServer(source.base_url, timeout=source.timeout, now=clock, on_request=_counting(name, metrics)),
+            box,
+            owner=owner,
+            operators=config.slack.operator_channel,
+            clock=clock,
+            at_once=at_once,
+        )
+        for name, (source, given) in found.items()
+        if not given.is_static
+    }
+
+
+def given_of(source: Source) -> Given:
+    """What the configuration gives of a source's access."""
+    secrets = (source.access_token, source.refresh_token, source.password)
+    access_token, refresh_token, password = (one.get_secret_value() if one else "" for one in secrets)
+    return Given(access_token.strip(), refresh_token.strip(), source.email or "", password)
+
+
+def _counting(name: str, metrics: Metrics) -> Callable[[str, str, float], None]:
+    def count(endpoint: str, outcome: str, _seconds: float) -> None:
+        metrics.requests.labels(name, endpoint, outcome).inc()
+
+    return count
 
 
 _LEAST_LEASE = timedelta(seconds=2)
@@ -96,22 +152,38 @@ class Collector:
             fallback=slack.fallback_channel,
             operators=slack.operator_channel,
             on_call=on_call_of(config),
-            rules=self._watch.rules,
             lease=LEASE * speed,  # on a demo's fast clock, too, a send gets its real seconds
             alarm=alarm,
+            since_leap=clock.since_leap if isinstance(clock, SteadyClock) else never_set,
         )
         self._heartbeat = config.heartbeat.url.get_secret_value() if config.heartbeat.url else ""
-        self._readers = {source.name: reader_of(source, clock=clock, metrics=metrics) for source in config.sources}
-        self._pollings = [
-            Polling(source.name, source.interval, _lease_of(source), self._readers[source.name])
+        keepers = keepers_of(config, database, owner=self._owner, clock=clock, metrics=metrics)
+        self._readers = {
+            source.name: reader_of(source, clock=clock, metrics=metrics, keeper=keepers.get(source.name))
             for source in config.sources
+        }
+        self._pollings = [
+            polling
+            for source in config.sources
+            for polling in pollings_of(
+                source,
+                self._readers[source.name],
+                rules=self._rules(),
+                operators=slack.operator_channel,
+                clock=clock,
+                lease=_lease_of(source),
+            )
         ]
+        self._gatherer = Gatherer(database, rules=self._rules, owner=self._owner, clock=clock)
+        for source in config.sources:
+            self._gatherer.add(source, self._readers[source.name].client)
         self._pool = ThreadPoolExecutor(max_workers=max(4, min(32, len(self._pollings))), thread_name_prefix="poll")
         self._senders = ThreadPoolExecutor(max_workers=_SENDERS, thread_name_prefix="send")
         self._sending: dict[Future[None], str] = {}
         self._unmarked: set[int] = set()
         self._polling: dict[str, Future[None]] = {}
         self._began: dict[str, datetime] = {}
+        self._outcomes: dict[str, Polled] = {}
         self._pinging: Future[bool] | None = None
         self._evaluating = threading.Lock()
         self._delivering = threading.Lock()
@@ -128,6 +200,11 @@ class Collector:
         with database.transaction() as tx:
             sources.remember(tx, [polling.name for polling in self._pollings])
             self._inherit(tx)
+
+    def _rules(self) -> Sequence[Rule]:
+        """The rules that hold now: people may make others at any time, at any replica."""
+        with self._database.reading() as tx:
+            return self._watch.present(tx).rules
 
     @property
     def watch_every(self) -> float:
@@ -159,7 +236,7 @@ class Collector:
             name
             for name, polling in self._polling.items()
             # A poll that never ends is one: then another replica may try, and people are told.
-            if not polling.done() and now - self._began.get(name, now) <= self._patience[name]
+            if not polling.done() and now - self._began.get(name, now) <= self._patience[feed_of(name)[0]]
         ]
         if held:
             with self._database.transaction() as tx:
@@ -172,7 +249,9 @@ class Collector:
         """On a database that only this process uses: forget what a process that was killed had claimed."""
         with self._database.transaction() as tx:
             sources.release_everyone(tx)
+            gatherings.release_everyone(tx)
             outbox.release_everyone(tx)
+            credentials.release_everyone(tx)
 
     def cycle(self) -> dict[str, Polled]:
         """Poll every source at once, evaluate, say what is to be said without waiting, and deliver it."""
@@ -180,14 +259,27 @@ class Collector:
         self.evaluate()
         speak_at_once(self._database, now=self._clock())
         self._deliver_all()
+        self._gatherer.gather_all()
+        self._deliver_all()
         return outcomes
+
+    def failed(self, outcomes: Mapping[str, Polled]) -> list[str]:
+        """The feeds that brought nothing, of those without which something goes unseen."""
+        needed = {polling.name for polling in self._pollings if polling.totals is not None or not polling.instead}
+        fine = {Polled.READ, Polled.MISSING, Polled.NOT_DUE}
+        return [name for name, outcome in outcomes.items() if outcome not in fine and name in needed]
 
     def _poll(self, polling: Polling) -> None:
         try:
-            if self._collect(polling) is Polled.READ:
+            outcome = self._collect(polling)
+            if outcome is not Polled.NOT_DUE:
+                self._outcomes[polling.name] = outcome
+            if outcome is Polled.READ:
                 self.evaluate()
                 self.deliver()
-                self._beat()
+                self._beat(feed_of(polling.name)[0])
+            if outcome is not Polled.NOT_DUE:
+                self._gatherer.prompt(polling.name)
         except StoreError as error:
             self._metrics.polls.labels(polling.name, "broke").inc()
             self._outage.note(error)  # logged there, not each second
@@ -197,14 +289,25 @@ class Collector:
 
     def _collect(self, polling: Polling, *, at_once: bool = False) -> Polled:
         self._began[polling.name] = now = self._clock()
-        outcome = collect(self._database, polling, owner=self._owner, now=now, at_once=at_once, clock=self._clock)
+        outcome = collect(
+            self._database,
+            polling,
+            owner=self._owner,
+            now=now,
+            at_once=at_once,
+            clock=self._clock,
+            rest=lambda: self._stopping.wait(_TURN),
+        )
         if outcome is not Polled.NOT_DUE:
             self._end_outage()
             self._metrics.polls.labels(polling.name, outcome.value).inc()
         return outcome
 
-    def _beat(self) -> None:
+    def _beat(self, source: str) -> None:
         """Ping the watcher, if the cycle was whole: read, evaluated, and nothing left that could have been sent."""
+        mine = {name: outcome for name, outcome in self._outcomes.items() if feed_of(name)[0] == source}
+        if self.failed(mine):
+            return
         if not self._heartbeat or self._stopping.is_set() or (self._pinging is not None and not self._pinging.done()):
             return
         if is_drained(self._database, now=self._clock()):
@@ -221,7 +324,13 @@ class Collector:
 
     def watch_over(self) -> None:
         """Tell of sources that nobody polls."""
-        now = self._clock()
+        try:
+            self._watch_over(self._clock())
+        except StoreError:
+            self._awake_since = None  # while the database is away nobody can poll; that is told by itself
+            raise
+
+    def _watch_over(self, now: datetime) -> None:
         if self._awake_since is None or self._looked_at is None or now - self._looked_at > self._longest_nap:
             self._awake_since = now
         self._looked_at = now
@@ -290,7 +399,7 @@ class Collector:
 
     def _send(self, row: Row) -> None:
         try:
-            deliver(self._database, self._delivery, row)
+            deliver(self._database, replace(self._delivery, rules=self._rules()), row)
         except AlertbotError as error:
             log.error("delivery_failed", notice=row.number, error=error.lines[0])  # noqa: TRY400 — its text says it all
             self._unmarked.add(row.number)
@@ -318,6 +427,7 @@ class Collector:
         self.refrain()
         self._delivering.acquire(timeout=within)  # nobody hands anything out any more
         wait([*self._polling.values(), *self._sending], timeout=within)
+        self._gatherer.stop(within=_MOMENT)
         self._senders.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
         for reader in self._readers.values():

@@ -1,19 +1,35 @@
 """Configuration → what the flows need of it. Light, so that a look-up on the command line does not load the whole bot."""
 
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
-from alertbot.config import Config
+from alertbot.config import Config, parse_rules, read_yaml
 from alertbot.domain.oncall import OnCall, Rotation
-from alertbot.domain.rules import SUMS, Absence, Ratio
+from alertbot.domain.planes import planes_of
+from alertbot.domain.prices import Override, Price, Prices
+from alertbot.domain.rules import Rule
 from alertbot.domain.visibility import Entry
 from alertbot.errors import ConfigError
 from alertbot.flows.evaluate import Watch, blind_rule
+from alertbot.flows.rulebook import Grammar, Rulebook
+from alertbot.price_list import PublishedPrices
 from alertbot.store.database import Database
+
+_BEFORE_THE_KEY = re.compile(r"^\[0\](?:\.|: )?")
 
 
 def open_database(config: Config) -> Database:
     """The configured database, whatever its schema. Raises StoreError if it cannot be opened."""
     return Database(config.database.url.get_secret_value())
+
+
+def without_refresh_tokens(config: Config) -> Config:
+    """The same for a process whose database does not last: a refresh token works once, and its successor would be lost."""
+    sources = tuple(source.model_copy(update={"refresh_token": None}) for source in config.sources)
+    return replace(config, sources=sources)
 
 
 def intervals_of(config: Config) -> dict[str, timedelta]:
@@ -22,27 +38,60 @@ def intervals_of(config: Config) -> dict[str, timedelta]:
 
 
 def watch_of(config: Config) -> Watch:
-    """What evaluation needs of the configuration: its rules and the built-in ones, its routes, its sources."""
+    """What evaluation needs of the configuration: its rules and the built-in ones, its routes, its sources, and the rulebook."""
+    book = book_of(config)
+    return Watch(
+        book.given,
+        config.routes,
+        intervals_of(config),
+        config.slack.operator_channel,
+        prices_of(config),
+        book=book,
+    )
+
+
+def book_of(config: Config) -> Rulebook:
+    """Where the rules that hold are asked for: those of the configuration, the built-in ones, and those of the database."""
     blind = tuple(blind_rule(source.name, source.blind_after) for source in config.sources)
-    return Watch((*config.rules, *blind), config.routes, intervals_of(config), config.slack.operator_channel)
+    return Rulebook((*config.rules, *blind), GRAMMAR)
 
 
-def require_countable(config: Config) -> None:
-    """Raise ConfigError for each rule on what is not counted yet: it would never speak, and nobody would know."""
-    mistakes = []
-    for rule in config.rules:
-        condition = rule.condition
-        if isinstance(condition, Absence) and condition.metric is None:
-            continue
-        metrics = [condition.metric, condition.of] if isinstance(condition, Ratio) else [condition.metric]
-        mistakes += [f"rule {rule.name}: {metric} is not counted yet" for metric in metrics if metric not in SUMS]
-        dimensions = {rule.per, *(name for name, _ in rule.where.globs)} - _COUNTED
-        mistakes += [f"rule {rule.name}: nothing is counted by {dimension} yet" for dimension in sorted(dimensions)]
+def read_rule(keys: Mapping[str, Any]) -> Rule:
+    """The rule that these keys make. Raises ConfigError, each line with the key below the rule: `window: expected …`."""
+    try:
+        (rule,) = parse_rules([keys], "")
+    except ConfigError as error:
+        raise ConfigError([_BEFORE_THE_KEY.sub("", line) for line in error.mistakes]) from error
+    require_countable(rule)
+    return rule
+
+
+def prices_of(config: Config) -> Prices:
+    """What tokens cost: the configured prices before the published ones."""
+    overrides = [Override(one.match, Price(one.usd_per_million_in, one.usd_per_million_out)) for one in config.prices]
+    return Prices(PublishedPrices(), overrides, {source.name: source.priced for source in config.sources})
+
+
+def read_keys(text: str) -> Mapping[str, Any]:
+    """The keys that stand in some lines of YAML. Raises ConfigError."""
+    found = read_yaml(text, origin="these lines")
+    if found is not None and not isinstance(found, Mapping):
+        raise ConfigError(['expected keys with values such as "clear: 3"'])
+    return found or {}
+
+
+GRAMMAR = Grammar(read_rule, read_keys)
+
+
+def require_countable(*rules: Rule) -> None:
+    """Raise ConfigError for each rule whose two metrics are counted apart: it would never speak, and nobody would know."""
+    mistakes = [
+        f"rule {rule.name}: {' and '.join(rule.metrics)} are counted apart from each other, and cannot be compared"
+        for rule in rules
+        if not planes_of(rule)
+    ]
     if mistakes:
         raise ConfigError(mistakes)
-
-
-_COUNTED = {"all", "source", "ai_llm", "provider", "workspace"}
 
 
 def blind_after_of(config: Config) -> dict[str, timedelta]:

@@ -1,0 +1,39 @@
+"""`backfill`: every source's own history, feed by feed."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from functools import partial
+
+from alertbot.clock import Clock
+from alertbot.collector import keepers_of, reader_of
+from alertbot.config import Config
+from alertbot.domain.planes import feed_name
+from alertbot.errors import AlertbotError, FlashbackError
+from alertbot.feeds import spans_of
+from alertbot.flows.backfill import Progress, backfill
+from alertbot.http import Metrics
+from alertbot.processes import name_of_this_process
+from alertbot.store import migrate
+from alertbot.wiring import open_database
+
+
+def backfill_all(config: Config, *, since: datetime, now: datetime) -> Iterator[Progress]:
+    """Read the points of every source back to a moment. Raises AlertbotError, with what is done kept, where one fails."""
+    collecting = [source for source in config.sources if spans_of(source)]
+    if not collecting:
+        raise AlertbotError("there is nothing to read: no source collects ai_minutes, ai_days or statistics of storage")
+    database = open_database(config)
+    migrate.upgrade(database)
+    clock, metrics = Clock(), Metrics()
+    keepers = keepers_of(config, database, owner=name_of_this_process(), clock=clock, metrics=metrics, at_once=True)
+    for source in collecting:
+        reader = reader_of(source, clock=clock, metrics=metrics, keeper=keepers.get(source.name))
+        with closing(reader):
+            for plane in spans_of(source):
+                feed = feed_name(source.name, plane)
+                try:
+                    yield from backfill(database, feed, partial(reader.client.points, plane), since=since, now=now)
+                except FlashbackError as error:
+                    raise AlertbotError(f"{feed}: {error.lines[0]}; run it again to go on from there") from error
+    database.close()
