@@ -2,7 +2,7 @@
 
 from alertbot.config.layers import EVERYTHING, NOTHING, Need
 from alertbot.config.loading import Config, config_schema, load
-from alertbot.config.rules import DEFAULT_RULES, parse_rules
+from alertbot.config.rules import DEFAULT_RULES, WRITTEN_DEFAULT_RULES, parse_rules
 from alertbot.config.sections import (
     Database,
     Heartbeat,
@@ -24,6 +24,7 @@ __all__ = [
     "DEFAULT_RULES",
     "EVERYTHING",
     "NOTHING",
+    "WRITTEN_DEFAULT_RULES",
     "Address",
     "Config",
     "Database",

@@ -67,44 +67,42 @@ def _read_rule(keys: object) -> RuleKeys:
 RULES = Annotated[tuple[RuleKeys, ...], PlainValidator(read_rules, json_schema_input_type=tuple[AnyRule, ...])]
 
 # Few, and quiet on an ordinary day: each names something that a person would want to look at.
-DEFAULT_RULES: tuple[Rule, ...] = parse_rules(
-    [
-        {
-            "name": "violation-burst",
-            "metric": "policy_violations",
-            "window": "15m",
-            "above": {"warning": 5, "critical": 20},
-            "description": "Many policy violations in a short time: misuse, an attack, or a policy that is too strict.",
-        },
-        {
-            "name": "block-jump",
-            "metric": "policy_blocks",
-            "window": "15m",
-            "above": {"critical": 20},
-            "description": "Many requests are refused by a policy: people who use this configuration notice it now.",
-        },
-        {
-            "name": "policy-alert-spike",
-            "type": "spike",
-            "metric": "policy_alerts",
-            "window": "1h",
-            "baseline": "24h",
-            "factor": 4,
-            "at_least": 20,
-            "keep_firing": "15m",
-            "description": "Several times as many policy alerts as in a usual hour of the last day.",
-        },
-        {
-            "name": "token-spike",
-            "type": "spike",
-            "metric": "tokens",
-            "window": "1h",
-            "baseline": "24h",
-            "factor": {"warning": 5, "critical": 20},
-            "at_least": 500_000,
-            "keep_firing": "15m",
-            "description": "Several times as many tokens as in a usual hour of the last day: a loop, or a leaked key.",
-        },
-    ],
-    "default rules",
+WRITTEN_DEFAULT_RULES: tuple[Mapping[str, object], ...] = (
+    {
+        "name": "violation-burst",
+        "metric": "policy_violations",
+        "window": "15m",
+        "above": {"warning": 5, "critical": 20},
+        "description": "Many policy violations in a short time: misuse, an attack, or a policy that is too strict.",
+    },
+    {
+        "name": "block-jump",
+        "metric": "policy_blocks",
+        "window": "15m",
+        "above": {"critical": 20},
+        "description": "Many requests are refused by a policy: people who use this configuration notice it now.",
+    },
+    {
+        "name": "policy-alert-spike",
+        "type": "spike",
+        "metric": "policy_alerts",
+        "window": "1h",
+        "baseline": "24h",
+        "factor": 4,
+        "at_least": 20,
+        "keep_firing": "15m",
+        "description": "Several times as many policy alerts as in a usual hour of the last day.",
+    },
+    {
+        "name": "token-spike",
+        "type": "spike",
+        "metric": "tokens",
+        "window": "1h",
+        "baseline": "24h",
+        "factor": {"warning": 5, "critical": 20},
+        "at_least": 500_000,
+        "keep_firing": "15m",
+        "description": "Several times as many tokens as in a usual hour of the last day: a loop, or a leaked key.",
+    },
 )
+DEFAULT_RULES: tuple[Rule, ...] = parse_rules(WRITTEN_DEFAULT_RULES, "default rules")

@@ -1,7 +1,7 @@
 """The keys of the configuration file, one class a section; the contract's YAML as types."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from alertbot.config.keys import Section, given, repeated
 from alertbot.config.mappings import LABELS, PRICED
-from alertbot.config.mistakes import Location, mistakes_at, quoted
+from alertbot.config.mistakes import Location, Unfit, mistakes_at, quoted
 from alertbot.config.rules import RULES
 from alertbot.config.values import (
     CHANNEL,
@@ -51,6 +51,16 @@ from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import EVERYTHING, Where
 from alertbot.domain.times import write_duration
 
+_SHORTEST_KEY = 16
+
+
+def _key(text: str) -> str:
+    if len(text) < _SHORTEST_KEY:
+        raise Unfit
+    return text
+
+
+KEY = replace(PASSWORD, expected=f"a key of at least {_SHORTEST_KEY} characters", parse=_key)
 _URL_DEFAULT = SecretStr("sqlite:///alertbot.db")
 COLLECTORS = ("llm_stats", "ai_minutes", "evidence", "ai_days", "storage_minutes", "storage_days")
 
@@ -82,6 +92,9 @@ class Database(Section):
     url: Annotated[SecretStr, DATABASE_URL] = Field(
         _URL_DEFAULT,
         description="sqlite:///FILE (relative to the working folder) or postgresql://USER:PASSWORD@HOST/DB.",
+    )
+    key: Annotated[SecretStr | None, KEY] = Field(
+        None, description="Encrypts the tokens that sources were given; without it a file of the bot's own does."
     )
     keep: Keep = Field(default_factory=Keep, description="How long readings are kept.")
 
