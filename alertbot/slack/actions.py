@@ -8,8 +8,10 @@ import structlog
 
 from alertbot.domain.alerts import Act, ActKind, Outcome
 from alertbot.domain.times import parse_duration
+from alertbot.domain.windows import tomorrow_at_nine
 from alertbot.errors import AlertbotError, SlackError
 from alertbot.flows import operate
+from alertbot.flows.look_up_evidence import behind
 from alertbot.slack.desk import Desk
 from alertbot.slack.views import answers
 from alertbot.slack.views.answers import Answer
@@ -62,8 +64,7 @@ def _tomorrow(now: datetime, user: str, offset_of: Callable[[str], timedelta]) -
     except SlackError as error:
         log.warning("time_zone_unknown", user=user, code=error.code)
         zone = timezone(timedelta(0))
-    day = now.astimezone(zone) + timedelta(days=1)
-    return day.replace(hour=9, minute=0, second=0, microsecond=0)
+    return tomorrow_at_nine(now, zone)
 
 
 def _do(
@@ -97,7 +98,17 @@ def clicked_end_silence(desk: Desk, body: Mapping[str, Any]) -> Answer | None:
 def details_of(desk: Desk, name: str, *, page: int = 0, note: str = "") -> View:
     """The modal with every alert of a message, such as `G17`. Raises UsageError where there is none."""
     alerts = desk.alerts(name)
-    return details_view(int(name[1:]), alerts, now=desk.clock(), page=page, channel=desk.place, note=note)
+    found = behind(desk.database, int(name[1:]), alerts, desk.rules)
+    return details_view(
+        int(name[1:]),
+        alerts,
+        now=desk.clock(),
+        page=page,
+        channel=desk.place,
+        note=note,
+        evidence=found.summary,
+        doubts=found.notes,
+    )
 
 
 def clicked_details(desk: Desk, body: Mapping[str, Any]) -> View:

@@ -17,8 +17,8 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 from slack_sdk.webhook import WebhookClient
 
-from alertbot.errors import SlackError, SlackRejected
-from alertbot.slack import home, modals, showing
+from alertbot.errors import AlertbotError, SlackError, SlackRejected
+from alertbot.slack import home, modals, rule_modals, showing
 from alertbot.slack.actions import (
     chosen,
     clicked_acknowledge,
@@ -30,7 +30,8 @@ from alertbot.slack.actions import (
 from alertbot.slack.commands import answer
 from alertbot.slack.desk import Desk
 from alertbot.slack.failures import translated
-from alertbot.slack.surface import Surface
+from alertbot.slack.surface import Surface, acknowledged_after
+from alertbot.slack.views import answers
 from alertbot.slack.views.modals import UNTIL
 from alertbot.slack.views.text import escape
 
@@ -212,6 +213,7 @@ def build(
     _answer_clicks(app, desk)
     _show_home(app, desk)
     modals.listen(app, desk)
+    rule_modals.listen(app, desk)
     showing.listen(app, desk)
 
     @app.action(re.compile(".*"))
@@ -229,11 +231,19 @@ def build(
         log.debug("event_without_listener", type=str(event.get("type")))
 
     @app.error
-    def failed(error: Exception, request: BoltRequest) -> BoltResponse:
-        log.error("listener_failed", mode=request.mode, exc_info=error)
+    def failed(error: Exception, request: BoltRequest, respond: Respond) -> BoltResponse:
+        if isinstance(
+            error, AlertbotError
+        ):  # such as a database that is away: its text says it all, also to the person
+            log.error("listener_failed", mode=request.mode, error=error.lines[0])
+        else:
+            log.error("listener_failed", mode=request.mode, exc_info=error)
         if request.body.get("type") == "view_submission":
             # An empty answer would close the modal as if it had been done: Slack's own "try again" is the truth.
             return BoltResponse(status=500, body="")
+        if isinstance(error, AlertbotError):
+            answerable = respond if request.body.get("response_url") else None
+            Surface(desk, client, request.body, answerable).show(answers.complaint(error.lines[0]))
         # An answer of our own: without one Bolt forgets an acknowledgement that was given just before.
         return BoltResponse(status=200, body="")
 
@@ -243,24 +253,33 @@ def build(
 def _answer_commands(app: App, desk: Desk) -> None:
     @app.command(desk.command)
     def command(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
-        ack()
         surface = Surface(desk, client, body, respond)
         if modals.asks_for_silence(body):
+            ack()
             surface.open(lambda: modals.ask_silence(desk, body))
-        else:
-            surface.show(answer(desk, body))
+            return
+        rule = rule_modals.asked_for(body)
+        if rule is not None:
+            ack()
+            surface.open(lambda: rule_modals.ask_rule(desk, body, rule.text))
+            return
+        with acknowledged_after(ack):
+            reply = answer(desk, body)
+        surface.show(reply)
 
 
 def _answer_clicks(app: App, desk: Desk) -> None:
     @app.action("acknowledge")
     def acknowledge(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
-        ack()
-        Surface(desk, client, body, respond).show(clicked_acknowledge(desk, body))
+        with acknowledged_after(ack):
+            reply = clicked_acknowledge(desk, body)
+        Surface(desk, client, body, respond).show(reply)
 
     @app.action("give_back")
     def give_back(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
-        ack()
-        Surface(desk, client, body, respond).show(clicked_give_back(desk, body))
+        with acknowledged_after(ack):
+            reply = clicked_give_back(desk, body)
+        Surface(desk, client, body, respond).show(reply)
 
     @app.action("details")
     def details(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
@@ -274,12 +293,14 @@ def _answer_clicks(app: App, desk: Desk) -> None:
 
     @app.action("snooze")
     def snooze(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
-        ack()
         surface, (about, length) = Surface(desk, client, body, respond), chosen(body)
         if length == UNTIL:
+            ack()
             surface.open(lambda: modals.ask_snooze(desk, body, about))
-        else:
-            surface.show(clicked_snooze(desk, body, lambda user: _offset(client, user)))
+            return
+        with acknowledged_after(ack):
+            reply = clicked_snooze(desk, body, lambda user: _offset(client, user))
+        surface.show(reply)
 
 
 def _show_home(app: App, desk: Desk) -> None:
@@ -299,8 +320,9 @@ def _show_home(app: App, desk: Desk) -> None:
 
     @app.action("end_silence")
     def end_silence(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
-        ack()
-        Surface(desk, client, body).show(clicked_end_silence(desk, body))
+        with acknowledged_after(ack):
+            reply = clicked_end_silence(desk, body)
+        Surface(desk, client, body).show(reply)
 
 
 class Socket:

@@ -1,25 +1,35 @@
 """Slash commands: parse → flow → view."""
 
+import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
 import structlog
 
 from alertbot.domain.alerts import Act, ActKind
+from alertbot.domain.silences import Matcher, Sign, SilenceRequest
+from alertbot.domain.windows import Span, tomorrow_at_nine
 from alertbot.errors import AlertbotError, UsageError
 from alertbot.flows import look_up, operate
 from alertbot.flows.chart import chart
+from alertbot.flows.edit_rules import list_rules
 from alertbot.flows.explain import explain
+from alertbot.flows.look_up_evidence import violations
 from alertbot.slack.desk import Desk
 from alertbot.slack.parse import NAMES, Request, parse
 from alertbot.slack.pictures import pictured
-from alertbot.slack.views import answers, figures
+from alertbot.slack.rule_modals import remove
+from alertbot.slack.spoken import TOMORROW
+from alertbot.slack.views import answers, evidence, figures
 from alertbot.slack.views.answers import Answer
+from alertbot.slack.views.rules import rules_answer
 from alertbot.slack.views.sharing import shared, with_share_button
 
 log = structlog.get_logger()
+_SHORT_ID = re.compile(r"[AaGg][0-9]+")
 
 
 def answer(desk: Desk, body: Mapping[str, Any]) -> Answer:
@@ -30,21 +40,26 @@ def answer(desk: Desk, body: Mapping[str, Any]) -> Answer:
         found = _ANSWERS[request.command](desk.for_whom(body), request, body)
     except AlertbotError as error:
         return answers.complaint(error.lines[0])
-    return with_share_button(found, text) if request.command in _SHAREABLE else found
+    return with_share_button(found, text) if _only_looks(request) else found
 
 
 def answer_for_all(desk: Desk, body: Mapping[str, Any]) -> Answer:
     """The answer whose Share button somebody clicked, made anew for everybody to see. Raises AlertbotError."""
     text = str(body["actions"][0].get("value") or "")
     request = parse(text, command=desk.command)
-    if request.command not in _SHAREABLE:
+    if not _only_looks(request):
         raise UsageError(f"what {request.command} answers is not for sharing")
     here = desk.for_whom(body)
     return shared(_ANSWERS[request.command](here, request, body), by=here.user, asked=f"{desk.command} {text}".strip())
 
 
+def _only_looks(request: Request) -> bool:
+    """Whether to answer it a second time does nothing a second time."""
+    return request.command in _SHAREABLE and not (request.command == "rules" and request.target)
+
+
 def _status(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
-    return answers.status_answer(desk.status())
+    return answers.status_answer(desk.status(), desk.command)
 
 
 def _stats(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
@@ -62,13 +77,49 @@ def _stats(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
 def _top(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
     assert request.question is not None, "parsed with the command"
     window = desk.window(request.question.span)
-    ranking = look_up.top(desk.database, intervals=desk.intervals, question=request.question, window=window)
+    ranking = look_up.top(
+        desk.database,
+        intervals=desk.intervals,
+        question=request.question,
+        window=window,
+        prices=desk.prices,
+        privacy=desk.privacy(),
+    )
     return figures.top_answer(ranking)
 
 
+def _violations(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    assert request.wanted is not None, "parsed with the command"
+    window = desk.window(request.wanted.span)
+    listing = violations(
+        desk.database,
+        sources=list(desk.intervals),
+        wanted=request.wanted,
+        window=window,
+        privacy=desk.privacy(),
+        most=evidence.MOST_ROWS,
+    )
+    return evidence.violations_answer(listing, window, desk.zone_of(desk.user))
+
+
 def _budget(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
-    found = look_up.budgets(desk.database, rules=desk.rules, intervals=desk.intervals, now=desk.clock())
+    found = look_up.budgets(
+        desk.database, rules=desk.rules, intervals=desk.intervals, now=desk.clock(), prices=desk.prices
+    )
     return figures.budget_answer(found)
+
+
+def _spend(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    assert request.question is not None, "parsed with the command"
+    found = look_up.spending(
+        desk.database,
+        intervals=desk.intervals,
+        prices=desk.prices,
+        window=desk.window(request.question.span),
+        by=request.question.by,
+        privacy=desk.privacy(),
+    )
+    return figures.spend_answer(found)
 
 
 def _chart(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
@@ -79,6 +130,7 @@ def _chart(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
         subject=request.target,
         wanted=request.text or None,
         window=desk.window(request.window),
+        prices=desk.prices,
     )
     return figures.chart_answer(curve, pictured(curve, desk.upload))
 
@@ -95,11 +147,23 @@ def _silence(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
     desk.require_operator()
     if request.silence is None:
         raise UsageError(f"what, and for how long? For example: {desk.command} {NAMES['silence'].example}")
+    wanted = _meant(desk, request.silence, request.text) if request.text else request.silence
     made = operate.add_silence(
-        desk.database, request.silence, author=desk.user, now=desk.clock(), key=f"command {body.get('trigger_id')}"
+        desk.database, wanted, author=desk.user, now=desk.clock(), key=f"command {body.get('trigger_id')}"
     )
     desk.wake()
     return answers.silences_answer([made])
+
+
+def _meant(desk: Desk, wanted: SilenceRequest, name: str) -> SilenceRequest:
+    """The silence of what stood there by its name alone: a rule, or a configuration that has an open alert."""
+    labels = [row.alert.labels for row in desk.open_alerts()]
+    if name not in {rule.name for rule in desk.rules} and any(
+        name in {one.get("name"), one.get("ai_llm")} for one in labels
+    ):
+        return replace(wanted, matchers=(Matcher("ai_llm", Sign.IS, name),))
+    _require_rule(desk, name)
+    return wanted
 
 
 def _unsilence(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
@@ -142,8 +206,21 @@ def _silences(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer
     return answers.silences_answer(desk.silences())
 
 
-def _rules(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
-    return answers.rules_answer(desk.rules, {silence.muted_rule for silence in desk.silences()})
+def _rules(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
+    if request.target == "delete":
+        return remove(desk, request.text, key=f"command {body.get('trigger_id')}")
+    if request.target:
+        raise UsageError("this opens a form; type it as a command")
+    in_sight = {rule.name for rule in desk.rules}
+    is_whole = desk.sight.sources is None  # else nobody can say what a rule that cannot be read is about
+    listed = [
+        one
+        for one in list_rules(desk.database, desk.book)
+        if (one.name in in_sight if one.rule is not None else is_whole)
+    ]
+    # What is shared is looked at by everybody: it has no buttons.
+    may_edit = desk.may_operate() and "actions" not in body
+    return rules_answer(listed, muted={silence.muted_rule for silence in desk.silences()}, may_edit=may_edit)
 
 
 def _oncall(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
@@ -152,10 +229,24 @@ def _oncall(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
 
 
 def _why(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
+    name, llm = request.target, request.text
+    if _SHORT_ID.fullmatch(name) and all(rule.name != name for rule in desk.rules):
+        alert = desk.alerts(name)[0]  # people ask why an alert fired by what its message calls it
+        name, llm = alert.rule, llm or alert.labels.get("ai_llm", "")
     found = explain(
-        desk.database, desk.rules, desk.intervals, name=request.target, llm=request.text or None, at=desk.clock()
+        desk.database,
+        desk.rules,
+        desk.intervals,
+        name=name,
+        llm=llm or None,
+        at=desk.clock(),
+        prices=desk.prices,
     )
     return answers.why_answer(found)
+
+
+def _later(now: datetime, length: Span | None) -> datetime | None:
+    return now + length if isinstance(length, timedelta) else None
 
 
 _KINDS = {
@@ -169,13 +260,14 @@ _KINDS = {
 
 def _act(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
     now = desk.clock()
+    is_tomorrow = request.command == "snooze" and request.text == TOMORROW
     deed = Act(
         kind=_KINDS[request.command],
         who=str(body.get("user_id") or "somebody"),
         at=now,
         key=f"command {body.get('trigger_id')}",
-        text=request.text,
-        until=now + request.window if isinstance(request.window, timedelta) else None,
+        text="" if is_tomorrow else request.text,
+        until=tomorrow_at_nine(now, desk.zone_of(desk.user)) if is_tomorrow else _later(now, request.window),
     )
     acted = operate.act(desk.database, desk.find(request.target), deed)
     desk.wake()
@@ -186,6 +278,8 @@ _ANSWERS: Mapping[str, Callable[[Desk, Request, Mapping[str, Any]], Answer]] = {
     "status": _status,
     "stats": _stats,
     "top": _top,
+    "spend": _spend,
+    "violations": _violations,
     "budget": _budget,
     "chart": _chart,
     "alerts": _alerts,
@@ -200,5 +294,7 @@ _ANSWERS: Mapping[str, Callable[[Desk, Request, Mapping[str, Any]], Answer]] = {
     "oncall": _oncall,
     **dict.fromkeys(_KINDS, _act),
 }
-# What only looks: to answer it a second time does nothing a second time.
-_SHAREABLE = frozenset({"status", "stats", "top", "budget", "chart", "alerts", "why", "silences", "rules", "oncall"})
+# What only looks; `rules` also does.
+_SHAREABLE = frozenset(
+    {"status", "stats", "top", "violations", "spend", "budget", "chart", "alerts", "why", "silences", "rules", "oncall"}
+)

@@ -7,14 +7,18 @@ from typing import Any
 
 from alertbot import __version__
 from alertbot.domain.alerts import Alert
+from alertbot.domain.evidence import Privacy, privacy_of
 from alertbot.domain.oncall import OnCall
+from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.reports import AlertRow, StatusReport
+from alertbot.domain.routes import Route
 from alertbot.domain.rules import Rule
 from alertbot.domain.silences import Silence
 from alertbot.domain.visibility import SEES_NOTHING, Asker, Entry, Sight, sight_of
 from alertbot.domain.windows import DAY, Calendar, Span, Window, window_of
 from alertbot.errors import UsageError
 from alertbot.flows import look_up, operate
+from alertbot.flows.rulebook import Rulebook
 from alertbot.slack.views.remembered import remembered
 from alertbot.store.database import Database
 
@@ -34,7 +38,8 @@ def _utc(_user: str) -> tzinfo:
 class Desk:
     """What answering needs: the store, the clock, what is configured. `wake` has fresh notices sent at once.
 
-    `zone_of` is whose calendar "today" is meant by, `upload` brings a picture to Slack and tells its id.
+    `zone_of` is whose calendar "today" is meant by, `upload` brings a picture to Slack and tells its id, `routes` say how
+    much of the evidence may be told.
     It answers nobody in general: `for_person` and `for_whom` give the desk of somebody, where hidden sources do not exist.
     """
 
@@ -44,7 +49,7 @@ class Desk:
     command: str
     intervals: Mapping[str, timedelta]
     blind_after: Mapping[str, timedelta]
-    rules: Sequence[Rule]
+    book: Rulebook
     on_call: Mapping[str, OnCall]
     operators: frozenset[str]
     members_of: Callable[[str], frozenset[str]]
@@ -52,6 +57,9 @@ class Desk:
     name_of_channel: Callable[[str], str] = _nameless
     zone_of: Callable[[str], tzinfo] = _utc
     upload: Callable[[bytes, str], str] | None = None
+    prices: Prices = NOTHING_PRICED
+    routes: tuple[Route, ...] = ()
+    rules: tuple[Rule, ...] = ()
     sight: Sight = SEES_NOTHING
     user: str = ""
     place: str = ""
@@ -75,13 +83,14 @@ class Desk:
         asker = Asker(user)
         if self.visibility:  # else nobody has to be asked; with no operators nobody is one who sees all
             asker = Asker(user, self._places(channel, channel_name), user in self.operators_now())
-        sight = sight_of(asker, self.visibility, names, self.rules)
+        rules = self.book.rules_in(self.database)
+        sight = sight_of(asker, self.visibility, names, rules)
         visible = sight.sources
         return replace(
             self,
             intervals={name: self.intervals[name] for name in names if visible is None or name in visible},
             blind_after={name: self.blind_after[name] for name in names if visible is None or name in visible},
-            rules=tuple(rule for rule in self.rules if sight.shows_rule(rule, names)),
+            rules=tuple(rule for rule in rules if sight.shows_rule(rule, names)),
             sight=sight,
             user=user,
             place=channel,
@@ -110,6 +119,10 @@ class Desk:
         """The time that the person means, by their own calendar; without a span the last 24 hours."""
         zone = self.zone_of(self.user) if isinstance(span, Calendar) else UTC
         return window_of(span or DAY, self.clock(), zone)
+
+    def privacy(self) -> dict[str, Privacy]:
+        """How much of the evidence of each source is told."""
+        return {name: privacy_of(name, self.routes) for name in self.intervals}
 
     # --- what exists for the person
 

@@ -37,7 +37,9 @@ def board_of(desk: Desk) -> Board:
 
 
 def _budgets(desk: Desk) -> list[dict[str, Any]]:
-    found = look_up.budgets(desk.database, rules=desk.rules, intervals=desk.intervals, now=desk.clock())
+    found = look_up.budgets(
+        desk.database, rules=desk.rules, intervals=desk.intervals, now=desk.clock(), prices=desk.prices
+    )
     blocks: list[dict[str, Any]] = figures.budget_answer(found)["blocks"] if found else []
     return blocks
 

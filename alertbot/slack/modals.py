@@ -17,7 +17,7 @@ from alertbot.flows import operate
 from alertbot.slack.actions import chosen, clicked_menu
 from alertbot.slack.desk import Desk
 from alertbot.slack.parse import split
-from alertbot.slack.surface import Surface
+from alertbot.slack.surface import Surface, acknowledged_after
 from alertbot.slack.views.message import gravity
 from alertbot.slack.views.modals import (
     ANY,
@@ -271,15 +271,16 @@ def listen(app: App, desk: Desk) -> None:
 
     @app.action("alert_menu")
     def menu(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
-        ack()
         about, what = chosen(body)
         surface = Surface(desk, client, body)
-        if what == "comment":
-            surface.open(lambda: ask_comment(desk, body, about))
-        elif what == "silence":
-            surface.open(lambda: ask_silence(desk, body, about))
-        else:
-            surface.show(clicked_menu(desk, body))
+        asks = {"comment": ask_comment, "silence": ask_silence}.get(what)
+        if asks is not None:
+            ack()
+            surface.open(lambda: asks(desk, body, about))
+            return
+        with acknowledged_after(ack):
+            reply = clicked_menu(desk, body)
+        surface.show(reply)
 
     for name, save in (("silence", save_silence), ("snooze_until", save_snooze), ("comment", save_comment)):
         app.view(name)(_saved(desk, save))

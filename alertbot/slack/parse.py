@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 
+from alertbot.domain.evidence import Wanted, read_wanted
 from alertbot.domain.rankings import Question, read_question
 from alertbot.domain.silences import SilenceRequest, parse_silence
 from alertbot.domain.times import parse_duration
 from alertbot.domain.windows import Span, take_span
 from alertbot.errors import UsageError
+from alertbot.slack.spoken import TOMORROW, bare_name, understood
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,19 @@ COMMANDS = (
     Command(
         "stats", "[llm] [window]", "growth of each counter, for all configurations or one", "stats support-chat 1h"
     ),
-    Command("top", "[metric] [window] [by]", "who leads: by ai_llm, source, provider or workspace", "top tokens today"),
+    Command(
+        "top",
+        "[metric] [window] [by]",
+        "who leads: by ai_llm, provider, model, user and more",
+        "top violators yesterday",
+    ),
+    Command("spend", "[window] [by]", "what tokens cost, an estimate; by model, user and more", "spend today model"),
+    Command(
+        "violations",
+        "[filters] [window]",
+        "which there were, by whom, and which policies",
+        'violations policy="No customer PII" user=ana* today',
+    ),
     Command("budget", "", "how much of each budget is used, and when all of it will be", "budget"),
     Command(
         "chart",
@@ -52,13 +66,16 @@ COMMANDS = (
     Command("unsilence", "<number>", "end a silence before its time", "unsilence 3"),
     Command("mute", "<rule>", "hear nothing of a rule until it is unmuted", "mute violation-burst"),
     Command("unmute", "<rule>", "hear of it again", "unmute violation-burst"),
-    Command("rules", "", "what is watched", "rules"),
+    Command(
+        "rules", "[new | change <rule> | delete <rule>]", "what is watched; new and change open a form", "rules new"
+    ),
     Command("oncall", "", "who is on call now", "oncall"),
     Command("assign", "<id> @user", "give it to somebody", "assign A42 @ana"),
     Command("comment", "<id> <text>", "write into its thread", "comment A42 rolled back the prompt"),
     Command("help", "[command]", "this list, or one command with an example", "help stats"),
 )
 NAMES = {command.name: command for command in COMMANDS}
+_SNOOZE_FILLERS = frozenset({"until", "for", "9:00", "09:00", "9am"})
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 
 
@@ -72,6 +89,7 @@ class Request:
     text: str = ""
     silence: SilenceRequest | None = None
     question: Question | None = None
+    wanted: Wanted | None = None
 
 
 def parse(text: str, *, command: str = "/alertbot") -> Request:
@@ -79,7 +97,7 @@ def parse(text: str, *, command: str = "/alertbot") -> Request:
 
     Raises UsageError with the nearest sub-command and an example.
     """
-    words = split(text)
+    words = understood(split(text))
     if not words:
         return Request("status")
     name, rest = words[0].lower(), words[1:]
@@ -129,9 +147,24 @@ def _read_mute(name: str, rest: list[str], _text: str) -> Request:
     return Request(name, target=rest[0])
 
 
+def _read_rules(name: str, rest: list[str], _text: str) -> Request:
+    if not rest:
+        return Request(name)
+    deed, named = rest[0].lower(), rest[1:]
+    if deed not in {"new", "change", "delete"}:
+        raise ValueError(f'new, change or delete, got "{rest[0]}"')
+    if deed == "new" and named:
+        raise ValueError("the name of a new rule is asked for in the form")
+    if deed != "new" and len(named) != 1:
+        raise ValueError("the name of one rule, in quotation marks if it has spaces; see rules")
+    return Request(name, target=deed, text=plain(named[0]) if named else "")
+
+
 def _read_silence(name: str, rest: list[str], text: str) -> Request:
-    # Alone it opens a window that asks for what is missing.
-    return Request(name, silence=parse_silence(split(plain(text))[1:]) if rest else None)
+    if not rest:  # alone it opens a window that asks for what is missing
+        return Request(name)
+    words, bare = bare_name(split(plain(text))[1:])
+    return Request(name, silence=parse_silence(words), text=bare)
 
 
 def _read_unsilence(name: str, rest: list[str], _text: str) -> Request:
@@ -161,7 +194,10 @@ def _read_act(name: str, rest: list[str], text: str) -> Request:
     if name in _SECOND and len(rest) < 2:
         raise ValueError(f"{_SECOND[name]} is missing")
     if name == "snooze":
-        return Request(name, target=rest[0], window=_snooze(rest[1]))
+        lasts = [word for word in rest[1:] if word.lower() not in _SNOOZE_FILLERS]
+        if [word.lower() for word in lasts] == [TOMORROW]:
+            return Request(name, target=rest[0], text=TOMORROW)
+        return Request(name, target=rest[0], window=_snooze((lasts or rest[1:])[0]))
     if name == "assign":
         user = _USER.fullmatch(rest[1])
         return Request(name, target=rest[0], text=user[1] if user else rest[1].removeprefix("@"))
@@ -175,6 +211,17 @@ def _read_stats(name: str, rest: list[str], _text: str) -> Request:
 
 def _read_top(name: str, rest: list[str], _text: str) -> Request:
     return Request(name, question=read_question(rest))
+
+
+def _read_spend(name: str, rest: list[str], _text: str) -> Request:
+    try:
+        return Request(name, question=read_question(["spend", *rest]))
+    except ValueError as error:
+        raise ValueError(str(error).replace("one metric, ", "")) from error
+
+
+def _read_violations(name: str, _rest: list[str], text: str) -> Request:
+    return Request(name, wanted=read_wanted(split(plain(text))[1:]))
 
 
 def _read_chart(name: str, rest: list[str], _text: str) -> Request:
@@ -200,12 +247,15 @@ def _snooze(text: str) -> timedelta:
 
 
 _READERS: Mapping[str, Callable[[str, list[str], str], Request]] = {
-    **dict.fromkeys(("status", "budget", "alerts", "silences", "rules", "oncall"), _read_alone),
+    **dict.fromkeys(("status", "budget", "alerts", "silences", "oncall"), _read_alone),
     **dict.fromkeys(("mute", "unmute"), _read_mute),
     **dict.fromkeys(("ack", "unack", "snooze", "assign", "comment"), _read_act),
     "stats": _read_stats,
     "top": _read_top,
+    "spend": _read_spend,
+    "violations": _read_violations,
     "chart": _read_chart,
+    "rules": _read_rules,
     "silence": _read_silence,
     "unsilence": _read_unsilence,
     "why": _read_why,

@@ -59,7 +59,14 @@ def clicked_chart(desk: Desk, body: Mapping[str, Any]) -> Answer:
     """The chart of the worst alert of a message. Raises UsageError where there is nothing to draw."""
     here = desk.for_whom(body)
     alert = min(here.alerts(str(body["actions"][0].get("value") or "")), key=gravity)
-    curve = chart_of(here.database, rules=here.rules, intervals=here.intervals, alert=alert, now=here.clock())
+    curve = chart_of(
+        here.database,
+        rules=here.rules,
+        intervals=here.intervals,
+        alert=alert,
+        now=here.clock(),
+        prices=here.prices,
+    )
     return figures.chart_answer(curve, pictured(curve, here.upload))
 
 

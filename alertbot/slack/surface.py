@@ -1,6 +1,8 @@
 """Where somebody clicked or typed: a message, a modal, Home. How they are told something there, and shown a modal."""
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,25 @@ _WHY_NOT = {
     "push_limit_reached": "There are too many windows above one another; close one, and click again.",
     "hash_conflict": "What you looked at has changed meanwhile; look again.",
 }
+
+
+_PATIENCE = 2.0  # seconds: Slack waits for three, and the acknowledgement has to travel
+
+
+@contextmanager
+def acknowledged_after(ack: Callable[[], object], *, patience: float = _PATIENCE) -> Iterator[None]:
+    """Acknowledge what is done in here when it is done, or before Slack loses its patience.
+
+    A process that is killed before has acknowledged nothing: Slack tells the person, instead of showing a click that worked.
+    """
+    late = threading.Timer(patience, ack)
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
+        ack()
 
 
 def say(respond: Respond, reply: Answer, **how: Any) -> None:

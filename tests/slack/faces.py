@@ -8,6 +8,7 @@ from typing import Any
 
 from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, State
 from alertbot.domain.curves import Curve
+from alertbot.domain.evidence import Count, Evidence, EvidenceKind, Leaders, Listing, Summary
 from alertbot.domain.findings import Finding, Verdict
 from alertbot.domain.history import Series
 from alertbot.domain.notices import Face, Group, Kind, Notice
@@ -153,3 +154,51 @@ def curve(**changed: Any) -> Curve:
         fired_at=NOW - timedelta(minutes=15),
     )
     return replace(plain, **changed)
+
+
+def found(**changed: Any) -> Evidence:
+    """A violation of three minutes after the alert began."""
+    plain = Evidence(
+        id="v-1",
+        kind=EvidenceKind.VIOLATION,
+        at=FIRED + timedelta(minutes=3),
+        source="acme",
+        policy="policy-1",
+        policy_name="No customer PII",
+        severity="HIGH",
+        blocked=True,
+        repo="customers-repo-1",
+        repo_name="customers-repo",
+        user="user-0001",
+        user_name="Ana Ruiz",
+        model="claude-sonnet-4-5",
+        provider="ANTHROPIC",
+        explanation="The prompt holds a card number ending in 4242.",
+    )
+    return replace(plain, **changed)
+
+
+def summary() -> Summary:
+    """The evidence behind nine violations."""
+    return Summary(
+        EvidenceKind.VIOLATION,
+        9,
+        blocked=4,
+        severities={"HIGH": 6, "LOW": 1},
+        policies=Leaders((Count("No customer PII", 7, "policy-1"), Count("Prompt injection", 2, "policy-2")), 2),
+        people=Leaders(
+            (Count("Ana Ruiz", 5, "user-0001"), Count("Bo Chen", 3, "user-0002"), Count("Cy", 1, "user-0003")), 5
+        ),
+        models=Leaders((Count("claude-sonnet-4-5", 9, "claude-sonnet-4-5"),), 1),
+        newest=found(),
+    )
+
+
+def listing(*notes: str) -> Listing:
+    """What somebody who asks is shown of it."""
+    shown = (
+        found(),
+        found(severity="LOW", blocked=False, policy_name="Prompt injection", user_name="Bo Chen-Featherstonehaugh"),
+        found(severity="", blocked=None, user_name="", user="user-0003", at=FIRED),
+    )
+    return Listing(shown, summary(), notes)

@@ -78,7 +78,7 @@ class Office:
 
     def message(self, channel: str = CHANNEL) -> Message:
         """The one message of an alert in a channel."""
-        (found,) = self.slack.messages(channel, replies=False)
+        (found,) = there(self.slack.wait_for(lambda: self.slack.messages(channel, replies=False)))
         return found
 
     def modal(self, user: str = "U1", callback: str = "") -> View:
@@ -187,13 +187,14 @@ def office(
             command="/alertbot",
             intervals=scene.watch.intervals,
             blind_after=dict.fromkeys(scene.watch.intervals, BLIND_AFTER),
-            rules=scene.watch.rules,
+            book=there(scene.watch.book),
             on_call=on_call or {},
             operators=frozenset(operators),
             members_of=bot.members_of(client),
             visibility=tuple(visibility),
             name_of_channel=bot.name_of_channel(client),
             zone_of=bot.zone_of(client),
+            routes=scene.watch.routes,
             upload=uploader(client, pause=lambda _seconds: time.sleep(0.02)),
         )
         identity = bot.identify(client)
@@ -213,6 +214,7 @@ def office(
             yield Office(server, scene, desk)
         finally:
             http.stop()
+            app.listener_runner.listener_executor.shutdown()  # what a click has begun is not left to the next test
 
 
 def firing(here: Office) -> list[Alert]:

@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 from datetime import timedelta
+from fractions import Fraction
 
 import pytest
 import structlog
@@ -17,6 +18,7 @@ from alertbot.demo.slack_records import Message
 from alertbot.demo.slack_transcript import plain_text
 from alertbot.domain.rankings import Rank
 from alertbot.domain.rules import Period
+from alertbot.domain.spending import Spending, Spent
 from alertbot.domain.visibility import Entry
 from alertbot.slack import commands
 from alertbot.slack.charts import draw
@@ -25,8 +27,9 @@ from alertbot.slack.surface import say
 from alertbot.slack.views import figures
 from alertbot.slack.views.message import notice_message
 from alertbot.slack.views.sharing import with_share_button
+from alertbot.slack.views.text import with_moments
 from tests.builders import absence, at, budget, minutes, rule, threshold
-from tests.slack.faces import NOW, alert, curve, face, ranking, resolved, usage
+from tests.slack.faces import NOW, alert, curve, face, ranking, resolved, taken, usage
 from tests.slack.office import Office, office, there
 from tests.slack.payloads import assert_harmless, assert_sendable, texts
 
@@ -56,7 +59,13 @@ def shown(message: Message) -> str:
 
 
 def button(message: Message) -> dict[str, str]:
-    (found,) = [element for block in message.blocks if block["type"] == "actions" for element in block["elements"]]
+    (found,) = [
+        element
+        for block in message.blocks
+        if block["type"] == "actions"
+        for element in block["elements"]
+        if element["action_id"] == "share"
+    ]
     return dict(found)
 
 
@@ -88,7 +97,32 @@ def test_with_several_sources_each_row_names_its_own():
 
 def test_where_nothing_grew_that_is_one_line():
     answer = figures.top_answer(replace(ranking(), rows=(Rank(1, "a", "chat", "acme", 0),), baseline_at=NOW))
-    assert answer["text"].startswith("No policy violations in the last 24 h since <!date^")
+    assert answer["text"].startswith("No policy violations in the last 24 h, counted since <!date^")
+
+
+def test_what_was_spent_is_a_table_that_fits_a_telephone_and_says_that_it_is_an_estimate():
+    rows = (
+        Spent(
+            "acme/1",
+            "support-chat with a name that is too long for a line",
+            "acme",
+            Fraction(1234567, 100),
+            10**9,
+            10**7,
+        ),
+        Spent("acme/2", "code", "acme", Fraction(1, 2), 200_000, 0),
+        Spent("acme/3", "home-made <!channel>", "acme", Fraction(0), 5, 5),
+    )
+    answer = figures.spend_answer(Spending(ranking().window, "ai_llm", "genai-prices 0.2.3", 10, rows))
+    (table,) = texts(answer, literal=True)
+    assert table.split("\n") == [
+        "support-chat with a …  1.01G  $12,345.67",
+        "code                    200k       $0.50",
+        "home-made <!channel>      10           ?",
+    ]
+    assert answer["text"].startswith("*$12,346.17* in the last 24 h")
+    said = "\n".join(texts(answer))
+    assert "An estimate, by genai-prices 0.2.3, before discounts. 10 tokens have no known price" in said
 
 
 def test_top_is_answered(sqlite):
@@ -97,8 +131,10 @@ def test_top_is_answered(sqlite):
         assert "1 llm-2  9\n2 llm-1  4" in shown(answered(here, "top"))
         assert "1 acme  13" in shown(answered(here, "top violations 1h source"))
         assert "No tokens in" in shown(answered(here, "top tokens"))
-        assert "nothing is counted by model yet" in shown(answered(here, "top tokens model"))
-        assert '"latency_ms" is not counted' in shown(answered(here, "top latency_ms"))
+        assert "No tokens in" in shown(answered(here, "top tokens model"))
+        assert "latency_ms is a mean" in shown(answered(here, "top latency_ms"))
+        assert "No tokens were used in" in shown(answered(here, "spend"))
+        assert "one window and one of ai_llm" in shown(answered(here, "spend model user"))
 
 
 def test_a_hidden_source_is_not_ranked_budgeted_or_drawn(sqlite):
@@ -135,7 +171,7 @@ def test_budgets_are_bars(sqlite):
     with office(sqlite, "0+20x9", daily) as here:
         here.scene.until(4)
         answer = shown(answered(here, "budget"))
-    assert "*hourly*: 100 policy violations this hour, until" in answer
+    assert "*hourly*: 100 policy violations an hour, the present one until" in answer
     assert "`████████░░` *80 %* :large_orange_circle: llm-1: 80 used, 20 left, all of it <!date^" in answer
 
 
@@ -215,7 +251,7 @@ def test_a_file_that_is_never_ready_does_not_keep_people_waiting(sqlite):
 def test_what_cannot_be_drawn_is_told(sqlite):
     with office(sqlite, "0 1") as here:
         here.scene.until(1)
-        assert "nor is it a rule" in shown(answered(here, "chart latency_ms"))
+        assert "nor is it a rule" in shown(answered(here, "chart moods"))
         assert "a metric is missing" in shown(answered(here, "chart"))
 
 
@@ -362,11 +398,46 @@ def test_the_message_of_one_alert_shows_how_it_was_and_who_is_on_call():
     message = notice_message(dressed)
     assert_sendable(message)
     said = "\n".join(texts(message))
-    assert "*Last 4 windows*\n·▁▂█" in said
+    assert "*Each 15 min, the last 4*\n·▁▂█" in said
     assert "*On call*\n<@U7>" in said
     assert "Runbook: <https://wiki.example.com/a?b=1&amp;c=2>. · Rule violation-burst" in said
     over = "\n".join(texts(notice_message(replace(dressed, alerts=(resolved(alert()),)))))
     assert "On call" not in over
+    brief = "\n".join(texts(notice_message(replace(dressed, trend=(None, None, 0, 9)))))
+    assert "Each" not in brief, "one bar or two show no course"
+
+
+def test_the_number_stands_against_its_threshold_and_how_bad_it_was():
+    eased = replace(alert(), value=Fraction(9), peak=Fraction(24))
+    assert "*Now*\n9 (above 5), at worst 24" in texts(notice_message(face(eased)))
+    assert "*Worst*\n24 (above 5)" in texts(notice_message(face(resolved(eased))))
+
+
+def test_who_took_it_can_give_it_back_from_the_message():
+    first = [
+        notice_message(face(one))["attachments"][0]["blocks"][-1]["elements"][0] for one in (alert(), taken(alert()))
+    ]
+    assert [(button["action_id"], button["value"]) for button in first] == [
+        ("acknowledge", "G17"),
+        ("give_back", "G17"),
+    ]
+
+
+def test_what_was_escalated_looks_so_until_somebody_takes_it():
+    shown = face()
+    told = replace(shown.group.told, steps=1)
+    escalated = replace(shown, group=replace(shown.group, told=told))
+    assert notice_message(escalated)["text"].startswith(":rotating_light: *Warning*: ")
+    assert "Escalated" in str(notice_message(escalated))
+    assert "Escalated" not in str(notice_message(replace(escalated, alerts=(taken(alert()),))))
+
+
+def test_a_moment_in_a_sentence_is_told_on_the_readers_own_clock():
+    assert (
+        with_moments("since 2026-01-05T10:02:00Z")
+        == "since <!date^1767607320^{date_short_pretty} {time}|2026-01-05 10:02 UTC>"
+    )
+    assert with_moments("since 2026-13-45T10:02:00Z") == "since 2026-13-45T10:02:00Z"
 
 
 def test_a_link_that_had_to_be_cut_is_no_link():

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
+from alertbot.flows.rulebook import Rulebook
 from alertbot.slack.bot import NEEDED_SCOPES, Identity, build, name_of_channel, web_client
 from alertbot.slack.desk import Desk
 from alertbot.slack.manifest import EVENTS, OPTIONAL_SCOPES, manifest, manifest_yaml
 from alertbot.slack.parse import COMMANDS
+from alertbot.wiring import GRAMMAR
 
 PACKAGE = Path(__file__).parents[2] / "alertbot" / "slack"
 MODES: dict[str, dict[str, Any]] = {
@@ -81,7 +83,7 @@ def test_the_command_is_the_one_that_the_app_listens_to(mode):
         command=slash["command"],
         intervals={},
         blind_after={},
-        rules=(),
+        book=Rulebook((), GRAMMAR),
         on_call={},
         operators=frozenset(),
         members_of=lambda _: frozenset(),

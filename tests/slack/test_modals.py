@@ -298,8 +298,8 @@ def test_a_comment_and_whom_it_is_given_to_are_one_submission_and_two_acts(sqlit
     with office(sqlite, TWO) as here:
         here.scene.until(1)
         here.click(here.message(), "details", "U2")
-        here.click(here.modal("U2"), "alert_menu", "U2", value="A2 comment")
-        details = here.slack.modals("U2")[0]
+        details = here.modal("U2", "details")
+        here.click(details, "alert_menu", "U2", value="A2 comment")
         delivery = here.submit(here.modal("U2", "comment"), comment=" rolled <back> ", assignee="U3")
         assert "<@U3>" in said(here.changed(details))
         assert [view.id for view in here.slack.modals("U2")] == [details.id]

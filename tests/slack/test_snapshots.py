@@ -11,29 +11,40 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alertbot.domain.alerts import ActKind, Outcome
+from alertbot.domain.alerts import Act, ActKind, Outcome
+from alertbot.domain.evidence import Listing, Privacy, masked, told
 from alertbot.domain.history import Series
-from alertbot.domain.notices import Kind
-from alertbot.domain.reports import Health, SourceRow
+from alertbot.domain.notices import Face, Kind
+from alertbot.domain.reports import Health, ListedRule, SourceRow
 from alertbot.domain.rules import Severity
+from alertbot.domain.silences import ENDLESS, Matcher, Sign, Silence
+from alertbot.domain.spending import Spending, Spent
+from alertbot.domain.stored_rules import StoredRule
+from alertbot.domain.windows import Window
 from alertbot.slack.views import answers, figures
+from alertbot.slack.views.evidence import violations_answer
 from alertbot.slack.views.message import notice_message
 from alertbot.slack.views.notice import notice_line
+from alertbot.slack.views.rules import rules_answer
 from alertbot.slack.views.sharing import shared, with_share_button
+from tests.builders import rule
 from tests.slack.faces import (
     LINK,
     NOW,
     acted,
     alert,
     curve,
+    explained,
     face,
     failing,
+    listing,
     many,
     notice,
     ranking,
@@ -41,6 +52,7 @@ from tests.slack.faces import (
     row,
     stat,
     status,
+    summary,
     taken,
     usage,
 )
@@ -48,6 +60,17 @@ from tests.slack.payloads import assert_harmless, assert_sendable
 
 FOLDER = Path(__file__).parent / "snapshots"
 CRITICAL = alert(43, "code-review", severity=Severity.CRITICAL, value=21, peak=24, threshold=20)
+SILENCE = Silence(
+    (Matcher("rule", Sign.IS, "violation-burst"),), NOW, NOW + timedelta(hours=2), "U1", "planned <test>", number=3
+)
+DAY = Window(NOW - timedelta(hours=24), NOW, "in the last 24 h")
+MADE = StoredRule("night-calls", {}, "U1", NOW - timedelta(days=2), "U2", NOW)
+WATCHED = replace(rule(), name="block-burst", description="Ask <who> did it & why.")
+
+
+def _escalated(one: Face) -> Face:
+    return replace(one, group=replace(one.group, told=replace(one.group.told, steps=1)))
+
 
 SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "message-firing": lambda: notice_message(face(), mentioned=["U2", "@here"]),
@@ -55,6 +78,7 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "message-snoozed": lambda: notice_message(face(alert(snoozed_until=NOW + timedelta(hours=1)))),
     "message-assigned": lambda: notice_message(face(alert(assigned_to="U3"))),
     "message-resolved": lambda: notice_message(face(resolved(taken(alert())))),
+    "message-escalated": lambda: notice_message(_escalated(face(alert(value=Fraction(9), peak=Fraction(24))))),
     "message-linked": lambda: notice_message(face(previous=LINK)),
     "message-with-a-note": lambda: notice_message(face(alert(note="seen across a gap of 58 min"))),
     "message-dressed": lambda: notice_message(
@@ -65,6 +89,9 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
             on_call={"primary": "U3"},
         )
     ),
+    "message-with-evidence": lambda: notice_message(replace(face(), evidence=summary())),
+    "message-with-evidence-masked": lambda: notice_message(replace(face(), evidence=told(summary(), Privacy.MASKED))),
+    "message-with-evidence-counted": lambda: notice_message(replace(face(), evidence=told(summary(), Privacy.COUNTS))),
     "message-several": lambda: notice_message(face(taken(alert()), CRITICAL, resolved(alert(44, "docs-helper")))),
     "message-several-resolved": lambda: notice_message(face(resolved(alert()), resolved(CRITICAL))),
     "message-many": lambda: notice_message(face(*many(50))),
@@ -78,6 +105,11 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     ),
     "thread-resolved": lambda: notice_line(notice(Kind.RESOLVED, "Resolved after 7 min: support-chat")),
     "thread-long": lambda: notice_line(notice(Kind.REPEAT, *(f"Still firing: {number}" for number in range(14)))),
+    "thread-escalated": lambda: notice_line(
+        notice(
+            Kind.ESCALATION, "Nobody has taken this for 15 min: 9 violations in 15 min on support-chat", mention=("U2",)
+        )
+    ),
     "operator": lambda: notice_line(notice(Kind.OPERATOR, "The rule x cannot be evaluated (ValueError)")),
     "answer-status": lambda: answers.status_answer(
         status(
@@ -94,6 +126,37 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     ),
     "answer-top": lambda: figures.top_answer(ranking()),
     "answer-top-none": lambda: figures.top_answer(replace(ranking(), rows=())),
+    "answer-violations": lambda: violations_answer(listing("globex: no evidence was fetched yet"), DAY, UTC),
+    "answer-violations-masked": lambda: violations_answer(
+        Listing(tuple(map(masked, listing().found)), told(summary(), Privacy.MASKED)), DAY, UTC
+    ),
+    "answer-violations-counted": lambda: violations_answer(Listing((), told(summary(), Privacy.COUNTS)), DAY, UTC),
+    "answer-violations-none": lambda: violations_answer(Listing((), replace(summary(), total=0)), DAY, UTC),
+    "answer-spend": lambda: figures.spend_answer(
+        Spending(
+            DAY,
+            "ai_llm",
+            "genai-prices 0.2.3",
+            10,
+            (
+                Spent("acme/1", "support-chat", "acme", Fraction(1234, 100), 2_650_000, 300_000),
+                Spent("acme/2", "home-made", "acme", Fraction(0), 5, 5),
+            ),
+        )
+    ),
+    "answer-why": lambda: answers.why_answer([explained(rule(), "support-chat")]),
+    "answer-silences": lambda: answers.silences_answer(
+        [SILENCE, replace(SILENCE, number=4, ends_at=ENDLESS, comment="")]
+    ),
+    "answer-silences-none": lambda: answers.silences_answer([]),
+    "answer-unmuted": lambda: answers.unmuted_answer("violation-burst"),
+    "answer-oncall": lambda: answers.oncall_answer({"primary": "U2", "second line": "S0123TEAM"}),
+    "answer-oncall-none": lambda: answers.oncall_answer({}),
+    "answer-snoozed": lambda: answers.acted_answer(
+        replace(
+            acted(ActKind.SNOOZE, Outcome.DONE), act=Act(ActKind.SNOOZE, "U1", NOW, "k", until=NOW + timedelta(hours=2))
+        )
+    ),
     "answer-budget": lambda: figures.budget_answer(
         [
             usage(exhausted_at=NOW + timedelta(hours=8)),
@@ -114,6 +177,16 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "answer-too-late": lambda: answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.TOO_LATE)),
     "answer-already": lambda: answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.ALREADY)),
     "answer-complaint": lambda: answers.complaint('there is no "stauts"; did you mean status?'),
+    "answer-rules": lambda: rules_answer([ListedRule("block-burst", WATCHED)]),
+    "answer-rules-to-edit": lambda: rules_answer(
+        [
+            ListedRule("block-burst", WATCHED),
+            ListedRule("night-calls", replace(WATCHED, name="night-calls"), MADE),
+            ListedRule("old", None, replace(MADE, name="old"), 'it cannot be read: window: expected …, got "x"'),
+        ],
+        muted={"night-calls"},
+        may_edit=True,
+    ),
     "answer-help": lambda: answers.help_answer("/alertbot", ""),
     "answer-help-snooze": lambda: answers.help_answer("/alertbot", "snooze"),
 }

@@ -22,11 +22,14 @@ from alertbot.domain.alerts import State
 from alertbot.domain.reports import Health, SourceRow
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import Silence, mute, parse_matcher
+from alertbot.domain.trials import Trial, TrialAlert
+from alertbot.slack.rule_drafts import new_draft
 from alertbot.slack.views.details import details_view
 from alertbot.slack.views.home import Board, home_view
 from alertbot.slack.views.modals import Draft, Reach, comment_modal, silence_modal, silenced_modal, snooze_modal
 from alertbot.slack.views.remembered import remember
-from tests.slack.faces import NOW, alert, failing, many, resolved, row, status, taken
+from alertbot.slack.views.rule_form import rule_form, saved_rule_view
+from tests.slack.faces import NOW, alert, failing, many, resolved, row, status, summary, taken
 from tests.slack.payloads import assert_harmless
 
 FOLDER = Path(__file__).parent / "snapshots" / "views"
@@ -66,6 +69,18 @@ BUSY = Board(
     command="/alertbot",
     now=NOW,
 )
+TRIAL = Trial(
+    "ai_llm",
+    NOW - timedelta(hours=20),
+    NOW,
+    300,
+    1200,
+    (
+        TrialAlert("acme/1", "support-chat", Severity.WARNING, NOW - timedelta(hours=9), NOW - timedelta(hours=8)),
+        TrialAlert("acme/2", "<code> & review", Severity.CRITICAL, NOW - timedelta(minutes=18)),
+    ),
+)
+BUDGET_RULE = new_draft("budget", timezone="Europe/Madrid")
 
 SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "home": lambda: home_view(BUSY),
@@ -102,7 +117,18 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     ),
     "comment": lambda: comment_modal(alert(), metadata=METADATA),
     "comment-after-the-end": lambda: comment_modal(resolved(alert()), metadata=METADATA),
+    "rule": lambda: rule_form(new_draft("threshold", timezone="Europe/Madrid"), metadata=METADATA),
+    "rule-that-was-tried": lambda: rule_form(
+        replace(BUDGET_RULE, about="token-budget", version=3), metadata=METADATA, trial=TRIAL
+    ),
+    "rule-with-mistakes": lambda: rule_form(
+        new_draft("absence", timezone="UTC"), metadata=METADATA, problems=["name: expected a name, got nothing"]
+    ),
+    "rule-saved": lambda: saved_rule_view("block-burst", is_new=True, notes=["It is switched off."]),
     "details": lambda: details_view(17, [taken(alert(assigned_to="U2")), CRITICAL, resolved(alert(44))], now=NOW),
+    "details-with-evidence": lambda: details_view(
+        17, [alert()], now=NOW, evidence=summary(), doubts=["acme: 2 violations are not listed"]
+    ),
     "details-after-a-click": lambda: details_view(
         17, [alert(note="seen across a gap of 58 min")], now=NOW, note="It was so."
     ),

@@ -13,7 +13,7 @@ from alertbot.demo.slack import SlackServer
 from alertbot.demo.slack_limits import check_view
 from alertbot.domain.alerts import ActKind, Outcome
 from alertbot.domain.notices import Kind
-from alertbot.domain.reports import Health, SourceRow
+from alertbot.domain.reports import Health, ListedRule, SourceRow
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import Matcher, Sign, Silence
 from alertbot.slack.bot import web_client
@@ -22,6 +22,7 @@ from alertbot.slack.views import answers
 from alertbot.slack.views.details import details_view
 from alertbot.slack.views.message import notice_message
 from alertbot.slack.views.notice import notice_line
+from alertbot.slack.views.rules import rules_answer
 from alertbot.slack.views.text import escape, fit, literal, mention, person
 from tests.slack.faces import (
     FIRED,
@@ -118,7 +119,7 @@ def test_a_message_of_a_thousand_shows_the_worst_and_counts_the_others():
     message = notice_message(face(*many(1000)))
     shown = "\n".join(texts(message))
     assert "*1000 firing*" in shown
-    assert "support-chat-999: 999 violations `A999`" in shown
+    assert "`A999` support-chat-999: 999\n" in shown
     assert "… and 988 more" in shown
 
 
@@ -156,7 +157,9 @@ def test_answers_about_rules_silences_and_people_on_call_take_any_name(text):
     watched = rule(name=text, description=text)
     silence = Silence((Matcher("ai_llm", Sign.IS, text),), FIRED, NOW, text, text, 3)
     assert_fine(answers.silences_answer([silence] * 30), *_meant(text))
-    assert_fine(answers.rules_answer([watched, replace(watched, enabled=False)] * 30, muted={text}))
+    assert_fine(
+        rules_answer([ListedRule(text, one) for one in [watched, replace(watched, enabled=False)] * 30], muted={text})
+    )
     assert_fine(answers.oncall_answer({text: text, "primary": "U1"}), "<@U1>", *_meant(text))
     assert_fine(answers.why_answer([explained(watched, text)] * 12))
     assert_fine(answers.unmuted_answer(text))
@@ -278,9 +281,9 @@ def test_nobody_can_make_themselves_everybody(who):
 LOOKS = {
     "a warning": ([alert()], ":large_orange_circle: *Warning*: ", "#d9902f"),
     "a critical one": ([alert(severity=Severity.CRITICAL)], ":red_circle: *Critical*: ", "#c9302c"),
-    "taken": ([taken(alert())], ":large_orange_circle: *Acknowledged*: ", "#8b8f98"),
+    "taken": ([taken(alert())], ":eyes: *Acknowledged*: ", "#8b8f98"),
     "half taken": ([taken(alert(1)), alert(2)], ":large_orange_circle: *Warning*: ", "#d9902f"),
-    "snoozed": ([alert(snoozed_until=NOW + timedelta(hours=1))], ":large_orange_circle: *Snoozed*: ", "#8b8f98"),
+    "snoozed": ([alert(snoozed_until=NOW + timedelta(hours=1))], ":zzz: *Snoozed*: ", "#8b8f98"),
     "a snooze that is over": ([alert(snoozed_until=NOW)], ":large_orange_circle: *Warning*: ", "#d9902f"),
     "one of two is over": ([alert(1), resolved(alert(2))], ":large_orange_circle: *Warning*: ", "#d9902f"),
     "over": ([resolved(alert())], ":white_check_mark: *Resolved*: ", "#3f9c5a"),

@@ -1,10 +1,10 @@
 """Answers to slash commands: tables that fit a phone, and one line where one line will do."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from alertbot.domain.alerts import Alert, Outcome
+from alertbot.domain.alerts import Act, ActKind, Alert, Outcome
 from alertbot.domain.reports import (
     Acted,
     AlertRow,
@@ -15,13 +15,24 @@ from alertbot.domain.reports import (
     StatusReport,
     explain_lines,
 )
-from alertbot.domain.rules import Rule
 from alertbot.domain.silences import Silence
 from alertbot.domain.times import tell_duration
 from alertbot.domain.windows import Window
 from alertbot.domain.wording import headline, limit, name_of
 from alertbot.slack.parse import COMMANDS, NAMES, Command
-from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, escape, fit, literal, moment, mrkdwn, person, visible
+from alertbot.slack.views.text import (
+    MARKS,
+    SECTION_LIMIT,
+    cut,
+    escape,
+    fit,
+    literal,
+    moment,
+    mrkdwn,
+    person,
+    visible,
+    with_moments,
+)
 
 _MOST_ALERTS = 20
 _MOST_ROWS = 40
@@ -46,26 +57,27 @@ def complaint(text: str) -> Answer:
     return sentence(f":warning: {literal(text, 2000)}")
 
 
-def status_answer(report: StatusReport) -> Answer:
+def status_answer(report: StatusReport, command: str = "/alertbot") -> Answer:
     sources = [source_line(row) for row in report.sources[:20]]
     verb = "notice waits" if report.waiting == 1 else "notices wait"
     waiting = f"{report.waiting} {verb}" + (f" since {moment(report.oldest_at)}" if report.oldest_at else "")
     lines = [
         f"*{report.firing} firing* ({report.acknowledged} acknowledged), {report.pending} pending",
         *sources,
-        waiting if report.waiting else "Nothing waits to be sent",
-        f"alertbot {escape(report.version)}",
+        *([waiting] if report.waiting else []),
     ]
-    return sentence("\n".join(lines))
+    told = sentence("\n".join(lines))
+    foot = f"alertbot {escape(report.version)} · `{escape(command)} help` says what else can be asked"
+    return told | {"blocks": [*told["blocks"], {"type": "context", "elements": [mrkdwn(foot)]}]}
 
 
 def source_line(row: SourceRow) -> str:
-    """How a source is, in a line; in a second one what is wrong with it."""
+    """How a source is, in a line; below it what is wrong with it."""
     return (
         f"{_HEALTH[row.state]} *{literal(row.name, 100)}*: {row.state.value}, "
         + (f"last reading {moment(row.last_reading_at)}, " if row.last_reading_at else "")
         + ("1 configuration" if row.configurations == 1 else f"{row.configurations} configurations")
-        + (f"\n      {literal(row.error, 300)}" if row.error else "")
+        + "".join(f"\n      {literal(text, 300)}" for text in (row.error, row.doubt) if text)
     )
 
 
@@ -87,8 +99,10 @@ def _alert_line(row: AlertRow) -> str:
 def why_answer(found: Sequence[Explanation]) -> Answer:
     paragraphs = []
     for one in found[:10]:
-        first, *rest = (literal(line, 400) for line in explain_lines(one))
-        paragraphs.append("\n".join([f"*{first}*", *rest]))
+        name = one.finding.series.labels.get("name") or one.finding.series.key
+        first = f"*{literal(one.rule.name, 100)} on {literal(name, 200)}*, {moment(one.at)}"
+        rest = [with_moments(literal(line, 400)) for line in explain_lines(one)[1:]]
+        paragraphs.append("\n".join([first, *rest]))
     return sentence("\n\n".join(paragraphs))
 
 
@@ -112,27 +126,9 @@ def unmuted_answer(rule: str) -> Answer:
     return sentence(f":loud_sound: {literal(rule, 100)} is heard again.")
 
 
-def rules_answer(rules: Sequence[Rule], muted: Collection[str] = ()) -> Answer:
-    """What is watched; `muted` are the names of the rules of which nothing is said."""
-    lines = [f"{_rule_mark(rule, muted)} {_rule_line(rule)}" for rule in rules[:_MOST_ROWS]]
-    return sentence(fit(lines, SECTION_LIMIT, hidden=len(rules) - len(lines)) or "No rule is configured.")
-
-
-def _rule_mark(rule: Rule, muted: Collection[str]) -> str:
-    if not rule.enabled:
-        return ":no_entry_sign:"
-    return ":mute:" if rule.name in muted else ":black_small_square:"
-
-
-def _rule_line(rule: Rule) -> str:
-    about = f": {literal(rule.description, 120)}" if rule.description else ""
-    off = "" if rule.enabled else " (disabled)"
-    return f"*{literal(rule.name, 80)}*{off} {rule.kind}, {literal(rule.unit, 40)} {literal(rule.over, 80)} per {rule.per}{about}"
-
-
 def oncall_answer(who: Mapping[str, str]) -> Answer:
     if not who:
-        return sentence("No rotation is configured.")
+        return sentence("Nobody is on call: no rotation is configured (`oncall` in the configuration).")
     return sentence("\n".join(f":pager: *{literal(name, 80)}*: {person(one)}" for name, one in who.items()))
 
 
@@ -196,12 +192,21 @@ def acted_answer(acted: Acted) -> Answer:
     for outcome in Outcome:
         about = [alert for alert, came in acted.outcomes if came is outcome]
         if about:
-            lines.append(f"{_OUTCOMES[outcome]} {_names(about)}")
+            said = _done(acted.act) if outcome is Outcome.DONE else _OUTCOMES[outcome]
+            lines.append(f"{said} {_names(about)}")
     return sentence("\n".join(lines) or "There is nothing to act on.")
 
 
+def _done(act: Act) -> str:
+    """What was done, for whom and until when."""
+    if act.kind is ActKind.SNOOZE and act.until is not None:
+        return f":white_check_mark: Done, snoozed until {moment(act.until)}:"
+    if act.kind is ActKind.ASSIGN:
+        return f":white_check_mark: Done, assigned to {person(act.text)}:"
+    return ":white_check_mark: Done:"
+
+
 _OUTCOMES = {
-    Outcome.DONE: ":white_check_mark: Done:",
     Outcome.ALREADY: "It was so already:",
     Outcome.TOO_LATE: ":hourglass: Too late, it had ended:",
 }
@@ -218,8 +223,32 @@ def help_answer(command: str, topic: str) -> Answer:
         return sentence(
             f"{_usage(command, known)}\n{escape(known.summary)}\nFor example: `{command} {escape(known.example)}`"
         )
-    lines = [f"{_usage(command, known)}  {escape(known.summary)}" for known in COMMANDS]
-    return sentence("\n".join(lines))
+    named = {name for _, names in _CHAPTERS for name in names}
+    chapters = [*_CHAPTERS, ("And", [known.name for known in COMMANDS if known.name not in named])]
+    told = [
+        "\n".join([f"*{title}*", *(_help_line(command, NAMES[name]) for name in names if name in NAMES)])
+        for title, names in chapters
+        if names
+    ]
+    tried = "  ".join(f"`{command} {escape(example)}`" for example in _TRIED)
+    first = f"For example {tried}"
+    blocks = [{"type": "section", "text": mrkdwn(cut(section, SECTION_LIMIT))} for section in (first, *told)]
+    return {"text": cut("\n".join((first, *told)), _MOST_TEXT), "blocks": blocks}
+
+
+def _help_line(command: str, known: Command) -> str:
+    return f"{_usage(command, known)}  {escape(known.summary)}"
+
+
+_MOST_TEXT = 3900  # of what stands where blocks cannot be shown
+_TRIED = ("ack A42", "silence violation-burst 2h", "top violators yesterday")
+_CHAPTERS: tuple[tuple[str, Sequence[str]], ...] = (
+    ("What is going on", ("status", "alerts", "why", "chart", "oncall")),
+    ("Take it", ("ack", "unack", "assign", "comment")),
+    ("Make it quiet", ("snooze", "silence", "silences", "unsilence", "mute", "unmute")),
+    ("How much, and who", ("top", "violations", "stats", "spend", "budget")),
+    ("What is watched", ("rules",)),
+)
 
 
 def _usage(command: str, known: Command) -> str:

@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from alertbot.domain.alerts import Alert, State
+from alertbot.domain.evidence import Summary
 from alertbot.domain.wording import headline, limit
+from alertbot.slack.views.evidence import evidence_block
 from alertbot.slack.views.remembered import remember
 from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, literal, moment, mrkdwn, person
 
@@ -14,9 +16,20 @@ View = dict[str, Any]
 
 
 def details_view(
-    group: int, alerts: Sequence[Alert], *, now: datetime, page: int = 0, channel: str = "", note: str = ""
+    group: int,
+    alerts: Sequence[Alert],
+    *,
+    now: datetime,
+    page: int = 0,
+    channel: str = "",
+    note: str = "",
+    evidence: Summary | None = None,
+    doubts: Sequence[str] = (),
 ) -> View:
-    """One page of a message's alerts, the firing and worst ones first. `note`, safe mrkdwn, is what became of a click."""
+    """One page of a message's alerts, the firing and worst ones first, and below them the evidence with the `doubts` about it.
+
+    `note`, safe mrkdwn, is what became of a click.
+    """
     order = sorted(alerts, key=lambda alert: (alert.state is not State.FIRING, -alert.severity.rank, alert.number))
     last = max(0, (len(order) - 1) // PAGE)
     page = min(max(0, page), last)
@@ -25,14 +38,16 @@ def details_view(
         blocks.append(_line(alert, now))
         if said := literal(alert.note, 1000):
             blocks.append({"type": "context", "elements": [mrkdwn(said)]})
+    if evidence is not None:
+        blocks.append(evidence_block(evidence, doubts))
     if last:
         blocks.append(_pages(group, page, last))
-    counted = "1 alert" if len(order) == 1 else f"{len(order)} alerts"
+    title = f"Alert A{order[0].number}" if len(order) == 1 else f"G{group}: {len(order)} alerts"
     return {
         "type": "modal",
         "callback_id": "details",
         "private_metadata": remember(about=f"G{group}", page=page, channel=channel),
-        "title": {"type": "plain_text", "text": cut(f"G{group}: {counted}", 24)},
+        "title": {"type": "plain_text", "text": cut(title, 24)},
         "close": {"type": "plain_text", "text": "Close"},
         "blocks": blocks,
     }
@@ -41,7 +56,7 @@ def details_view(
 def _line(alert: Alert, now: datetime) -> dict[str, Any]:
     mark = MARKS[alert.severity] if alert.state.is_open else ":white_check_mark:"
     first = f"{mark} `A{alert.number}` *{literal(headline(alert), 400)}*"
-    threshold = [literal(limit(alert), 100)] if limit(alert) else []
+    threshold = [literal(alert.rule, 100), *([literal(limit(alert), 100)] if limit(alert) else [])]
     if alert.state.is_open:
         state = f"{alert.state.value} since {moment(alert.started_at or alert.pending_since)}"
     else:

@@ -68,7 +68,9 @@ def _top(board: Board) -> Iterator[Block]:
     alerts = "1 alert is firing" if report.firing == 1 else f"{report.firing} alerts are firing"
     yield _header(alerts if report.firing else "Nothing is firing")
     counted = [f"{report.acknowledged} acknowledged"] if report.firing else []
-    parts = [*counted, f"{report.pending} pending", f"as of {moment(board.now)}", f"`{escape(board.command)} help`"]
+    if report.pending:
+        counted.append(f"{report.pending} pending")
+    parts = [*counted, f"as of {moment(board.now)}", f"`{escape(board.command)} help`"]
     yield {"type": "context", "elements": [mrkdwn(" · ".join(parts))]}
     buttons = [_button("home_refresh", "Refresh")]
     if board.may_operate:

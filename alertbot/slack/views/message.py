@@ -1,7 +1,7 @@
 """The message of a group of alerts: what, where, how bad, since when, who has it, and buttons to take it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.curves import sparkline
 from alertbot.domain.notices import Face
-from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, measure, name_of, write_amount
+from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, measure, name_of, tell_duration_of, write_amount
+from alertbot.slack.views.evidence import evidence_block
 from alertbot.slack.views.text import (
     COLOURS,
     ELLIPSIS,
@@ -29,6 +30,8 @@ from alertbot.slack.views.text import (
 
 Block = dict[str, Any]
 _MOST_ROTATIONS = 3
+_LEAST_TREND = 3  # bars: fewer show no course
+_UNITS = frozenset({"%", "×", "s", "USD"})
 _URL = re.compile(r"https?://(?:(?!&[lg]t;)[^\s<>|])+")
 SNOOZES = (
     ("30m", "30 minutes"),
@@ -45,9 +48,9 @@ def notice_message(face: Face, *, mentioned: Iterable[str] = ()) -> dict[str, An
     whom = " ".join(mention(who) for who in mentioned)
     text = cut(f"{state.mark} {state.first_line}" + (f"  {whom}" if whom else ""), FALLBACK_LIMIT)
     blocks = _one(face, state) if len(face.alerts) == 1 else _several(state)
-    blocks += [_context(face, state)]
+    blocks += [*([evidence_block(face.evidence)] if face.evidence is not None else []), _context(face, state)]
     if state.firing:
-        blocks += [_buttons(face)]
+        blocks += [_buttons(face, is_taken=state.taken)]
     return {"text": text, "attachments": [{"color": state.colour, "fallback": text, "blocks": blocks}]}
 
 
@@ -64,11 +67,15 @@ class _Look:
         severity = self.worst.severity
         if not self.firing:
             self.mark, self.colour, self.word = ":white_check_mark:", RESOLVED_COLOUR, "Resolved"
-        elif self.taken or len(self.snoozed) == len(self.firing):
-            self.mark, self.colour = MARKS[severity], QUIET_COLOUR
-            self.word = "Acknowledged" if self.taken else "Snoozed"
+        elif self.taken:
+            self.mark, self.colour, self.word = ":eyes:", QUIET_COLOUR, "Acknowledged"
+        elif len(self.snoozed) == len(self.firing):
+            self.mark, self.colour, self.word = ":zzz:", QUIET_COLOUR, "Snoozed"
         else:
             self.mark, self.colour, self.word = MARKS[severity], COLOURS[severity], severity.value.capitalize()
+        self.is_escalated = self.colour == COLOURS[severity] and bool(self.firing) and face.group.told.steps > 0
+        if self.is_escalated:
+            self.mark = ":rotating_light:"
         self.first_line = self._first_line(face)
 
     def _first_line(self, face: Face) -> str:
@@ -96,18 +103,22 @@ def _rule(face: Face) -> str:
 def _one(face: Face, state: _Look) -> list[Block]:
     alert = state.worst
     amount = alert.peak if alert.state is not State.FIRING else alert.value
-    pairs = [
-        ("Configuration" if alert.labels.get("ai_llm") else "What", literal(name_of(alert), 300)),
-        ("Source", literal(alert.labels.get("source", "all"), 300)),
-        ("Worst" if alert.state is not State.FIRING else "Now", _now(alert, amount)),
-        _times(alert, face.shown_at),
-    ]
-    if face.trend:
-        pairs.append((f"Last {len(face.trend)} windows", sparkline(face.trend)))
+    # What and where stand in the first line: none of it is said twice.
+    pairs = [("Worst" if alert.state is not State.FIRING else "Now", _now(alert, amount)), _times(alert, face.shown_at)]
+    if state.firing and state.colour == QUIET_COLOUR:
+        pairs.append(("Severity", alert.severity.value.capitalize()))
+    if len([amount for amount in face.trend if amount is not None]) >= _LEAST_TREND:
+        pairs.append((_trend_name(alert, len(face.trend)), sparkline(face.trend)))
     if state.firing and face.on_call:
         pairs.append(("On call", _on_call(face)))
     fields = [mrkdwn(f"*{name}*\n{text}") for name, text in pairs]
     return [{"type": "section", "fields": fields}, *_taken(state, [alert])]
+
+
+def _trend_name(alert: Alert, windows: int) -> str:
+    """What the bars are: `Each 15 min, the last 12`."""
+    window = alert.over.removeprefix("in ")
+    return f"Each {literal(window, 60)}, the last {windows}" if window else f"The last {windows} windows"
 
 
 def _on_call(face: Face) -> str:
@@ -129,9 +140,19 @@ def _link(found: re.Match[str]) -> str:
     return found[0] if cut_off else f"<{url}>{found[0][len(url) :]}"
 
 
-def _now(alert: Alert, amount: Any) -> str:
+def _now(alert: Alert, amount: Fraction | None) -> str:
+    """The number against its threshold: `19 (above 5)`, and how bad it has been if it was worse."""
     threshold = limit(alert)
-    return literal(measure(alert, amount), 300) + (f" ({literal(threshold, 200)})" if threshold else "")
+    told = literal(_number(alert, amount), 300) + (f" ({literal(threshold, 200)})" if threshold else "")
+    eased = alert.state is State.FIRING and alert.peak is not None and amount is not None and alert.peak != amount
+    return f"{told}, at worst {literal(_number(alert, alert.peak), 100)}" if eased else told
+
+
+def _number(alert: Alert, amount: Fraction | None) -> str:
+    """The amount without what it counts, which the first line says; what is measured in a unit keeps it."""
+    if alert.kind == "absence":
+        return tell_duration_of(amount) if alert.unit == "s" else measure(alert, amount)
+    return write_amount(amount, alert.unit if alert.unit in _UNITS else "")
 
 
 def _times(alert: Alert, now: datetime) -> tuple[str, str]:
@@ -148,21 +169,29 @@ def _clock(at: datetime) -> str:
 
 def _several(state: _Look) -> list[Block]:
     order = [*state.firing, *state.ended]
-    lines = [_row(alert) for alert in order[:MOST_ROWS]]
+    same = len({alert.unit for alert in order}) == 1  # then the first line has said what is counted
+    lines = [_row(alert, _number if same else _measured) for alert in order[:MOST_ROWS]]
     counted = (
         f"*{len(state.firing)} firing*, {len(state.ended)} resolved" if state.ended else f"*{len(state.firing)} firing*"
     )
     since = min((alert.started_at for alert in order if alert.started_at is not None), default=None)
     head = counted + (f" since {moment(since)}" if since else "")
+    limits = {limit(alert) for alert in order}
+    if len(limits) == 1 and (shared := limits.pop()):
+        head += f" · {literal(shared, 100)}"
     table = {"type": "section", "text": mrkdwn(fit([head, *lines], SECTION_LIMIT, hidden=len(order) - len(lines)))}
     return [table, *_taken(state, order)]
 
 
-def _row(alert: Alert) -> str:
+def _measured(alert: Alert, amount: Fraction | None) -> str:
+    return write_amount(amount, alert.unit)
+
+
+def _row(alert: Alert, written: Callable[[Alert, Fraction | None], str]) -> str:
     mark = MARKS[alert.severity] if alert.state is State.FIRING else ":white_check_mark:"
     amount = alert.value if alert.state is State.FIRING else alert.peak
     taken = " :eyes:" if alert.acknowledged_at is not None and alert.state is State.FIRING else ""
-    return f"{mark} {literal(name_of(alert), 80)}: {literal(write_amount(amount, alert.unit), 60)} `A{alert.number}`{taken}"
+    return f"{mark} `A{alert.number}` {literal(name_of(alert), 80)}: {literal(written(alert, amount), 60)}{taken}"
 
 
 def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
@@ -176,6 +205,8 @@ def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
     if state.snoozed:
         until = max(alert.snoozed_until for alert in state.snoozed if alert.snoozed_until is not None)
         lines.append(f":zzz: Snoozed until {moment(until)}")
+    if state.is_escalated:
+        lines.append(":rotating_light: Escalated: nobody has taken it")
     given = sorted({alert.assigned_to for alert in about if alert.assigned_to})
     if given:
         lines.append(f":bust_in_silhouette: Assigned to {', '.join(person(who) for who in given[:5])}")
@@ -197,7 +228,20 @@ def _context(face: Face, state: _Look) -> Block:
     return {"type": "context", "elements": [mrkdwn(" · ".join(parts))]}
 
 
-def _buttons(face: Face) -> Block:
+_ACKNOWLEDGE: Block = {
+    "type": "button",
+    "action_id": "acknowledge",
+    "text": {"type": "plain_text", "text": "Acknowledge"},
+    "style": "primary",
+}
+_GIVE_BACK: Block = {
+    "type": "button",
+    "action_id": "give_back",
+    "text": {"type": "plain_text", "text": "Give it back"},
+}
+
+
+def _buttons(face: Face, *, is_taken: bool) -> Block:
     group = f"G{face.group.number}"
     options = [
         {"text": {"type": "plain_text", "text": words}, "value": f"{group} {length}"} for length, words in SNOOZES
@@ -206,13 +250,7 @@ def _buttons(face: Face) -> Block:
         "type": "actions",
         "block_id": f"take-{group}",
         "elements": [
-            {
-                "type": "button",
-                "action_id": "acknowledge",
-                "text": {"type": "plain_text", "text": "Acknowledge"},
-                "style": "primary",
-                "value": group,
-            },
+            (_GIVE_BACK if is_taken else _ACKNOWLEDGE) | {"value": group},
             {
                 "type": "static_select",
                 "action_id": "snooze",

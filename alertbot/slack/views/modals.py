@@ -63,15 +63,9 @@ def silence_modal(draft: Draft, reach: Reach, *, rules: Iterable[str], sources: 
             draft.llm,
             hint="A name, an id, or a pattern such as support-*. Empty means every configuration.",
         ),
-        _field(
-            "more",
-            "Further matchers",
-            draft.more,
-            hint="Such as severity=warning provider!=OPENAI, with spaces between them. Only the word all: everything.",
-        ),
-        {"type": "section", "block_id": "reach", "text": mrkdwn(_reach(reach))},
         _lasts(draft.lasts),
         *([_date("until", "Until", draft.until)] if draft.lasts == UNTIL else []),
+        {"type": "section", "block_id": "reach", "text": mrkdwn(_reach(reach))},
         {
             "type": "input",
             "block_id": "comment",
@@ -85,6 +79,12 @@ def silence_modal(draft: Draft, reach: Reach, *, rules: Iterable[str], sources: 
                 **({"initial_value": draft.comment} if draft.comment else {}),
             },
         },
+        _field(
+            "more",
+            "Only where also",
+            draft.more,
+            hint="For experts: matchers such as severity=warning provider!=OPENAI. The word all alone means everything.",
+        ),
     ]
     return _modal("silence", "New silence", "Silence", blocks, metadata)
 

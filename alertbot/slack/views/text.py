@@ -14,6 +14,7 @@ FALLBACK_LIMIT = 3900  # chat.update refuses text over 4,000 characters
 ELLIPSIS = "…"
 # What no reader sees but what changes what is read: control characters, half a character, and turns of the direction.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_WRITTEN_MOMENT = re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{6})?Z")
 # Real ids are long and hold a digit; a name in capitals, such as one that was typed on the command line, is neither.
 _PERSON = re.compile(r"[UW](?:[A-Z0-9]{7,}|[A-Z]*[0-9][A-Z0-9]*)")
 _TEAM = re.compile(r"S(?:[A-Z0-9]{7,}|[A-Z]*[0-9][A-Z0-9]*)")
@@ -28,6 +29,14 @@ def escape(text: str) -> str:
 def cut(text: str, limit: int) -> str:
     """The text, at most `limit` code points long."""
     return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
+
+
+def cut_between_words(text: str, limit: int) -> str:
+    """The text, at most `limit` code points long; cut behind a word where that leaves most of it."""
+    if len(text) <= limit:
+        return text
+    words = text[:limit].rpartition(" ")[0].rstrip()
+    return words + ELLIPSIS if len(words) * 2 >= limit else cut(text, limit)
 
 
 def mrkdwn(text: str) -> dict[str, Any]:
@@ -73,6 +82,18 @@ def person(who: str) -> str:
     if _PERSON.fullmatch(who):
         return f"<@{who}>"
     return f"<!subteam^{who}>" if _TEAM.fullmatch(who) else literal(who, 100)
+
+
+def with_moments(text: str) -> str:
+    """Safe mrkdwn with every moment that is written in it, such as `2026-01-05T10:02:03Z`, in the reader's own time zone."""
+    return _WRITTEN_MOMENT.sub(_shown_moment, text)
+
+
+def _shown_moment(found: re.Match[str]) -> str:
+    try:
+        return moment(datetime.fromisoformat(found[0]))
+    except (ValueError, OverflowError):  # it was written by others, and only looks like one
+        return found[0]
 
 
 def moment(at: datetime) -> str:

@@ -1,0 +1,187 @@
+"""Rules made in Slack: what opens their form, what comes of trying and saving it, and deleting one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt import Ack, App, Respond
+from slack_sdk import WebClient
+
+from alertbot.domain.rules import Rule
+from alertbot.errors import AlertbotError, ConfigError, UsageError
+from alertbot.flows.edit_rules import change_rule, delete_rule, make_rule, stored_rule
+from alertbot.flows.try_rule import is_collected, try_rule
+from alertbot.slack.desk import Desk
+from alertbot.slack.parse import Request, parse
+from alertbot.slack.rule_drafts import Keys, MistakesInRule, by_field, draft_in, draft_of, keys_of, new_draft
+from alertbot.slack.surface import Surface, acknowledged_after
+from alertbot.slack.views import answers
+from alertbot.slack.views.answers import Answer
+from alertbot.slack.views.remembered import remember, remembered
+from alertbot.slack.views.rule_form import RuleDraft, View, rule_form, saved_rule_view
+from alertbot.slack.views.text import literal
+
+Reply = dict[str, Any]
+
+
+def asked_for(body: Mapping[str, Any]) -> Request | None:
+    """The request of a slash command that wants the form: `rules new`, or `rules change NAME`."""
+    try:
+        request = parse(str(body.get("text") or ""))
+    except UsageError:
+        return None
+    return request if request.command == "rules" and request.target in {"new", "change"} else None
+
+
+def ask_rule(desk: Desk, body: Mapping[str, Any], name: str = "") -> View:
+    """The form of a new rule, or of one that was made in Slack. Raises UsageError."""
+    here = desk.for_whom(body)
+    here.require_operator()
+    if not name:
+        return rule_form(new_draft("threshold", timezone=_zone(here)), metadata=remember(channel=here.place))
+    _require_in_sight(here, name)
+    draft = draft_of(stored_rule(here.database, here.book, name))
+    return rule_form(draft, metadata=remember(channel=here.place, about=name, version=draft.version))
+
+
+def _require_in_sight(here: Desk, name: str) -> None:
+    """Raise UsageError where a rule does not exist for the person; one that cannot be read tells nobody what it is about."""
+    if here.sight.sources is not None and all(rule.name != name for rule in here.rules):
+        raise UsageError(f'there is no rule "{name}" that was made in Slack')
+
+
+def reshape(desk: Desk, body: Mapping[str, Any]) -> View:
+    """The form with the fields of the type that was chosen."""
+    return rule_form(_draft(desk.for_whom(body), body), metadata=body["view"]["private_metadata"])
+
+
+def try_it(desk: Desk, body: Mapping[str, Any]) -> View:
+    """The form with what would have come of the rule so far; nothing is kept of it."""
+    here = desk.for_whom(body)
+    here.require_operator()
+    draft, metadata = _draft(here, body), body["view"]["private_metadata"]
+    try:
+        _, rule = _read(here, draft)
+    except MistakesInRule as mistakes:
+        problems = [f"{name.replace('_', ' ')}: {sentence}" for name, sentence in mistakes.by_field.items()]
+        return rule_form(draft, metadata=metadata, problems=problems)
+    trial = try_rule(here.database, rule, here.intervals, now=here.clock(), prices=here.prices)
+    return rule_form(draft, metadata=metadata, trial=trial)
+
+
+def save_rule(desk: Desk, body: Mapping[str, Any]) -> Reply:
+    """Make or change the rule that was filled in; what is wrong with it stands below its fields."""
+    here = desk.for_whom(body)
+    draft = _draft(here, body)
+    key = f"view {body['view']['id']} {body['view'].get('hash')}"
+    try:
+        here.require_operator()
+        keys, rule = _read(here, draft)
+        by, now = here.user, here.clock()
+        if draft.about:
+            _require_in_sight(here, draft.about)
+            change_rule(here.database, here.book, keys, seen=draft.version, by=by, now=now, key=key)
+        else:
+            make_rule(here.database, here.book, keys, by=by, now=now, key=key)
+    except MistakesInRule as mistakes:
+        return _errors(mistakes.by_field)
+    except AlertbotError as error:
+        return _errors({"type" if draft.about else "name": error.lines[0]})
+    here.wake()
+    shown = saved_rule_view(rule.name, is_new=not draft.about, notes=_notes(here, rule))
+    return {"response_action": "update", "view": shown}
+
+
+def _notes(here: Desk, rule: Rule) -> list[str]:
+    notes = []
+    if not rule.enabled:
+        notes.append("It is switched off: nothing is judged by it.")
+    if not is_collected(here.database, rule, here.intervals):
+        notes.append("No source collects what it looks at, so it will never speak.")
+    return notes
+
+
+def _read(here: Desk, draft: RuleDraft) -> tuple[Keys, Rule]:
+    """The keys and the rule that a draft means. Raises MistakesInRule."""
+    try:
+        more = here.book.grammar.keys(draft.fields.get("more", ""))
+    except ConfigError as error:
+        raise MistakesInRule({"more": "; ".join(error.mistakes)}) from error
+    keys = keys_of(draft, more)
+    try:
+        return keys, here.book.grammar.rule(keys)
+    except ConfigError as error:
+        raise MistakesInRule(by_field(draft, error.mistakes)) from error
+
+
+def _draft(here: Desk, body: Mapping[str, Any]) -> RuleDraft:
+    kept = remembered(body)
+    about, version = str(kept.get("about") or ""), int(kept.get("version") or 0)
+    return draft_in(body, about=about, version=version, timezone=_zone(here))
+
+
+def _zone(here: Desk) -> str:
+    """The person's own time zone, where it has a name."""
+    return str(getattr(here.zone_of(here.user), "key", "UTC"))
+
+
+def _errors(problems: Mapping[str, str]) -> Reply:
+    return {
+        "response_action": "errors",
+        "errors": {name: text[:1].upper() + text[1:] for name, text in problems.items()},
+    }
+
+
+def remove(here: Desk, name: str, *, key: str) -> Answer:
+    """Delete a rule for whom the desk is. Raises UsageError."""
+    here.require_operator()
+    _require_in_sight(here, name)
+    delete_rule(here.database, here.book, name, by=here.user, now=here.clock(), key=key)
+    here.wake()
+    return answers.sentence(f":wastebasket: *{literal(name, 200)}* was deleted. Alerts of it end now.")
+
+
+def clicked_delete(desk: Desk, body: Mapping[str, Any]) -> Answer:
+    """Delete the rule of the button."""
+    here, action = desk.for_whom(body), body["actions"][0]
+    try:
+        return remove(here, str(action.get("value") or ""), key=f"click {action.get('action_ts')} {here.user}")
+    except AlertbotError as error:
+        return answers.complaint(error.lines[0])
+
+
+def listen(app: App, desk: Desk) -> None:
+    """Register what opens the form, and what is done in it."""
+
+    @app.action("rule_new")
+    def new(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+        ack()
+        Surface(desk, client, body, respond).open(lambda: ask_rule(desk, body))
+
+    @app.action("rule_change")
+    def change(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+        ack()
+        name = str(body["actions"][0].get("value") or "")
+        Surface(desk, client, body, respond).open(lambda: ask_rule(desk, body, name))
+
+    @app.action("rule_delete")
+    def delete(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+        with acknowledged_after(ack):
+            reply = clicked_delete(desk, body)
+        Surface(desk, client, body, respond).show(reply)
+
+    @app.action("rule_type")
+    def choose_type(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        ack()
+        Surface(desk, client, body).update(lambda: reshape(desk, body))
+
+    @app.action("rule_try")
+    def attempt(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        ack()
+        Surface(desk, client, body).update(lambda: try_it(desk, body))
+
+    @app.view("rule")
+    def save(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        reply = save_rule(desk, body)
+        ack(**reply)
+        if reply.get("response_action") != "errors":
+            Surface(desk, client, body).show_below()

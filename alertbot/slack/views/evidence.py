@@ -1,0 +1,131 @@
+"""The evidence behind an alert in a few lines, and the answer to `violations`. What may not be told has not come this far."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from alertbot.domain.evidence import Evidence, EvidenceKind, Leaders, Listing, Privacy, Summary
+from alertbot.domain.windows import Window
+from alertbot.slack.views.answers import Answer, preformatted, sentence, write_count
+from alertbot.slack.views.text import (
+    SECTION_LIMIT,
+    cut,
+    cut_between_words,
+    fit,
+    literal,
+    moment,
+    mrkdwn,
+    visible,
+    with_moments,
+)
+
+MOST_ROWS = 15
+_COLUMNS = 40  # what a telephone shows of a line without folding it
+_NAME_LIMIT = 80
+_QUOTE_LIMIT = 300
+_MOST_NOTES = 5
+_SEVERITIES = {"HIGH": "high", "MEDIUM": "med", "LOW": "low"}
+_KINDS = {EvidenceKind.VIOLATION: ("violation", "violations"), EvidenceKind.ALERT: ("policy alert", "policy alerts")}
+
+
+def evidence_block(summary: Summary, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """A section with who and what is behind an alert; `notes` are what is wrong with the evidence."""
+    warned = [f":warning: {literal(note, _QUOTE_LIMIT)}" for note in notes[:_MOST_NOTES]]
+    return {"type": "section", "text": mrkdwn(fit([*evidence_lines(summary), *warned], SECTION_LIMIT))}
+
+
+def evidence_lines(summary: Summary) -> list[str]:
+    """The leading policies, people and models, and the newest explanation; where only numbers may be told, one line."""
+    if summary.privacy is Privacy.COUNTS:
+        parts = [
+            _counted(summary.policies.in_all, "policy", "policies"),
+            _counted(summary.people.in_all, "person", "people"),
+            _counted(summary.models.in_all, "model", "models"),
+        ]
+        return [f"{_amount(summary)} listed: {', '.join(parts)}{_of_them(summary)}"]
+    named = (("Policies", summary.policies), ("People", summary.people), ("Models", summary.models))
+    lines = [f"*{what}*  {_leading(leaders)}" for what, leaders in named if leaders.first]
+    return [*(lines or [f"{_amount(summary)} listed"]), *_quote(summary.newest)]
+
+
+def _leading(leaders: Leaders) -> str:
+    shown = ", ".join(f"{literal(one.name, _NAME_LIMIT) or 'unknown'} ({one.count:,})" for one in leaders.first)
+    others = leaders.in_all - len(leaders.first)
+    return f"{shown} and {others:,} more" if others > 0 else shown
+
+
+def _quote(newest: Evidence | None) -> list[str]:
+    """What was said of the newest, and of whom. `&gt;` at the beginning of a line makes it a quotation."""
+    if newest is None or not (text := literal(newest.explanation, _QUOTE_LIMIT)):
+        return []
+    who = literal(newest.user_name or newest.user, _NAME_LIMIT)
+    return [f"*Newest*  {who}, {moment(newest.at)}" if who else f"*Newest*  {moment(newest.at)}", f"&gt; {text}"]
+
+
+def _amount(summary: Summary) -> str:
+    return _counted(summary.total, *_KINDS[summary.kind])
+
+
+def _of_them(summary: Summary) -> str:
+    """How bad they were, and how many were stopped."""
+    severities = [f"{count:,} {name.lower()}" for name, count in (summary.severities or {}).items()]
+    parts = [*severities, *([f"{summary.blocked:,} blocked"] if summary.blocked else [])]
+    return f"; {', '.join(parts)}" if parts else ""
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
+
+
+# --- what somebody asked for
+
+
+def violations_answer(listing: Listing, window: Window, zone: tzinfo) -> Answer:
+    """How many there were, who leads, and a table of the newest with the time on the person's own clock."""
+    summary = listing.summary
+    notes = [
+        f":information_source: {with_moments(literal(note, _QUOTE_LIMIT))}" for note in listing.notes[:_MOST_NOTES]
+    ]
+    if not summary.total:
+        return sentence("\n".join([f"No violation is listed {window.name}.", *notes]))
+    head = f"*{_amount(summary)}* {window.name}{_of_them(summary)}"
+    blocks: list[dict[str, Any]] = [
+        {"type": "section", "text": mrkdwn(fit([head, *evidence_lines(summary)], SECTION_LIMIT))},
+        *([preformatted("\n".join(_table(listing, window, zone)))] if listing.found else []),
+        *([{"type": "context", "elements": [mrkdwn("\n".join(notes))]}] if notes else []),
+    ]
+    return {"text": head, "blocks": blocks}
+
+
+def _table(listing: Listing, window: Window, zone: tzinfo) -> list[str]:
+    """Lines of at most 40 characters."""
+    rows = listing.found[:MOST_ROWS]
+    form = "%H:%M" if window.length <= timedelta(hours=24) else "%m-%d %H:%M"
+    times = [_clock(one.at, zone, form) for one in rows]
+    space = _COLUMNS - len(times[0]) - 8
+    named = [(visible(one.policy_name or one.policy), visible(one.user_name or one.user)) for one in rows]
+    people = max(len("who"), *(len(_called(who, space * 2 // 5)) for _, who in named))
+    policy = min(space - people, max(len("policy"), *(len(what) for what, _ in named)))
+    table = [f"{'':<{len(times[0])}} {'':<5} {'policy':<{policy}} who"]
+    for at, one, (what, who) in zip(times, rows, named, strict=True):
+        severity = _SEVERITIES.get(one.severity, "-") + ("!" if one.blocked else "")
+        table.append(
+            f"{at} {severity:<5} {cut_between_words(what, policy):<{policy}} {_called(who, space - policy)}".rstrip()
+        )
+    if any(one.blocked for one in rows):
+        table.append("! was blocked")
+    if listing.summary.total > len(rows):
+        table.append(f"… and {write_count(listing.summary.total - len(rows))} more")
+    return table
+
+
+def _called(name: str, space: int) -> str:
+    """A person's name; where it is too long the family name as its initial: `Nadia K.`."""
+    first, _, others = name.partition(" ")
+    if len(name) <= space or not others or len(first) + 3 > space:
+        return cut(name, space)
+    return f"{first} {others.split()[-1][0]}."
+
+
+def _clock(at: datetime, zone: tzinfo, form: str) -> str:
+    return f"{at.astimezone(zone):{form}}"

@@ -1,0 +1,325 @@
+"""The form of a rule: fields for what each type of rule has, what came of trying it, and a place for all the rest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from alertbot.domain.rules import DIMENSIONS, MEANS, METRICS, Comparison, Period, Severity
+from alertbot.domain.times import tell_duration
+from alertbot.domain.trials import Trial, tell_trial, worst_of
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, fit, literal, moment, mrkdwn
+
+Block = dict[str, Any]
+View = dict[str, Any]
+ANY = "*"  # the choice that says nothing
+MORE_LIMIT = 2900
+_MOST_TRIED = 5
+TYPES = (
+    ("threshold", "Too many, or too few, in a time"),
+    ("rate", "Too many, or too few, each minute, hour or day"),
+    ("ratio", "Too large, or too small, a share"),
+    ("spike", "Far more than usual"),
+    ("budget", "A budget for an hour, a day, a week or a month"),
+    ("burn", "A budget that is used up too fast"),
+    ("absence", "Nothing comes any more"),
+)
+_WORDS = {
+    "spend_usd": "money spent (USD)",
+    "latency_ms": "latency (ms)",
+    "storage_latency_ms": "storage latency (ms)",
+    "ai_llm": "configuration",
+    "repo": "repository",
+    "api_key": "API key",
+}
+_COMPARISONS = {
+    Comparison.ABOVE: "more than",
+    Comparison.AT_LEAST: "at least",
+    Comparison.BELOW: "less than",
+    Comparison.AT_MOST: "at most",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDraft:
+    """A rule as somebody has filled it in so far: its type, and what stands in the fields by their names.
+
+    `about` is the rule that is changed, and `version` which one of it; of a new rule they are empty.
+    """
+
+    type: str = "threshold"
+    fields: Mapping[str, str] = field(default_factory=dict)
+    about: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of the form; with `choices` a menu, with `is_long` several lines. `initially` stands there at first."""
+
+    name: str
+    label: str
+    hint: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    initially: str = ""
+    optional: bool = False
+    limit: int = 100
+    is_long: bool = False
+
+
+def counted(name: str) -> str:
+    """A metric or a dimension in words."""
+    return _WORDS.get(name, name.replace("_", " "))
+
+
+_METRICS = tuple((name, counted(name)) for name in METRICS)
+_SUMS = tuple((name, words) for name, words in _METRICS if name not in MEANS)
+_METRIC = Field("metric", "What is counted", choices=_SUMS, initially="policy_violations")
+_COMPARISON = Field(
+    "comparison",
+    "Tell when it is",
+    choices=tuple((str(name), text) for name, text in _COMPARISONS.items()),
+    initially="above",
+)
+_WARNING = Field("warning", "Warning", "A number such as 5. One of the two levels is enough.", optional=True)
+_CRITICAL = Field("critical", "Critical", "A number such as 20.", optional=True)
+_SHARE = "A share such as 2% or 0.02."
+_TIMES = (
+    Field(
+        "times_warning",
+        "Warning: how many times as much",
+        "A number such as 3. One of the two is enough.",
+        optional=True,
+    ),
+    Field("times_critical", "Critical: how many times as much", "A number such as 10.", optional=True),
+)
+_WINDOW = Field("window", "In which time", "A duration such as 15m, 4h or 7d.", initially="15m")
+_AMOUNT = Field("amount", "Budget", "A number, in what is counted: 50000000 tokens, or 100 dollars.")
+
+FIELDS: Mapping[str, tuple[Field, ...]] = {
+    "threshold": (
+        Field("metric", "What is counted", choices=_METRICS, initially="policy_violations"),
+        _COMPARISON,
+        _WARNING,
+        _CRITICAL,
+        _WINDOW,
+    ),
+    "rate": (
+        _METRIC,
+        _COMPARISON,
+        _WARNING,
+        _CRITICAL,
+        Field(
+            "per_unit", "Each", choices=(("minute", "minute"), ("hour", "hour"), ("day", "day")), initially="minute"
+        ),
+        Field("window", "Measured over", "A duration such as 15m.", initially="15m"),
+    ),
+    "ratio": (
+        _METRIC,
+        Field("of", "As a share of", choices=_SUMS, initially="api_calls"),
+        _COMPARISON,
+        Field("warning", "Warning", f"{_SHARE} One of the two levels is enough.", optional=True),
+        Field("critical", "Critical", _SHARE, optional=True),
+        _WINDOW,
+        Field("min_of", "Only if there are so many of the whole", "1 of 1 is no outage: a number such as 50.", optional=True),
+    ),
+    "spike": (
+        _METRIC,
+        *_TIMES,
+        Field("window", "In which time", "A duration such as 1h.", initially="1h"),
+        Field("baseline", "Compared with the same time over and over in", "A duration such as 24h.", initially="24h"),
+        Field("at_least", "And at least so many", "What is less is never a spike: a number such as 20.", optional=True),
+    ),
+    "budget": (
+        _METRIC,
+        _AMOUNT,
+        Field("period", "For each", choices=tuple((str(one), str(one)) for one in Period), initially="day"),
+        Field("percent_warning", "Warning: at how many percent of it", "A number such as 80.", initially="80", optional=True),
+        Field("percent_critical", "Critical: at how many percent of it", "A number such as 100.", initially="100", optional=True),
+        Field("timezone", "Where a day begins at midnight", "A time zone such as Europe/Madrid.", initially="UTC"),
+    ),
+    "burn": (
+        _METRIC,
+        _AMOUNT,
+        Field("lasts", "Has to last for", "A duration such as 30d.", initially="30d"),
+        *_TIMES,
+        Field("windows", "Measured over each of", "Durations such as 1h, 5m: all of them have to be too fast.", initially="1h, 5m"),
+    ),
+    "absence": (
+        Field(
+            "metric",
+            "What does not come",
+            choices=((ANY, "readings of the source"), *_SUMS),
+            initially="api_calls",
+        ),
+        Field("window", "For how long", "A duration such as 15m.", initially="15m"),
+        Field(
+            "severity", "Severity", choices=tuple((str(one), str(one)) for one in Severity), initially="warning"
+        ),
+    ),
+}  # fmt: skip
+NAME = Field("name", "Name", "Short and unique, such as block-burst. Alerts are known by it.")
+_DIMENSIONS = tuple(name for name in DIMENSIONS if name != "ai_llm")
+COMMON = (
+    Field(
+        "per",
+        "An alert for each",
+        choices=(
+            (ANY, "configuration (of storage: source)"),
+            *((name, counted(name)) for name in _DIMENSIONS),
+            ("all", "one for everything together"),
+        ),
+        initially=ANY,
+    ),
+    Field(
+        "where",
+        "Only these",
+        "Names, ids or patterns such as support-*; or by something else, such as provider=OPENAI. Empty means all.",
+        optional=True,
+        limit=500,
+    ),
+    Field("for", "Only if it lasts", "A duration such as 5m; empty means that it is told at once.", optional=True),
+    Field("keep_firing", "Wait before it is over", "A duration such as 15m, so that it does not flap.", optional=True),
+    Field("description", "What to do about it", "Shown with the alert.", optional=True, limit=1000, is_long=True),
+)
+MORE = Field(
+    "more",
+    "Other keys",
+    "As in the configuration file, one a line, such as clear: 3. Hardly ever needed.",
+    optional=True,
+    limit=MORE_LIMIT,
+    is_long=True,
+)
+FORECAST = ("forecast", "Also tell when it will be used up before its time")
+ENABLED = ("enabled", "Watch it")
+
+
+def fields_of(kind: str) -> tuple[Field, ...]:
+    """The fields of a type of rule, but for its name and its switches."""
+    common = COMMON if kind != "absence" else tuple(one for one in COMMON if one.name != "for")
+    return (*FIELDS[kind], *common, MORE)
+
+
+def switches_of(kind: str) -> tuple[tuple[str, str], ...]:
+    """What can be on or off."""
+    return (FORECAST, ENABLED) if kind == "budget" else (ENABLED,)
+
+
+def rule_form(draft: RuleDraft, *, metadata: str, trial: Trial | None = None, problems: Sequence[str] = ()) -> View:
+    """Ask for a rule. `trial` is what came of trying it, `problems` what keeps it from being tried."""
+    named = _field_block(NAME, draft) if not draft.about else _about(draft.about)
+    kind = Field("type", "What is wrong when", choices=TYPES, initially="threshold")
+    *fields, more = (_field_block(one, draft) for one in fields_of(draft.type))
+    return {
+        "type": "modal",
+        "callback_id": "rule",
+        "private_metadata": metadata,
+        "title": _plain("Change rule" if draft.about else "New rule"),
+        "submit": _plain("Save"),
+        "close": _plain("Cancel"),
+        "blocks": [
+            named,
+            _field_block(kind, RuleDraft(fields={"type": draft.type}), dispatches=True),
+            *fields,
+            _switches(draft),
+            more,
+            {"type": "actions", "block_id": "try", "elements": [_button("rule_try", "Try it")]},
+            {"type": "section", "block_id": "tried", "text": mrkdwn(_tried(trial, problems))},
+        ],
+    }
+
+
+def _about(name: str) -> Block:
+    return {"type": "section", "block_id": "about", "text": mrkdwn(f"*{literal(name, 200)}*")}
+
+
+def _tried(trial: Trial | None, problems: Sequence[str]) -> str:
+    if problems:
+        lines = [f":warning: {literal(problem, 400)}" for problem in problems]
+        return fit(lines, SECTION_LIMIT)
+    if trial is None:
+        return "_Try it_ tells how often the rule would have fired on the last 24 hours. Nobody hears of that."
+    mark = ":warning:" if trial.problem else ":mag:"
+    first, *rest = (literal(line, 400) for line in tell_trial(trial))
+    lines = [f"{mark} *{first}*", *rest]
+    worst = worst_of(trial, most=_MOST_TRIED)
+    lines += [
+        f"{MARKS[one.severity]} {literal(one.name, 100)}: {tell_duration(trial.lasted(one))} from {moment(one.started_at)}"
+        for one in worst
+    ]
+    return fit(lines, SECTION_LIMIT, hidden=len(trial.alerts) - len(worst))
+
+
+def saved_rule_view(name: str, *, is_new: bool, notes: Sequence[str]) -> View:
+    """What stands in place of the form when the rule was saved."""
+    done = "is watched from now on" if is_new else "was changed"
+    lines = [
+        f":white_check_mark: *{literal(name, 200)}* {done}.",
+        *(f":warning: {literal(note, 400)}" for note in notes),
+    ]
+    return {
+        "type": "modal",
+        "callback_id": "rule_saved",
+        "title": _plain("Saved"),
+        "close": _plain("Close"),
+        "blocks": [{"type": "section", "text": mrkdwn("\n".join(lines))}],
+    }
+
+
+def _field_block(one: Field, draft: RuleDraft, *, dispatches: bool = False) -> Block:
+    held = draft.fields.get(one.name, "")
+    block: Block = {
+        "type": "input",
+        "block_id": one.name,
+        "label": _plain(one.label),
+        "element": _menu(one, held) if one.choices else _text_field(one, held),
+    }
+    if dispatches:
+        block["dispatch_action"] = True
+    if one.optional:
+        block["optional"] = True
+    if one.hint:
+        block["hint"] = _plain(one.hint)
+    return block
+
+
+def _menu(one: Field, held: str) -> Block:
+    options = [_option(value, words) for value, words in one.choices]
+    present = next((option for option in options if option["value"] == held), None)
+    element: Block = {"type": "static_select", "action_id": f"rule_{one.name}", "options": options}
+    return {**element, "initial_option": present} if present else element
+
+
+def _text_field(one: Field, held: str) -> Block:
+    element: Block = {"type": "plain_text_input", "action_id": f"rule_{one.name}", "max_length": one.limit}
+    if one.is_long:
+        element["multiline"] = True
+    return {**element, "initial_value": held} if held else element
+
+
+def _switches(draft: RuleDraft) -> Block:
+    options = [_option(value, words) for value, words in switches_of(draft.type)]
+    on = [option for option in options if draft.fields.get(option["value"]) == "true"]
+    return {
+        "type": "input",
+        "block_id": "switches",
+        "optional": True,
+        "label": _plain("Switched on"),
+        "element": {
+            "type": "checkboxes",
+            "action_id": "rule_switches",
+            "options": options,
+            **({"initial_options": on} if on else {}),
+        },
+    }
+
+
+def _button(action: str, words: str) -> Block:
+    return {"type": "button", "action_id": action, "text": _plain(words)}
+
+
+def _option(value: str, words: str) -> dict[str, Any]:
+    return {"text": _plain(words), "value": value}
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}

@@ -1,0 +1,108 @@
+"""The list of rules: what is watched, where each comes from, and for operators what can be done with those of Slack."""
+
+from collections.abc import Collection, Sequence
+from fractions import Fraction
+from typing import Any
+
+from alertbot.domain.curves import comparison_of, in_words, thresholds_of
+from alertbot.domain.reports import ListedRule
+from alertbot.domain.rules import Absence, Rule, Severity, Spike
+from alertbot.domain.stored_rules import StoredRule
+from alertbot.domain.times import tell_duration
+from alertbot.domain.wording import write_amount
+from alertbot.slack.views.answers import Answer
+from alertbot.slack.views.rule_form import counted
+from alertbot.slack.views.text import SECTION_LIMIT, fit, literal, moment, mrkdwn, person
+
+Block = dict[str, Any]
+_MOST_GIVEN = 40
+_MOST_MADE = 15  # two blocks each; a message has 50
+
+
+def rules_answer(listed: Sequence[ListedRule], *, muted: Collection[str] = (), may_edit: bool = False) -> Answer:
+    """What is watched: the rules of the configuration, then those of Slack. `muted` are those of which nothing is said.
+
+    Whoever `may_edit` gets buttons.
+    """
+    given = [one.rule for one in listed if one.stored is None and one.rule is not None]
+    made = [(one, one.stored) for one in listed if one.stored is not None]
+    lines = [f"{_mark(rule, muted)} {_rule_line(rule)}" for rule in given[:_MOST_GIVEN]]
+    configured = fit(lines, SECTION_LIMIT - 30, hidden=len(given) - len(lines)) or "No rule is configured."
+    blocks: list[Block] = [_section(f"*In the configuration*\n{configured}" if made else configured)]
+    shown = [_made_line(one, stored, muted) for one, stored in made[:_MOST_MADE]]
+    if shown:
+        blocks.append(_section("*Made in Slack*"))
+    for (one, _), line in zip(made, shown, strict=False):
+        blocks.append(_section(line))
+        if may_edit:
+            blocks.append({"type": "actions", "elements": _buttons(one.name)})
+    if len(made) > len(shown):
+        names = [literal(one.name, 100) for one, _ in made[_MOST_MADE:]]
+        blocks.append(_section(fit(["And these:", *names], SECTION_LIMIT)))
+    if may_edit:
+        blocks.append({"type": "actions", "elements": [_button("rule_new", "New rule", "new")]})
+    return {"text": fit([configured, *shown], SECTION_LIMIT), "blocks": blocks}
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": mrkdwn(text)}
+
+
+def _buttons(name: str) -> list[Block]:
+    sure = {
+        "title": _plain("Delete this rule?"),
+        "text": _plain("Nothing is watched by it any more, and its open alerts end."),
+        "confirm": _plain("Delete"),
+        "deny": _plain("Keep"),
+        "style": "danger",
+    }
+    return [_button("rule_change", "Change", name), {**_button("rule_delete", "Delete", name), "confirm": sure}]
+
+
+def _button(action: str, words: str, value: str) -> Block:
+    return {"type": "button", "action_id": action, "text": _plain(words), "value": value}
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}
+
+
+def _mark(rule: Rule, muted: Collection[str]) -> str:
+    if not rule.enabled:
+        return ":no_entry_sign:"
+    return ":mute:" if rule.name in muted else "•"
+
+
+def _rule_line(rule: Rule) -> str:
+    about = f". {literal(rule.description, 120)}" if rule.description else ""
+    off = "" if rule.enabled else " (switched off)"
+    where = " ".join(f"{name}={'|'.join(globs)}" for name, globs in rule.where.globs)
+    only = f", only {literal(where, 150)}" if where and not rule.builtin else ""
+    each = "for everything together" if rule.per == "all" else f"for each {counted(rule.per)}"
+    return f"*{literal(rule.name, 80)}*{off}: {literal(_told(rule), 200)}, {each}{only}{about}"
+
+
+def _told(rule: Rule) -> str:
+    """What a rule finds wrong, with its numbers."""
+    condition = rule.condition
+    if isinstance(condition, Absence):
+        return f"no {counted(condition.metric) if condition.metric else 'reading'} in {tell_duration(condition.window)}"
+    if isinstance(condition, Spike):
+        levels = _levels(condition.levels.thresholds, "×")
+        return f"{in_words(rule)}, at least {levels} the usual"
+    unit = rule.unit if rule.unit in {"%", "×", "USD"} else ""
+    comparison = comparison_of(rule).value.replace("_", " ")
+    return f"{in_words(rule)} {comparison} {_levels(thresholds_of(rule), unit)}"
+
+
+def _levels(thresholds: Sequence[tuple[Severity, Fraction]], unit: str) -> str:
+    return ", ".join(f"{write_amount(number, unit)} ({severity})" for severity, number in thresholds)
+
+
+def _made_line(one: ListedRule, stored: StoredRule, muted: Collection[str]) -> str:
+    by = f"made by {person(stored.made_by)}, {moment(stored.made_at)}"
+    if stored.changed_at != stored.made_at:
+        by += f"; changed by {person(stored.changed_by)}, {moment(stored.changed_at)}"
+    if one.rule is not None:
+        return f"{_mark(one.rule, muted)} {_rule_line(one.rule)}\n      {by}"
+    return f":warning: *{literal(one.name, 80)}* is not used: {literal(one.why_not, 300)}\n      {by}"
