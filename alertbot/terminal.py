@@ -4,23 +4,31 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
 from alertbot.domain.alerts import Outcome, State
+from alertbot.domain.evidence import Listing
+from alertbot.domain.history import Amount
 from alertbot.domain.notices import Face, Notice, Place
 from alertbot.domain.rankings import Ranking
-from alertbot.domain.reports import Acted, AlertRow, Health, StatRow, StatusReport
+from alertbot.domain.reports import Acted, AlertRow, Health, ListedRule, StatRow, StatusReport
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import Silence
+from alertbot.domain.spending import Spending
+from alertbot.domain.stored_rules import RuleChange
 from alertbot.domain.usage import Usage, bar, percent
 from alertbot.domain.windows import Window
 from alertbot.domain.wording import headline, limit, name_of, write_amount
+from alertbot.flows.backfill import Progress
 
 _COLOURS = {Severity.INFO: "blue", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
 _HEALTH = {Health.OK: "green", Health.FAILING: "yellow", Health.BLIND: "bold red", Health.NEVER_READ: "dim"}
 
 _MOST_RANKS = 20
+MOST_VIOLATIONS = 50
 
 
 def clean(text: str) -> str:
@@ -47,8 +55,8 @@ def show_status(console: Console, report: StatusReport) -> None:
         table.add_row(clean(row.name), state, _when(row.last_reading_at), str(row.configurations))
     console.print(table)
     for row in report.sources:
-        if row.error:
-            console.print(Text(f"{clean(row.name)}: {clean(row.error)}", style="yellow"))
+        for problem in filter(None, (row.error, row.doubt)):
+            console.print(Text(f"{clean(row.name)}: {clean(problem)}", style="yellow"))
     console.print(
         Text(f"alerts  {report.firing} firing ({report.acknowledged} acknowledged), {report.pending} pending")
     )
@@ -109,12 +117,57 @@ def show_ranking(console: Console, ranking: Ranking) -> None:
         return
     table = _table(("", "right"), (ranking.by, "left"), ("source", "left"), (metric, "right"))
     for row in ranking.grown[:_MOST_RANKS]:
-        table.add_row(str(row.rank), Text(clean(row.name)), Text(clean(row.source)), f"{row.value:,}")
+        table.add_row(str(row.rank), Text(clean(row.name)), Text(clean(row.source)), _amount(row.value, ranking.metric))
     console.print(table)
     if len(ranking.grown) > _MOST_RANKS:
         console.print(f"… and {len(ranking.grown) - _MOST_RANKS} more; --json has all of them")
     counted = f", counted from {_when(ranking.baseline_at)}" if ranking.baseline_at is not None else ""
     console.print(Text(f"growth {window.name}{counted}", style="dim"))
+
+
+def _amount(value: Amount, metric: str) -> str:
+    return f"{value:,}" if isinstance(value, int) else write_amount(value, metric)
+
+
+def show_progress(console: Console, days: Iterable[Progress], *, until: datetime) -> None:
+    """A bar for each feed; where there is no terminal a line at the end of each."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[day]}"))
+    counted: dict[str, int] = {}
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+        for one in days:
+            if one.feed not in tasks:
+                tasks[one.feed] = bars.add_task(one.feed, total=one.of, day="")
+            bars.update(tasks[one.feed], completed=one.done, day=f"{one.day:%Y-%m-%d}")
+            counted[one.feed] = counted.get(one.feed, 0) + one.points
+    for feed, count in counted.items():
+        console.print(f"{feed}: {count:,} points since {until:%Y-%m-%d}")
+    if not counted:
+        console.print(f"Everything since {until:%Y-%m-%d} was there already.")
+
+
+def show_spending(console: Console, spending: Spending) -> None:
+    if not spending.rows:
+        console.print(f"No tokens were used {spending.window.name}.")
+        return
+    columns = (("tokens in", "right"), ("tokens out", "right"), ("USD", "right"))
+    table = _table((spending.by, "left"), ("source", "left"), *columns)
+    for row in spending.rows[:_MOST_RANKS]:
+        is_priced = row.usd or not (row.tokens_in or row.tokens_out)
+        table.add_row(
+            Text(clean(row.name)),
+            Text(clean(row.source)),
+            f"{row.tokens_in:,}",
+            f"{row.tokens_out:,}",
+            write_amount(row.usd, "USD") if is_priced else "?",
+        )
+    console.print(table)
+    if len(spending.rows) > _MOST_RANKS:
+        console.print(f"… and {len(spending.rows) - _MOST_RANKS} more; --json has all of them")
+    told = f"{write_amount(spending.usd, 'USD')} {spending.window.name}: an estimate by {spending.price_list}"
+    if spending.unpriced_tokens:
+        told += f"; {spending.unpriced_tokens:,} tokens without a known price are not in it"
+    console.print(Text(told, style="dim"))
 
 
 def show_budgets(console: Console, found: Sequence[Usage]) -> None:
@@ -136,9 +189,9 @@ def show_budgets(console: Console, found: Sequence[Usage]) -> None:
             Text(clean(f"{one.rule.name}, {one.condition.period.value}")),
             Text(clean(one.name)),
             Text(f"{bar(one.share)} {percent(one.share) if one.used is not None else '?'}", style=style),
-            "?" if one.used is None else write_amount(one.used),
-            write_amount(one.condition.amount),
-            write_amount(one.left) if not one.over else f"-{write_amount(one.over)}",
+            "?" if one.used is None else write_amount(one.used, one.unit),
+            write_amount(one.condition.amount, one.unit),
+            write_amount(one.left, one.unit) if not one.over else f"-{write_amount(one.over, one.unit)}",
             Text(_when_exhausted(one)),
         )
     console.print(table)
@@ -148,6 +201,24 @@ def _when_exhausted(one: Usage) -> str:
     if one.used is not None and one.used >= one.condition.amount:
         return "already"
     return "" if one.exhausted_at is None else _when(one.exhausted_at)
+
+
+def show_violations(console: Console, listing: Listing, window: Window) -> None:
+    if not listing.found:
+        console.print(f"No violation is listed {window.name}.")
+    else:
+        columns = ("time", "severity", "policy", "who", "model", "repository", "source", "explanation")
+        table = _table(*((name, "left") for name in columns))
+        for one in listing.found:
+            who, repo = one.user_name or one.user, one.repo_name or one.repo
+            named = (one.policy_name or one.policy, who, one.model, repo, one.source, one.explanation)
+            severity = " ".join(filter(None, (one.severity.lower(), "blocked" if one.blocked else "")))
+            table.add_row(_when(one.at), severity, *(Text(clean(text)) for text in named))
+        console.print(table)
+        if listing.summary.total > len(listing.found):
+            console.print(f"… and {listing.summary.total - len(listing.found):,} more; --json has all of them")
+    for note in listing.notes:
+        console.print(Text(clean(note), style="yellow"))
 
 
 def show_acted(console: Console, acted: Acted) -> None:
@@ -166,6 +237,30 @@ def show_silences(console: Console, found: Sequence[Silence]) -> None:
         by, comment = Text(clean(silence.author)), Text(clean(silence.comment))
         until = "it is unmuted" if silence.is_endless else _when(silence.ends_at)
         table.add_row(str(silence.number), Text(clean(what)), until, by, comment)
+    console.print(table)
+
+
+def show_rules(console: Console, found: Sequence[ListedRule]) -> None:
+    table = _table(("rule", "left"), ("from", "left"), ("what", "left"), ("by", "left"))
+    for one in found:
+        rule, stored = one.rule, one.stored
+        if rule is None:
+            what = Text(f"not used: {clean(one.why_not)}", style="yellow")
+        else:
+            off = "" if rule.enabled else ", switched off"
+            what = Text(clean(f"{rule.kind}, {rule.unit} {rule.over} per {rule.per}{off}"))
+        by = "" if stored is None else f"{clean(stored.changed_by)}, {_when(stored.changed_at)}"
+        table.add_row(Text(clean(one.name)), one.origin, what, Text(by))
+    console.print(table)
+
+
+def show_rule_trail(console: Console, found: Sequence[RuleChange]) -> None:
+    if not found:
+        console.print("No rule was made in Slack yet.")
+        return
+    table = _table(("at", "left"), ("who", "left"), ("did", "left"), ("rule", "left"))
+    for one in found:
+        table.add_row(_when(one.at), Text(clean(one.who)), one.deed.value, Text(clean(one.rule)))
     console.print(table)
 
 

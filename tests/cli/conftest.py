@@ -25,11 +25,11 @@ def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if name.startswith(OURS):
             monkeypatch.delenv(name)
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, before = list(root.handlers), root.level, structlog.get_config()
     signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+    structlog.configure(**before)
     for number, handler in signals.items():
         signal.signal(number, handler)
 

@@ -54,9 +54,10 @@ class Desk:
 
     def __init__(self, folder: Path, flashback: FlashbackServer, slack: SlackServer) -> None:
         self.folder = folder
+        source = {"name": "acme", "base_url": flashback.url, "access_token": flashback.token, "timeout": "1s"}
         self.keys: dict[str, Any] = {
             "database": {"url": f"sqlite:///{folder / 'alertbot.db'}"},
-            "sources": [{"name": "acme", "base_url": flashback.url, "access_token": flashback.token, "timeout": "1s"}],
+            "sources": [source | {"collect": ["llm_stats", "evidence"]}],
             "slack": {"bot_token": slack.bot_token, "app_token": slack.app_token, "api_url": slack.api_url},
             "rules": [{"name": "burst", "metric": "policy_violations", "window": "1h", "above": {"warning": 5}}],
             "http": {"listen": "127.0.0.1:0"},

@@ -23,13 +23,44 @@ def test_status_as_json_has_the_shape_that_scripts_rely_on(firing):
     (source,) = status.pop("sources")
     assert _isotime(source.pop("last_reading_at"))
     assert source == {"name": "acme", "state": "ok", "configurations": 3}
+    outbox = status.pop("outbox")
+    assert outbox.keys() == {"waiting", "oldest_at"}
+    assert outbox["waiting"] <= 1  # the evidence came after the message, which may be edited again in ten seconds
     assert status == {
         "version": __version__,
         "alerts": {"pending": 0, "firing": 1, "acknowledged": 0},
-        "outbox": {"waiting": 0, "oldest_at": None},
         "silences": 0,
         "on_call": {},
     }
+
+
+def test_violations_as_json_have_the_shape_that_scripts_rely_on(firing):
+    found = firing.json("violations", "today", "user=ana*")
+    assert len(found) == 10
+    for one in found:
+        assert _isotime(one.pop("at"))
+        assert one.pop("id")
+    assert found[0] == {
+        "policy": "No customer PII",
+        "severity": "MEDIUM",
+        "blocked": False,
+        "user": "Ana Ruiz",
+        "model": "gpt-4o",
+        "provider": "OPENAI",
+        "repo": "support-chat-repo",
+        "source": "acme",
+        "explanation": "The prompt breaks this policy.",
+    }
+    assert firing.json("violations", "severity=high") == []
+
+
+def test_violations_are_a_table_that_tells_everything(firing):
+    ended = firing.run("violations")
+    assert ended.output.count("The prompt breaks this policy.") == 10
+    assert "No violation is listed in the last 1 day." in firing.run("violations", "policy=other").output
+    mistaken = firing.run("violations", "ana")
+    assert (mistaken.code, mistaken.output) == (1, "")
+    assert "expected filters such as policy=" in mistaken.errors
 
 
 def test_alerts_as_json_have_the_shape_that_scripts_rely_on(firing, slack):

@@ -1,0 +1,162 @@
+"""Commands that do what a button in Slack does: take an alert, snooze it, silence."""
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from alertbot.cli.base import (
+    Duration,
+    as_json_flag,
+    by_whom,
+    legible,
+    main,
+    open_console,
+    open_stored,
+    print_json,
+    read_clock,
+)
+from alertbot.errors import AlertbotError
+
+if TYPE_CHECKING:
+    from alertbot.domain.alerts import ActKind
+
+
+_DAY = timedelta(days=1)
+
+
+def _act(
+    ctx: click.Context, target: str, kind: "ActKind", who: str, *, text: str = "", window: timedelta | None = None
+) -> None:
+    from alertbot.domain.alerts import Act
+    from alertbot.flows import operate
+    from alertbot.terminal import show_acted
+
+    _, database = open_stored(ctx)
+    now = read_clock()
+    deed = Act(
+        kind,
+        who,
+        now,
+        key=f"cli {os.getpid()} {now.isoformat()}",
+        text=legible(text),
+        until=now + window if window else None,
+    )
+    acted = operate.act(database, operate.find(database, target), deed)
+    show_acted(open_console(), acted)
+    if not acted.done:
+        ctx.exit(1)
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@by_whom
+@click.pass_context
+def ack(ctx: click.Context, id_: str, by: str) -> None:
+    """Take an alert (A42) or all of a message (G17)."""
+    from alertbot.domain.alerts import ActKind
+
+    _act(ctx, id_, ActKind.ACKNOWLEDGE, by)
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@by_whom
+@click.pass_context
+def unack(ctx: click.Context, id_: str, by: str) -> None:
+    """Give an alert back."""
+    from alertbot.domain.alerts import ActKind
+
+    _act(ctx, id_, ActKind.UNACKNOWLEDGE, by)
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@click.argument("duration", type=Duration())
+@by_whom
+@click.pass_context
+def snooze(ctx: click.Context, id_: str, duration: timedelta, by: str) -> None:
+    """Hear nothing of an alert for up to a day."""
+    from alertbot.domain.alerts import ActKind
+
+    if not timedelta(0) < duration <= _DAY:
+        raise click.BadParameter("a snooze lasts up to a day", ctx)
+    _act(ctx, id_, ActKind.SNOOZE, by, window=duration)
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@click.argument("user")
+@by_whom
+@click.pass_context
+def assign(ctx: click.Context, id_: str, user: str, by: str) -> None:
+    """Give an alert to USER."""
+    from alertbot.domain.alerts import ActKind
+
+    _act(ctx, id_, ActKind.ASSIGN, by, text=user)
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@click.argument("text", nargs=-1, required=True)
+@by_whom
+@click.pass_context
+def comment(ctx: click.Context, id_: str, text: tuple[str, ...], by: str) -> None:
+    """Write into the thread of an alert."""
+    from alertbot.domain.alerts import ActKind
+
+    _act(ctx, id_, ActKind.COMMENT, by, text=" ".join(text))
+
+
+@main.group()
+def silence() -> None:
+    """Silence alerts: they go on being counted and kept, but nobody hears of them."""
+
+
+@silence.command("add", context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, required=True, metavar="MATCHERS DURATION [COMMENT]")
+@by_whom
+@click.pass_context
+def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
+    """Silence what MATCHERS fit, such as rule=violation-burst "ai_llm=support *", for DURATION; `all` alone fits everything."""
+    from alertbot.domain.silences import parse_silence
+    from alertbot.flows import operate
+    from alertbot.terminal import show_silences
+
+    try:
+        request = parse_silence([legible(word) for word in words])
+    except ValueError as error:
+        raise AlertbotError(str(error)) from error
+    _, database = open_stored(ctx)
+    show_silences(open_console(), [operate.add_silence(database, request, author=by, now=read_clock())])
+
+
+@silence.command("list")
+@as_json_flag
+@click.pass_context
+def silence_list(ctx: click.Context, *, as_json: bool) -> None:
+    """List the silences that hold now or will."""
+    from alertbot.domain.reports import silence_json
+    from alertbot.flows import operate
+    from alertbot.terminal import show_silences
+
+    _, database = open_stored(ctx)
+    found = operate.list_silences(database, now=read_clock())
+    if as_json:
+        print_json([silence_json(one) for one in found])
+    else:
+        show_silences(open_console(), found)
+
+
+@silence.command("end")
+@click.argument("number", type=int)
+@by_whom
+@click.pass_context
+def silence_end(ctx: click.Context, number: int, by: str) -> None:
+    """End a silence before its time."""
+    from alertbot.flows import operate
+
+    _, database = open_stored(ctx)
+    operate.end_silence(database, number, by=by, now=read_clock())
+    click.echo(f"silence {number} is over")

@@ -1,0 +1,173 @@
+"""What the commands share: the group itself, the kinds of values that they take, the configuration, the output."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alertbot import __version__
+from alertbot.errors import AlertbotError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from alertbot.config import Config, Need
+    from alertbot.domain.windows import Span
+    from alertbot.store.database import Database
+
+
+class _Group(click.Group):
+    """Prints our errors as one line a problem, and ends with 1; nobody sees a traceback for a mistake of theirs."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AlertbotError as error:
+            for line in error.lines:
+                click.echo(line, err=True)
+            ctx.exit(1)
+        except BrokenPipeError:
+            # The reader, such as `head`, has seen enough. Nothing more may be flushed into the closed pipe.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
+
+
+class Duration(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        from alertbot.domain.times import parse_duration
+
+        try:
+            return value if isinstance(value, timedelta) else parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class SpanOrName(click.ParamType["Span"]):
+    name = "window"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Span":
+        from alertbot.domain.windows import parse_span
+
+        try:
+            return parse_span(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Since(click.ParamType[timedelta | datetime]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta | datetime:
+        from alertbot.domain.times import parse_duration
+
+        if isinstance(value, timedelta | datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            try:
+                return parse_duration(str(value))
+            except ValueError:
+                self.fail(f'expected a duration such as 30d or a day such as 2026-11-01, got "{value}"', param, ctx)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+class Zone(click.ParamType[tzinfo]):
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tzinfo:
+        from zoneinfo import ZoneInfo
+
+        try:
+            return value if isinstance(value, tzinfo) else ZoneInfo(str(value))
+        except (LookupError, ValueError, OSError):
+            self.fail(f'expected a time zone such as Europe/Madrid, got "{value}"', param, ctx)
+
+
+class MomentOfTime(click.ParamType[datetime]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f'expected a time such as 2026-11-22T10:05Z, got "{value}"', param, ctx)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="alertbot")
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file; default config.yaml.")
+@click.pass_context
+def main(ctx: click.Context, config: Path | None) -> None:
+    """Watch the numbers of Flashback, and tell Slack when they break a rule."""
+    ctx.obj = config
+
+
+def load_config(ctx: click.Context, *needs: "Need") -> "Config":
+    from alertbot import config
+
+    return config.load(ctx.obj, os.environ, needs=needs)
+
+
+def open_stored(ctx: click.Context) -> "tuple[Config, Database]":
+    """The configuration and its database, of the newest schema, for a command that looks at what is stored."""
+    from alertbot.config import Need
+    from alertbot.logs import configure
+    from alertbot.store import migrate
+    from alertbot.wiring import open_database
+
+    config = load_config(ctx, Need.DATABASE)
+    configure(form="console", level="warning")
+    database = open_database(config)
+    migrate.require_newest(database)
+    return config, database
+
+
+def open_console() -> "Console":
+    from rich.console import Console
+
+    # A pipe has no width: what goes into one is not folded, and can be searched.
+    return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def read_clock() -> datetime:
+    from alertbot.clock import Clock
+
+    return Clock()()
+
+
+as_json_flag = click.option("--json", "as_json", is_flag=True, help="For scripts.")
+
+
+def _you() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container whose user has a number and no name
+        raise click.UsageError("say who does it: --by NAME") from None
+
+
+def by_whom(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--by", default=_you, callback=lambda _ctx, _param, who: legible(who), help="Who does it; default: you."
+    )(command)
+
+
+def legible(text: str) -> str:
+    """The text without the halves of characters that stand for bytes of another encoding than the terminal's."""
+    return text.encode(errors="replace").decode()

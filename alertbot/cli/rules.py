@@ -1,0 +1,84 @@
+"""Commands about rules: their unit tests, and those that people made in Slack."""
+
+import os
+from pathlib import Path
+
+import click
+
+from alertbot.cli.base import as_json_flag, by_whom, legible, main, open_console, open_stored, print_json, read_clock
+
+
+@main.group("rules")
+def rules_group() -> None:
+    """Work with rules."""
+
+
+@rules_group.command("test")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.pass_context
+def rules_test(ctx: click.Context, files: tuple[Path, ...]) -> None:
+    """Run the unit tests of rules in each FILE: written series in, alerts and notices compared."""
+    from alertbot.logs import configure
+    from alertbot.rule_test_files import read_all
+    from alertbot.rule_tests import run_rule_tests, show_result, show_summary
+
+    tests = read_all(files, os.environ)
+    configure(form="console", level="critical")
+    console, results = open_console(), []
+    for result in run_rule_tests(tests):
+        results.append(result)
+        show_result(console, result, with_file=len(files) > 1)
+    show_summary(console, results)
+    if any(result.differences for result in results):
+        ctx.exit(1)
+
+
+@rules_group.command("list")
+@as_json_flag
+@click.pass_context
+def rules_list(ctx: click.Context, *, as_json: bool) -> None:
+    """List every rule, and where it comes from: the configuration, or Slack."""
+    from alertbot.domain.reports import listed_rule_json
+    from alertbot.flows.edit_rules import list_rules
+    from alertbot.terminal import show_rules
+    from alertbot.wiring import book_of
+
+    config, database = open_stored(ctx)
+    found = list_rules(database, book_of(config))
+    if as_json:
+        print_json([listed_rule_json(one) for one in found])
+    else:
+        show_rules(open_console(), found)
+
+
+@rules_group.command("history")
+@as_json_flag
+@click.pass_context
+def rules_history(ctx: click.Context, *, as_json: bool) -> None:
+    """Show who made, changed and deleted which rule in Slack, the newest 100 first."""
+    from alertbot.domain.reports import rule_change_json
+    from alertbot.flows.edit_rules import rule_trail
+    from alertbot.terminal import show_rule_trail
+
+    _, database = open_stored(ctx)
+    found = rule_trail(database)
+    if as_json:
+        print_json([rule_change_json(one) for one in found])
+    else:
+        show_rule_trail(open_console(), found)
+
+
+@rules_group.command("delete")
+@click.argument("name")
+@by_whom
+@click.pass_context
+def rules_delete(ctx: click.Context, name: str, by: str) -> None:
+    """Delete a rule that was made in Slack; its alerts end."""
+    from alertbot.flows.edit_rules import delete_rule
+    from alertbot.wiring import book_of
+
+    config, database = open_stored(ctx)
+    now = read_clock()
+    key = f"cli {os.getpid()} {now.isoformat()}"
+    delete_rule(database, book_of(config), legible(name), by=by, now=now, key=key)
+    click.echo(f"{legible(name)} is deleted")

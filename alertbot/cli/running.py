@@ -1,0 +1,194 @@
+"""Commands that run the bot, or a part of it, and those that set it up."""
+
+import os
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from alertbot.cli.base import Since, load_config, main, open_console, print_json, read_clock
+from alertbot.errors import AlertbotError
+
+if TYPE_CHECKING:
+    from alertbot.app import Parts
+
+
+@main.command()
+@click.option("--only", type=click.Choice(["collector", "slack"]), help="Run one half of the bot in this process.")
+@click.option("--dry-run", is_flag=True, help="Do everything but Slack: notices are printed.")
+@click.option("--no-migrate", is_flag=True, help="Do not bring the database's schema up to date first.")
+@click.pass_context
+def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool) -> None:
+    """Collect, evaluate, deliver, and answer in Slack, until stopped."""
+    from alertbot.app import Bot, Parts, run_until_stopped
+    from alertbot.config import Need
+    from alertbot.logs import configure
+    from alertbot.wiring import require_countable
+
+    parts = {"collector": Parts.COLLECTOR, "slack": Parts.SLACK, None: Parts.ALL}[only]
+    if dry_run:
+        _run_dry(ctx, parts)
+        return
+    config = load_config(ctx, Need.DATABASE, Need.SOURCES)
+    require_countable(*config.rules)
+    missing = config.slack.missing_tokens[: 1 if only == "collector" else 2]
+    if only == "collector":
+        missing = tuple(name for name in missing if name == "SLACK_BOT_TOKEN")
+    if missing:
+        raise AlertbotError(f"Slack tokens are missing: set {' and '.join(missing)}, or use --dry-run")
+    configure(form=config.log.format, level=config.log.level)
+    for note in config.notes:
+        click.echo(note, err=True)
+    run_until_stopped(Bot(config, parts=parts, with_migrations=not no_migrate))
+
+
+def _run_dry(ctx: click.Context, parts: "Parts") -> None:
+    """On a database of its own, which goes when it ends: what is printed here must still be sent by the real bot."""
+    import tempfile
+
+    from alertbot import config as configuration
+    from alertbot.app import Bot, run_until_stopped
+    from alertbot.logs import configure
+    from alertbot.terminal import PrintingSender
+    from alertbot.wiring import require_countable, without_refresh_tokens
+
+    with tempfile.TemporaryDirectory(prefix="alertbot-dry-run-") as folder:
+        elsewhere = {**os.environ, "ALERTBOT_DATABASE__URL": f"sqlite:///{folder}/dry-run.db"}
+        config = configuration.load(ctx.obj, elsewhere, needs={configuration.Need.DATABASE, configuration.Need.SOURCES})
+        require_countable(*config.rules)
+        config = without_refresh_tokens(config)
+        configure(form=config.log.format, level=config.log.level)
+        for note in (*config.notes, "dry run: counting begins now, in a database that goes when it ends"):
+            click.echo(note, err=True)
+        run_until_stopped(Bot(config, parts=parts, sender=PrintingSender(open_console())))
+
+
+@main.command()
+@click.option(
+    "--speed", type=click.FloatRange(min=1, max=3600), default=60.0, show_default=True, help="60: an hour a minute."
+)
+@click.option("--seconds", type=click.FloatRange(min=1), help="End by itself after so many seconds.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same traffic.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The page's port; default: any that is free.")
+@click.option("--scenario", default="burst", show_default=True, help="What happens.")
+@click.option("--no-page", is_flag=True, help="Do not serve the page.")
+def demo(*, speed: float, seconds: float | None, seed: int, port: int, scenario: str, no_page: bool) -> None:
+    """Show the bot at work, with simulated Flashback and Slack on this machine: no account, no token, no network."""
+    try:
+        from alertbot.showcase import Showcase
+    except ImportError as error:
+        raise AlertbotError(f"the demo needs more packages ({error.name}): pip install 'alertbot[demo]'") from error
+    Showcase(speed=speed, seed=seed, port=port, scenario=scenario, with_page=not no_page).run(
+        open_console(), seconds=seconds
+    )
+
+
+@main.command()
+@click.pass_context
+def poll(ctx: click.Context) -> None:
+    """Run one cycle: collect, evaluate, deliver. For cron."""
+    from alertbot.app import poll_once
+    from alertbot.config import Need
+    from alertbot.logs import configure
+    from alertbot.wiring import require_countable
+
+    config = load_config(ctx, Need.DATABASE, Need.SOURCES)
+    require_countable(*config.rules)
+    if config.slack.bot_token is None:
+        raise AlertbotError("Slack tokens are missing: set SLACK_BOT_TOKEN")
+    configure(form=config.log.format, level="warning")
+    outcomes, failed = poll_once(config)
+    for name, outcome in outcomes.items():
+        click.echo(f"{name}: {outcome.value}")
+    if failed:
+        raise AlertbotError(f"could not be read: {', '.join(failed)}; see alertbot status")
+
+
+@main.command()
+@click.option("--since", type=Since(), default="30d", show_default=True, help="A duration, or a day (2026-11-01).")
+@click.pass_context
+def backfill(ctx: click.Context, since: timedelta | datetime) -> None:
+    """Read Flashback's own history, from its minute and day statistics, day by day; a second run goes on where one stopped."""
+    from alertbot.backfilling import backfill_all
+    from alertbot.config import Need
+    from alertbot.logs import configure
+    from alertbot.terminal import show_progress
+
+    config = load_config(ctx, Need.DATABASE, Need.SOURCES)
+    configure(form=config.log.format, level="warning")
+    now = read_clock()
+    start = now - since if isinstance(since, timedelta) else since
+    show_progress(open_console(), backfill_all(config, since=start, now=now), until=start)
+
+
+@main.command()
+@click.pass_context
+def migrate(ctx: click.Context) -> None:
+    """Bring the database to the newest schema."""
+    from alertbot.config import Need
+    from alertbot.store.migrate import upgrade
+    from alertbot.wiring import open_database
+
+    database = open_database(load_config(ctx, Need.DATABASE))
+    click.echo(f"{database.place} is at {upgrade(database)}")
+
+
+@main.command()
+@click.option("--online", is_flag=True, help="Also ask the database, each source, and Slack.")
+@click.pass_context
+def check(ctx: click.Context, *, online: bool) -> None:
+    """Read the configuration, and name every mistake in it at once."""
+    from alertbot import config as configuration
+    from alertbot.wiring import require_countable
+
+    config = configuration.load(ctx.obj, os.environ, needs=configuration.EVERYTHING)
+    require_countable(*config.rules)
+    for note in config.notes:
+        click.echo(note)
+    click.echo(
+        f"{config.path or 'no file'}: {len(config.sources)} sources, {len(config.rules)} rules, {len(config.routes)} routes"
+    )
+    if not online:
+        return
+    from alertbot.checkup import check_online
+
+    problems = []
+    for line, is_fine in check_online(config):
+        click.echo(("ok    " if is_fine else "fault ") + line, err=not is_fine)
+        problems += [] if is_fine else [line]
+    if problems:
+        ctx.exit(1)
+
+
+@main.command()
+@click.option(
+    "--mode",
+    type=click.Choice(["socket", "http"]),
+    default="socket",
+    show_default=True,
+    help="How Slack reaches the bot.",
+)
+@click.option("--url", default="", help="For http: the bot's public address, such as https://alertbot.example.com.")
+@click.option("--command", default="/alertbot", show_default=True, help="The slash command.")
+def manifest(mode: str, url: str, command: str) -> None:
+    """Print the Slack app's manifest, to paste when creating the app."""
+    from alertbot.slack.manifest import manifest_yaml
+
+    if mode == "http" and not url.startswith("https://"):
+        raise click.UsageError(
+            f'--mode http needs --url, expected an address such as https://alertbot.example.com, got "{url}"'
+        )
+    click.echo(manifest_yaml(mode=mode, command=command, url=url), nl=False)
+
+
+@main.group("config")
+def config_group() -> None:
+    """Show what the configuration may hold."""
+
+
+@config_group.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors."""
+    from alertbot.config import config_schema
+
+    print_json(config_schema())
