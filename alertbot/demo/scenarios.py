@@ -5,7 +5,7 @@ use 20 to 40 million tokens on a working day, and no configuration collects more
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,12 +17,16 @@ from alertbot.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One story: what `build` makes of a seed and the moment at which the story begins, and when the API fails."""
+    """One story: what `build` makes of a seed and the moment at which the story begins, and when the API fails.
+
+    `has_past` tells whether it is worth a look at the day before it.
+    """
 
     name: str
     summary: str
     build: Callable[[int, datetime, timedelta], World]
     faults: tuple[ScheduledFault, ...] = ()
+    has_past: bool = True
 
     def world(self, seed: int, start: datetime, *, history: timedelta = timedelta()) -> World:
         """The world of this story, with ordinary traffic for as long as `history` before `start`."""
@@ -186,7 +190,10 @@ def build_buckets() -> tuple[Bucket, ...]:
 
 
 def build_burst(seed: int, start: datetime, history: timedelta) -> World:
-    """Ordinary traffic; from the third minute support-chat leaks personal data for a quarter of an hour."""
+    """Ordinary traffic; from the third minute support-chat leaks personal data for a quarter of an hour.
+
+    Half an hour later a milder breach begins elsewhere, and lasts: long enough for somebody to look at it and take it.
+    """
     began = start + timedelta(minutes=3)
     leak = Incident(
         identify("ai_llm", "support-chat"),
@@ -195,7 +202,14 @@ def build_burst(seed: int, start: datetime, history: timedelta) -> World:
         violations_per_minute=3.5,
         policy="No customer PII",
     )
-    return _build(seed, start, history, incidents=(leak,))
+    advice = Incident(
+        identify("ai_llm", "sales-assistant"),
+        start + timedelta(minutes=30),
+        start + timedelta(hours=6),
+        violations_per_minute=1.1,
+        policy="No legal advice",
+    )
+    return _build(seed, start, history, incidents=(leak, advice))
 
 
 def build_storm(seed: int, start: datetime, history: timedelta) -> World:
@@ -255,7 +269,20 @@ def _build(
     calls: float = 1.0,
 ) -> World:
     company = build_company(start - history, breaches=breaches, calls=calls)
+    if breaches and history >= timedelta(days=1):
+        incidents = (*incidents, *_yesterday(start))
     return World(company, start=start - history, seed=seed, incidents=incidents, buckets=build_buckets())
+
+
+def _yesterday(start: datetime) -> Iterator[Incident]:
+    """What somebody finds who asks about the day before: afternoons on which people were careless."""
+    noon = start.replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    for name, policy, hours, pace in (
+        ("code-review", "No secrets in prompts", 5, 0.05),
+        ("hr-helpdesk", "No customer PII", 3, 0.04),
+        ("marketing-copy", "No legal advice", 2, 0.05),
+    ):
+        yield Incident(identify("ai_llm", name), noon, noon + timedelta(hours=hours), pace, policy=policy)
 
 
 DEFAULT_SCENARIO = "burst"
@@ -267,7 +294,9 @@ SCENARIOS: Mapping[str, Scenario] = {
             "An ordinary day, until support-chat breaks a policy many times within a quarter of an hour.",
             build_burst,
         ),
-        Scenario("storm", "Three hundred configurations breach a policy at the same moment.", build_storm),
+        Scenario(
+            "storm", "Three hundred configurations breach a policy at the same moment.", build_storm, has_past=False
+        ),
         Scenario(
             "budget",
             "An agent of sales-assistant runs in a loop and spends a day's tokens within two hours.",

@@ -43,10 +43,10 @@ def test_a_command_comes_as_signed_form_fields_and_its_answer_is_shown(slack):
 def test_a_click_a_modal_and_a_submission_come_as_payloads(slack):
     posted = client_of(slack).chat_postMessage(channel="#ai-alerts", text="x", blocks=[BUTTONS])
     assert slack.click(slack.message("#ai-alerts", posted["ts"]), "silence").acknowledged
-    [view] = slack.modals("U1")
+    [view] = slack.wait_for(lambda: slack.modals("U1"))
     assert slack.submit_view(view, {"text": "bad"}).ack["errors"] == {"comment": "say why"}
     assert slack.submit_view(view, {"text": "good"}).acknowledged
-    assert slack.modals("U1") == []
+    assert slack.wait_for(lambda: slack.modals("U1") == [])
 
 
 def test_an_event_comes_as_json(slack):

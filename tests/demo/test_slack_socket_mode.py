@@ -85,7 +85,7 @@ def test_a_modal_is_opened_completed_and_submitted(slack):
     }
     assert slack.view(view.id).errors == {"comment": "say why"}
     slack.submit_view(view, {"text": "again"})
-    [view] = slack.modals("U3")
+    [view] = slack.wait_for(lambda: slack.modals("U3"))
     assert view.content["title"]["text"] == "Really?"
     assert slack.submit_view(view, {"comment": "planned work"}).acknowledged
     assert slack.modals("U3") == []

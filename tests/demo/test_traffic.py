@@ -273,7 +273,7 @@ def test_old_minutes_are_forgotten_and_days_are_kept():
 def test_the_burst_is_a_quarter_of_an_hour_on_one_configuration_at_any_time_of_day(seed, hour):
     start = MONDAY.replace(hour=hour)
     world = find_scenario(DEFAULT_SCENARIO).world(seed, start)
-    world.advance(start + timedelta(hours=1))
+    world.advance(start + timedelta(minutes=30))
     leaks = [each.at - start for each in world.violations() if each.lane.configuration.name == "support-chat"]
     inside = [at for at in leaks if timedelta(minutes=3) <= at < timedelta(minutes=18)]
     assert len(inside) >= 25
@@ -281,6 +281,14 @@ def test_the_burst_is_a_quarter_of_an_hour_on_one_configuration_at_any_time_of_d
     others = Counter(each.lane.configuration.name for each in world.violations())
     del others["support-chat"]
     assert all(count <= 3 for count in others.values())
+
+
+def test_after_the_burst_something_milder_lasts_for_whoever_came_late():
+    world = find_scenario("burst").world(1, MONDAY)
+    world.advance(MONDAY + timedelta(hours=5))
+    breaches = [each.at for each in world.violations() if each.lane.configuration.name == "sales-assistant"]
+    quarters = Counter((at - MONDAY) // timedelta(minutes=15) for at in breaches)
+    assert min(quarters[quarter] for quarter in range(2, 20)) > 5
 
 
 def test_the_storm_breaches_hundreds_of_configurations_together():
