@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3 2>/dev/null))
 ARGS ?=
 BIN := .venv/bin
 .DELETE_ON_ERROR:
-.PHONY: demo test lint types imports unit bench lock clean
+.PHONY: demo test lint types imports unit bench soak lock clean
 
 demo: .venv/.installed
 	@$(BIN)/alertbot demo $(ARGS)
@@ -26,6 +26,10 @@ unit: .venv/.installed
 
 bench: .venv/.installed
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+# Half an hour under fire; ARGS="--minutes 5 --seed 7 --sqlite" is shorter, and on SQLite.
+soak: .venv/.installed
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 # uv installs the same lock several times faster; where it cannot be had, or fails, pip does it.
 .venv/.installed: requirements.lock pyproject.toml
