@@ -17,10 +17,12 @@ from alertbot.demo.slack_deliveries import Delivery
 from alertbot.demo.slack_records import Change, ChangeKind
 from alertbot.store.database import Database
 from alertbot.store.tables import outbox
-from tests.end_to_end.stage import Process, Stage
+from tests.end_to_end.stage import START_SECONDS, Process, Stage
 
 EVALUATING = 0x616C6565  # the advisory lock under which replicas evaluate one after the other
-_WAITING = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+_WAITING = sa.text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 # --- processes
@@ -28,12 +30,12 @@ _WAITING = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 
 def freeze(process: Process) -> None:
     """As SIGSTOP does, or a machine that is moved elsewhere."""
-    process._popen.send_signal(signal.SIGSTOP)
+    process.send(signal.SIGSTOP)
     os.waitid(os.P_PID, process._popen.pid, os.WSTOPPED | os.WNOWAIT)
 
 
 def thaw(process: Process) -> None:
-    process._popen.send_signal(signal.SIGCONT)
+    process.send(signal.SIGCONT)
 
 
 @contextmanager
@@ -77,6 +79,14 @@ def double(stage: Stage, delivery: Delivery) -> None:
 
     stage.slack._run(send())
     stage.wait_for(lambda: delivery.acknowledgements >= acknowledged)
+
+
+def reconnect(stage: Stage, count: int) -> None:
+    """Close the connections of all processes, as Slack does now and then, and wait until each has opened another one."""
+    sockets = stage.slack.deliveries.sockets
+    stage.slack.disconnect(close=True)
+    # Those that were closed stay on the list for a moment.
+    stage.wait_for(lambda: [each.retiring for each in list(sockets.connections)] == [False] * count, START_SECONDS)
 
 
 # --- Postgres
@@ -158,9 +168,9 @@ def end_leases(database: Database) -> None:
 class Disk:
     """Room for a database: a small file system where the user may mount one, else a limit on the size of any file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, megabytes: int = 8) -> None:
         self.folder = folder
-        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
         self.is_mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
     def fill(self, process: Process) -> None:
@@ -178,9 +188,9 @@ class Disk:
         if self.is_mounted:
             (self.folder / "ballast").unlink()
         else:
-            resource.prlimit(
-                process._popen.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-            )
+            without = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            with suppress(ProcessLookupError):  # it may have ended meanwhile
+                resource.prlimit(process._popen.pid, resource.RLIMIT_FSIZE, without)
 
     def remove(self) -> None:
         if self.is_mounted:

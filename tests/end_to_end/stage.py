@@ -27,6 +27,7 @@ from alertbot.demo.facts import Configuration
 from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.slack import CHANNELS, SlackServer
 from alertbot.demo.slack_deliveries import Delivery
+from alertbot.demo.slack_http import Call
 from alertbot.demo.slack_records import Message
 from alertbot.demo.slack_transcript import plain_text
 from alertbot.demo.traffic import World
@@ -71,9 +72,13 @@ class Process:
     def is_running(self) -> bool:
         return self._popen.poll() is None
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; one that has ended hears nothing."""
+        self._popen.send_signal(number)
+
     def kill(self) -> None:
         """As `kill -9` does."""
-        self._popen.send_signal(signal.SIGKILL)
+        self.send(signal.SIGKILL)
         self._popen.wait()
 
     def terminate(self, *, number: signal.Signals = signal.SIGTERM, timeout: float = 30.0) -> tuple[int, float]:
@@ -278,12 +283,17 @@ class Stage:
         """One message, posted once, with each line in its thread once; and nothing else anywhere."""
         message = self.posted()
         assert message is not None, self.slack.transcript()
-        every = [each for name in CHANNELS for each in self.slack.messages(name)]
-        assert [each.ts for each in every if not each.is_reply] == [message.ts], self.slack.transcript()
+        assert [each.ts for each in self._every() if not each.is_reply] == [message.ts], self.slack.transcript()
         lines = self.thread()
         assert len(set(lines)) == len(lines), self.slack.transcript()
-        posts = [call for call in self.slack.calls_of("chat.postMessage") if call.done]
-        assert len(posts) == len(every), self.slack.transcript()
+        # A call is noted when it was answered, which is after what it posted can be seen.
+        self.wait_for(lambda: len(self._posts()) == len(self._every()))
+
+    def _every(self) -> list[Message]:
+        return [each for name in CHANNELS for each in self.slack.messages(name)]
+
+    def _posts(self) -> list[Call]:
+        return [call for call in self.slack.calls_of("chat.postMessage") if call.done]
 
     def thread(self) -> list[str]:
         message = self.posted()

@@ -42,6 +42,12 @@ def assert_each_told_once(stage: Stage, *names: str) -> None:
         assert len(set(lines)) == len(lines), stage.slack.transcript()
 
 
+def reasons(stage: Stage) -> list[str]:
+    """What is wrong, as /readyz tells; nothing where it does not answer in time."""
+    body = stage.ready()[1]
+    return list(json.loads(body)["reasons"]) if body else []
+
+
 # --- kill -9
 
 
@@ -107,6 +113,7 @@ MOMENTS = (
 
 
 @pytest.mark.xdist_group("chaos-kill")
+@pytest.mark.timeout(300)  # eight starts, on a machine that may have much else to do
 def test_people_hear_once_though_it_is_killed_at_every_step(new_stage, postgres):
     stage = each_by_itself(new_stage(window="2m", configurations=10))
     stage.config["database"]["url"] = url_of(postgres)
@@ -118,7 +125,8 @@ def test_people_hear_once_though_it_is_killed_at_every_step(new_stage, postgres)
         (message,) = stage.wait_for(partial(told, stage, f"config-{number}"))
         assert "10 violations in 2 min" in message.text, moment.__name__
     held = stage.slack.fault(FaultKind.HOLD, EDIT)
-    stage.slack.click(told(stage, "config-0")[0], "acknowledge", "U2")
+    taken = stage.slack.click(told(stage, "config-0")[0], "acknowledge", "U2")
+    assert taken.acknowledged, taken.problem
     stage.wait_for(lambda: held.hits)
     stage.bot.kill()
     stage.slack.clear_faults(held)
@@ -133,7 +141,7 @@ def test_people_hear_once_though_it_is_killed_at_every_step(new_stage, postgres)
 
 @pytest.mark.xdist_group("chaos-network")
 def test_a_proxy_that_spoils_answers_costs_time_and_nothing_else(new_stage):
-    stage = each_by_itself(new_stage(window="5s", configurations=10))
+    stage = each_by_itself(new_stage(window="8s", configurations=10))
     stage.config["sources"][0]["timeout"] = "1s"
     stage.start()
     spoil: list[Callable[[], None]] = [
@@ -186,8 +194,10 @@ def test_a_database_that_goes_away_takes_nothing_with_it(new_stage, postgres, po
         stage.bump(10, "llm-2")
         stage.slack.clear_faults(held)
         stage.wait_for(lambda: stage.bot.events("delivery_failed"))  # Slack has it, and nobody can remember that
-        stage.wait_for(lambda: stage.ready()[0] == 503)
-        assert list(json.loads(stage.ready()[1])["reasons"]) == ["database"]
+        stage.wait_for(lambda: reasons(stage) == ["database"])
+        asked = stage.slack.click(told(stage, "config-1")[0], "acknowledge", "U2")
+        (answer,) = stage.wait_for(lambda: stage.slack.answers(asked))
+        assert "database" in answer.text, "whoever clicks meanwhile is told that nothing was done"
         gone = time.monotonic()
         stage.wait_for(lambda: time.monotonic() - gone > 3)
     stage.wait_for(lambda: stage.bot.events("notice_had_arrived"))
@@ -196,7 +206,7 @@ def test_a_database_that_goes_away_takes_nothing_with_it(new_stage, postgres, po
     stage.wait_for(lambda: waiting(postgres) == 0)
     assert_each_told_once(stage, "config-1", "config-2")
     (failed,) = stage.bot.events("database_failed")
-    assert "not currently accepting connections" in failed["error"] or "terminating" in failed["error"]
+    assert "not currently accepting connections" in failed["error"] or "terminat" in failed["error"]
     with away(postgres_server, postgres):
         stage.wait_for(lambda: len(stage.bot.events("database_failed")) > 1)
         code, seconds = stage.bot.terminate()
@@ -215,10 +225,8 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_it_goes_on(new_stage, 
         disk.fill(stage.bot)
         stage.wait_for(lambda: stage.bot.events("database_failed"))
         stage.bump(10)
-        assert stage.get("/healthz")[0] == 200
-        code, body = stage.ready()
-        assert (code, "database" in json.loads(body)["reasons"]) == (503, True), body
-        stage.wait_for_readings(0)
+        stage.wait_for(lambda: stage.get("/healthz")[0] == 200)
+        stage.wait_for(lambda: "database" in reasons(stage))
         assert stage.posted() is None
         disk.make_room(stage.bot)
         stage.wait_for_message()
@@ -267,8 +275,8 @@ def test_a_clock_that_is_set_back_by_an_hour_stops_nothing(on_a_wall):
     stage.wait_for_readings(1)
     wall.offset = -timedelta(hours=1)
     stage.bump(10)
-    stage.wait_for_message(5)
-    stage.wait_for_word("Resolved", 10)  # a window of four seconds takes as long as ever, or little longer
+    stage.wait_for_message()
+    stage.wait_for_word("Resolved")  # a window of four seconds takes as long as ever, or little longer
     stage.wait_for(lambda: stage.replies(":white_check_mark:"))
     stage.assert_said_once()
     (resolved,) = stage.replies(":white_check_mark:")
@@ -278,15 +286,14 @@ def test_a_clock_that_is_set_back_by_an_hour_stops_nothing(on_a_wall):
 @pytest.mark.xdist_group("chaos-clock")
 def test_a_clock_that_is_set_forward_by_an_hour_makes_nothing_up(on_a_wall):
     stage, wall = on_a_wall
-    stage.config["sources"][0]["blind_after"] = "5m"
     stage.bump(5)  # not above five
     stage.wait_for_readings(2)
     wall.offset = timedelta(hours=1)
     stage.wait_for_readings(3)
     stage.bump(10)
-    message = stage.wait_for_message(5)
+    message = stage.wait_for_message()
     assert "10 violations" in message.text, "the growth of before is not of this window"
-    stage.wait_for_word("Resolved", 10)
+    stage.wait_for_word("Resolved")
     stage.wait_for(lambda: stage.replies(":white_check_mark:"))
     stage.assert_said_once()
 

@@ -25,7 +25,7 @@ def test_the_demo_tells_its_addresses_shows_an_alert_and_ends_by_itself(stage):
     request = urllib.request.Request(f"{flashback}/ai/llm/stats", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=5) as answer:
         assert b'"success": true' in answer.read()
-    assert stage.bot.wait(30) == 0
+    assert stage.bot.wait(60) == 0
     lines = stage.bot.output.splitlines()
     assert [line.partition(":")[0] for line in lines[:3]] == ["page", "flashback", "token"]
     assert any("firing" in line for line in lines), stage.bot.output

@@ -10,11 +10,23 @@ import sqlalchemy as sa
 
 from alertbot.demo.slack_faults import FaultKind
 from alertbot.store.database import Database
-from tests.end_to_end.chaos import SkewedClock, alter, double, end_leases, freeze, frozen, held_up, thaw, url_of
-from tests.end_to_end.stage import Process, Stage
+from tests.end_to_end.chaos import (
+    SkewedClock,
+    alter,
+    double,
+    end_leases,
+    freeze,
+    frozen,
+    held_up,
+    reconnect,
+    thaw,
+    url_of,
+)
+from tests.end_to_end.stage import START_SECONDS, Process, Stage
 
 pytestmark = pytest.mark.xdist_group("replicas")
 INTERVAL = 1.0
+BUSY = 2.0  # seconds that a busy machine takes longer
 STATS, POST = "/ai/llm/stats", "chat.postMessage"
 SOURCES = "SELECT * FROM sources FOR UPDATE"
 
@@ -32,13 +44,12 @@ def pair(new_stage: Callable[..., Stage], postgres: Database, postgres_server: s
 
 def start_two(stage: Stage) -> tuple[Process, Process]:
     one, two = stage.start(), stage.start()
-    stage.slack.wait_for_connection(2)
+    stage.slack.wait_for_connection(2, START_SECONDS)
     return one, two
 
 
 def seconds_of(stage: Stage, polls: int) -> float:
     """How long so many polls take from now on."""
-    stage.wait_for_readings(1)
     began = time.monotonic()
     stage.wait_for_readings(polls)
     return time.monotonic() - began
@@ -46,16 +57,17 @@ def seconds_of(stage: Stage, polls: int) -> float:
 
 def test_two_share_the_work_and_when_one_is_killed_the_other_goes_on(pair, postgres):
     one, two = start_two(pair)
-    assert seconds_of(pair, 3) >= 2 * INTERVAL, "each source is read once an interval, not once by each process"
+    # A poll that is late may come just before the next one.
+    assert seconds_of(pair, 5) >= 3 * INTERVAL, "each source is read once an interval, not once by each process"
     held = pair.slack.fault(FaultKind.HOLD, POST)
     pair.bump(10)
     pair.wait_for(lambda: held.hits)
     dead, alive = (one, two) if is_sending(postgres, one) else (two, one)
     asked, killed = pair.flashback.count(STATS), time.monotonic()
     dead.kill()
-    pair.wait_for(lambda: pair.flashback.count(STATS) > asked)
-    assert time.monotonic() - killed <= 2 * INTERVAL + 1, "a source is taken over within two intervals"
     pair.slack.clear_faults(held)
+    pair.wait_for(lambda: pair.flashback.count(STATS) > asked)
+    assert time.monotonic() - killed <= 2 * INTERVAL + BUSY, "a source is taken over within two intervals"
     # What the dead one has sent is found, not said again.
     pair.wait_for(lambda: alive.events("notice_had_arrived"))
     pair.wait_for_word("Resolved")
@@ -67,7 +79,7 @@ def test_two_share_the_work_and_when_one_is_killed_the_other_goes_on(pair, postg
 def test_whoever_freezes_in_the_middle_of_a_poll_writes_nothing_when_it_wakes(pair, postgres):
     one = pair.start()
     asked = pair.flashback.count(STATS)
-    pair.flashback.delay(STATS, 0.5)
+    pair.flashback.delay(STATS, 1.5)  # which a poll just waits for
     pair.wait_for(lambda: pair.flashback.count(STATS) > asked)
     freeze(one)
     pair.flashback.clear()
@@ -116,14 +128,14 @@ def test_whoever_freezes_in_a_transaction_does_not_hold_the_others_up(pair, post
 
 
 def test_an_act_that_is_delivered_to_several_happens_once(pair, postgres):
+    pair.config["rules"][0]["window"] = "2m"  # it must not end before everybody has done something
     one, _ = start_two(pair)
     pair.bump(10)
     double(pair, pair.click("acknowledge", "U2"))
     pair.wait_for_word("Acknowledged")
     double(pair, pair.slack.command("/alertbot silence rule=other 2h planned", "U1"))
     comment = pair.slack.command("/alertbot comment A1 seen", "U1")
-    pair.slack.disconnect(close=True)  # Slack does so now and then: the bot opens another connection
-    pair.slack.wait_for_connection(2)
+    reconnect(pair, 2)
     double(pair, comment)
 
     with frozen(one):
@@ -195,10 +207,10 @@ def is_sending(postgres: Database, process: Process) -> bool:
 
 
 def in_order(postgres: Database) -> bool:
-    """Whether no reading is older than one that was written before it."""
+    """Whether no reading of a feed is older than one that was written before it."""
     with postgres.reading() as tx:
-        taken = tx.execute(sa.text("SELECT taken_at FROM readings ORDER BY number")).scalars().all()
-    return list(taken) == sorted(taken)
+        rows = tx.execute(sa.text("SELECT source, taken_at FROM readings ORDER BY source, number")).all()
+    return rows == sorted(rows)
 
 
 def newest(postgres: Database) -> datetime:
