@@ -114,11 +114,6 @@ def headline(alert: Alert) -> str:
     return f"{measure(alert, amount)} on {place}"
 
 
-def short_id(alert_or_group: int, letter: str = "A") -> str:
-    """`A42` for an alert, `G17` for a message."""
-    return f"{letter}{alert_or_group}"
-
-
 def lasted(alert: Alert, now: datetime) -> str:
     """How long an alert has fired, or did: `17 min`."""
     if alert.started_at is None:
