@@ -40,7 +40,7 @@ from benchmarks.soak_faults import (
 )
 from benchmarks.soak_ledger import Deed, Ledger, Outcome, Said, drawn, judge, parse
 from tests.end_to_end.chaos import Disk, SkewedClock, url_of
-from tests.end_to_end.stage import CHANNEL, START_SECONDS, Process, Stage
+from tests.end_to_end.stage import CHANNEL, PATIENCE, Process, Stage
 
 CONFIGURATIONS, QUIET = 60, 5  # the last few grow by one now and then, which nobody has to hear of
 INTERVAL, WINDOW = 3, 20  # seconds
@@ -301,7 +301,7 @@ def run(soak: Soak, faults: Faults, kinds: Mapping[str, Fault], minutes: float) 
     keeper = threading.Thread(target=soak.keep_alive, name="keeper")
     keeper.start()
     # What was counted before the first reading is its baseline, and nobody hears of it.
-    soak.stage.wait_for(lambda: len(soak.events("source_read")) > 0, START_SECONDS)
+    soak.stage.wait_for(lambda: len(soak.events("source_read")) > 0, PATIENCE)
     ends_at = time.monotonic() + minutes * 60
     turns = itertools.count()
     other = Faults(**{**vars(faults), "dice": random.Random(faults.dice.random())})

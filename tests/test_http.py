@@ -187,19 +187,19 @@ def test_a_bot_is_not_ready_before_its_first_reading_and_ready_after_it(new_offi
     code, answer = office.ready()
     assert (code, answer["ready"]) == (503, False)
     assert answer["reasons"]["source acme"].startswith("never read")
-    office.slack.wait_for(lambda: "503" in office.ready()[1]["reasons"]["source acme"], 15)
+    office.slack.wait_for(lambda: "503" in office.ready()[1]["reasons"]["source acme"])
     assert ask(office.port, "GET", "/healthz")[0] == 200
     office.flashback.clear()
-    office.slack.wait_for(lambda: office.ready()[0] == 200, 15)
+    office.slack.wait_for(lambda: office.ready()[0] == 200)
 
 
 def test_a_bot_whose_token_is_revoked_is_not_ready(new_office):
     office = new_office
     office.open()
-    office.slack.wait_for(lambda: office.ready()[0] == 200, 15)
+    office.slack.wait_for(lambda: office.ready()[0] == 200)
     office.slack.revoke_token()
     office.world.bump("llm-2", "policy_violations", 10)
-    office.slack.wait_for(lambda: "slack" in office.ready()[1]["reasons"], 15)
+    office.slack.wait_for(lambda: "slack" in office.ready()[1]["reasons"])
 
 
 @pytest.fixture(scope="module")
@@ -208,11 +208,11 @@ def firing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     office = Office(tmp_path_factory.mktemp("office"))
     office.flashback.fail("/ai/llm/stats", 503)
     office.open()
-    office.slack.wait_for(lambda: 'outcome="failed"' in ask(office.port, "GET", "/metrics")[1], 15)
+    office.slack.wait_for(lambda: 'outcome="failed"' in ask(office.port, "GET", "/metrics")[1])
     office.flashback.clear()
-    office.slack.wait_for(lambda: office.ready()[0] == 200, 15)
+    office.slack.wait_for(lambda: office.ready()[0] == 200)
     office.world.bump("llm-1", "policy_violations", 10)
-    office.slack.wait_for(lambda: "A1" in _seen(office, "alerts"), 15)
+    office.slack.wait_for(lambda: "A1" in _seen(office, "alerts"))
     yield office
     office.close()
 
@@ -239,7 +239,7 @@ METRICS = (
 
 
 def test_metrics_tell_of_polls_ages_alerts_the_outbox_and_slack(firing):
-    firing.slack.wait_for(lambda: METRICS[-1] in ask(firing.port, "GET", "/metrics")[1], 15)
+    firing.slack.wait_for(lambda: METRICS[-1] in ask(firing.port, "GET", "/metrics")[1])
     code, body = ask(firing.port, "GET", "/metrics")
     assert code == 200
     for metric in METRICS:

@@ -113,7 +113,7 @@ class Workspace:
 
     # --- waiting
 
-    def wait_for(self, predicate: Callable[[], T], timeout: float = 5.0, channel: str | None = None) -> T:
+    def wait_for(self, predicate: Callable[[], T], timeout: float = 30.0, channel: str | None = None) -> T:
         """Wait until the predicate is true and return what it returned; a time-out shows what stands in the channels."""
         deadline = time.monotonic() + timeout
         while True:
@@ -131,7 +131,7 @@ class Workspace:
                     # Woken at each change; looks again now and then, as the predicate may look elsewhere, too.
                     self.world.condition.wait(min(left, 0.2))
 
-    def wait_for_connection(self, count: int = 1, timeout: float = 10.0) -> None:
+    def wait_for_connection(self, count: int = 1, timeout: float = 30.0) -> None:
         """Wait until the app has so many Socket Mode connections."""
         self.wait_for(lambda: self.connections >= count, timeout)
 

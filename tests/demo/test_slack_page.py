@@ -86,7 +86,7 @@ def test_changes_are_pushed_to_the_page(slack, browser):
 
     listener = threading.Thread(target=listen)
     listener.start()
-    assert open_now.wait(5)
+    assert open_now.wait(60)
     client = client_of(slack)
     ts = client.chat_postMessage(channel="#leads", text="one")["ts"]
     client.chat_update(channel=slack.channel("#leads").id, ts=ts, text="two")

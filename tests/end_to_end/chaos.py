@@ -17,7 +17,7 @@ from alertbot.demo.slack_deliveries import Delivery
 from alertbot.demo.slack_records import Change, ChangeKind
 from alertbot.store.database import Database
 from alertbot.store.tables import outbox
-from tests.end_to_end.stage import START_SECONDS, Process, Stage
+from tests.end_to_end.stage import Process, Stage
 
 EVALUATING = 0x616C6565  # the advisory lock under which replicas evaluate one after the other
 _WAITING = sa.text(
@@ -86,7 +86,7 @@ def reconnect(stage: Stage, count: int) -> None:
     sockets = stage.slack.deliveries.sockets
     stage.slack.disconnect(close=True)
     # Those that were closed stay on the list for a moment.
-    stage.wait_for(lambda: [each.retiring for each in list(sockets.connections)] == [False] * count, START_SECONDS)
+    stage.wait_for(lambda: [each.retiring for each in list(sockets.connections)] == [False] * count)
 
 
 # --- Postgres

@@ -40,23 +40,23 @@ def test_people_look_things_up_and_act_with_commands_and_buttons(stage_of_mode):
     assert "there is no alert A9" in stage.command("ack A9")
 
     assert ":white_check_mark: Done: `A1` config-7" in stage.command("ack A1", "U2")
-    assert "Acknowledged by <@U2>" in str(stage.wait_for_word("Acknowledged", 5).attachments)
+    assert "Acknowledged by <@U2>" in str(stage.wait_for_word("Acknowledged").attachments)
     assert "It was so already" in stage.command("ack G1", "U3")
     stage.command("unack A1")
-    stage.wait_for_word("Warning", 5)
+    stage.wait_for_word("Warning")
     stage.command("comment A1 rolled back <the prompt>")
     stage.command("assign A1 @ben")
     stage.wait_for(lambda: stage.replies(":speech_balloon: <@U1>: rolled back &lt;the prompt&gt;"))
     stage.wait_for(lambda: stage.replies(":speech_balloon: <@U1> assigned it to <@U2>"))
 
     stage.click("snooze", "U3", value="G1 30m")
-    stage.wait_for_word("Snoozed", 5)
+    stage.wait_for_word("Snoozed")
 
     # Slack brings a click a second time: late, and to no effect, since it was done.
     delivery = stage.click("acknowledge", "U3")
-    stage.wait_for_word("Acknowledged", 5)
+    stage.wait_for_word("Acknowledged")
     stage.command("unack A1", "U3")
-    stage.wait_for_word("Snoozed", 5)
+    stage.wait_for_word("Snoozed")
     assert stage.slack.redeliver(delivery).acknowledged
     assert "*1 firing* (0 acknowledged)" in stage.command("status")
     assert len(stage.slack.messages("#ai-alerts", replies=False)) == 1

@@ -13,23 +13,23 @@ def test_home_follows_what_happens_and_hides_what_is_hidden(stage: Stage) -> Non
     stage.slack.wait_for_connection()
     for user in ("U1", "U2"):
         stage.slack.open_home(user)
-    quiet = stage.slack.wait_for(lambda: stage.slack.home("U1"))
-    stage.slack.wait_for(lambda: stage.slack.home("U2"))
+    quiet = stage.wait_for(lambda: stage.slack.home("U1"))
+    stage.wait_for(lambda: stage.slack.home("U2"))
     assert "Nothing is firing" in str(quiet)
 
     stage.bump(10)
     stage.wait_for_message()
-    home = stage.slack.wait_for(lambda: _home_that_says(stage, "U1", "violations in 20 s on config-7"), 30)
+    home = stage.wait_for(lambda: _home_that_says(stage, "U1", "violations in 20 s on config-7"))
     stage.slack.click(home, "acknowledge", "U1")
-    stage.wait_for_word("Acknowledged", 5)
-    stage.slack.wait_for(lambda: _home_that_says(stage, "U1", "Give it back"), 5)
+    stage.wait_for_word("Acknowledged")
+    stage.wait_for(lambda: _home_that_says(stage, "U1", "Give it back"))
 
     assert "acme" not in str(stage.slack.home("U2"))
     assert "there is no alert A1" in stage.command("ack A1", "U2")
     assert "acme" not in stage.command("status", "U2")
     assert "only operators" in stage.command("mute violation-burst", "U1")
     assert "until it is unmuted" in stage.command("mute violation-burst", "U3")
-    stage.slack.wait_for(lambda: _home_that_says(stage, "U1", "until it is unmuted"), 30)
+    stage.wait_for(lambda: _home_that_says(stage, "U1", "until it is unmuted"))
 
 
 def _home_that_says(stage: Stage, user: str, words: str):

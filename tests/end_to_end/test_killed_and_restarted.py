@@ -24,7 +24,7 @@ def fires(stage: Stage) -> None:
 
 def is_taken(stage: Stage) -> None:
     stage.click("acknowledge", "U2")
-    stage.wait_for_word("Acknowledged", 5)
+    stage.wait_for_word("Acknowledged")
 
 
 def before_the_bump(stage: Stage) -> None:

@@ -87,7 +87,7 @@ def test_the_main_job_on_a_postgres_that_goes_away_and_comes_back(new_stage, lin
     stage.start()
     stage.bump(10)
     stage.click("acknowledge", "U2")
-    stage.wait_for_word("Acknowledged", 5)
+    stage.wait_for_word("Acknowledged")
 
     line.cut()
     stage.wait_for(lambda: stage.ready()[0] == 503)
@@ -95,11 +95,11 @@ def test_the_main_job_on_a_postgres_that_goes_away_and_comes_back(new_stage, lin
     assert stage.get("/healthz")[0] == 200
     assert stage.get("/metrics")[0] == 503
     line.connect()
-    stage.wait_for(lambda: stage.ready()[0] == 200, 20)
+    stage.wait_for(lambda: stage.ready()[0] == 200)
 
     stage.bot.kill()
     stage.start()
-    stage.wait_for_word("Resolved", 20)
+    stage.wait_for_word("Resolved")
     stage.wait_for(lambda: stage.replies(":white_check_mark:"))
     stage.assert_said_once()
     assert stage.bot.terminate()[0] == 0
@@ -116,6 +116,6 @@ def test_two_halves_of_the_bot_share_a_postgres(new_stage, postgres):
     stage.slack.wait_for_connection()
     stage.bump(10)
     stage.click("acknowledge", "U2")  # the one half hears it, the other one says it
-    stage.wait_for_word("Acknowledged", 5)
+    stage.wait_for_word("Acknowledged")
     assert "*1 firing* (1 acknowledged)" in stage.command("status")
     stage.assert_said_once()

@@ -22,7 +22,7 @@ from tests.end_to_end.chaos import (
     thaw,
     url_of,
 )
-from tests.end_to_end.stage import START_SECONDS, Process, Stage
+from tests.end_to_end.stage import Process, Stage
 
 pytestmark = pytest.mark.xdist_group("replicas")
 INTERVAL = 1.0
@@ -44,7 +44,7 @@ def pair(new_stage: Callable[..., Stage], postgres: Database, postgres_server: s
 
 def start_two(stage: Stage) -> tuple[Process, Process]:
     one, two = stage.start(), stage.start()
-    stage.slack.wait_for_connection(2, START_SECONDS)
+    stage.slack.wait_for_connection(2)
     return one, two
 
 

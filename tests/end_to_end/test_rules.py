@@ -7,7 +7,7 @@ import pytest
 from alertbot.demo.slack_records import View
 from alertbot.store.database import Database
 from tests.end_to_end.chaos import url_of
-from tests.end_to_end.stage import START_SECONDS, TARGET, Stage
+from tests.end_to_end.stage import TARGET, Stage
 
 FILLED = {"name": "block-burst", "metric": "policy_blocks", "window": "1h", "critical": "20", "where": "config-*"}
 
@@ -57,7 +57,7 @@ def test_a_rule_made_at_one_replica_is_used_by_the_other(new_stage: Callable[...
     stage = new_stage(configurations=10)
     stage.config["database"]["url"] = url_of(postgres)
     collector = stage.spawn("run", "--only", "collector")
-    stage.wait_for(lambda: collector.events("source_read"), START_SECONDS)
+    stage.wait_for(lambda: collector.events("source_read"))
     stage.start("--only", "slack")
     stage.slack.wait_for_connection()
     new = form(stage, "U1")

@@ -19,7 +19,7 @@ def test_the_log_holds_no_secret(new_stage):
     stage.flashback.fail("/ai/llm/stats", 401, times=2)
     stage.start()
     stage.bump(10)
-    stage.wait_for_message(20)
+    stage.wait_for_message()
     stage.command(f"comment A1 {BODY}")
     stage.wait_for(lambda: stage.replies(":speech_balloon:"))
     stage.slack.revoke_token()

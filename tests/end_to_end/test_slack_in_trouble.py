@@ -16,8 +16,8 @@ def test_messages_and_edits_arrive_once_after_429_and_500s_and_lost_answers(new_
     slack.fault(FaultKind.LOST_ANSWER, POST)
     stage.start()
     stage.bump(10)
-    stage.wait_for_message(20)
-    stage.wait_for(lambda: stage.bot.events("notice_had_arrived"), 20)
+    stage.wait_for_message()
+    stage.wait_for(lambda: stage.bot.events("notice_had_arrived"))
     stage.wait_for(lambda: stage.bot.events("notice_sent"))
     stage.assert_said_once()
     outcomes = [call.outcome for call in slack.calls_of(POST)]
@@ -36,15 +36,15 @@ def test_alerts_are_kept_while_slack_cannot_be_reached(new_stage):
     stage = new_stage(window="60s")
     stage.slack.fault(FaultKind.REFUSED, "*", times=None)
     stage.bot = stage.spawn("run")
-    stage.wait_for(lambda: stage.bot.events("started"), 20)
+    stage.wait_for(lambda: stage.bot.events("started"))
     stage.wait_for(lambda: stage.get("/healthz")[0] == 200)
     stage.wait_for_readings(1)
     stage.bump(10)
-    stage.wait_for(lambda: stage.bot.events("notice_postponed"), 20)
+    stage.wait_for(lambda: stage.bot.events("notice_postponed"))
     code, reasons = stage.ready()
     assert (code, "slack" in reasons) == (503, True)
     stage.slack.clear_faults()
-    stage.wait_for_message(30)
+    stage.wait_for_message()
     stage.slack.wait_for_connection()
     stage.assert_said_once()
 
@@ -56,7 +56,7 @@ def test_the_socket_is_opened_again_after_it_broke(new_stage):
     stage.slack.wait_for_connection()
     stage.slack.cut_connections()
     stage.wait_for(lambda: stage.slack.connections == 0 or len(stage.slack.calls_of("apps.connections.open")) > 2)
-    stage.slack.wait_for_connection(timeout=30)
+    stage.slack.wait_for_connection()
     assert "acme" in stage.command("status")
 
 
@@ -74,5 +74,5 @@ def test_a_channel_that_hangs_delays_no_other(new_stage):
     stage.bump(10)
     stage.wait_for_message(5)  # the other call is given up after ten
     stage.click("acknowledge", "U2")
-    stage.wait_for_word("Acknowledged", 5)
+    stage.wait_for_word("Acknowledged")
     assert stage.slack.messages("#leads") == []

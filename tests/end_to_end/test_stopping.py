@@ -38,7 +38,7 @@ def test_what_slack_is_still_busy_with_does_not_hold_the_end_up_and_is_not_said_
     stage.slack.clear_faults(held)
     stage.wait_for_message()
     stage.start()
-    stage.wait_for(lambda: stage.bot.events("notice_had_arrived"), 30)
+    stage.wait_for(lambda: stage.bot.events("notice_had_arrived"))
     stage.assert_said_once()
 
 

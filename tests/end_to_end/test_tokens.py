@@ -62,6 +62,7 @@ def test_a_refresh_token_lasts_over_expiry_kill_and_restart_and_a_refusal_is_tol
     expire(stage)
     stage.bot.kill()
     stage.start()
+    stage.wait_for_readings(1)
     assert stage.flashback.count(REFRESH) == 2, "the stored token was used, not the used-up one of the configuration"
     expire(stage)
     assert stage.flashback.count(REFRESH) == 3
@@ -91,12 +92,14 @@ def failing(stage: Stage) -> str:
 def test_who_is_killed_between_the_answer_and_our_note_of_it_logs_in_where_it_can(stage):
     give(stage, email=stage.flashback.email, password=stage.flashback.password)
     stage.start()
-    stage.flashback.drip(REFRESH, 0.1)
+    stage.flashback.drip(REFRESH, 1.0)
     stage.flashback.expire_tokens()
     stage.wait_for(lambda: stage.flashback.count(REFRESH))
     stage.bot.kill()  # the answer is on its way: the refresh token that is stored is used up
     stage.flashback.clear()
     stage.start()
+    stage.wait_for(lambda: stage.flashback.count(LOGIN) == 2)
+    stage.wait_for_readings(2)
     assert (stage.flashback.count(LOGIN), stage.flashback.count(REFRESH)) == (2, 2)
     assert told(stage) == []
     assert_holds_none_of(stage, issued(stage) | {stage.flashback.password})

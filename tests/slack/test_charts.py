@@ -227,7 +227,7 @@ def upload(slack: SlackServer, pauses: list[float]) -> str:
 
     def pause(seconds: float) -> None:
         pauses.append(seconds)
-        slack.wait_for(lambda: any(file.mimetype for file in slack.files()), 5)
+        slack.wait_for(lambda: any(file.mimetype for file in slack.files()))
 
     return uploader(client, pause=pause)(PNG, "a chart")
 
