@@ -152,12 +152,17 @@ def _series(key: str, per: str, members: Sequence[Member]) -> Series:
     if per == "all":
         labels = {}
     elif per == "ai_llm":
-        labels = {name: first.get(name, "") for name in _OF_CONFIGURATION}
+        labels = {name: first.get(name, "") for name in _OF_CONFIGURATION} | _called(first, "workspace")
     else:
-        named = {f"{per}_name": first[f"{per}_name"]} if f"{per}_name" in first else {}
-        labels = {"source": first["source"], per: first.get(per, ""), **named}
+        labels = {"source": first["source"], per: first.get(per, "")} | _called(first, per)
     sources = tuple(sorted({member.source for member in members}))
     return Series(key, labels, tuple(member.number for member in members), sources)
+
+
+def _called(labels: Mapping[str, str], dimension: str) -> dict[str, str]:
+    """The label for what a dimension's value is called, where that is known."""
+    label = f"{dimension}_name"
+    return {label: labels[label]} if label in labels else {}
 
 
 def by_source(series: Series, members: Mapping[int, Member]) -> list[Series]:

@@ -1,9 +1,10 @@
 """What one reading of a source saw."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 
 class Counter(StrEnum):
@@ -21,7 +22,10 @@ class Counter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One AI LLM configuration as `GET /ai/llm` describes it: where names and dimensions come from."""
+    """One AI LLM configuration as `GET /ai/llm` describes it: where names and dimensions come from.
+
+    What its workspace is called comes from `GET /workspace`; empty where that is not known.
+    """
 
     ai_llm: str
     name: str
@@ -29,6 +33,13 @@ class Configuration:
     workspace: str = ""
     created_at: datetime | None = None
     repos: tuple[tuple[str, str], ...] = ()  # (id, name)
+    workspace_name: str = ""
+
+    def remembering(self, before: Self) -> Self:
+        """The same with the name of the workspace that was known before, where none came this time."""
+        if self.workspace_name or self.workspace != before.workspace:
+            return self
+        return replace(self, workspace_name=before.workspace_name)
 
 
 @dataclass(frozen=True, slots=True)

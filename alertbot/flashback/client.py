@@ -32,12 +32,22 @@ from alertbot.errors import (
 )
 from alertbot.flashback.evidence_pages import EvidenceFound, walk
 from alertbot.flashback.evidence_payloads import PAGE, EvidencePage, read_policy_alerts, read_violations
-from alertbot.flashback.payloads import StatsPage, one_line, read_configurations, read_stats, server_words
+from alertbot.flashback.payloads import (
+    StatsPage,
+    one_line,
+    read_configurations,
+    read_names,
+    read_organisations,
+    read_stats,
+    server_words,
+)
 from alertbot.flashback.point_payloads import read_points
 from alertbot.flashback.wire import Answer, Wire
 
 STATS = "/ai/llm/stats"
 CONFIGURATIONS = "/ai/llm"
+WORKSPACES = "/workspace"
+POLICIES = "/policy"
 VIOLATIONS = "/policy/violations"
 POLICY_ALERTS = "/policy/alerts"
 POINTS = {
@@ -131,6 +141,17 @@ class FlashbackClient:
     def configurations(self) -> tuple[Configuration, ...]:
         """The configurations that the token may read, with their names."""
         return self._ask(CONFIGURATIONS, read_configurations)
+
+    def workspaces(self) -> dict[str, str]:
+        """What the workspaces that the token may see are called, by id."""
+        return self._ask(WORKSPACES, functools.partial(read_names, key="workspaces"))
+
+    def policies(self) -> dict[str, str]:
+        """What the policies are called, by id, of every organisation that has a configuration."""
+        names: dict[str, str] = {}
+        for organisation in self._ask(CONFIGURATIONS, read_organisations):
+            names |= self._ask(POLICIES, functools.partial(read_names, key="policies"), orgId=organisation)
+        return names
 
     def violations(self, *, since: datetime, within: timedelta) -> EvidenceFound:
         """The violations from a moment on, the newest first; as many as can be asked for `within` a time."""

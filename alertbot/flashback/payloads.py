@@ -116,6 +116,27 @@ def read_configurations(body: bytes, *, endpoint: str) -> tuple[Configuration, .
     return tuple(configurations.values())
 
 
+def read_names(body: bytes, *, endpoint: str, key: str) -> dict[str, str]:
+    """What things are called, by id, in an answer that lists them under `key`: workspaces, policies."""
+    names: dict[str, str] = {}
+    for position, entry in enumerate(listed(body, key, endpoint)):
+        path = f"{key}[{position}]"
+        fields = expect(dict, entry, path, "an object", endpoint)
+        identity = read_identity(fields, "id", path, endpoint)
+        names[identity] = read_name(fields, "name", path, endpoint)
+    return names
+
+
+def read_organisations(body: bytes, *, endpoint: str) -> tuple[str, ...]:
+    """The organisations that the configurations in an answer of `GET /ai/llm` belong to, each once."""
+    found: dict[str, None] = {}
+    for position, entry in enumerate(listed(body, "aiLlms", endpoint)):
+        path = f"aiLlms[{position}]"
+        fields = expect(dict, entry, path, "an object", endpoint)
+        found[read_name(fields, "orgId", path, endpoint)] = None
+    return tuple(one for one in found if one)
+
+
 def server_words(body: bytes) -> str:
     """What a server says about a failure, one cut line without control characters; empty if it says nothing readable."""
     try:

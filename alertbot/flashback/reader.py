@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -19,19 +20,21 @@ _LONGEST_GAP = timedelta(days=31)  # further back only `backfill` looks
 
 
 class Names:
-    """The configurations of a source, asked for where an unknown one was seen or the names are old."""
+    """The configurations of a source, asked for where an unknown one was seen or the names are old; their workspaces too."""
 
     def __init__(self, client: FlashbackClient, *, clock: Callable[[], datetime]) -> None:
         self._client = client
         self._clock = clock
         self._named: frozenset[str] = frozenset()
         self._named_at: datetime | None = None
+        self._workspaces: dict[str, str] = {}
+        self._workspaces_at: datetime | None = None
 
     def ask(self) -> tuple[Configuration, ...]:
         """The configurations, whatever is known. Raises FlashbackError."""
         configurations = self._client.configurations()
         self._note(configurations, set())
-        return configurations
+        return self._with_workspaces(configurations)
 
     def ask_if_new(self, seen: set[str]) -> tuple[Configuration, ...] | None:
         """The configurations, or None where they need not be asked for or do not come: without them a reading counts too."""
@@ -44,12 +47,24 @@ class Names:
             log.warning("names_not_read", endpoint=error.endpoint, kind=error.kind, error=error.lines[0])
             return None
         self._note(configurations, seen)
-        return configurations
+        return self._with_workspaces(configurations)
 
     def _note(self, configurations: tuple[Configuration, ...], seen: set[str]) -> None:
         # Those that were seen but have no name are not asked for again before the names are old.
         self._named = frozenset({configuration.ai_llm for configuration in configurations} | seen)
         self._named_at = self._clock()
+
+    def _with_workspaces(self, configurations: tuple[Configuration, ...]) -> tuple[Configuration, ...]:
+        """The same with what their workspaces are called, as far as the server tells: not everybody may see them."""
+        now = self._clock()
+        is_due = self._workspaces_at is None or now - self._workspaces_at >= _NAMES_EVERY
+        if is_due and any(one.workspace for one in configurations):
+            self._workspaces_at = now
+            try:
+                self._workspaces = self._client.workspaces()
+            except FlashbackError as error:
+                log.info("names_not_read", endpoint=error.endpoint, kind=error.kind, error=error.lines[0])
+        return tuple(replace(one, workspace_name=self._workspaces.get(one.workspace, "")) for one in configurations)
 
 
 class SourceReader:

@@ -1,6 +1,6 @@
 """Flow 1: Flashback → snapshots and points. One poll of one feed becomes one reading, or changes nothing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -252,10 +252,13 @@ def _name(tx: Tx, source: int, described: Described, now: datetime) -> None:
     known = snapshots.described(tx, source) if described else {}
     new = [one for one in described or () if one.ai_llm not in known]
     snapshots.add_configurations(tx, source, new, now)
-    renamed = {
-        known[one.ai_llm][0]: one for one in described or () if one.ai_llm in known and known[one.ai_llm][1] != one
-    }
-    snapshots.update_configurations(tx, renamed)
+    snapshots.update_configurations(tx, _renamed(known, described))
+
+
+def _renamed(known: Mapping[str, tuple[int, Configuration]], described: Described) -> dict[int, Configuration]:
+    """The configurations, by number, of which other is told now than was known."""
+    told = {ai_llm: one.remembering(known[ai_llm][1]) for one in described or () if (ai_llm := one.ai_llm) in known}
+    return {known[ai_llm][0]: one for ai_llm, one in told.items() if one != known[ai_llm][1]}
 
 
 def apply(tx: Tx, claim: Claim, reading: Reading) -> bool:
@@ -273,12 +276,8 @@ def apply(tx: Tx, claim: Claim, reading: Reading) -> bool:
         [described.get(one.ai_llm) or Configuration(one.ai_llm, one.ai_llm) for one in new],
         reading.taken_at,
     )
-    renamed = {
-        before.number: described[ai_llm]
-        for ai_llm, before in known.items()
-        if ai_llm in described and described[ai_llm] != before.configuration
-    }
-    snapshots.update_configurations(tx, renamed)
+    before = {ai_llm: (one.number, one.configuration) for ai_llm, one in known.items()}
+    snapshots.update_configurations(tx, _renamed(before, reading.configurations))
     seen = {snapshot.ai_llm: snapshot for snapshot in reading.snapshots}
     counted = [_count(before, seen.get(ai_llm), described.get(ai_llm), last_at) for ai_llm, before in known.items()]
     counted += [

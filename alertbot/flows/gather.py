@@ -56,6 +56,8 @@ class Lister(Protocol):
 
     def policy_alerts(self, *, since: datetime, within: timedelta) -> EvidenceFound: ...
 
+    def policies(self) -> Mapping[str, str]: ...
+
 
 class Came(StrEnum):
     """What came of it."""
@@ -67,6 +69,14 @@ class Came(StrEnum):
     TAKEN = "taken"
 
 
+@dataclass(slots=True)
+class _Policies:
+    """What policies are called that the lists name by their ids only."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    asked_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Gathering:
     """How the evidence of a source is gathered. `rules` tell which of it belongs to which message."""
@@ -76,6 +86,7 @@ class Gathering:
     rules: Sequence[Rule] = ()
     told: set[str] = field(default_factory=set)  # what this process has logged, and need not again
     asked: dict[EvidenceKind, datetime] = field(default_factory=dict)  # when it was last asked for each kind
+    policies: _Policies = field(default_factory=_Policies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +118,11 @@ def gather(database: Database, gathering: Gathering, *, owner: str, clock: Calla
         fetched = _fetch(gathering, since, now)
     except FlashbackError as error:
         return _fail(database, gathering, claim, error, clock())
+    listed = _with_policies(gathering, [one for each in fetched.lists.values() for one in each.found], now)
     with database.transaction() as tx:
         if not _mark_read(tx, claim, state, fetched, now):
             return Came.TAKEN
-        found = [replace(one, source=gathering.name) for each in fetched.lists.values() for one in each.found]
+        found = [replace(one, source=gathering.name) for one in listed]
         new = evidence.keep(tx, claim.source, found)
         _refresh_messages(tx, gathering, new, now)
     _tell_what_came(gathering, fetched, len(new))
@@ -149,6 +161,19 @@ def _fetch(gathering: Gathering, since: Mapping[EvidenceKind, datetime], now: da
         except (FlashbackMissing, FlashbackForbidden) as error:
             fetched.missing[kind] = error
     return fetched
+
+
+def _with_policies(gathering: Gathering, found: Sequence[Evidence], now: datetime) -> list[Evidence]:
+    """The same with the names of policies that the lists do not name; asked for seldom, and done without if they do not come."""
+    known = gathering.policies
+    unnamed = {one.policy for one in found if one.policy and not one.policy_name}
+    if unnamed - set(known.names) and (known.asked_at is None or now - known.asked_at >= _ASK_AGAIN):
+        known.asked_at = now
+        try:
+            known.names = gathering.lister.policies()
+        except FlashbackError as error:
+            log.info("names_not_read", endpoint=error.endpoint, kind=error.kind, error=error.lines[0])
+    return [replace(one, policy_name=one.policy_name or known.names.get(one.policy, "")) for one in found]
 
 
 def _since(kind: EvidenceKind, state: Gathered | None, now: datetime) -> datetime:

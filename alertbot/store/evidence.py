@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.evidence import NAMED, TOP, Count, Evidence, EvidenceKind, Leaders, Owner, Scope, Summary, fits
 from alertbot.store.database import Tx
+from alertbot.store.snapshots import LABELLED, labels_of
 from alertbot.store.tables import configurations, evidence, sources
 
 _CHUNK = 500  # rows a statement
@@ -61,24 +62,11 @@ def count(tx: Tx, source: int, kind: EvidenceKind, start: datetime, end: datetim
 
 def owners(tx: Tx, names: Iterable[str] | None, *, ai_llm: str | None = None) -> list[Owner]:
     """The configurations of these sources (None: of all), or those of one id, with the repositories that lead to them."""
-    query = sa.select(
-        sources.c.name.label("source"),
-        configurations.c.ai_llm,
-        configurations.c.name,
-        configurations.c.provider,
-        configurations.c.workspace,
-        configurations.c.repos,
-    ).join(sources, sources.c.number == configurations.c.source)
+    query = sa.select(configurations.c.repos, *LABELLED).join(sources, sources.c.number == configurations.c.source)
     if names is not None:
         query = query.where(sources.c.name.in_(list(names)))
-    rows = tx.execute(query if ai_llm is None else query.where(configurations.c.ai_llm == ai_llm)).mappings()
-    return [
-        Owner(
-            {name: row[name] for name in ("source", "ai_llm", "name", "provider", "workspace")},
-            frozenset(repo[0] for repo in row["repos"]),
-        )
-        for row in rows
-    ]
+    rows = tx.execute(query if ai_llm is None else query.where(configurations.c.ai_llm == ai_llm))
+    return [Owner(labels_of(known), frozenset(repo[0] for repo in repos)) for repos, *known in rows]
 
 
 def listed(tx: Tx, scopes: Sequence[Scope], *, limit: int | None = None) -> list[Evidence]:

@@ -127,8 +127,9 @@ def _add_up(tx: Tx, plane: Plane, changed: _Amounts, before: _Amounts) -> None:
 def members(tx: Tx, names: Iterable[str], plane: Plane) -> dict[int, Member]:
     """What has had points at these sources, each combination by itself, under its negative number."""
     rows = tx.execute(
-        sa.select(combinations, sources.c.name.label("source_name"), configurations.c.name, configurations.c.workspace)
-        .add_columns(configurations.c.provider.label("configured_provider"), configurations.c.repos)
+        sa.select(combinations, sources.c.name.label("source_name"), configurations.c.name, configurations.c.repos)
+        .add_columns(configurations.c.workspace, configurations.c.workspace_name)
+        .add_columns(configurations.c.provider.label("configured_provider"))
         .join(sources, sources.c.number == combinations.c.source)
         .outerjoin(
             configurations,
@@ -147,6 +148,8 @@ def _labels(row: sa.RowMapping, plane: Plane) -> dict[str, str]:
         labels["repo_name"] = repo_names[row["repo"]]
     if plane is Plane.STORAGE:
         return labels
+    if row["workspace_name"]:
+        labels["workspace_name"] = row["workspace_name"]
     return labels | {
         "ai_llm": row["ai_llm"],
         "name": row["name"] or row["ai_llm"],

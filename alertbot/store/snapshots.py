@@ -14,6 +14,8 @@ from alertbot.store.database import Tx
 from alertbot.store.tables import configurations, counters, falls, readings, snapshots, sources
 
 _COUNTERS = tuple(Counter)
+_LABELS = ("source", "ai_llm", "name", "provider", "workspace", "workspace_name")
+LABELLED = (sources.c.name.label("source"), *(configurations.c[label] for label in _LABELS[1:]))
 _CHUNK = 2000  # rows a statement, so that no statement holds the database for long
 
 
@@ -63,6 +65,7 @@ def _configuration(row: sa.Row[tuple[object, ...]]) -> Configuration:
         name=row.name,
         provider=row.provider,
         workspace=row.workspace,
+        workspace_name=row.workspace_name,
         created_at=row.created_at,
         repos=tuple((repo[0], repo[1]) for repo in row.repos),
     )
@@ -129,6 +132,7 @@ def _values(configuration: Configuration) -> dict[str, object]:
         "name": configuration.name,
         "provider": configuration.provider,
         "workspace": configuration.workspace,
+        "workspace_name": configuration.workspace_name,
         "created_at": configuration.created_at,
         "repos": [list(repo) for repo in configuration.repos],
     }
@@ -185,30 +189,27 @@ def _upsert(tx: Tx) -> sqlite.Insert | postgresql.Insert:
     )
 
 
+def labels_of(known: Sequence[str]) -> dict[str, str]:
+    """What rules, routes and people know a configuration by, from its LABELLED columns."""
+    labels = dict(zip(_LABELS, known, strict=True))
+    if not labels["workspace_name"]:
+        del labels["workspace_name"]
+    return labels
+
+
 def members(tx: Tx, names: Iterable[str]) -> dict[int, Member]:
     """Every configuration of these sources as counting knows it."""
     rows = tx.execute(
         sa.select(
             configurations.c.number,
-            sources.c.name,
-            configurations.c.ai_llm,
-            configurations.c.name,
-            configurations.c.provider,
-            configurations.c.workspace,
             configurations.c.seen_at,
+            *LABELLED,
         )
         .join(sources, sources.c.number == configurations.c.source)
         .where(sources.c.name.in_(list(names)))
         .order_by(configurations.c.number)
     )
-    return {
-        number: Member(
-            number,
-            {"source": source, "ai_llm": ai_llm, "name": name, "provider": provider, "workspace": workspace},
-            seen_at,
-        )
-        for number, source, ai_llm, name, provider, workspace, seen_at in rows
-    }
+    return {number: Member(number, labels_of(known), seen_at) for number, seen_at, *known in rows}
 
 
 def as_of(tx: Tx, source: str, moment: datetime) -> tuple[int, datetime, datetime | None] | None:

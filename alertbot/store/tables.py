@@ -130,6 +130,7 @@ configurations = sa.Table(
     sa.Column("name", sa.String, nullable=False),
     sa.Column("provider", sa.String, nullable=False, server_default=""),
     sa.Column("workspace", sa.String, nullable=False, server_default=""),
+    sa.Column("workspace_name", sa.String, nullable=False, server_default=""),
     sa.Column("created_at", Moment),
     sa.Column("seen_at", Moment, nullable=False),
     sa.Column("repos", sa.JSON, nullable=False),

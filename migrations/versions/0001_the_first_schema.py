@@ -244,6 +244,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("provider", sa.String(), server_default="", nullable=False),
         sa.Column("workspace", sa.String(), server_default="", nullable=False),
+        sa.Column("workspace_name", sa.String(), server_default="", nullable=False),
         sa.Column("created_at", MOMENT, nullable=True),
         sa.Column("seen_at", MOMENT, nullable=False),
         sa.Column("repos", sa.JSON(), nullable=False),

@@ -1,4 +1,4 @@
-"""What is asked of a source's points, and when."""
+"""What is asked of a source's points and for its names, and when."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,10 +7,11 @@ import pytest
 
 from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.traffic import World
+from alertbot.demo.wire import Dialect, StatsReading
 from alertbot.domain.points import Plane, Span
 from alertbot.errors import FlashbackMissing
 from alertbot.flashback.client import FlashbackClient
-from alertbot.flashback.reader import PointsReader, in_parts
+from alertbot.flashback.reader import PointsReader, SourceReader, in_parts
 
 NOW = datetime(2026, 11, 22, 12, 30, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -77,6 +78,61 @@ def test_a_server_without_points_is_told_as_such(server, client):
     server.fail("/aistats/minute", 404)
     with pytest.raises(FlashbackMissing):
         reader(client, Span.MINUTE).read(NOW, None)
+
+
+class Clock:
+    """The time, as long as it is not moved."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=[StatsReading.EACH, StatsReading.SUM])
+def totals(request, server, client, clock) -> SourceReader:
+    server.dialect = Dialect(stats=request.param)
+    return SourceReader(client, clock=clock, concurrency=2)
+
+
+def workspaces(totals: SourceReader) -> set[tuple[str, str]]:
+    """What a reading tells of the configurations' workspaces: ids and names."""
+    return {(one.workspace, one.workspace_name) for one in totals.read()[1] or ()}
+
+
+def test_workspaces_have_the_names_that_people_gave_them(server, clock, totals):
+    assert workspaces(totals) == {("workspace-1", "Main")}
+    for _ in range(3):
+        totals.read()
+    assert server.count("/workspace") == 1, "names change seldom"
+    clock.now += 10 * MINUTE
+    totals.read()
+    assert server.count("/workspace") == 2
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_server_that_tells_no_workspaces_is_read_all_the_same(server, client, clock, totals, status):
+    server.fail("/workspace", status)
+    assert workspaces(totals) == {("workspace-1", "")}
+    assert len(totals.read()[0]) == 2
+    server.clear()
+    clock.now += 10 * MINUTE
+    assert workspaces(totals) == {("workspace-1", "Main")}
+    server.fail("/workspace", status)
+    clock.now += 10 * MINUTE
+    assert workspaces(totals) == {("workspace-1", "Main")}, "what was known stays known"
+
+
+def test_policies_of_every_organisation_are_named(server, client):
+    names = client.policies()
+    assert names == {"policy-1": "No customer PII"}
+    assert server.count("/policy") == 1
 
 
 def test_parts_of_a_long_time_hold_each_bucket_once():

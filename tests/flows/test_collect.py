@@ -1,7 +1,7 @@
 """Flow 1, Flashback → snapshots: what growth is counted, and what a poll that failed leaves untouched."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -174,10 +174,14 @@ def described(name: str = "support-chat", *, made: float = -60, ai_llm: str = "l
     return (Configuration(ai_llm, name, "OPENAI", "workspace-1", at(made)),)
 
 
-def name_of(database: Database) -> str:
+def labels_of(database: Database) -> Mapping[str, str]:
     with database.reading() as tx:
         (member,) = snapshots.members(tx, ["acme"]).values()
-    return member.labels["name"]
+    return member.labels
+
+
+def name_of(database: Database) -> str:
+    return labels_of(database)["name"]
 
 
 def test_a_configuration_goes_by_its_id_until_its_name_can_be_read_and_keeps_it_then(database: Database) -> None:
@@ -186,6 +190,23 @@ def test_a_configuration_goes_by_its_id_until_its_name_can_be_read_and_keeps_it_
     names = [name_of(scene.until(minute).database) for minute in range(4)]
     assert names == ["llm-1", "support-chat", "support-chat", "support-bot"]
     assert scene.grown() == {"llm-1": 3}
+
+
+def test_the_name_of_a_workspace_is_kept_where_it_does_not_come(database: Database) -> None:
+    scene = Scene(database, "5 6 7 8")
+    (plain,) = described()
+    scene.players["acme"].described = {
+        1: (replace(plain, workspace_name="Sales"),),
+        2: (plain,),
+        3: (replace(plain, workspace="workspace-2"),),
+    }
+    found = [labels_of(scene.until(minute).database) for minute in range(4)]
+    assert [(one.get("workspace"), one.get("workspace_name")) for one in found] == [
+        ("", None),
+        ("workspace-1", "Sales"),
+        ("workspace-1", "Sales"),
+        ("workspace-2", None),
+    ]
 
 
 def test_a_configuration_that_was_made_again_counts_from_0_whatever_it_says(database: Database) -> None:

@@ -45,6 +45,8 @@ class Shelf:
         self.errors: dict[EvidenceKind, FlashbackError] = {}
         self.most = 1_000_000
         self.unreadable = 0
+        self.policy_names: dict[str, str] = {}
+        self.policies_wrong: FlashbackError | None = None
         self._scene = scene
 
     def asked_for(self, kind: EvidenceKind) -> list[str]:
@@ -56,6 +58,12 @@ class Shelf:
 
     def policy_alerts(self, *, since: datetime, within: timedelta) -> EvidenceFound:
         return self._list(ALERT, since)
+
+    def policies(self) -> dict[str, str]:
+        self.asked.append(f"{(self._scene.now - at(0)) / MINUTE:g} policies")
+        if self.policies_wrong is not None:
+            raise self.policies_wrong
+        return self.policy_names
 
     def _list(self, kind: EvidenceKind, since: datetime) -> EvidenceFound:
         minute, back = (self._scene.now - at(0)) / MINUTE, (since - at(0)) / MINUTE
@@ -169,6 +177,29 @@ def test_evidence_is_asked_for_at_first_and_then_when_the_counts_have_grown(sqli
         "5 violation since -8.5",
     ]
     assert case.kept() == 5
+
+
+def test_a_policy_that_the_list_names_by_its_id_only_is_called_what_people_call_it(sqlite):
+    case = Case(sqlite, drawn("0 9 9 12"))
+    case.shelf.policy_names = {"p-1": "No customer PII"}
+    case.shelf.add(0.5, 9, policy="p-1", policy_name="")
+    case.shelf.add(0.5, policy="p-2", policy_name="Secrets")
+    case.until(2)
+    assert [(one.name, one.count) for one in case.shown().policies.first] == [("No customer PII", 9), ("Secrets", 1)]
+    case.shelf.add(2.5, 2, policy="p-1", policy_name="")
+    case.shelf.add(2.5, policy="p-3", policy_name="")
+    case.until(4)
+    assert [line for line in case.shelf.asked if "policies" in line] == ["1 policies"], (
+        "those that are unknown are asked for once an hour"
+    )
+
+
+def test_evidence_counts_though_the_names_of_policies_do_not_come(sqlite):
+    case = Case(sqlite, drawn("0 9"))
+    case.shelf.policies_wrong = FlashbackForbidden("the access token may not read /policy (403)", endpoint="/policy")
+    case.shelf.add(0.5, 9, policy="p-1", policy_name="")
+    case.until(2)
+    assert [(one.name, one.count) for one in case.shown().policies.first] == [("p-1", 9)]
 
 
 def test_what_is_listed_later_than_it_is_counted_is_asked_for_until_it_is_there(sqlite):

@@ -41,9 +41,9 @@ def fleet(database: Database) -> Scene:
         },
     )
     scene.players["acme"].described[0] = (
-        Configuration("llm-1", "support-chat", provider="openai", workspace="sales"),
+        Configuration("llm-1", "support-chat", provider="openai", workspace="w-1", workspace_name="Sales"),
         Configuration("llm-2", "code-review", provider="openai"),
-        Configuration("llm-3", "docs", provider="anthropic", workspace="sales"),
+        Configuration("llm-3", "docs", provider="anthropic", workspace="w-1", workspace_name="Sales"),
     )
     return scene.until(3)
 
@@ -71,7 +71,7 @@ RANKED = {
         ("by", "workspace"),
         [
             "1 acme/workspace= without workspace 10",
-            "2 acme/workspace=sales sales 3",
+            "2 acme/workspace=w-1 Sales 3",
             "3 globex/workspace= without workspace 3",
         ],
     ),
