@@ -6,9 +6,11 @@ A path is a glob: `/ai/llm/stats`, `/policy/*`, `*`. One that holds a `?` is hel
 """
 
 import json
+import math
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -74,12 +76,31 @@ class ScheduledFault:
     lasting: timedelta
 
 
+@dataclass(slots=True)
+class Quota:
+    """So many requests are answered in any stretch of this length."""
+
+    requests: int
+    per: timedelta
+    answered: deque[datetime] = field(default_factory=deque)
+
+    def spend(self, now: datetime) -> int:
+        """0 where the request is within the quota, which it is counted to; else after how many seconds the next one is."""
+        while self.answered and now - self.answered[0] >= self.per:
+            self.answered.popleft()
+        if len(self.answered) < self.requests:
+            self.answered.append(now)
+            return 0
+        return math.ceil((self.answered[0] + self.per - now).total_seconds())
+
+
 class FaultyServer:
     """The methods that make answers go wrong. `times` None is until `clear`."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._faults_lock = threading.Lock()
+        self._quota: Quota | None = None
 
     def fail(
         self,
@@ -146,9 +167,17 @@ class FaultyServer:
         with self._faults_lock:
             self._faults.append(fault)
 
+    def limit(self, requests: int | None, per: timedelta = timedelta(minutes=1)) -> None:
+        """Has a quota for all requests together: what is beyond it is answered 429 with Retry-After; None has none."""
+        with self._faults_lock:
+            self._quota = None if requests is None else Quota(requests, per)
+
     def _next_fault(self, path: str, query: str, now: datetime) -> Fault | None:
         """The fault that this request meets, counted as used."""
         with self._faults_lock:
+            if self._quota is not None and (pause := self._quota.spend(now)):
+                body = json.dumps({"success": False, "message": MESSAGES[429]}).encode()
+                return Fault(path, 429, body, retry_after=str(pause))
             fault = next((each for each in self._faults if each.concerns(path, query, now)), None)
             if fault is not None and fault.times is not None:
                 fault.times -= 1

@@ -21,6 +21,7 @@ Another process can drive it by `POST /_control/…` with a JSON object, without
     /_control/fail       {"path", "kind"?, "status"?, "body"?, "times"?, "retry_after"?, "message"?, "seconds"?}
                          kind: status (the default), html, empty, refuse (200 with success false), cut_off, broken_off,
                          drip (a byte per `seconds`), reset (of the connection), delay (by `seconds`)
+    /_control/limit      {"requests", "seconds"?}                             a quota, of a minute unless told; null ends it
     /_control/clear      {"path"?}                                            takes back the faults of a path, or all
     GET /_control/requests                                                    how often each path was asked for
 """
@@ -270,6 +271,21 @@ class FlashbackServer(FaultyServer):
         return _reply({"success": True})
 
     def _act(self, act: str, fields: Json) -> None:
+        match act:
+            case "expire":
+                self.expire_tokens()
+            case "fail":
+                self._fail_as_told(**fields)
+            case "limit":
+                requests = fields["requests"]
+                seconds = timedelta(seconds=float(fields.get("seconds", 60)))
+                self.limit(None if requests is None else int(requests), seconds)
+            case "clear":
+                self.clear(fields.get("path"))
+            case _:
+                self._change_world(act, fields)
+
+    def _change_world(self, act: str, fields: Json) -> None:
         world = self.world
         match act:
             case "bump":
@@ -288,12 +304,6 @@ class FlashbackServer(FaultyServer):
                 world.remove(fields["ai_llm"])
             case "add":
                 world.add(str(fields["id"]))
-            case "expire":
-                self.expire_tokens()
-            case "fail":
-                self._fail_as_told(**fields)
-            case "clear":
-                self.clear(fields.get("path"))
             case _:
                 raise ValueError("there is no such act")
 

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from alertbot.domain.points import Plane, PointsReading, Span, floor
 from alertbot.domain.snapshots import Configuration, Snapshot
-from alertbot.errors import FlashbackError, FlashbackForbidden, FlashbackMissing
+from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackForbidden, FlashbackMissing
 from alertbot.flashback.client import FlashbackClient
 
 log = structlog.get_logger()
 _NAMES_EVERY = timedelta(minutes=10)  # names change seldom, and each request counts against a quota
 _DAYS_EVERY = timedelta(minutes=10)  # day statistics beside those of minutes: late points of days that are over
 _ONE_ANSWER = timedelta(days=1)  # that one request asks for; a month of minutes would be cut off somewhere
+_LONGEST_ROUND = timedelta(hours=1)  # what was found earlier is asked for again
 _LONGEST_GAP = timedelta(days=31)  # further back only `backfill` looks
 
 
@@ -67,40 +68,65 @@ class Names:
         return tuple(replace(one, workspace_name=self._workspaces.get(one.workspace, "")) for one in configurations)
 
 
+@dataclass(slots=True)
+class _Round:
+    """Configurations that are asked one by one, and what was found of those that were."""
+
+    configurations: tuple[Configuration, ...]
+    began_at: datetime
+    found: dict[str, Snapshot | None] = field(default_factory=dict)
+
+
 class SourceReader:
-    """One source's totals, put together. `clock` tells when names were last asked for; not shared between threads."""
+    """One source's totals, put together. `clock` tells when something was last asked for; not shared between threads.
+
+    Where a quota ends a round of asking one by one, the next reading goes on with the rest: who began again each time would
+    never get to the end. What grew meanwhile at those that were asked early is seen by the round that follows.
+    """
 
     def __init__(self, client: FlashbackClient, *, clock: Callable[[], datetime], concurrency: int) -> None:
         self.client = client
         self._names = Names(client, clock=clock)
+        self._clock = clock
         self._concurrency = concurrency
+        self._round: _Round | None = None
 
     def read(self) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
         """Every configuration's totals; the configurations themselves where they were asked for and came.
 
         Raises FlashbackError where the totals are not whole: a part of a reading is no reading.
         """
-        page = self.client.totals()
-        if page.is_one_sum:
-            configurations = self._names.ask()
-            return self._one_by_one(configurations), configurations
-        return page.snapshots, self._names.ask_if_new({snapshot.ai_llm for snapshot in page.snapshots})
+        if self._round is None or self._clock() - self._round.began_at >= _LONGEST_ROUND:
+            page = self.client.totals()
+            if not page.is_one_sum:
+                return page.snapshots, self._names.ask_if_new({snapshot.ai_llm for snapshot in page.snapshots})
+            self._round = _Round(self._names.ask(), self._clock())
+        asked = self._round
+        return self._go_on(asked), asked.configurations
 
     def close(self) -> None:
         """Close the client's connections."""
         self.client.close()
 
-    def _one_by_one(self, configurations: tuple[Configuration, ...]) -> tuple[Snapshot, ...]:
-        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
-            found = list(pool.map(self._totals_of, [configuration.ai_llm for configuration in configurations]))
+    def _go_on(self, asked: _Round) -> tuple[Snapshot, ...]:
+        """What the round found, once it is whole."""
+        rest = [one.ai_llm for one in asked.configurations if one.ai_llm not in asked.found]
+        self._round = None
+        try:
+            with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
+                list(pool.map(lambda ai_llm: self._note_totals(asked, ai_llm), rest))
+        except FlashbackBusy:
+            self._round = asked
+            raise
+        found = [asked.found[one.ai_llm] for one in asked.configurations]
         return tuple(snapshot for snapshot in found if snapshot is not None)
 
-    def _totals_of(self, ai_llm: str) -> Snapshot | None:
-        """One configuration's totals; None where the server says that it is not there, or not for us."""
+    def _note_totals(self, asked: _Round, ai_llm: str) -> None:
+        """Ask for one configuration's totals; there are none where the server says that it is not there, or not for us."""
         try:
-            return self.client.totals_of(ai_llm)
+            asked.found[ai_llm] = self.client.totals_of(ai_llm)
         except (FlashbackForbidden, FlashbackMissing):
-            return None
+            asked.found[ai_llm] = None
 
 
 class PointsReader:

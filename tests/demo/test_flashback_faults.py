@@ -181,6 +181,21 @@ def test_a_fault_that_never_happens_is_refused(server):
         server.fail(STATS, times=0)
 
 
+def test_a_quota_is_of_all_requests_together_and_says_when_the_next_is_answered(api, server, clock):
+    server.limit(2)
+    assert get(api, STATS)
+    clock.tick(seconds=20)
+    assert get(api, "/ai/llm")
+    clock.tick(seconds=1)
+    refused = api.get(STATS)
+    assert (refusal(refused), refused.headers["Retry-After"]) == ((429, "Too many requests"), "39")
+    clock.tick(seconds=39)
+    assert api.get(STATS).status_code == 200
+    assert api.get(STATS).headers["Retry-After"] == "20"
+    server.limit(None)
+    assert api.get(STATS).status_code == 200
+
+
 # ---- the control surface
 
 
@@ -204,11 +219,13 @@ def test_another_process_can_drive_the_world(api, server):
     assert api.get(STATS).headers["Retry-After"] == "2"
     assert refusal(api.get(STATS)) == (200, "no")
     order("clear")
-    assert get(api, STATS)
+    order("limit", requests=1, seconds="30")
+    assert [api.get(STATS).status_code for _ in range(2)] == [200, 429]
+    order("limit", requests=None)
     order("expire")
     assert api.get(STATS).status_code == 401
     counts = api.get("/_control/requests").json()["requests"]
-    assert counts == {f"GET {STATS}": 6}
+    assert counts == {f"GET {STATS}": 7}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What is asked of a source's points and for its names, and when."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,8 @@ from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.traffic import World
 from alertbot.demo.wire import Dialect, StatsReading
 from alertbot.domain.points import Plane, Span
-from alertbot.errors import FlashbackMissing
+from alertbot.domain.snapshots import Counter
+from alertbot.errors import FlashbackBusy, FlashbackMissing, FlashbackUnavailable
 from alertbot.flashback.client import FlashbackClient
 from alertbot.flashback.reader import PointsReader, SourceReader, in_parts
 
@@ -17,18 +19,46 @@ NOW = datetime(2026, 11, 22, 12, 30, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture
-def server() -> Iterator[FlashbackServer]:
-    world = World.still(["llm-1", "llm-2"], start=NOW - timedelta(days=3))
-    with FlashbackServer(world, clock=lambda: NOW) as server:
-        yield server
+class Clock:
+    """The time, as long as it is not moved."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 @pytest.fixture
-def client(server: FlashbackServer) -> Iterator[FlashbackClient]:
-    with FlashbackClient(
-        server.url, access_token=lambda: server.token, timeout=timedelta(seconds=5), now=lambda: NOW
-    ) as client:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make_server(clock: Clock) -> Iterator[Callable[..., FlashbackServer]]:
+    with ExitStack() as stack:
+
+        def make(names: list[str], dialect: Dialect | None = None) -> FlashbackServer:
+            world = World.still(names, start=NOW - timedelta(days=3))
+            lifetime = timedelta(days=1)
+            return stack.enter_context(FlashbackServer(world, clock=clock, dialect=dialect, token_lifetime=lifetime))
+
+        yield make
+
+
+@pytest.fixture
+def server(make_server: Callable[..., FlashbackServer]) -> FlashbackServer:
+    return make_server(["llm-1", "llm-2"])
+
+
+def client_of(server: FlashbackServer, clock: Clock) -> FlashbackClient:
+    # Without a budget for the pause that a quota wants: the next reading comes soon enough.
+    return FlashbackClient(server.url, access_token=lambda: server.token, timeout=timedelta(seconds=5), now=clock)
+
+
+@pytest.fixture
+def client(server: FlashbackServer, clock: Clock) -> Iterator[FlashbackClient]:
+    with client_of(server, clock) as client:
         yield client
 
 
@@ -80,21 +110,6 @@ def test_a_server_without_points_is_told_as_such(server, client):
         reader(client, Span.MINUTE).read(NOW, None)
 
 
-class Clock:
-    """The time, as long as it is not moved."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture(params=[StatsReading.EACH, StatsReading.SUM])
 def totals(request, server, client, clock) -> SourceReader:
     server.dialect = Dialect(stats=request.param)
@@ -127,6 +142,54 @@ def test_a_server_that_tells_no_workspaces_is_read_all_the_same(server, client, 
     server.fail("/workspace", status)
     clock.now += 10 * MINUTE
     assert workspaces(totals) == {("workspace-1", "Main")}, "what was known stays known"
+
+
+def answered(totals: SourceReader, clock: Clock) -> tuple[list[int], int]:
+    """The violations in the first good reading, and how many readings it took, each a minute later."""
+    for turn in range(1, 20):
+        try:
+            return [snapshot.totals[Counter.POLICY_VIOLATIONS] for snapshot in totals.read()[0]], turn
+        except FlashbackBusy:
+            clock.now += MINUTE
+    raise AssertionError("it never came to an end")
+
+
+def test_a_quota_that_is_too_small_for_one_reading_slows_it_down_and_does_not_end_it(make_server, clock):
+    many = [f"llm-{number}" for number in range(30)]
+    server = make_server(many, Dialect(stats=StatsReading.SUM))
+    for number, name in enumerate(many):
+        server.world.bump(name, "policy_violations", number)
+    with client_of(server, clock) as client:
+        totals = SourceReader(client, clock=clock, concurrency=4)
+        server.limit(8)
+        assert answered(totals, clock) == (list(range(30)), 5)
+        server.limit(None)
+        server.world.bump("llm-0", "policy_violations", 100)
+        assert answered(totals, clock)[0][0] == 100, "a round that has ended is not gone on with"
+
+
+def test_what_was_asked_long_ago_is_asked_again(make_server, clock):
+    server = make_server(["llm-1", "llm-2"], Dialect(stats=StatsReading.SUM))
+    with client_of(server, clock) as client:
+        totals = SourceReader(client, clock=clock, concurrency=1)
+        server.limit(4)
+        with pytest.raises(FlashbackBusy):
+            totals.read()
+        server.world.bump("llm-1", "policy_violations", 7)
+        clock.now += timedelta(hours=1)
+        assert answered(totals, clock) == ([7, 0], 2)
+
+
+def test_whoever_fails_for_another_reason_begins_again(make_server, clock):
+    server = make_server(["llm-1", "llm-2"], Dialect(stats=StatsReading.SUM))
+    with client_of(server, clock) as client:
+        totals = SourceReader(client, clock=clock, concurrency=1)
+        server.fail("/ai/llm/stats?aiLlmId=llm-2", 500)
+        with pytest.raises(FlashbackUnavailable):
+            totals.read()
+        server.clear()
+        server.world.bump("llm-1", "policy_violations", 7)
+        assert answered(totals, clock) == ([7, 0], 1)
 
 
 def test_policies_of_every_organisation_are_named(server, client):
