@@ -107,8 +107,11 @@ class HttpServer:
             for channel in list(server.active_channels.values()):
                 channel.handle_close()
 
-        # By the server's own thread, which would stumble over a socket that is closed while it waits for it.
-        server.trigger.pull_trigger(close)
+        # By the server's own thread, which would stumble over a socket that is closed while it waits for it. The lock is
+        # held for as long as that thread must not run `close`: it closes the pipe by which it is woken, too.
+        with server.trigger.lock:
+            server.trigger.thunks.append(close)
+            server.trigger._physical_pull()  # noqa: SLF001 — pull_trigger() lets go of the lock before it pulls
         self._thread.join(timeout=2)
 
     def _answer(self, environ: Environ, respond: Respond) -> Iterable[bytes]:

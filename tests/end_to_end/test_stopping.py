@@ -13,6 +13,7 @@ PATIENCE = 10.0  # seconds, after which service managers begin to kill
 @pytest.mark.xdist_group("stopping-waiting")
 def test_what_waits_is_said_after_the_next_start(new_stage):
     stage = new_stage(window="10m")
+    stage.config["sources"][0]["collect"] = ["llm_stats"]  # evidence would want to be shown, too
     stage.slack.fault(FaultKind.RATE_LIMITED, POST, retry_after=3600)
     stage.start()
     stage.bump(10)
