@@ -5,13 +5,16 @@ The Postgres comes out of a wheel. Where it does not start the tests fail: nothi
 silence. On a platform without that wheel, TEST_POSTGRES_URL names a server whose user may create databases.
 """
 
+import itertools
 import os
 import shutil
 import tempfile
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -25,6 +28,22 @@ from alertbot.store.tables import metadata
 ENGINES = ("sqlite", "postgres")
 # In colours and with every local variable, a traceback takes a second to print.
 structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer()])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the tests of the whole bot, which wait more than they work, evenly between the modules of all others.
+
+    Each process begins with an equal stretch of the list, and whoever is done takes from the others.
+    """
+    whole = deque(item for item in items if "end_to_end" in item.path.parts)
+    parts = [item for item in items if "end_to_end" not in item.path.parts]
+    each = len(parts) / len(whole) if whole else 0
+    spread: list[pytest.Item] = []
+    for _, module in itertools.groupby(parts, key=lambda item: item.path):
+        spread += module
+        while whole and len(spread) >= each * (len(items) - len(parts) - len(whole) + 1):
+            spread.append(whole.popleft())
+    items[:] = [*spread, *whole]
 
 
 @pytest.fixture(params=ENGINES)
@@ -54,21 +73,24 @@ def sqlite(sqlite_database: Database, sqlite_template: Path) -> Iterator[Databas
 
 
 @pytest.fixture
-def postgres(postgres_database: Database, postgres_server: sa.Engine) -> Iterator[Database]:
-    """One Database for all tests of a worker, emptied after each: that takes 1 ms, and a copy for each test 370 ms.
+def postgres(postgres_database: Database, postgres_cleaner: sa.Engine) -> Iterator[Database]:
+    """One Database for all tests of a worker, emptied after each: that takes 3 ms, and a copy for each test 370 ms.
 
     A test that changes the schema takes `empty_postgres`.
     """
     yield postgres_database
     postgres_database.close()
-    left = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
-    with postgres_server.connect() as connection:
-        connection.execute(left, {"name": postgres_database.url.database})
-    with _connected(postgres_database.url) as own, own.connect() as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(sa.delete(table))
-        for sequence in connection.exec_driver_sql("SELECT sequencename FROM pg_sequences").scalars().all():
-            connection.execute(sa.select(sa.func.setval(sequence, 1, False)))
+    with postgres_cleaner.connect() as connection:
+        for statement in (_LEFT, _EMPTIED, _FROM_ONE):
+            connection.exec_driver_sql(statement)
+
+
+_LEFT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_EMPTIED = "; ".join(f'DELETE FROM "{table.name}"' for table in reversed(metadata.sorted_tables))
+_FROM_ONE = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
 
 
 @pytest.fixture
@@ -104,6 +126,13 @@ def postgres_database(postgres_server: sa.Engine) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
+def postgres_cleaner(postgres_database: Database) -> Iterator[sa.Engine]:
+    """A connection that is kept from test to test; those that end all connections end it as well."""
+    with _connected(postgres_database.url, pool_pre_ping=True) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[sa.Engine]:
     """Where databases are made and dropped: the server of TEST_POSTGRES_URL, or one that lives as long as this run."""
     given = os.environ.get("TEST_POSTGRES_URL")
@@ -133,8 +162,8 @@ def postgres_server() -> Iterator[sa.Engine]:
 
 
 @contextmanager
-def _connected(url: URL) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+def _connected(url: URL, **more: Any) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT", **more)
     yield engine
     engine.dispose()
 

@@ -24,7 +24,6 @@ from alertbot.demo.traffic import World
 from alertbot.errors import AlertbotError, StoreError
 from alertbot.http import HttpServer, Metrics
 
-pytestmark = pytest.mark.xdist_group("http")
 EVENTS = "/slack/events"
 FORM = "application/x-www-form-urlencoded"
 

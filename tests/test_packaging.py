@@ -19,7 +19,6 @@ from pip._internal.models.index import PyPI, TestPyPI
 import alertbot
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.xdist_group("packaging")  # one wheel for all of them
 TOP_LEVEL = {
     "CHANGELOG.md",
     "Dockerfile",

@@ -9,7 +9,6 @@ from alertbot import __version__
 from alertbot.cli import main
 from tests.cli.desk import Ended, environ, run
 
-pytestmark = pytest.mark.xdist_group("cli-help")
 HEAVY = (
     "sqlalchemy",
     "slack_sdk",

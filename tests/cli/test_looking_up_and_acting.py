@@ -11,8 +11,6 @@ from alertbot import __version__
 from alertbot.domain.rules import SUMS
 from tests.cli.desk import LONG, Desk, environ
 
-pytestmark = pytest.mark.xdist_group("cli-looking-up")
-
 
 def _isotime(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", value) is not None

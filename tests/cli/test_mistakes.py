@@ -10,8 +10,6 @@ import pytest
 from alertbot.demo.slack import SlackServer
 from tests.cli.desk import Desk
 
-pytestmark = pytest.mark.xdist_group("cli-mistakes")
-
 
 def changed(path: str, value: Any) -> Callable[[Desk], None]:
     """A desk with one key set otherwise; None takes it away."""

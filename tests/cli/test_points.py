@@ -11,8 +11,6 @@ from alertbot.demo.scenarios import build_ordinary
 from alertbot.demo.slack import SlackServer
 from tests.cli.desk import Desk
 
-pytestmark = pytest.mark.xdist_group("cli-checking")
-
 
 @pytest.fixture(scope="module")
 def busy() -> Iterator[FlashbackServer]:
@@ -22,35 +20,49 @@ def busy() -> Iterator[FlashbackServer]:
         yield server
 
 
-@pytest.fixture
-def desk(tmp_path: Path, busy: FlashbackServer, slack: SlackServer) -> Desk:
-    desk = Desk(tmp_path, busy, slack)
-    desk.keys["sources"][0] |= {"collect": ["llm_stats", "ai_minutes"], "timeout": "10s"}
+def desk_in(folder: Path, busy: FlashbackServer, slack: SlackServer) -> Desk:
+    desk = Desk(folder, busy, slack)
+    desk.keys["sources"][0] |= {"collect": ["llm_stats", "ai_minutes"], "timeout": "30s"}
     return desk
 
 
-def test_what_was_spent_is_told_by_model_as_decimal_dollars(desk):
-    assert desk.run("poll").output == "acme: read\nacme/ai: read\n"
-    found = desk.json("spend", "24h", "model")
+@pytest.fixture
+def desk(tmp_path: Path, busy: FlashbackServer, slack: SlackServer) -> Desk:
+    return desk_in(tmp_path, busy, slack)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, busy: FlashbackServer, slack: SlackServer) -> Path:
+    """Where the traffic of today and yesterday has been read."""
+    folder = tmp_path_factory.mktemp("polled")
+    assert desk_in(folder, busy, slack).run("poll").output == "acme: read\nacme/ai: read\n"
+    return folder
+
+
+@pytest.fixture
+def polled(folder: Path, busy: FlashbackServer, slack: SlackServer) -> Desk:
+    return desk_in(folder, busy, slack)
+
+
+def test_what_was_spent_is_told_by_model_as_decimal_dollars(polled):
+    found = polled.json("spend", "24h", "model")
     assert set(found) == {"from", "to", "usd", "price_list", "unpriced_tokens", "rows"}
     assert set(found["rows"][0]) == {"key", "name", "usd", "tokens_in", "tokens_out"}
     assert found["price_list"].startswith("genai-prices ")
     assert sum(float(row["usd"]) for row in found["rows"]) == pytest.approx(float(found["usd"]), abs=1e-5)
     assert float(found["usd"]) > 0
-    assert "an estimate by genai-prices" in desk.run("spend").output
+    assert "an estimate by genai-prices" in polled.run("spend").output
 
 
-def test_the_operators_own_prices_count(desk):
-    desk.keys["prices"] = [{"usd_per_million_in": 1_000_000, "usd_per_million_out": 0}]
-    desk.run("poll")
-    found = desk.json("spend")
+def test_the_operators_own_prices_count(polled):
+    polled.keys["prices"] = [{"usd_per_million_in": 1_000_000, "usd_per_million_out": 0}]
+    found = polled.json("spend")
     assert [float(row["usd"]) for row in found["rows"]] == [row["tokens_in"] for row in found["rows"]]
 
 
-def test_who_leads_is_told_by_model_and_user(desk):
-    desk.run("poll")
-    assert {row["key"].split("=")[0] for row in desk.json("top", "tokens", "model")["rows"]} == {"acme/model"}
-    assert "user" in desk.run("top", "calls", "--by", "user").output
+def test_who_leads_is_told_by_model_and_user(polled):
+    assert {row["key"].split("=")[0] for row in polled.json("top", "tokens", "model")["rows"]} == {"acme/model"}
+    assert "user" in polled.run("top", "calls", "--by", "user").output
 
 
 def test_history_is_read_once_and_look_ups_know_it(desk):

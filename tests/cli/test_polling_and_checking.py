@@ -14,8 +14,6 @@ from alertbot.demo.slack import SlackServer
 from alertbot.demo.slack_faults import FaultKind
 from tests.cli.desk import Desk, Ended, environ
 
-pytestmark = pytest.mark.xdist_group("cli-checking")
-
 
 def test_a_poll_says_what_came_of_each_source(desk, flashback):
     assert desk.run("poll") == Ended(0, "acme: read\n", "")

@@ -11,7 +11,6 @@ from alertbot.store.database import Database
 from alertbot.wiring import GRAMMAR
 from tests.cli.desk import Desk
 
-pytestmark = pytest.mark.xdist_group("cli-acting")
 KEYS = {"name": "night [b]owls", "metric": "tokens", "window": "1h", "above": {"warning": "5"}}
 
 

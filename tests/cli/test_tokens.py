@@ -11,7 +11,6 @@ from alertbot.demo.slack import SlackServer
 from alertbot.demo.traffic import World
 from tests.cli.desk import Desk
 
-pytestmark = pytest.mark.xdist_group("cli-checking")
 REFRESH = "/user/refresh"
 READ = "ok    source acme: 1 configurations"
 

@@ -65,7 +65,6 @@ def pings_stop(stage: Stage, watcher: Watcher) -> bool:
     return watcher.pings == pings
 
 
-@pytest.mark.xdist_group("blind-sources")
 def test_a_source_that_is_down_or_refuses_the_token_is_told_once_and_taken_back(attended, watcher):
     stage = attended
     stage.start()
@@ -91,7 +90,6 @@ def test_a_source_that_is_down_or_refuses_the_token_is_told_once_and_taken_back(
     assert alarms(stage) == []
 
 
-@pytest.mark.xdist_group("blind-sources")
 def test_a_source_that_lets_every_poll_wait_for_long_is_blind_as_well(attended):
     stage = attended
     stage.config["sources"][0] |= {"timeout": "10s"}  # a poll takes longer than three intervals
@@ -101,7 +99,6 @@ def test_a_source_that_lets_every_poll_wait_for_long_is_blind_as_well(attended):
     stage.flashback.clear()
 
 
-@pytest.mark.xdist_group("blind-slack")
 def test_a_refused_token_is_told_by_the_webhook_though_there_is_nothing_to_say(attended, watcher):
     stage = attended
     stage.start()
@@ -125,7 +122,6 @@ def test_a_refused_token_is_told_by_the_webhook_though_there_is_nothing_to_say(a
     assert stage.slack.messages(CHANNEL, replies=False) == [stage.posted()]
 
 
-@pytest.mark.xdist_group("blind-slack")
 def test_a_slack_that_cannot_be_reached_is_told_by_the_webhook_and_taken_back(attended, watcher):
     stage = attended
     stage.start()
@@ -150,7 +146,6 @@ def test_a_slack_that_cannot_be_reached_is_told_by_the_webhook_and_taken_back(at
     assert re.search(r"Slack could not be reached from \d\d:\d\d UTC to \d\d:\d\d UTC", taken_back)
 
 
-@pytest.mark.xdist_group("blind-postgres")
 def test_a_poller_that_stalls_and_a_database_that_is_gone_are_told_and_taken_back(attended, postgres, postgres_server):
     stage = attended
     stage.config["database"]["url"] = url_of(postgres)

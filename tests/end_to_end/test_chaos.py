@@ -112,7 +112,6 @@ MOMENTS = (
 )
 
 
-@pytest.mark.xdist_group("chaos-kill")
 def test_people_hear_once_though_it_is_killed_at_every_step(new_stage, postgres):
     stage = each_by_itself(new_stage(window="2m", configurations=10))
     stage.config["database"]["url"] = url_of(postgres)
@@ -138,7 +137,6 @@ def test_people_hear_once_though_it_is_killed_at_every_step(new_stage, postgres)
 # --- the network
 
 
-@pytest.mark.xdist_group("chaos-network")
 def test_a_proxy_that_spoils_answers_costs_time_and_nothing_else(new_stage):
     stage = each_by_itself(new_stage(window="8s", configurations=10))
     stage.config["sources"][0]["timeout"] = "1s"
@@ -181,7 +179,6 @@ def fails_after(stage: Stage, asked: int) -> bool:
 # --- the database
 
 
-@pytest.mark.xdist_group("chaos-database")
 def test_a_database_that_goes_away_takes_nothing_with_it(new_stage, postgres, postgres_server):
     stage = each_by_itself(new_stage(window="2m", configurations=10))
     stage.config["database"]["url"] = url_of(postgres)
@@ -213,7 +210,6 @@ def test_a_database_that_goes_away_takes_nothing_with_it(new_stage, postgres, po
     assert "Traceback" not in stage.bot.errors
 
 
-@pytest.mark.xdist_group("chaos-disk")
 def test_a_full_disk_is_told_and_when_there_is_room_again_it_goes_on(new_stage, tmp_path):
     (tmp_path / "disk").mkdir()
     disk = Disk(tmp_path / "disk")
@@ -268,7 +264,6 @@ def on_a_wall(new_stage: Callable[..., Stage]) -> Iterator[tuple[Stage, Wall]]:
     bot.stop()
 
 
-@pytest.mark.xdist_group("chaos-clock")
 def test_a_clock_that_is_set_back_by_an_hour_stops_nothing(on_a_wall):
     stage, wall = on_a_wall
     stage.wait_for_readings(1)
@@ -282,7 +277,6 @@ def test_a_clock_that_is_set_back_by_an_hour_stops_nothing(on_a_wall):
     assert "at most 10 violations" in resolved
 
 
-@pytest.mark.xdist_group("chaos-clock")
 def test_a_clock_that_is_set_forward_by_an_hour_makes_nothing_up(on_a_wall):
     stage, wall = on_a_wall
     stage.bump(5)  # not above five

@@ -22,7 +22,6 @@ def stage_of_mode(request: pytest.FixtureRequest, new_stage: Callable[..., Stage
     return stage
 
 
-@pytest.mark.xdist_group("commands")
 def test_people_look_things_up_and_act_with_commands_and_buttons(stage_of_mode):
     stage = stage_of_mode
     assert "Nothing is pending or firing" in stage.command("alerts")

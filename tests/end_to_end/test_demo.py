@@ -2,11 +2,7 @@
 
 import urllib.request
 
-import pytest
-
 from tests.end_to_end.stage import Stage
-
-pytestmark = pytest.mark.xdist_group("demo")
 
 
 def _address(stage: Stage, name: str) -> str:

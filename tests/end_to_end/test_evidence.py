@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from alertbot.demo.facts import Severity
 from alertbot.demo.slack_transcript import plain_text
 from tests.end_to_end.stage import TARGET, Stage
@@ -22,7 +20,6 @@ def wait_for_evidence(stage: Stage, *words: str) -> str:
     return str(text)
 
 
-@pytest.mark.xdist_group("evidence")
 def test_a_burst_is_told_with_its_policy_and_who_is_behind_it_and_can_be_looked_up(stage: Stage):
     stage.config["routes"] = [{"group_wait": "2s"}]
     stage.start()
@@ -44,7 +41,6 @@ def test_a_burst_is_told_with_its_policy_and_who_is_behind_it_and_can_be_looked_
     assert stage.replies(":") == []  # what became known later pinged nobody
 
 
-@pytest.mark.xdist_group("evidence")
 def test_where_only_numbers_may_be_told_no_name_and_no_text_gets_into_slack(stage: Stage):
     stage.config["routes"] = [{"group_wait": "2s", "privacy": "counts"}]
     stage.start()
@@ -56,7 +52,6 @@ def test_where_only_numbers_may_be_told_no_name_and_no_text_gets_into_slack(stag
     assert "evil" not in everything
 
 
-@pytest.mark.xdist_group("evidence")
 def test_lists_that_do_not_come_hold_up_neither_an_alert_nor_the_end(stage: Stage):
     for path in ("/policy/violations", "/policy/alerts"):
         stage.flashback.delay(path, 30)
@@ -70,7 +65,6 @@ def test_lists_that_do_not_come_hold_up_neither_an_alert_nor_the_end(stage: Stag
     assert [event for event in stage.bot.events() if event["level"] == "error"] == []
 
 
-@pytest.mark.xdist_group("evidence")
 def test_a_server_without_lists_is_watched_by_its_counts(stage: Stage):
     for path in ("/policy/violations", "/policy/alerts"):
         stage.flashback.fail(path, 404)

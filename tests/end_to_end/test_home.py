@@ -1,11 +1,8 @@
 """App Home and the forms, on the real process: it follows what happens, and shows each person what that person may see."""
 
-import pytest
-
 from tests.end_to_end.stage import Stage
 
 
-@pytest.mark.xdist_group("commands")
 def test_home_follows_what_happens_and_hides_what_is_hidden(stage: Stage) -> None:
     stage.config["slack"] |= {"operators": ["U3"], "visibility": [{"source": "acme", "users": ["U1"]}]}
     stage.config["database"] = {"url": "sqlite:///alertbot.db"}

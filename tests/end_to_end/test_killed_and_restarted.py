@@ -105,10 +105,7 @@ MOMENTS: tuple[Callable[[Stage], None], ...] = (
 
 @pytest.mark.parametrize(
     "is_killed",
-    [
-        pytest.param(moment, marks=pytest.mark.xdist_group(moment.__name__), id=moment.__name__.replace("_", " "))
-        for moment in MOMENTS
-    ],
+    [pytest.param(moment, id=moment.__name__.replace("_", " ")) for moment in MOMENTS],
 )
 def test_people_hear_once_though_the_bot_is_killed(new_stage, is_killed):
     stage = new_stage(window=f"{WINDOW:g}s")

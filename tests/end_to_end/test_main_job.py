@@ -3,15 +3,12 @@
 import re
 import time
 
-import pytest
-
 from tests.end_to_end.stage import TARGET
 
 INTERVAL, WINDOW = 1.0, 20.0
 POST = "chat.postMessage"
 
 
-@pytest.mark.xdist_group("main-job")
 def test_people_hear_once_when_an_alert_fires_see_who_took_it_and_when_it_ends(stage):
     stage.config["routes"] = [{"group_wait": "1s", "mention": ["U3"]}]
     stage.start()
@@ -46,7 +43,6 @@ def test_people_hear_once_when_an_alert_fires_see_who_took_it_and_when_it_ends(s
     stage.assert_said_once()
 
 
-@pytest.mark.xdist_group("a-second-burst")
 def test_the_next_firing_is_a_new_message_that_links_to_the_last(new_stage):
     stage = new_stage(window="3s")
     stage.start()
@@ -60,7 +56,6 @@ def test_the_next_firing_is_a_new_message_that_links_to_the_last(new_stage):
     assert f"{first.ts.replace('.', '')}|the one before>" in str(second.attachments)
 
 
-@pytest.mark.xdist_group("a-failing-source")
 def test_a_poll_that_fails_changes_no_alert(new_stage):
     stage = new_stage(window="4s")
     stage.start()

@@ -2,13 +2,10 @@
 
 import json
 
-import pytest
-
 from alertbot.demo.slack_transcript import plain_text
 from tests.end_to_end.stage import TARGET, Stage
 
 OPERATORS = "#leads"
-pytestmark = pytest.mark.xdist_group("points")
 
 
 def test_a_server_without_totals_is_watched_by_its_points(stage: Stage):

@@ -12,8 +12,6 @@ from sqlalchemy.engine import URL
 
 from alertbot.store.database import Database
 
-pytestmark = pytest.mark.xdist_group("postgres")
-
 
 class Line:
     """A port of 127.0.0.1 that leads to a Postgres, and can be cut."""

@@ -24,7 +24,6 @@ from tests.end_to_end.chaos import (
 )
 from tests.end_to_end.stage import Process, Stage
 
-pytestmark = pytest.mark.xdist_group("replicas")
 INTERVAL = 1.0
 BUSY = 2.0  # seconds that a busy machine takes longer
 STATS, POST = "/ai/llm/stats", "chat.postMessage"

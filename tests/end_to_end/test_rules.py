@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import pytest
-
 from alertbot.demo.slack_records import View
 from alertbot.store.database import Database
 from tests.end_to_end.chaos import url_of
@@ -21,7 +19,6 @@ def shows(stage: Stage, view: View, words: str) -> bool:
     return words in str(stage.slack.view(view.id).content)
 
 
-@pytest.mark.xdist_group("commands")
 def test_a_rule_made_in_slack_fires_at_the_next_growth_and_its_alert_ends_when_it_is_deleted(stage: Stage) -> None:
     stage.config["slack"] |= {"operators": ["U3"]}
     stage.start()
@@ -52,7 +49,6 @@ def test_a_rule_made_in_slack_fires_at_the_next_growth_and_its_alert_ends_when_i
     ]
 
 
-@pytest.mark.xdist_group("replicas")
 def test_a_rule_made_at_one_replica_is_used_by_the_other(new_stage: Callable[..., Stage], postgres: Database) -> None:
     stage = new_stage(configurations=10)
     stage.config["database"]["url"] = url_of(postgres)

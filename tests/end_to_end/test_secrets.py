@@ -2,11 +2,8 @@
 
 import json
 
-import pytest
-
 from alertbot.demo.slack_faults import FaultKind
 
-pytestmark = pytest.mark.xdist_group("secrets")
 BODY = "very-private-comment"
 
 

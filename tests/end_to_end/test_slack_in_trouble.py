@@ -1,13 +1,10 @@
 """Slack is slow, busy or broken: the message arrives once."""
 
-import pytest
-
 from alertbot.demo.slack_faults import FaultKind
 
 POST, EDIT = "chat.postMessage", "chat.update"
 
 
-@pytest.mark.xdist_group("slack-in-trouble")
 def test_messages_and_edits_arrive_once_after_429_and_500s_and_lost_answers(new_stage):
     stage = new_stage(window="60s")
     slack = stage.slack
@@ -31,7 +28,6 @@ def test_messages_and_edits_arrive_once_after_429_and_500s_and_lost_answers(new_
     stage.assert_said_once()
 
 
-@pytest.mark.xdist_group("slack-away")
 def test_alerts_are_kept_while_slack_cannot_be_reached(new_stage):
     stage = new_stage(window="60s")
     stage.slack.fault(FaultKind.REFUSED, "*", times=None)
@@ -49,7 +45,6 @@ def test_alerts_are_kept_while_slack_cannot_be_reached(new_stage):
     stage.assert_said_once()
 
 
-@pytest.mark.xdist_group("slack-away")
 def test_the_socket_is_opened_again_after_it_broke(new_stage):
     stage = new_stage(configurations=1)
     stage.start()
@@ -60,7 +55,6 @@ def test_the_socket_is_opened_again_after_it_broke(new_stage):
     assert "acme" in stage.command("status")
 
 
-@pytest.mark.xdist_group("slack-away")
 def test_a_channel_that_hangs_delays_no_other(new_stage):
     stage = new_stage(window="60s")
     stage.config["routes"] = [

@@ -2,15 +2,12 @@
 
 import signal
 
-import pytest
-
 from alertbot.demo.slack_faults import FaultKind
 
 POST = "chat.postMessage"
 PATIENCE = 10.0  # seconds, after which service managers begin to kill
 
 
-@pytest.mark.xdist_group("stopping-waiting")
 def test_what_waits_is_said_after_the_next_start(new_stage):
     stage = new_stage(window="10m")
     stage.config["sources"][0]["collect"] = ["llm_stats"]  # evidence would want to be shown, too
@@ -29,7 +26,6 @@ def test_what_waits_is_said_after_the_next_start(new_stage):
     stage.assert_said_once()
 
 
-@pytest.mark.xdist_group("stopping-in-flight")
 def test_what_slack_is_still_busy_with_does_not_hold_the_end_up_and_is_not_said_twice(stage):
     held = stage.slack.fault(FaultKind.HOLD, POST)
     stage.start()
@@ -44,7 +40,6 @@ def test_what_slack_is_still_busy_with_does_not_hold_the_end_up_and_is_not_said_
     stage.assert_said_once()
 
 
-@pytest.mark.xdist_group("stopping-idle")
 def test_an_idle_bot_ends_when_it_is_interrupted(new_stage):
     stage = new_stage(configurations=1)
     stage.start()
@@ -54,7 +49,6 @@ def test_an_idle_bot_ends_when_it_is_interrupted(new_stage):
     assert "Traceback" not in stage.bot.errors
 
 
-@pytest.mark.xdist_group("stopping-idle")
 def test_a_source_that_does_not_answer_does_not_hold_the_end_up(new_stage):
     stage = new_stage(configurations=1)
     stage.config["sources"][0]["timeout"] = "30s"

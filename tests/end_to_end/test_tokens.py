@@ -9,7 +9,6 @@ from alertbot.demo.slack_transcript import plain_text
 from tests.end_to_end.chaos import url_of
 from tests.end_to_end.stage import Process, Stage
 
-pytestmark = pytest.mark.xdist_group("tokens")
 OPERATORS = "#leads"
 LOGIN, REFRESH, STATS = "/user/login", "/user/refresh", "/ai/llm/stats"
 

@@ -103,7 +103,9 @@ def upgrade():
     return migrations
 
 
-def test_a_schema_of_a_newer_release_is_told_in_one_line(database: Database) -> None:
+def test_a_schema_of_a_newer_release_is_told_in_one_line(empty_database: Database) -> None:
+    database = empty_database
+    migrate.upgrade(database)
     with database.transaction() as tx:
         tx.execute(sa.text(f"UPDATE {VERSIONS} SET version_num = '9999'"))
     with pytest.raises(StoreError) as raised:
