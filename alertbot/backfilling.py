@@ -5,8 +5,8 @@ from contextlib import closing
 from datetime import datetime
 from functools import partial
 
+from alertbot.access import keepers_of, reader_of
 from alertbot.clock import Clock
-from alertbot.collector import keepers_of, reader_of
 from alertbot.config import Config
 from alertbot.domain.planes import feed_name
 from alertbot.errors import AlertbotError, FlashbackError

@@ -7,8 +7,8 @@ from functools import partial
 
 from pydantic import SecretStr
 
+from alertbot.access import given_of, keepers_of, reader_of
 from alertbot.clock import Clock
-from alertbot.collector import given_of, keepers_of, reader_of
 from alertbot.config import Config, Source
 from alertbot.domain.points import floor
 from alertbot.errors import AlertbotError, FlashbackMissing

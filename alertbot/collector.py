@@ -7,24 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import structlog
 
+from alertbot.access import readers_of
 from alertbot.clock import SteadyClock
-from alertbot.config import Config, Source
+from alertbot.config import Config
 from alertbot.domain.planes import feed_of
 from alertbot.domain.rules import Rule
 from alertbot.domain.times import tell_duration
 from alertbot.errors import AlertbotError, StoreError
-from alertbot.feeds import pollings_of
-from alertbot.flashback.client import FlashbackClient
-from alertbot.flashback.reader import SourceReader
-from alertbot.flashback.tokens import Given, TokenServer
+from alertbot.feeds import LEAST_LEASE, pollings_of
 from alertbot.flows.collect import Polled, Polling, collect
 from alertbot.flows.deliver import LEASE, Delivery, Sender, claim_due, deliver, is_drained, never_set, probe_broken
 from alertbot.flows.evaluate import evaluate
-from alertbot.flows.exchange import Account, TokenKeeper, open_box
 from alertbot.flows.speak import speak_at_once, speak_when_due
 from alertbot.flows.thin import Keep, thin
 from alertbot.flows.trouble import tell_operators, tell_stalls
@@ -49,78 +45,6 @@ _STILL_UNDER_WAY = (
     1 / 9
 )  # of a notice's lease: how long after its claim a call of a dead process may still arrive at Slack
 DRAIN = 8.0  # seconds that what is in flight gets at the end; service managers begin to kill after 10
-
-
-def reader_of(
-    source: Source, *, clock: Callable[[], datetime], metrics: Metrics, keeper: TokenKeeper | None = None
-) -> SourceReader:
-    """A reader of one source, with the access token that is configured or, with a keeper, that is good now."""
-    token = given_of(source).access_token
-    client = FlashbackClient(
-        source.base_url,
-        access_token=keeper.access_token if keeper else lambda: token,
-        on_refused=keeper.renew if keeper else None,
-        timeout=source.timeout,
-        now=clock,
-        on_request=_counting(source.name, metrics),
-        concurrency=source.concurrency,
-    )
-    return SourceReader(client, clock=clock, concurrency=source.concurrency)
-
-
-def keepers_of(
-    config: Config,
-    database: Database,
-    *,
-    owner: str,
-    clock: Callable[[], datetime],
-    metrics: Metrics,
-    at_once: bool = False,
-) -> dict[str, TokenKeeper]:
-    """Who exchanges the access tokens of the sources that can have new ones, by the source's name. Raises ConfigError."""
-    found = {source.name: (source, given_of(source)) for source in config.sources}
-    exchanging = {name: given for name, (_, given) in found.items() if not given.is_static}
-    if not exchanging:
-        return {}
-    key = config.database.key.get_secret_value() if config.database.key else ""
-    beside = f"{database.url.database}.key" if database.is_sqlite else "alertbot.key"
-    box = open_box(database, key, Path(beside), exchanging)
-    return {
-        name: TokenKeeper(
-            database,
-            Account(name, given, source.interval, source.timeout),
-            TokenServer(source.base_url, timeout=source.timeout, now=clock, on_request=_counting(name, metrics)),
-            box,
-            owner=owner,
-            operators=config.slack.operator_channel,
-            clock=clock,
-            at_once=at_once,
-        )
-        for name, (source, given) in found.items()
-        if not given.is_static
-    }
-
-
-def given_of(source: Source) -> Given:
-    """What the configuration gives of a source's access."""
-    secrets = (source.access_token, source.refresh_token, source.password)
-    access_token, refresh_token, password = (one.get_secret_value() if one else "" for one in secrets)
-    return Given(access_token.strip(), refresh_token.strip(), source.email or "", password)
-
-
-def _counting(name: str, metrics: Metrics) -> Callable[[str, str, float], None]:
-    def count(endpoint: str, outcome: str, _seconds: float) -> None:
-        metrics.requests.labels(name, endpoint, outcome).inc()
-
-    return count
-
-
-_LEAST_LEASE = timedelta(seconds=2)
-
-
-def _lease_of(source: Source) -> timedelta:
-    """How long a claim on a source holds without being renewed: another replica has to be there within two intervals."""
-    return max(source.interval * 1.5, _LEAST_LEASE)
 
 
 class Collector:
@@ -157,21 +81,13 @@ class Collector:
             since_leap=clock.since_leap if isinstance(clock, SteadyClock) else never_set,
         )
         self._heartbeat = config.heartbeat.url.get_secret_value() if config.heartbeat.url else ""
-        keepers = keepers_of(config, database, owner=self._owner, clock=clock, metrics=metrics)
-        self._readers = {
-            source.name: reader_of(source, clock=clock, metrics=metrics, keeper=keepers.get(source.name))
-            for source in config.sources
-        }
+        self._readers = readers_of(config, database, owner=self._owner, clock=clock, metrics=metrics)
+        operators, rules = slack.operator_channel, self._rules()
         self._pollings = [
             polling
             for source in config.sources
             for polling in pollings_of(
-                source,
-                self._readers[source.name],
-                rules=self._rules(),
-                operators=slack.operator_channel,
-                clock=clock,
-                lease=_lease_of(source),
+                source, self._readers[source.name], rules=rules, operators=operators, clock=clock
             )
         ]
         self._gatherer = Gatherer(database, rules=self._rules, owner=self._owner, clock=clock)
@@ -188,7 +104,7 @@ class Collector:
         self._evaluating = threading.Lock()
         self._delivering = threading.Lock()
         self._stopping = threading.Event()
-        self._shortest_lease = min((polling.lease for polling in self._pollings), default=_LEAST_LEASE)
+        self._shortest_lease = min((polling.lease for polling in self._pollings), default=LEAST_LEASE)
         # Nobody waits for longer before people are told that nothing is seen.
         self._patience = {
             source.name: max(source.blind_after, source.interval * _INTERVALS_MISSED) for source in config.sources

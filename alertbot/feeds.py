@@ -18,6 +18,8 @@ _SPANS = {
     "storage_days": (Plane.STORAGE, Span.DAY),
 }
 
+LEAST_LEASE = timedelta(seconds=2)
+
 
 def spans_of(source: Source) -> dict[Plane, frozenset[Span]]:
     """The statistics by bucket that a source is read for, by what they count."""
@@ -36,9 +38,10 @@ def pollings_of(
     rules: Sequence[Rule],
     operators: str,
     clock: Callable[[], datetime],
-    lease: timedelta,
 ) -> list[Polling]:
     """How each feed of a source is polled. Each of them fails for itself."""
+    # How long a claim holds without being renewed: another replica has to be there within two intervals.
+    lease = max(source.interval * 1.5, LEAST_LEASE)
     spans = spans_of(source)
     polling = Polling(source.name, source.interval, lease, operators=operators)
     found = []

@@ -28,13 +28,6 @@ def hold(tx: Tx, name: str, *, until: datetime) -> None:
     _put(tx, name, {"wait_until": until})
 
 
-def held_until(tx: Tx, *, now: datetime) -> datetime | None:
-    """Until when nothing at all is sent; None where nothing holds the whole app up."""
-    query = sa.select(channels.c.wait_until).where(channels.c.name == EVERY_CHANNEL, channels.c.wait_until > now)
-    until: datetime | None = tx.execute(query).scalar()
-    return until
-
-
 def mark_broken(tx: Tx, name: str, reason: str, *, now: datetime) -> bool:
     """Note that a channel cannot be written to; False if that was known."""
     known = tx.execute(sa.select(channels.c.broken).where(channels.c.name == name).with_for_update()).scalar()

@@ -248,12 +248,6 @@ def edited_at(tx: Tx, number: int) -> datetime | None:
     return edited
 
 
-def at_place(tx: Tx, channel: str, ts: str) -> int | None:
-    """The group whose message this is."""
-    query = sa.select(groups.c.number).where(groups.c.message_channel == channel, groups.c.message_ts == ts)
-    return tx.execute(query).scalar()
-
-
 def messages_of(tx: Tx, numbers: Sequence[int]) -> dict[int, tuple[int, Place | None]]:
     """For each alert its newest group and where that message is."""
     rows = tx.execute(

@@ -127,8 +127,6 @@ def test_the_next_message_knows_the_last_one_that_was_posted(database: Database)
         found = groups.load(tx, newest)
         assert found is not None
         assert found.previous == posted
-        assert groups.at_place(tx, "C1", "1700000000.000100") == posted
-        assert groups.at_place(tx, "C2", "1700000000.000100") is None
 
 
 def test_the_route_of_a_group_stays_as_it_was_when_the_group_opened(database: Database) -> None:

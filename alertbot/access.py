@@ -1,0 +1,88 @@
+"""How each source is asked: with the access token that is configured, or with those that are exchanged for it."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from alertbot.config import Config, Source
+from alertbot.flashback.client import FlashbackClient
+from alertbot.flashback.reader import SourceReader
+from alertbot.flashback.tokens import Given, TokenServer
+from alertbot.flows.exchange import Account, TokenKeeper, open_box
+from alertbot.http import Metrics
+from alertbot.store.database import Database
+
+
+def readers_of(
+    config: Config, database: Database, *, owner: str, clock: Callable[[], datetime], metrics: Metrics
+) -> Mapping[str, SourceReader]:
+    """A reader of each source, by its name. Raises ConfigError where tokens cannot be kept."""
+    keepers = keepers_of(config, database, owner=owner, clock=clock, metrics=metrics)
+    return {
+        source.name: reader_of(source, clock=clock, metrics=metrics, keeper=keepers.get(source.name))
+        for source in config.sources
+    }
+
+
+def reader_of(
+    source: Source, *, clock: Callable[[], datetime], metrics: Metrics, keeper: TokenKeeper | None = None
+) -> SourceReader:
+    """A reader of one source, with the access token that is configured or, with a keeper, that is good now."""
+    token = given_of(source).access_token
+    client = FlashbackClient(
+        source.base_url,
+        access_token=keeper.access_token if keeper else lambda: token,
+        on_refused=keeper.renew if keeper else None,
+        timeout=source.timeout,
+        now=clock,
+        on_request=_counting(source.name, metrics),
+        concurrency=source.concurrency,
+    )
+    return SourceReader(client, clock=clock, concurrency=source.concurrency)
+
+
+def keepers_of(
+    config: Config,
+    database: Database,
+    *,
+    owner: str,
+    clock: Callable[[], datetime],
+    metrics: Metrics,
+    at_once: bool = False,
+) -> dict[str, TokenKeeper]:
+    """Who exchanges the access tokens of the sources that can have new ones, by the source's name. Raises ConfigError."""
+    found = {source.name: (source, given_of(source)) for source in config.sources}
+    exchanging = {name: given for name, (_, given) in found.items() if not given.is_static}
+    if not exchanging:
+        return {}
+    key = config.database.key.get_secret_value() if config.database.key else ""
+    beside = f"{database.url.database}.key" if database.is_sqlite else "alertbot.key"
+    box = open_box(database, key, Path(beside), exchanging)
+    return {
+        name: TokenKeeper(
+            database,
+            Account(name, given, source.interval, source.timeout),
+            TokenServer(source.base_url, timeout=source.timeout, now=clock, on_request=_counting(name, metrics)),
+            box,
+            owner=owner,
+            operators=config.slack.operator_channel,
+            clock=clock,
+            at_once=at_once,
+        )
+        for name, (source, given) in found.items()
+        if not given.is_static
+    }
+
+
+def given_of(source: Source) -> Given:
+    """What the configuration gives of a source's access."""
+    secrets = (source.access_token, source.refresh_token, source.password)
+    access_token, refresh_token, password = (one.get_secret_value() if one else "" for one in secrets)
+    return Given(access_token.strip(), refresh_token.strip(), source.email or "", password)
+
+
+def _counting(name: str, metrics: Metrics) -> Callable[[str, str, float], None]:
+    def count(endpoint: str, outcome: str, _seconds: float) -> None:
+        metrics.requests.labels(name, endpoint, outcome).inc()
+
+    return count
