@@ -121,7 +121,7 @@ def test_a_documented_configuration_loads(page: Path, text: str, tmp_path: Path)
 def test_the_first_configuration_of_the_readme_is_all_that_the_bot_needs(tmp_path: Path):
     path = tmp_path / "config.yaml"
     path.write_text(next(text for page, text in YAML if page == README), encoding="utf-8")
-    loaded = config.load(path, {**SECRETS, "FLASHBACK_TOKEN": "1"})
+    loaded = config.load(path, {**SECRETS, "FLASHBACK_PASSWORD": "1"})
     assert loaded.slack.missing_tokens == ()
     assert loaded.notes == ()
 
