@@ -11,7 +11,7 @@ import re
 import ssl
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -136,21 +136,21 @@ class FlashbackClient:
 
     def totals_of(self, ai_llm: str) -> Snapshot | None:
         """The totals of one configuration; None if a good answer does not hold it."""
-        return self._ask(STATS, read_stats, aiLlmId=ai_llm).snapshot_of(ai_llm)
+        return self._ask(STATS, read_stats, {"aiLlmId": ai_llm}).snapshot_of(ai_llm)
 
     def configurations(self) -> tuple[Configuration, ...]:
         """The configurations that the token may read, with their names."""
         return self._ask(CONFIGURATIONS, read_configurations)
 
     def workspaces(self) -> dict[str, str]:
-        """What the workspaces that the token may see are called, by id."""
-        return self._ask(WORKSPACES, functools.partial(read_names, key="workspaces"))
+        """What the workspaces that the token may see are called, by id. Asked once only: nothing is to wait for names."""
+        return self._ask(WORKSPACES, functools.partial(read_names, key="workspaces"), attempts=1)
 
     def policies(self) -> dict[str, str]:
         """What the policies are called, by id, of every organisation that has a configuration."""
         names: dict[str, str] = {}
         for organisation in self._ask(CONFIGURATIONS, read_organisations):
-            names |= self._ask(POLICIES, functools.partial(read_names, key="policies"), orgId=organisation)
+            names |= self._ask(POLICIES, functools.partial(read_names, key="policies"), {"orgId": organisation})
         return names
 
     def violations(self, *, since: datetime, within: timedelta) -> EvidenceFound:
@@ -166,16 +166,18 @@ class FlashbackClient:
         start = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
         def ask(skip: int) -> EvidencePage:
-            return self._ask(endpoint, read, **{"from": start, "skip": str(skip), "take": str(PAGE)})
+            return self._ask(endpoint, read, {"from": start, "skip": str(skip), "take": str(PAGE)})
 
         return walk(ask, has_time=lambda: self._monotonic() < ends_at)
 
     def points(self, plane: Plane, span: Span, start: datetime, end: datetime) -> tuple[Point, ...]:
         """The points of the buckets that began in [start, end]."""
         read = functools.partial(read_points, plane=plane)
-        return self._ask(POINTS[plane, span], read, startDate=_iso(start), endDate=_iso(end))
+        return self._ask(POINTS[plane, span], read, {"startDate": _iso(start), "endDate": _iso(end)})
 
-    def _ask(self, endpoint: str, read: Reader[_Read], **query: str) -> _Read:
+    def _ask(
+        self, endpoint: str, read: Reader[_Read], query: Mapping[str, str] | None = None, *, attempts: int = ATTEMPTS
+    ) -> _Read:
         """Ask, and ask again after FlashbackUnavailable and FlashbackBusy as long as the budget allows a pause for it."""
         ends_at = self._monotonic() + self._budget
         # The longest pause is three of these, and a fourth is left for the attempt that follows it.
@@ -192,17 +194,19 @@ class FlashbackClient:
 
         for attempt in stamina.retry_context(
             on=whether_or_when,
-            attempts=ATTEMPTS,
+            attempts=attempts,
             timeout=None,  # whether_or_when sees to that: stamina's own limit does not count the pause to come
             wait_initial=pause,
             wait_jitter=pause,
             wait_max=3 * pause,
         ):
             with attempt:
-                return self._ask_with_fresh_token(endpoint, read, query, ends_at)
+                return self._ask_with_fresh_token(endpoint, read, query or {}, ends_at)
         raise AssertionError("stamina leaves its loop with a value or an error")
 
-    def _ask_with_fresh_token(self, endpoint: str, read: Reader[_Read], query: dict[str, str], ends_at: float) -> _Read:
+    def _ask_with_fresh_token(
+        self, endpoint: str, read: Reader[_Read], query: Mapping[str, str], ends_at: float
+    ) -> _Read:
         token = self._access_token().strip()  # a token from a file ends with a line break
         try:
             return self._ask_once(endpoint, read, query, ends_at, token)
@@ -216,7 +220,9 @@ class FlashbackClient:
             self._on_refused(fresh)  # who exchanges tokens learns that the newest one is of no use either
             raise
 
-    def _ask_once(self, endpoint: str, read: Reader[_Read], query: dict[str, str], ends_at: float, token: str) -> _Read:
+    def _ask_once(
+        self, endpoint: str, read: Reader[_Read], query: Mapping[str, str], ends_at: float, token: str
+    ) -> _Read:
         if not _HEADER_SAFE.fullmatch(token):
             # The HTTP library would refuse it, too, and print it.
             what = "holds a space, a line break or a letter that no token has" if token else "is empty"

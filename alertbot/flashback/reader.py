@@ -30,6 +30,7 @@ class Names:
         self._named_at: datetime | None = None
         self._workspaces: dict[str, str] = {}
         self._workspaces_at: datetime | None = None
+        self._told: set[str] = set()  # what was logged, and need not again
 
     def ask(self) -> tuple[Configuration, ...]:
         """The configurations, whatever is known. Raises FlashbackError."""
@@ -64,7 +65,9 @@ class Names:
             try:
                 self._workspaces = self._client.workspaces()
             except FlashbackError as error:
-                log.info("names_not_read", endpoint=error.endpoint, kind=error.kind, error=error.lines[0])
+                if error.kind not in self._told:
+                    self._told.add(error.kind)
+                    log.info("names_not_read", endpoint=error.endpoint, kind=error.kind, error=error.lines[0])
         return tuple(replace(one, workspace_name=self._workspaces.get(one.workspace, "")) for one in configurations)
 
 

@@ -135,6 +135,7 @@ def test_workspaces_have_the_names_that_people_gave_them(server, clock, totals):
 def test_a_server_that_tells_no_workspaces_is_read_all_the_same(server, client, clock, totals, status):
     server.fail("/workspace", status)
     assert workspaces(totals) == {("workspace-1", "")}
+    assert server.count("/workspace") == 1, "nothing waits for names"
     assert len(totals.read()[0]) == 2
     server.clear()
     clock.now += 10 * MINUTE
