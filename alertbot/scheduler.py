@@ -39,11 +39,15 @@ class Scheduler:
 
 
 class _Guarded:
-    """A tick whose failure does not end the ticks. The same failure, time after time, is told whole only once."""
+    """A tick whose failure does not end the ticks.
+
+    The same failure, time after time, is told whole only once, then after 2, 4, 8 … times: in an outage all ticks fail,
+    four times a second.
+    """
 
     def __init__(self, name: str, tick: Callable[[], None], on_failure: Callable[[str], None]) -> None:
         self._name, self._tick, self._on_failure = name, tick, on_failure
-        self._told = ""
+        self._told, self._times = "", 0
 
     def __call__(self) -> None:
         try:
@@ -51,12 +55,13 @@ class _Guarded:
         except Exception as error:
             self._on_failure(self._name)
             told = f"{type(error).__name__}: {error}"
-            if isinstance(error, AlertbotError):
-                log.error("tick_failed", tick=self._name, error=error.lines[0])  # noqa: TRY400 — its text says it all
-            elif told == self._told:
-                log.error("tick_failed_again", tick=self._name, error=told[:300])  # noqa: TRY400 — told whole before
-            else:
-                log.exception("tick_failed", tick=self._name)
+            self._times = self._times + 1 if told == self._told else 1
             self._told = told
+            text = error.lines[0] if isinstance(error, AlertbotError) else told[:300]
+            if self._times == 1:
+                says_it_all = isinstance(error, AlertbotError)
+                log.error("tick_failed", tick=self._name, error=text, exc_info=not says_it_all)  # noqa: TRY400
+            elif self._times.bit_count() == 1:
+                log.error("tick_failed_again", tick=self._name, times=self._times, error=text)  # noqa: TRY400
         else:
-            self._told = ""
+            self._told, self._times = "", 0
