@@ -1,7 +1,7 @@
 """How each source is asked: with the access token that is configured, or with those that are exchanged for it."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from alertbot.config import Config, Source
@@ -11,6 +11,8 @@ from alertbot.flashback.tokens import Given, TokenServer
 from alertbot.flows.exchange import Account, TokenKeeper, open_box
 from alertbot.http import Metrics
 from alertbot.store.database import Database
+
+_FRESH_FOR = timedelta(minutes=5)  # a part of a reading, where a quota spreads it over several intervals
 
 
 def readers_of(
@@ -38,7 +40,8 @@ def reader_of(
         on_request=_counting(source.name, metrics),
         concurrency=source.concurrency,
     )
-    return SourceReader(client, clock=clock, concurrency=source.concurrency)
+    fresh_for = max(2 * source.interval, _FRESH_FOR)
+    return SourceReader(client, clock=clock, concurrency=source.concurrency, fresh_for=fresh_for)
 
 
 def keepers_of(

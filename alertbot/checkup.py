@@ -80,7 +80,7 @@ def _read(source: Source, reader: SourceReader, now: datetime) -> Iterator[Line]
     with closing(reader):
         if "llm_stats" in source.collect:
             try:
-                found, _ = reader.read()
+                found, _ = reader.read(None)
                 yield f"source {source.name}: {len(found)} configurations at {source.base_url}", True
             except FlashbackMissing as error:
                 instead = "; its counts come from the minute statistics" if has_points else ""

@@ -47,7 +47,7 @@ class Growing:
     def __init__(self) -> None:
         self.readings = 0
 
-    def read(self) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
+    def read(self, _last_at: datetime | None, /) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
         self.readings += 1
         totals = [dict.fromkeys(Counter, self.readings * (place % 7 + 1)) for place in range(7)]
         found = tuple(Snapshot(f"llm-{number}", totals[number % 7]) for number in range(SERIES))

@@ -81,7 +81,8 @@ def postgres(postgres_database: Database, postgres_cleaner: sa.Engine) -> Iterat
     yield postgres_database
     postgres_database.close()
     with postgres_cleaner.connect() as connection:
-        for statement in (_LEFT, _EMPTIED, _FROM_ONE):
+        # Each by itself: a bot that is still there must not be waited for while it waits.
+        for statement in (_LEFT, *_EMPTIED, _FROM_ONE):
             connection.exec_driver_sql(statement)
 
 
@@ -89,7 +90,7 @@ _LEFT = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
-_EMPTIED = "; ".join(f'DELETE FROM "{table.name}"' for table in reversed(metadata.sorted_tables))
+_EMPTIED = [f'DELETE FROM "{table.name}"' for table in reversed(metadata.sorted_tables)]
 _FROM_ONE = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
 
 

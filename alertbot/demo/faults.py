@@ -169,6 +169,8 @@ class FaultyServer:
 
     def limit(self, requests: int | None, per: timedelta = timedelta(minutes=1)) -> None:
         """Has a quota for all requests together: what is beyond it is answered 429 with Retry-After; None has none."""
+        if requests is not None and requests < 1:
+            raise ValueError(f"requests: expected 1 or more, got {requests}")
         with self._faults_lock:
             self._quota = None if requests is None else Quota(requests, per)
 

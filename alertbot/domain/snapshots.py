@@ -1,10 +1,9 @@
 """What one reading of a source saw."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
 
 
 class Counter(StrEnum):
@@ -35,11 +34,15 @@ class Configuration:
     repos: tuple[tuple[str, str], ...] = ()  # (id, name)
     workspace_name: str = ""
 
-    def remembering(self, before: Self) -> Self:
-        """The same with the name of the workspace that was known before, where none came this time."""
-        if self.workspace_name or self.workspace != before.workspace:
-            return self
-        return replace(self, workspace_name=before.workspace_name)
+
+def as_told(known: Iterable[Configuration], told: Iterable[Configuration]) -> dict[str, Configuration]:
+    """The configurations by id, as they are told now or else were known before.
+
+    What a workspace is called holds for all that are in it, also for those that are gone or have just come.
+    """
+    before, now = list(known), list(told)
+    names = {one.workspace: one.workspace_name for one in (*before, *now) if one.workspace_name}
+    return {one.ai_llm: replace(one, workspace_name=names.get(one.workspace, "")) for one in (*before, *now)}
 
 
 @dataclass(frozen=True, slots=True)

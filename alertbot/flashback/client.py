@@ -147,10 +147,17 @@ class FlashbackClient:
         return self._ask(WORKSPACES, functools.partial(read_names, key="workspaces"), attempts=1)
 
     def policies(self) -> dict[str, str]:
-        """What the policies are called, by id, of every organisation that has a configuration."""
+        """What the policies are called, by id, of every organisation that has a configuration and may be looked into."""
         names: dict[str, str] = {}
-        for organisation in self._ask(CONFIGURATIONS, read_organisations):
-            names |= self._ask(POLICIES, functools.partial(read_names, key="policies"), {"orgId": organisation})
+        refused: FlashbackForbidden | None = None
+        read = functools.partial(read_names, key="policies")
+        for organisation in self._ask(CONFIGURATIONS, read_organisations, attempts=1):
+            try:
+                names |= self._ask(POLICIES, read, {"orgId": organisation}, attempts=1)
+            except FlashbackForbidden as error:
+                refused = error
+        if refused is not None and not names:
+            raise refused
         return names
 
     def violations(self, *, since: datetime, within: timedelta) -> EvidenceFound:

@@ -1,7 +1,7 @@
 """Reads the feeds of a source whole: every configuration's totals, or the points since the last look; and the names."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -16,7 +16,6 @@ log = structlog.get_logger()
 _NAMES_EVERY = timedelta(minutes=10)  # names change seldom, and each request counts against a quota
 _DAYS_EVERY = timedelta(minutes=10)  # day statistics beside those of minutes: late points of days that are over
 _ONE_ANSWER = timedelta(days=1)  # that one request asks for; a month of minutes would be cut off somewhere
-_LONGEST_ROUND = timedelta(hours=1)  # what was found earlier is asked for again
 _LONGEST_GAP = timedelta(days=31)  # further back only `backfill` looks
 
 
@@ -67,69 +66,96 @@ class Names:
             except FlashbackError as error:
                 if error.kind not in self._told:
                     self._told.add(error.kind)
-                    log.info("names_not_read", endpoint=error.endpoint, kind=error.kind, error=error.lines[0])
+                    log.warning("names_not_read", endpoint=error.endpoint, kind=error.kind, error=error.lines[0])
         return tuple(replace(one, workspace_name=self._workspaces.get(one.workspace, "")) for one in configurations)
 
 
 @dataclass(slots=True)
 class _Round:
-    """Configurations that are asked one by one, and what was found of those that were."""
+    """Configurations that are asked one by one, and what was found of those that were, and when.
+
+    `last_at` is when the source had been read last, by whomever. A `limited` one met a quota.
+    """
 
     configurations: tuple[Configuration, ...]
+    last_at: datetime | None
     began_at: datetime
-    found: dict[str, Snapshot | None] = field(default_factory=dict)
+    found: dict[str, tuple[datetime, Snapshot | None]] = field(default_factory=dict)
+    limited: bool = False
 
 
 class SourceReader:
-    """One source's totals, put together. `clock` tells when something was last asked for; not shared between threads.
+    """One source's totals, put together; not shared between threads. `clock` tells when something was last asked for.
 
     Where a quota ends a round of asking one by one, the next reading goes on with the rest: who began again each time would
-    never get to the end. What grew meanwhile at those that were asked early is seen by the round that follows.
+    never get to the end. What was asked longer than `fresh_for` ago is asked again: it would pass for what is true now.
     """
 
-    def __init__(self, client: FlashbackClient, *, clock: Callable[[], datetime], concurrency: int) -> None:
+    def __init__(
+        self, client: FlashbackClient, *, clock: Callable[[], datetime], concurrency: int, fresh_for: timedelta
+    ) -> None:
         self.client = client
         self._names = Names(client, clock=clock)
         self._clock = clock
         self._concurrency = concurrency
+        self._fresh_for = fresh_for
         self._round: _Round | None = None
 
-    def read(self) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
+    def read(self, last_at: datetime | None) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
         """Every configuration's totals; the configurations themselves where they were asked for and came.
 
-        Raises FlashbackError where the totals are not whole: a part of a reading is no reading.
+        `last_at` is when the source was last read, perhaps by another process: older than that nothing may be, or counters
+        would seem to fall. Raises FlashbackError where the totals are not whole: a part of a reading is no reading.
         """
-        if self._round is None or self._clock() - self._round.began_at >= _LONGEST_ROUND:
+        asked = self._kept(last_at)
+        if asked is None:
             page = self.client.totals()
             if not page.is_one_sum:
                 return page.snapshots, self._names.ask_if_new({snapshot.ai_llm for snapshot in page.snapshots})
-            self._round = _Round(self._names.ask(), self._clock())
-        asked = self._round
+            asked = _Round(self._names.ask(), last_at, self._clock())
         return self._go_on(asked), asked.configurations
 
     def close(self) -> None:
         """Close the client's connections."""
         self.client.close()
 
+    def _kept(self, last_at: datetime | None) -> _Round | None:
+        """What is left of a round that a quota has ended, if any of it is still of use."""
+        kept, now = self._round, self._clock()
+        self._round = None
+        if kept is None or kept.last_at != last_at:
+            return None
+        fresh = {ai_llm: one for ai_llm, one in kept.found.items() if now - one[0] < self._fresh_for}
+        if not fresh:
+            return None
+        if now - kept.began_at < self._fresh_for:
+            return replace(kept, found=fresh)
+        return _Round(self._names.ask(), last_at, now, fresh, limited=True)
+
     def _go_on(self, asked: _Round) -> tuple[Snapshot, ...]:
         """What the round found, once it is whole."""
         rest = [one.ai_llm for one in asked.configurations if one.ai_llm not in asked.found]
-        self._round = None
-        try:
-            with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
-                list(pool.map(lambda ai_llm: self._note_totals(asked, ai_llm), rest))
-        except FlashbackBusy:
-            self._round = asked
-            raise
-        found = [asked.found[one.ai_llm] for one in asked.configurations]
+        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
+            asking = [pool.submit(self._note_totals, asked, ai_llm) for ai_llm in rest]
+            for one in wait(asking, return_when=FIRST_EXCEPTION).not_done:
+                one.cancel()
+        errors = [error for one in asking if not one.cancelled() and (error := one.exception()) is not None]
+        busy = next((error for error in errors if isinstance(error, FlashbackBusy)), None)
+        asked.limited |= busy is not None
+        if errors:
+            self._round = asked if asked.limited else None
+            raise busy or errors[0]
+        found = [asked.found[one.ai_llm][1] for one in asked.configurations]
         return tuple(snapshot for snapshot in found if snapshot is not None)
 
     def _note_totals(self, asked: _Round, ai_llm: str) -> None:
         """Ask for one configuration's totals; there are none where the server says that it is not there, or not for us."""
+        now = self._clock()
         try:
-            asked.found[ai_llm] = self.client.totals_of(ai_llm)
+            snapshot = self.client.totals_of(ai_llm)
         except (FlashbackForbidden, FlashbackMissing):
-            asked.found[ai_llm] = None
+            snapshot = None
+        asked.found[ai_llm] = now, snapshot
 
 
 class PointsReader:

@@ -11,7 +11,7 @@ import structlog
 from alertbot.domain.planes import feed_of
 from alertbot.domain.points import MOST_COMBINATIONS, Plane, PointsReading, Span, within_limit
 from alertbot.domain.series import first_sight, read_on, start_again
-from alertbot.domain.snapshots import Configuration, Reading, Snapshot
+from alertbot.domain.snapshots import Configuration, Reading, Snapshot, as_told
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackMissing
 from alertbot.flows.trouble import tell_operators
 from alertbot.store import points, snapshots, sources, troubles
@@ -30,7 +30,7 @@ Described = tuple[Configuration, ...] | None
 class Reader(Protocol):
     """Reads the totals of a source: SourceReader in real life. Raises FlashbackError where the answer cannot be used."""
 
-    def read(self) -> tuple[tuple[Snapshot, ...], Described]: ...
+    def read(self, last_at: datetime | None, /) -> tuple[tuple[Snapshot, ...], Described]: ...
 
 
 class LooksBack(Protocol):
@@ -111,7 +111,8 @@ def collect(
     except FlashbackMissing as error:
         return _note_missing(database, polling, claim, error, now=now)
     except FlashbackError as error:
-        return _note_failure(database, claim, error, now=now)
+        # A pause that the server asks for begins when it asks.
+        return _note_failure(database, claim, error, now=clock() if clock is not None else now)
     first, last = _split(found)
     for part in first:
         with database.transaction() as tx:
@@ -135,7 +136,7 @@ def collect(
 
 def _read(polling: Polling, claim: Claim, now: datetime) -> Found:
     if polling.totals is not None:
-        totals, described = polling.totals.read()
+        totals, described = polling.totals.read(claim.read_at)
         return Found(totals=totals, described=described)
     assert polling.points is not None, "a feed is of totals or of points"
     readings, described = polling.points.read(now, claim.read_at)
@@ -249,16 +250,19 @@ def _keep(tx: Tx, claim: Claim, reading: PointsReading) -> int:
 
 def _name(tx: Tx, source: int, described: Described, now: datetime) -> None:
     """Remember how the configurations are called that only points tell of."""
-    known = snapshots.described(tx, source) if described else {}
-    new = [one for one in described or () if one.ai_llm not in known]
-    snapshots.add_configurations(tx, source, new, now)
-    snapshots.update_configurations(tx, _renamed(known, described))
+    if described is None:
+        return
+    known = snapshots.described(tx, source)
+    present = as_told((one for _, one in known.values()), described)
+    snapshots.add_configurations(tx, source, [one for ai_llm, one in present.items() if ai_llm not in known], now)
+    snapshots.update_configurations(tx, _renamed(known, present))
 
 
-def _renamed(known: Mapping[str, tuple[int, Configuration]], described: Described) -> dict[int, Configuration]:
+def _renamed(
+    known: Mapping[str, tuple[int, Configuration]], present: Mapping[str, Configuration]
+) -> dict[int, Configuration]:
     """The configurations, by number, of which other is told now than was known."""
-    told = {ai_llm: one.remembering(known[ai_llm][1]) for one in described or () if (ai_llm := one.ai_llm) in known}
-    return {known[ai_llm][0]: one for ai_llm, one in told.items() if one != known[ai_llm][1]}
+    return {number: present[ai_llm] for ai_llm, (number, one) in known.items() if present[ai_llm] != one}
 
 
 def apply(tx: Tx, claim: Claim, reading: Reading) -> bool:
@@ -268,7 +272,11 @@ def apply(tx: Tx, claim: Claim, reading: Reading) -> bool:
     if not sources.mark_read(tx, claim, reading.taken_at):
         return False
     number = snapshots.begin_reading(tx, claim.source, reading.taken_at)
-    described = {configuration.ai_llm: configuration for configuration in reading.configurations or ()}
+    before = {ai_llm: (one.number, one.configuration) for ai_llm, one in known.items()}
+    described: dict[str, Configuration] = {}
+    if reading.configurations is not None:
+        described = as_told((one for _, one in before.values()), reading.configurations)
+        snapshots.update_configurations(tx, _renamed(before, described))
     new = [snapshot for snapshot in reading.snapshots if snapshot.ai_llm not in known]
     numbers = snapshots.add_configurations(
         tx,
@@ -276,8 +284,6 @@ def apply(tx: Tx, claim: Claim, reading: Reading) -> bool:
         [described.get(one.ai_llm) or Configuration(one.ai_llm, one.ai_llm) for one in new],
         reading.taken_at,
     )
-    before = {ai_llm: (one.number, one.configuration) for ai_llm, one in known.items()}
-    snapshots.update_configurations(tx, _renamed(before, reading.configurations))
     seen = {snapshot.ai_llm: snapshot for snapshot in reading.snapshots}
     counted = [_count(before, seen.get(ai_llm), described.get(ai_llm), last_at) for ai_llm, before in known.items()]
     counted += [

@@ -172,7 +172,7 @@ def _with_policies(gathering: Gathering, found: Sequence[Evidence], now: datetim
         try:
             known.names = gathering.lister.policies()
         except FlashbackError as error:
-            log.info("names_not_read", endpoint=error.endpoint, kind=error.kind, error=error.lines[0])
+            log.warning("names_not_read", endpoint=error.endpoint, kind=error.kind, error=error.lines[0])
     return [replace(one, policy_name=one.policy_name or known.names.get(one.policy, "")) for one in found]
 
 

@@ -67,7 +67,7 @@ class Player:
         self._described = tuple(described)
         self._turn = -1
 
-    def read(self) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
+    def read(self, _last_at: datetime | None, /) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
         """The next poll. Raises FlashbackUnavailable for one that was missed."""
         self._turn += 1
         samples = [(one, one.sample(self._turn)) for one in self._drawn]

@@ -42,7 +42,9 @@ def _values(source: int, one: Evidence) -> dict[str, object]:
 
 def _upsert(tx: Tx) -> sqlite.Insert | postgresql.Insert:
     insert = sqlite.insert(evidence) if tx.dialect.name == "sqlite" else postgresql.insert(evidence)
-    changed = {name: insert.excluded[name] for name in _OWN if name != "id"}
+    changed: dict[str, Any] = {name: insert.excluded[name] for name in _OWN if name != "id"}
+    # A name that was found out once is not lost where it does not come again.
+    changed["policy_name"] = sa.func.coalesce(sa.func.nullif(changed["policy_name"], ""), evidence.c.policy_name)
     return insert.on_conflict_do_update(index_elements=["source", "kind", "id"], set_=changed)
 
 

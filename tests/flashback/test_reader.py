@@ -8,10 +8,10 @@ import pytest
 
 from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.traffic import World
-from alertbot.demo.wire import Dialect, StatsReading
+from alertbot.demo.wire import ORGANISATION, Dialect, StatsReading
 from alertbot.domain.points import Plane, Span
 from alertbot.domain.snapshots import Counter
-from alertbot.errors import FlashbackBusy, FlashbackMissing, FlashbackUnavailable
+from alertbot.errors import FlashbackBusy, FlashbackForbidden, FlashbackMissing, FlashbackRejected
 from alertbot.flashback.client import FlashbackClient
 from alertbot.flashback.reader import PointsReader, SourceReader, in_parts
 
@@ -110,33 +110,37 @@ def test_a_server_without_points_is_told_as_such(server, client):
         reader(client, Span.MINUTE).read(NOW, None)
 
 
+def totals_of(client: FlashbackClient, clock: Clock, concurrency: int = 2) -> SourceReader:
+    return SourceReader(client, clock=clock, concurrency=concurrency, fresh_for=5 * MINUTE)
+
+
 @pytest.fixture(params=[StatsReading.EACH, StatsReading.SUM])
 def totals(request, server, client, clock) -> SourceReader:
     server.dialect = Dialect(stats=request.param)
-    return SourceReader(client, clock=clock, concurrency=2)
+    return totals_of(client, clock)
 
 
 def workspaces(totals: SourceReader) -> set[tuple[str, str]]:
     """What a reading tells of the configurations' workspaces: ids and names."""
-    return {(one.workspace, one.workspace_name) for one in totals.read()[1] or ()}
+    return {(one.workspace, one.workspace_name) for one in totals.read(None)[1] or ()}
 
 
 def test_workspaces_have_the_names_that_people_gave_them(server, clock, totals):
     assert workspaces(totals) == {("workspace-1", "Main")}
     for _ in range(3):
-        totals.read()
+        totals.read(None)
     assert server.count("/workspace") == 1, "names change seldom"
     clock.now += 10 * MINUTE
-    totals.read()
+    totals.read(None)
     assert server.count("/workspace") == 2
 
 
-@pytest.mark.parametrize("status", [403, 404, 500])
-def test_a_server_that_tells_no_workspaces_is_read_all_the_same(server, client, clock, totals, status):
+@pytest.mark.parametrize("status", [403, 404, 429, 500])
+def test_a_server_that_tells_no_workspaces_is_read_all_the_same(server, clock, totals, status):
     server.fail("/workspace", status)
     assert workspaces(totals) == {("workspace-1", "")}
     assert server.count("/workspace") == 1, "nothing waits for names"
-    assert len(totals.read()[0]) == 2
+    assert len(totals.read(None)[0]) == 2
     server.clear()
     clock.now += 10 * MINUTE
     assert workspaces(totals) == {("workspace-1", "Main")}
@@ -145,52 +149,107 @@ def test_a_server_that_tells_no_workspaces_is_read_all_the_same(server, client, 
     assert workspaces(totals) == {("workspace-1", "Main")}, "what was known stays known"
 
 
+# --- one by one, within a quota
+
+
+MANY = [f"llm-{number}" for number in range(30)]
+
+
+@pytest.fixture
+def summing(make_server: Callable[..., FlashbackServer]) -> FlashbackServer:
+    """One that gives a sum of all, where each has its own number of violations."""
+    server = make_server(MANY, Dialect(stats=StatsReading.SUM))
+    for number, name in enumerate(MANY):
+        server.world.bump(name, "policy_violations", number)
+    return server
+
+
+@pytest.fixture
+def one_by_one(summing: FlashbackServer, clock: Clock) -> Iterator[SourceReader]:
+    with client_of(summing, clock) as client:
+        yield totals_of(client, clock, concurrency=4)
+
+
+def violations(totals: SourceReader, last_at: datetime | None = None) -> list[int]:
+    return [snapshot.totals[Counter.POLICY_VIOLATIONS] for snapshot in totals.read(last_at)[0]]
+
+
 def answered(totals: SourceReader, clock: Clock) -> tuple[list[int], int]:
     """The violations in the first good reading, and how many readings it took, each a minute later."""
     for turn in range(1, 20):
         try:
-            return [snapshot.totals[Counter.POLICY_VIOLATIONS] for snapshot in totals.read()[0]], turn
+            return violations(totals), turn
         except FlashbackBusy:
             clock.now += MINUTE
     raise AssertionError("it never came to an end")
 
 
-def test_a_quota_that_is_too_small_for_one_reading_slows_it_down_and_does_not_end_it(make_server, clock):
-    many = [f"llm-{number}" for number in range(30)]
-    server = make_server(many, Dialect(stats=StatsReading.SUM))
-    for number, name in enumerate(many):
-        server.world.bump(name, "policy_violations", number)
-    with client_of(server, clock) as client:
-        totals = SourceReader(client, clock=clock, concurrency=4)
-        server.limit(8)
-        assert answered(totals, clock) == (list(range(30)), 5)
-        server.limit(None)
-        server.world.bump("llm-0", "policy_violations", 100)
-        assert answered(totals, clock)[0][0] == 100, "a round that has ended is not gone on with"
+def test_a_quota_that_is_too_small_for_one_reading_slows_it_down_and_does_not_end_it(summing, one_by_one, clock):
+    summing.limit(8)
+    assert answered(one_by_one, clock) == (list(range(30)), 5)
+    summing.limit(None)
+    summing.world.bump("llm-0", "policy_violations", 100)
+    assert violations(one_by_one)[0] == 100, "a round that has ended is not gone on with"
 
 
-def test_what_was_asked_long_ago_is_asked_again(make_server, clock):
-    server = make_server(["llm-1", "llm-2"], Dialect(stats=StatsReading.SUM))
-    with client_of(server, clock) as client:
-        totals = SourceReader(client, clock=clock, concurrency=1)
-        server.limit(4)
-        with pytest.raises(FlashbackBusy):
-            totals.read()
-        server.world.bump("llm-1", "policy_violations", 7)
-        clock.now += timedelta(hours=1)
-        assert answered(totals, clock) == ([7, 0], 2)
+def test_a_part_of_a_reading_is_forgotten_when_somebody_else_has_read(summing, one_by_one, clock):
+    """Else what another process saw later would seem to fall again, and be taken for a reset."""
+    summing.limit(20)
+    with pytest.raises(FlashbackBusy):
+        one_by_one.read(NOW)
+    summing.limit(None)
+    summing.world.bump("llm-0", "policy_violations", 100)
+    assert violations(one_by_one, NOW + MINUTE)[0] == 100
 
 
-def test_whoever_fails_for_another_reason_begins_again(make_server, clock):
-    server = make_server(["llm-1", "llm-2"], Dialect(stats=StatsReading.SUM))
-    with client_of(server, clock) as client:
-        totals = SourceReader(client, clock=clock, concurrency=1)
-        server.fail("/ai/llm/stats?aiLlmId=llm-2", 500)
-        with pytest.raises(FlashbackUnavailable):
-            totals.read()
-        server.clear()
-        server.world.bump("llm-1", "policy_violations", 7)
-        assert answered(totals, clock) == ([7, 0], 1)
+def test_a_part_of_a_reading_that_is_no_longer_fresh_is_asked_again(summing, one_by_one, clock):
+    summing.limit(20)
+    with pytest.raises(FlashbackBusy):
+        one_by_one.read(None)
+    summing.world.bump("llm-0", "policy_violations", 100)
+    clock.now += 5 * MINUTE
+    assert answered(one_by_one, clock)[0][0] == 100
+
+
+def test_after_a_quota_what_was_found_outlasts_other_failures_too(summing, one_by_one, clock):
+    summing.limit(20)
+    with pytest.raises(FlashbackBusy):
+        one_by_one.read(None)
+    summing.limit(None)
+    asked = summing.count("/ai/llm/stats")
+    summing.fail("/ai/llm/stats?aiLlmId=llm-29", 400, times=1)
+    with pytest.raises(FlashbackRejected):
+        one_by_one.read(None)
+    assert violations(one_by_one) == list(range(30))
+    assert summing.count("/ai/llm/stats") - asked < 30, "each but the last was asked once"
+
+
+def test_without_a_quota_a_failure_begins_again(summing, one_by_one):
+    summing.fail("/ai/llm/stats?aiLlmId=llm-29", 400)
+    with pytest.raises(FlashbackRejected):
+        one_by_one.read(None)
+    summing.clear()
+    summing.world.bump("llm-0", "policy_violations", 100)
+    assert violations(one_by_one)[0] == 100
+
+
+def test_a_quota_is_told_before_any_other_failure(summing, one_by_one):
+    """For the pause that it asks for has to be made."""
+    summing.fail("/ai/llm/stats?aiLlmId=llm-0", 500)  # which is tried again for a while
+    summing.fail("/ai/llm/stats?aiLlmId=llm-1", 429, retry_after=120)
+    with pytest.raises(FlashbackBusy):
+        one_by_one.read(None)
+
+
+def test_an_organisation_that_may_not_be_looked_into_hides_no_policies_of_others(server, client, monkeypatch):
+    monkeypatch.setattr(
+        "alertbot.flashback.client.read_organisations", lambda _body, endpoint: ("org-2", ORGANISATION.id)
+    )
+    server.fail("/policy?orgId=org-2", 403)
+    assert client.policies() == {"policy-1": "No customer PII"}
+    server.fail("/policy", 403)
+    with pytest.raises(FlashbackForbidden):
+        client.policies()
 
 
 def test_policies_of_every_organisation_are_named(server, client):

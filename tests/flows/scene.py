@@ -47,7 +47,7 @@ class Player:
         self.errors: dict[int, FlashbackError] = {}
         self.described: dict[int, tuple[Configuration, ...]] = {}
 
-    def read(self) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
+    def read(self, last_at: datetime | None, /) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
         self.asked += 1
         if self.turn in self.errors:
             raise self.errors[self.turn]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -174,10 +174,14 @@ def described(name: str = "support-chat", *, made: float = -60, ai_llm: str = "l
     return (Configuration(ai_llm, name, "OPENAI", "workspace-1", at(made)),)
 
 
-def labels_of(database: Database) -> Mapping[str, str]:
+def all_labels(database: Database) -> list[Mapping[str, str]]:
     with database.reading() as tx:
-        (member,) = snapshots.members(tx, ["acme"]).values()
-    return member.labels
+        return [member.labels for member in snapshots.members(tx, ["acme"]).values()]
+
+
+def labels_of(database: Database) -> Mapping[str, str]:
+    (labels,) = all_labels(database)
+    return labels
 
 
 def name_of(database: Database) -> str:
@@ -207,6 +211,19 @@ def test_the_name_of_a_workspace_is_kept_where_it_does_not_come(database: Databa
         ("workspace-1", "Sales"),
         ("workspace-2", None),
     ]
+
+
+def test_the_name_of_a_workspace_holds_for_all_that_are_in_it(database: Database) -> None:
+    """Also for one that is gone, and one that came while the names did not."""
+    scene = Scene(database, {"acme/llm-1": "5 -", "acme/llm-2": "5", "acme/llm-3": "- - 7"})
+    one, two, three = (described(ai_llm=f"llm-{number}")[0] for number in (1, 2, 3))
+    scene.players["acme"].described = {
+        0: (replace(one, workspace_name="Sales"), replace(two, workspace_name="Sales")),
+        1: (replace(two, workspace_name="Revenue"),),
+        2: (two, three),
+    }
+    assert {found["workspace_name"] for found in all_labels(scene.until(0).database)} == {"Sales"}
+    assert {found["workspace_name"] for found in all_labels(scene.until(2).database)} == {"Revenue"}
 
 
 def test_a_configuration_that_was_made_again_counts_from_0_whatever_it_says(database: Database) -> None:
@@ -303,10 +320,21 @@ class Stalled:
     scene: Scene
     meanwhile: list[Polled] = field(default_factory=list)
 
-    def read(self) -> tuple[tuple[Snapshot, ...], None]:
+    def read(self, last_at: datetime | None, /) -> tuple[tuple[Snapshot, ...], None]:
         self.scene.now += minutes(5)
         self.meanwhile.append(self.scene.poll())
         return (Snapshot("llm-1", {Counter.POLICY_VIOLATIONS: 6}),), None
+
+
+@dataclass
+class Busy:
+    """A reader that is told after three minutes that the quota is used up."""
+
+    scene: Scene
+
+    def read(self, _last_at: datetime | None, /) -> tuple[tuple[Snapshot, ...], None]:
+        self.scene.now += minutes(3)
+        raise FlashbackBusy("429", endpoint="/", retry_after=120)
 
 
 def test_an_answer_that_comes_after_another_process_took_over_is_refused(database: Database) -> None:
@@ -316,6 +344,16 @@ def test_an_answer_that_comes_after_another_process_took_over_is_refused(databas
     assert collect(database, polling, owner="stalled", now=at(1)) is Polled.REFUSED
     assert stalled.meanwhile == [Polled.READ]
     assert scene.grown() == {"llm-1": 5}
+
+
+def test_the_pause_that_a_server_asks_for_begins_when_it_asks(database: Database) -> None:
+    scene = Scene(database, "5 6 7 8 9 10 11").until(0)
+    scene.now = at(1)
+    polling = Polling("acme", MINUTE, 9 * MINUTE, Busy(scene))
+    assert collect(database, polling, owner="me", now=at(1), clock=lambda: scene.now) is Polled.FAILED
+    assert scene.now == at(4)
+    for minute, polled in ((5.9, Polled.NOT_DUE), (6, Polled.FAILED)):
+        assert collect(database, polling, owner="me", now=at(minute)) is polled
 
 
 def test_two_processes_on_one_database_poll_a_source_once_an_interval(database: Database) -> None:

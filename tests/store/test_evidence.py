@@ -128,6 +128,14 @@ def test_the_database_finds_what_the_domain_means(kept: Database, scopes: list[S
     assert (0 if told is None else told.total) == len(found)
 
 
+def test_the_name_of_a_policy_is_not_lost_where_it_does_not_come_again(database, acme):
+    keep(database, acme, [one(policy_name="")])
+    keep(database, acme, [one(policy_name="PII")])
+    keep(database, acme, [one(policy_name="", user_name="")])
+    (found,) = listed(database, anything())
+    assert (found.policy_name, found.user_name) == ("PII", "")
+
+
 def test_a_summary_names_those_that_occur_most(database, acme):
     keep(
         database,
