@@ -1,5 +1,6 @@
 """Fetches evidence in threads of its own, so that no poll, no evaluation and no delivery ever waits for it."""
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -31,6 +32,7 @@ class Gatherer:
         self._clock = clock
         self._gatherings: dict[str, Gathering] = {}
         self._running: dict[str, Future[None]] = {}
+        self._prompting = threading.Lock()
         self._is_stopping = False
         self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="gather")
 
@@ -42,10 +44,11 @@ class Gatherer:
     def prompt(self, feed: str) -> None:
         """Look soon whether there is evidence to fetch: a feed of the source was just polled."""
         name, _ = feed_of(feed)
-        running = self._running.get(name)
-        is_free = not self._is_stopping and (running is None or running.done())
-        if is_free and name in self._gatherings:
-            self._running[name] = self._pool.submit(self._gather, self._gatherings[name])
+        with self._prompting:  # two feeds of a source may end at the same time
+            running = self._running.get(name)
+            is_free = not self._is_stopping and (running is None or running.done())
+            if is_free and name in self._gatherings:
+                self._running[name] = self._pool.submit(self._gather, self._gatherings[name])
 
     def gather_all(self) -> None:
         """Fetch what there is now, one source after another."""
@@ -63,6 +66,7 @@ class Gatherer:
 
     def stop(self, *, within: float) -> None:
         """Give what is under way so many seconds; what is not done then is fetched by whoever starts next."""
-        self._is_stopping = True
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._prompting:
+            self._is_stopping = True
+            self._pool.shutdown(wait=False, cancel_futures=True)
         wait(self._running.values(), timeout=within)

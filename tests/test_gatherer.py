@@ -1,0 +1,76 @@
+"""Evidence is fetched for a source once at a time, whoever asks for it, and nobody stumbles over the end."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+import pytest
+
+from alertbot.config import Source
+from alertbot.flashback.evidence_pages import EvidenceFound
+from alertbot.gatherer import Gatherer
+from alertbot.store import sources
+from alertbot.store.database import Database
+from tests.builders import START
+
+ROUNDS, THREADS = 20, 8
+
+
+class Slow:
+    """A server that counts how many ask at the same time, and answers when it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.go = threading.Event()
+        self._lock = threading.Lock()
+
+    def violations(self, *, since: datetime, within: timedelta) -> EvidenceFound:
+        with self._lock:
+            self.asked += 1
+        self.go.wait(60)
+        return EvidenceFound((), is_whole=True)
+
+    def policy_alerts(self, *, since: datetime, within: timedelta) -> EvidenceFound:
+        return EvidenceFound((), is_whole=True)
+
+    def policies(self) -> Mapping[str, str]:
+        return {}
+
+
+@pytest.fixture
+def slow(sqlite: Database) -> Iterator[Slow]:
+    with sqlite.transaction() as tx:
+        sources.remember(tx, ["acme"])
+    slow = Slow()
+    yield slow
+    slow.go.set()
+
+
+def gatherer_of(database: Database, slow: Slow) -> Gatherer:
+    gatherer = Gatherer(database, rules=list, owner="me", clock=lambda: START)
+    gatherer.add(Source(name="acme", base_url="http://127.0.0.1:1", access_token="x"), slow)
+    return gatherer
+
+
+def all_at_once(act: threading.Event, threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
+    act.set()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("turn", range(ROUNDS))
+def test_feeds_that_end_at_the_same_time_have_it_fetched_once(sqlite: Database, slow: Slow, turn: int):
+    gatherer, together = gatherer_of(sqlite, slow), threading.Event()
+
+    def prompt(number: int) -> None:
+        together.wait()
+        gatherer.prompt("acme" if number % 2 else "acme/ai")
+
+    all_at_once(together, [threading.Thread(target=prompt, args=(number,)) for number in range(THREADS)])
+    slow.go.set()
+    gatherer.stop(within=60)
+    assert slow.asked == 1
+    gatherer.prompt("acme")  # what ends after the end asks for nothing
+    assert slow.asked == 1
