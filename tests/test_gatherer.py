@@ -12,6 +12,7 @@ from alertbot.gatherer import Gatherer
 from alertbot.store import sources
 from alertbot.store.database import Database
 from tests.builders import START
+from tests.store.racing import in_threads
 
 ROUNDS, THREADS = 20, 8
 
@@ -52,23 +53,10 @@ def gatherer_of(database: Database, slow: Slow) -> Gatherer:
     return gatherer
 
 
-def all_at_once(act: threading.Event, threads: list[threading.Thread]) -> None:
-    for thread in threads:
-        thread.start()
-    act.set()
-    for thread in threads:
-        thread.join()
-
-
 @pytest.mark.parametrize("turn", range(ROUNDS))
 def test_feeds_that_end_at_the_same_time_have_it_fetched_once(sqlite: Database, slow: Slow, turn: int):
-    gatherer, together = gatherer_of(sqlite, slow), threading.Event()
-
-    def prompt(number: int) -> None:
-        together.wait()
-        gatherer.prompt("acme" if number % 2 else "acme/ai")
-
-    all_at_once(together, [threading.Thread(target=prompt, args=(number,)) for number in range(THREADS)])
+    gatherer = gatherer_of(sqlite, slow)
+    in_threads(THREADS, lambda number: gatherer.prompt("acme" if number % 2 else "acme/ai"))
     slow.go.set()
     gatherer.stop(within=60)
     assert slow.asked == 1
