@@ -122,7 +122,6 @@ class SourceReader:
     def _kept(self, last_at: datetime | None) -> _Round | None:
         """What is left of a round that a quota has ended, if any of it is still of use."""
         kept, now = self._round, self._clock()
-        self._round = None
         if kept is None or kept.last_at != last_at:
             return None
         fresh = {ai_llm: one for ai_llm, one in kept.found.items() if now - one[0] < self._fresh_for}
@@ -142,8 +141,8 @@ class SourceReader:
         errors = [error for one in asking if not one.cancelled() and (error := one.exception()) is not None]
         busy = next((error for error in errors if isinstance(error, FlashbackBusy)), None)
         asked.limited |= busy is not None
+        self._round = asked if errors and asked.limited else None
         if errors:
-            self._round = asked if asked.limited else None
             raise busy or errors[0]
         found = [asked.found[one.ai_llm][1] for one in asked.configurations]
         return tuple(snapshot for snapshot in found if snapshot is not None)

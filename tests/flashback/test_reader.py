@@ -224,6 +224,23 @@ def test_after_a_quota_what_was_found_outlasts_other_failures_too(summing, one_b
     assert summing.count("/ai/llm/stats") - asked < 30, "each but the last was asked once"
 
 
+def test_what_is_fresh_outlasts_names_that_do_not_come(summing, one_by_one, clock):
+    for _ in range(2):
+        summing.limit(12)
+        with pytest.raises(FlashbackBusy):
+            one_by_one.read(None)
+        clock.now += 3 * MINUTE
+    # What the first look found is too old now, so the names are asked for; what the second one found is not.
+    summing.limit(None)
+    summing.fail("/ai/llm", 429, retry_after=120)
+    with pytest.raises(FlashbackBusy):
+        one_by_one.read(None)
+    summing.clear()
+    asked = summing.count("/ai/llm/stats")
+    assert violations(one_by_one) == list(range(30))
+    assert summing.count("/ai/llm/stats") - asked < 30
+
+
 def test_without_a_quota_a_failure_begins_again(summing, one_by_one):
     summing.fail("/ai/llm/stats?aiLlmId=llm-29", 400)
     with pytest.raises(FlashbackRejected):
