@@ -15,6 +15,7 @@ from alertbot.clock import SteadyClock
 from alertbot.config import load
 from alertbot.demo.slack_faults import FaultKind
 from alertbot.demo.slack_records import ChangeKind, Message
+from alertbot.store import sources
 from alertbot.store.database import Database
 from tests.end_to_end.chaos import EVALUATING, Disk, away, held_up, kill_when, url_of
 from tests.end_to_end.stage import CHANNEL, Stage
@@ -72,9 +73,15 @@ def while_it_writes_what_it_read(stage: Stage, postgres: Database, bump: Bump) -
 
 @contextmanager
 def while_it_evaluates(stage: Stage, postgres: Database, bump: Bump) -> Iterator[None]:
+    # A source is not polled again until its last reading is evaluated. So the last reading before the bump is evaluated
+    # before the lock is taken: a poll that waited for the lock with that one would never see the bump.
+    asked = stage.flashback.count(STATS)
+    stage.flashback.fail(STATS, 500)
+    stage.wait_for(partial(fails_after, stage, asked))
     with held_up(stage, postgres, f"SELECT pg_advisory_xact_lock({EVALUATING})"):
         bump()
-        stage.wait_for_readings(1)
+        stage.flashback.clear()
+        stage.wait_for(lambda: unevaluated(postgres))
         yield
 
 
@@ -294,3 +301,9 @@ def test_a_clock_that_is_set_forward_by_an_hour_makes_nothing_up(on_a_wall):
 def waiting(database: Database) -> int:
     with database.reading() as tx:
         return int(tx.execute(sa.text("SELECT count(*) FROM outbox WHERE state = 'waiting'")).scalar_one())
+
+
+def unevaluated(database: Database) -> list[str]:
+    """The sources with a reading that is stored and not evaluated."""
+    with database.reading() as tx:
+        return sources.with_news(tx, ["acme"])
