@@ -30,12 +30,25 @@ ENGINES = ("sqlite", "postgres")
 structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer()])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the tests of the whole bot, which wait more than they work, evenly between the modules of all others.
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--retry-whole-processes",
+        action="store_true",
+        help="try a failed test that is marked whole_process once more; all others have failed when they fail",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects by the mark that is given here
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of the whole bot, and spread them, which wait more than they work, evenly between the modules of all others.
 
     Each process begins with an equal stretch of the list, and whoever is done takes from the others.
     """
     whole = deque(item for item in items if "end_to_end" in item.path.parts)
+    for item in whole:
+        item.add_marker("whole_process")
+        if config.getoption("--retry-whole-processes"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
     parts = [item for item in items if "end_to_end" not in item.path.parts]
     each = len(parts) / len(whole) if whole else 0
     spread: list[pytest.Item] = []
