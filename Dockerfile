@@ -1,7 +1,11 @@
 # docker build -t alertbot .
 # Two stages: what builds stays behind; the image that runs has no compiler, no cache and no package index in it.
 
-FROM python:3.11-slim AS build
+# By the digest of the index of all platforms, so that the same commit is always built on the same image; the tag is only
+# for readers. `docker buildx imagetools inspect python:3.11-slim-bookworm` tells the digest of the newest one.
+ARG PYTHON_IMAGE=python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
+
+FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 
@@ -22,7 +26,7 @@ RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir wheels . \
     && pip --python /opt/alertbot/bin/python install --no-index --find-links wheels alertbot
 
 
-FROM python:3.11-slim
+FROM ${PYTHON_IMAGE}
 RUN groupadd --system --gid 10001 alertbot \
     && useradd --system --no-log-init --uid 10001 --gid alertbot --no-create-home --home-dir /data alertbot \
     && install --directory --owner alertbot --group alertbot /data

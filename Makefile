@@ -2,6 +2,7 @@
 PYTHON ?= $(firstword $(shell command -v python3.11 python3 2>/dev/null))
 ARGS ?=
 BIN := .venv/bin
+PIP_OPTIONS := --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 .DELETE_ON_ERROR:
 .PHONY: demo test lint types imports unit bench soak lock clean
 
@@ -31,12 +32,14 @@ bench: .venv/.installed
 soak: .venv/.installed
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
-# uv installs the same lock several times faster; where it cannot be had, or fails, pip does it.
+# Nothing is installed without a hash, uv included, nor built by a tool that has none. uv is several times faster than pip;
+# where it cannot be had, or fails, pip installs the same lock.
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear .venv
-	@if $(BIN)/pip install --quiet --disable-pip-version-check uv 2>/dev/null && \
-	    VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock; then :; else \
-	    echo "installing with pip"; $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; fi
+	@sed '/^uv==/,/# via/!d' requirements.lock > .venv/uv.lock
+	@if $(BIN)/pip install $(PIP_OPTIONS) -r .venv/uv.lock 2>/dev/null && \
+	    VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --require-hashes --only-binary :all: -r requirements.lock; then :; else \
+	    echo "installing with pip"; $(BIN)/pip install $(PIP_OPTIONS) -r requirements.lock; fi
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -124,6 +124,28 @@ def test_the_lock_fits_what_the_project_asks_for():
     assert [str(one) for one in others if locked.get(canonicalize_name(one.name), "") not in one.specifier] == []
 
 
+def test_whatever_is_installed_was_held_against_a_hash():
+    hashed = {"--require-hashes"}  # of the lock
+    checked = {"--no-index"}  # out of a folder that holds only what was
+    ours = {"--no-deps", "--no-build-isolation"}  # this project, built by what is there
+    for name in ("Makefile", "Dockerfile"):
+        text = re.sub(r"\\\n", " ", (ROOT / name).read_text(encoding="utf-8"))
+        options = re.search(r"^PIP_OPTIONS := (.*)", text, re.MULTILINE)
+        text = text.replace("$(PIP_OPTIONS)", options[1] if options else "")
+        commands = re.findall(r"\bpip (?:\S+ \S+ )?(?:install|download|wheel)\b[^;&\n]*", text)
+        assert len(commands) > 2, name
+        unchecked = [each for each in commands if not any(way <= set(each.split()) for way in (hashed, checked, ours))]
+        assert unchecked == [], name
+        built = [each for each in commands if "--require-hashes" in each and "--only-binary :all:" not in each]
+        assert built == [], "what is built on the way gets its tools without a hash"
+
+
+def test_the_image_is_built_on_what_a_digest_names():
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+    assert re.findall(r"^ARG PYTHON_IMAGE=python:3\.11\.\d+-\S+@sha256:[0-9a-f]{64}$", dockerfile, re.MULTILINE)
+
+
 def tracked() -> list[Path]:
     """Every file that is handed out: what git tracks, or all of it where there is no git."""
     if not (ROOT / ".git").exists():
