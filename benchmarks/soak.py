@@ -1,7 +1,8 @@
 """The bot under fire for half an hour: real processes, simulated services, random faults. Is anything lost, or told twice?
 
-`make soak`, or `python -m benchmarks.soak --minutes 5 --seed 7 --sqlite` from the checkout. Ends with a table and exit
-code 0 where nothing was lost and nothing is unexplained.
+`make soak`, or `python -m benchmarks.soak --minutes 5 --seed 7 --sqlite` from the checkout. Meanwhile there are other sources to
+read, people ask for charts, and some make silences that are meant to stop the bot. Ends with a table and exit code 0 where
+nothing was lost, nothing is unexplained, and away from the faults no source was read late and nobody's click went unanswered.
 """
 
 import argparse
@@ -14,9 +15,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -38,7 +41,8 @@ from benchmarks.soak_faults import (
     Faults,
     seconds_of,
 )
-from benchmarks.soak_ledger import Deed, Ledger, Outcome, Said, drawn, judge, parse
+from benchmarks.soak_ledger import Deed, Gap, Ledger, Outcome, Said, drawn, judge, judge_the_load, parse
+from benchmarks.soak_load import CHARTS_EVERY, SILENCES_EVERY, Load, neighbours
 from tests.end_to_end.chaos import Disk, SkewedClock, url_of
 from tests.end_to_end.stage import CHANNEL, PATIENCE, Process, Stage
 
@@ -48,6 +52,7 @@ RESTART_AFTER = 3.0  # seconds, as a service manager does
 CALM_EVERY, CALM_LASTS = 150.0, 45.0  # seconds: no fault begins in the last part of each round
 QUIET_AFTER = 900.0  # seconds that what is put off may take at the end: the longest backoff twice
 PEOPLE = ("U1", "U2", "U3")
+Work = tuple[float, Callable[[], None]]  # every so many seconds, what
 
 
 class Soak:
@@ -123,6 +128,7 @@ class Soak:
         message, who = self.dice.choice(waiting), self.dice.choice(PEOPLE)
         said = said_by(message)
         with suppress(LookupError, ValueError):  # the message has just changed, and its buttons with it
+            began = time.monotonic()
             if said is None or self.dice.random() < 0.6:
                 delivery = slack.click(slack.message(message.channel, message.ts), "acknowledge", who)
                 self.deeds.append((delivery, who, "acknowledged"))
@@ -130,6 +136,7 @@ class Soak:
                 text = f"note {len(self.deeds)}"
                 delivery = slack.command(f"/alertbot comment A{said.alert} {text}", who)
                 self.deeds.append((delivery, who, text))
+            self.ledger.asked("clicks and comments", began, delivery.seconds if delivery.acknowledged else None)
             if delivery.acknowledged and self.dice.random() < 0.3:
                 slack.redeliver(delivery)
 
@@ -204,6 +211,18 @@ class Soak:
         """One kind of line from the logs of all processes."""
         return [event for process in self.stage.processes for event in process.events(name)]
 
+    def gaps(self, since: float, until: float) -> list[Gap]:
+        """How long each source waited to be read, between these moments of the monotonic clock."""
+        behind = time.time() - time.monotonic()
+        read_at = defaultdict[str, list[float]](list)
+        for event in self.events("source_read"):
+            read_at[event["source"]].append(moment_of(event) - behind)
+        intervals = {source["name"]: float(source["interval"][:-1]) for source in self.stage.config["sources"]}
+        return [
+            self.ledger.gap(name, interval, read_at[name], since=since, until=until)
+            for name, interval in intervals.items()
+        ]
+
     def own_growth(self) -> list[str]:
         """Where the bot has counted something else than what has happened."""
         counted = {row["name"]: row["policy_violations"] for row in self.stage.run_json("stats", "--window", "7d")}
@@ -276,6 +295,7 @@ def on_sqlite(stage: Stage, faults: Faults) -> Iterator[Database]:
         stage.config["database"]["url"] = url
         database = Database(url)
         migrate.upgrade(database)
+        faults.database = database
         yield database
         database.close()
     finally:
@@ -295,14 +315,15 @@ def _until(moment: float, soak: Soak, pause: Callable[[], float], do: Callable[[
         do()
 
 
-def run(soak: Soak, faults: Faults, kinds: Mapping[str, Fault], minutes: float) -> Outcome:
+def run(soak: Soak, faults: Faults, kinds: Mapping[str, Fault], load: Sequence[Work], minutes: float) -> Outcome:
     """Everything at once, for so long; then nothing but the bot, until it is quiet."""
     soak.stage.slack.on_change(soak.hear)
     keeper = threading.Thread(target=soak.keep_alive, name="keeper")
     keeper.start()
     # What was counted before the first reading is its baseline, and nobody hears of it.
     soak.stage.wait_for(lambda: len(soak.events("source_read")) > 0, PATIENCE)
-    ends_at = time.monotonic() + minutes * 60
+    began = time.monotonic()
+    ends_at = began + minutes * 60
     turns = itertools.count()
     other = Faults(**{**vars(faults), "dice": random.Random(faults.dice.random())})
     work = [
@@ -311,6 +332,7 @@ def run(soak: Soak, faults: Faults, kinds: Mapping[str, Fault], minutes: float) 
         lambda: _until(ends_at, soak, lambda: 6.0, soak.act),
         lambda: soak.misbehave(faults, kinds),
         lambda: soak.misbehave(other, OF_THE_NETWORK),
+        *(partial(_until, ends_at, soak, partial(float, every), ask) for every, ask in load),
     ]
     threads = [threading.Thread(target=one) for one in work]
     for thread in threads:
@@ -324,9 +346,11 @@ def run(soak: Soak, faults: Faults, kinds: Mapping[str, Fault], minutes: float) 
         for thread in threads:
             thread.join()
     soak.wait_until_quiet()
+    ended = time.monotonic()
     soak.mending.set()
     keeper.join()
     outcome = judge(soak.ledger.bumps, soak.said(), soak.judged_deeds(), soak.explain)
+    judge_the_load(outcome, soak.gaps(began, ended), soak.ledger.asked_in_calm())
     outcome.wrong += soak.own_growth()
     outcome.wrong += [f"in the log of process {number}: a traceback" for number in tracebacks(soak.stage)]
     return outcome
@@ -348,6 +372,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
     parser.add_argument("--keep", action="store_true", help="keep the logs, and tell where they are")
+    parser.add_argument("--sources", type=int, help="40 on Postgres, 10 on SQLite unless told")
+    parser.add_argument("--charts", type=int, default=6, help="so many people ask for one at the same time")
+    parser.add_argument("--hostile", action=argparse.BooleanOptionalAction, default=True, help="make hostile silences")
     engine = parser.add_mutually_exclusive_group()
     engine.add_argument("--postgres", action="store_true", help="two processes on one Postgres, the default")
     engine.add_argument("--sqlite", action="store_true", help="one process")
@@ -367,13 +394,17 @@ def main() -> int:
         stage = Stage(folder, configurations=CONFIGURATIONS, window=f"{WINDOW}s")
         stage.open()
         configure(stage)
+        stack.enter_context(neighbours(stage, (given.sources or (10 if given.sqlite else 40)) - 1))
         faults = Faults(stage, random.Random(given.seed), list)
         place, kinds = (on_sqlite, OF_SQLITE) if given.sqlite else (on_postgres, OF_POSTGRES)
         database = stack.enter_context(place(stage, faults))
         soak = Soak(stage, database, replicas=1 if given.sqlite else 2, seed=given.seed)
         faults.living = soak.living
+        people = Load(stage, soak.ledger, charts=given.charts)
+        load = [(CHARTS_EVERY, people.ask_for_charts)] if given.charts else []
+        load += [(SILENCES_EVERY, people.make_a_hostile_silence)] if given.hostile else []
         try:
-            outcome = run(soak, faults, {**OF_PROCESSES, **kinds}, given.minutes)
+            outcome = run(soak, faults, {**OF_PROCESSES, **kinds}, load, given.minutes)
         finally:
             (folder / "transcript.txt").write_text(stage.slack.transcript(), encoding="utf-8")
             soak.stopping.set()

@@ -2,14 +2,16 @@
 
 import random
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from alertbot.demo.slack_faults import FaultKind
+from alertbot.errors import StoreError
 from alertbot.store.database import Database
 from tests.end_to_end.chaos import Disk, SkewedClock, away
 from tests.end_to_end.stage import Process, Stage
@@ -137,6 +139,43 @@ def _clock_set(faults: Faults) -> Iterator[None]:
 
 
 @contextmanager
+def _slow_commits(faults: Faults) -> Iterator[None]:
+    """Each time that Postgres waits for its disk takes 0.1 s longer, the most that it can be told."""
+    assert faults.server is not None
+    slow = {"commit_delay": "100000", "commit_siblings": "0"}  # in microseconds; also where nobody else is at work
+    with faults.server.connect() as connection:
+        for name, value in slow.items():
+            connection.exec_driver_sql(f"ALTER SYSTEM SET {name} = {value}")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            for name in slow:
+                connection.exec_driver_sql(f"ALTER SYSTEM RESET {name}")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+
+
+@contextmanager
+def _slow_writer(faults: Faults) -> Iterator[None]:
+    """SQLite's lock of writers is held by somebody else for 2 s out of 2.2: so long does a transaction of ours take."""
+    assert faults.database is not None
+    ended = threading.Event()
+
+    def hold(database: Database) -> None:
+        while not ended.wait(0.2):
+            with suppress(StoreError), database.transaction():
+                ended.wait(2.0)
+
+    holder = threading.Thread(target=hold, args=[faults.database])
+    holder.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        holder.join()
+
+
+@contextmanager
 def _disk_full(faults: Faults) -> Iterator[None]:
     assert faults.disk is not None
     filled = faults.living()
@@ -176,9 +215,16 @@ OF_POSTGRES: Mapping[str, Fault] = {
     "kill -9 of all processes": _all_killed,
     "the database is gone": _database_away,
     "the database's clock is set": _clock_set,
+    "the disk is slow": _slow_commits,
 }
-OF_SQLITE: Mapping[str, Fault] = {"the disk is full": _disk_full}
-_LONG = {"SIGSTOP, then SIGCONT": 60.0, "the database is gone": 30.0, "the disk is full": 25.0, "Flashback hangs": 20.0}
+OF_SQLITE: Mapping[str, Fault] = {"the disk is full": _disk_full, "the disk is slow": _slow_writer}
+_LONG = {
+    "SIGSTOP, then SIGCONT": 60.0,
+    "the database is gone": 30.0,
+    "the disk is full": 25.0,
+    "the disk is slow": 60.0,
+    "Flashback hangs": 20.0,
+}
 _SHORT = {"kill -9 of a process", "kill -9 of all processes", "the database's clock is set", "Slack's socket breaks"}
 
 

@@ -1,5 +1,7 @@
 """What a soak has caused, held against what Slack shows at its end."""
 
+import itertools
+import math
 import re
 import threading
 import time
@@ -9,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 LINGERS = 15.0  # seconds after a fault in which what it held up is still on its way
+IN_TIME = 3.0  # seconds that Slack waits for an acknowledgement
 _TOLD = re.compile(r"\*(?P<word>[A-Z]\w+)\*: (?P<amount>[\d,]+) violations? in .* on (?P<name>config-\d+) \(")
 _NUMBER = re.compile(r"\bA(\d+)\b")
 _OVER = "Resolved"
@@ -47,6 +50,29 @@ class Deed:
     outcome: str
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The longest time between two readings of a source, in seconds: at all, and where no fault was near."""
+
+    source: str
+    interval: float
+    longest: float
+    in_calm: float
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the source waited longer than for two of its intervals, and nothing excuses it."""
+        return self.in_calm > 2 * self.interval
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Something that a person asked for, away from all faults: after how many seconds it was acknowledged, if it was in time."""
+
+    kind: str
+    seconds: float | None
+
+
 @dataclass(slots=True)
 class Outcome:
     """The result of a soak, in numbers; what went wrong is told in `wrong`, a line each."""
@@ -59,6 +85,8 @@ class Outcome:
     deeds: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
     in_calm: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -81,6 +109,8 @@ class Ledger:
         self._under_way: dict[int, str] = {}
         self._ended_at = -LINGERS
         self._faults = 0
+        self._past: list[tuple[float, float]] = []
+        self._asked: list[tuple[str, float, float | None]] = []
         self.bumps: list[Bump] = []
         self.kinds: Counter[str] = Counter()
 
@@ -118,7 +148,7 @@ class Ledger:
         """A fault, from its beginning to its end."""
         with self._lock:
             self._faults += 1
-            number = self._faults
+            number, began = self._faults, self._clock()
             self._under_way[number] = kind
             self.kinds[kind] += 1
             for bump in self._open.values():
@@ -130,6 +160,32 @@ class Ledger:
             with self._lock:
                 del self._under_way[number]
                 self._ended_at = self._clock()
+                self._past.append((began, self._ended_at))
+
+    def asked(self, kind: str, at: float, seconds: float | None) -> None:
+        """Note that somebody asked for something, and after how long that was acknowledged; None if it was not in time."""
+        with self._lock:
+            self._asked.append((kind, at, seconds))
+
+    def asked_in_calm(self) -> list[Asked]:
+        """What was asked away from all faults. To be called when all of them have ended."""
+        return [
+            Asked(kind, seconds)
+            for kind, at, seconds in self._asked
+            if self.was_calm(at, at + (IN_TIME if seconds is None else seconds))
+        ]
+
+    def was_calm(self, since: float, until: float) -> bool:
+        """Whether no fault was near. To be called when all of them have ended."""
+        return not any(began <= until and since < ended + LINGERS for began, ended in self._past)
+
+    def gap(self, source: str, interval: float, read_at: Sequence[float], *, since: float, until: float) -> Gap:
+        """The longest time from one reading to the next, or from the beginning to the first, or from the last to the end."""
+        moments = [since, *sorted(moment for moment in read_at if since < moment < until), until]
+        steps = list(itertools.pairwise(moments))
+        longest = max(later - earlier for earlier, later in steps)
+        calm = [later - earlier for earlier, later in steps if self.was_calm(earlier, later)]
+        return Gap(source, interval, longest, max(calm, default=0.0))
 
     def _is_calm(self) -> bool:
         return not self._under_way and self._clock() - self._ended_at >= LINGERS
@@ -186,6 +242,42 @@ def _judge_one(outcome: Outcome, bump: Bump, found: Sequence[Said], explain: Cal
                     outcome.wrong.append(f"said twice in the thread of {what}: {line}")
 
 
+def judge_the_load(outcome: Outcome, gaps: Sequence[Gap], asked: Sequence[Asked]) -> None:
+    """Hold how long sources and people waited, where nothing excuses it, against what they were promised."""
+    outcome.gaps, outcome.asked = list(gaps), list(asked)
+    outcome.wrong += [
+        f"not read for {gap.in_calm:.1f} s without faults: {gap.source}, every {gap.interval:g} s"
+        for gap in gaps
+        if gap.is_late
+    ]
+    ignored = Counter(each.kind for each in asked if each.seconds is None)
+    outcome.wrong += [f"not acknowledged in time, without faults: {count} {kind}" for kind, count in ignored.items()]
+
+
+def about_the_load(outcome: Outcome) -> list[tuple[str, object]]:
+    """The rows on how long sources and people waited."""
+    rows: list[tuple[str, object]] = [
+        ("sources", len(outcome.gaps)),
+        ("  not read for two of their intervals, without faults", sum(gap.is_late for gap in outcome.gaps)),
+    ]
+    for interval, same in itertools.groupby(
+        sorted(outcome.gaps, key=lambda gap: gap.interval), lambda gap: gap.interval
+    ):
+        alike = list(same)
+        calm, longest = (max(alike, key=lambda gap: gap.in_calm), max(alike, key=lambda gap: gap.longest))
+        every = f"  of the {len(alike)} that are read every {interval:g} s"
+        rows.append((f"{every}: longest wait without faults ({calm.source})", f"{calm.in_calm:.1f} s"))
+        rows.append((f"{every}: longest wait at all ({longest.source})", f"{longest.longest:.1f} s"))
+    for kind in sorted({each.kind for each in outcome.asked}):
+        alike_asked = [each.seconds for each in outcome.asked if each.kind == kind]
+        taken = sorted(seconds for seconds in alike_asked if seconds is not None)
+        rows.append((f"{kind}, without faults", len(alike_asked)))
+        rows.append(("  not acknowledged in time", len(alike_asked) - len(taken)))
+        if taken:
+            rows.append(("  99 of 100 of the others were within", f"{taken[math.ceil(0.99 * len(taken)) - 1]:.2f} s"))
+    return rows
+
+
 def drawn(title: str, rows: Sequence[tuple[str, object]], outcome: Outcome) -> str:
     """The outcome as a table that can be pasted anywhere."""
     every: list[tuple[str, object]] = [
@@ -199,6 +291,7 @@ def drawn(title: str, rows: Sequence[tuple[str, object]], outcome: Outcome) -> s
         *((f"  {reason}", count) for reason, count in sorted(outcome.lines_twice.items())),
         ("acts of people", sum(outcome.deeds.values())),
         *((f"  {result}", count) for result, count in sorted(outcome.deeds.items())),
+        *about_the_load(outcome),
         (f"longest from bump to message, without faults ({outcome.in_calm} bumps)", f"{outcome.slowest:.1f} s"),
         ("what is wrong", len(outcome.wrong)),
     ]

@@ -1,6 +1,19 @@
 """What a soak counts: nothing that people did not hear goes unnoticed, and nothing that they heard twice."""
 
-from benchmarks.soak_ledger import LINGERS, Bump, Deed, Ledger, Outcome, Said, drawn, judge, parse
+from benchmarks.soak_ledger import (
+    LINGERS,
+    Asked,
+    Bump,
+    Deed,
+    Gap,
+    Ledger,
+    Outcome,
+    Said,
+    drawn,
+    judge,
+    judge_the_load,
+    parse,
+)
 
 OVER = ":white_check_mark: *Resolved*: 1,017 violations in 20 s on config-7 (acme)"
 
@@ -72,3 +85,37 @@ def test_how_long_people_wait_is_measured_only_where_no_fault_is_near() -> None:
     assert ledger.bumps[0].told_after == 2
     assert ledger.idle(["config-1", "config-2", "config-3"]) == ["config-2", "config-3"]
     assert ledger.waiting == 2
+
+
+def test_a_source_that_waited_for_two_intervals_is_late_unless_a_fault_was_near() -> None:
+    now = [1000.0]
+    ledger = Ledger(lambda: now[0])
+    with ledger.fault("SIGSTOP"):
+        now[0] += 10
+    read_at = [900.0, 903.0, 914.0, 1003.0, 1030.0]
+    assert ledger.gap("acme", 5.0, read_at, since=898.0, until=1040.0) == Gap("acme", 5.0, longest=89.0, in_calm=11.0)
+    never = ledger.gap("globex", 5.0, [], since=1030.0, until=1060.0)
+    assert never == Gap("globex", 5.0, longest=30.0, in_calm=30.0), "also where it was never read"
+    outcome = Outcome()
+    judge_the_load(outcome, [Gap("acme", 5.0, longest=89.0, in_calm=9.0), never], [])
+    assert outcome.wrong == ["not read for 30.0 s without faults: globex, every 5 s"]
+
+
+def test_whatever_is_not_acknowledged_in_time_is_wrong_unless_a_fault_was_near() -> None:
+    now = [1000.0]
+    ledger = Ledger(lambda: now[0])
+    with ledger.fault("kill -9"):
+        now[0] += 1
+    ledger.asked("charts", 999.0, None)
+    ledger.asked("charts", 900.0, None)
+    ledger.asked("charts", 900.0, 0.25)
+    assert ledger.asked_in_calm() == [Asked("charts", None), Asked("charts", 0.25)]
+    outcome = Outcome()
+    judge_the_load(outcome, [], ledger.asked_in_calm())
+    assert outcome.wrong == ["not acknowledged in time, without faults: 1 charts"]
+
+
+def test_of_a_hundred_acknowledgements_the_slowest_but_one_is_shown() -> None:
+    outcome = Outcome()
+    judge_the_load(outcome, [], [Asked("clicks", seconds / 100) for seconds in range(100)])
+    assert "0.98 s" in drawn("a soak", [], outcome)
