@@ -326,7 +326,7 @@ def run(soak: Soak, faults: Faults, kinds: Mapping[str, Fault], load: Sequence[W
     ends_at = began + minutes * 60
     turns = itertools.count()
     other = Faults(**{**vars(faults), "dice": random.Random(faults.dice.random())})
-    work = [
+    work: list[Callable[[], None]] = [
         lambda: _until(ends_at, soak, lambda: soak.dice.expovariate(1 / 3), soak.bump),
         lambda: _until(ends_at, soak, lambda: 45.0, lambda: soak.grow_quietly(next(turns))),
         lambda: _until(ends_at, soak, lambda: 6.0, soak.act),
