@@ -350,7 +350,7 @@ def run(soak: Soak, faults: Faults, kinds: Mapping[str, Fault], load: Sequence[W
     soak.mending.set()
     keeper.join()
     outcome = judge(soak.ledger.bumps, soak.said(), soak.judged_deeds(), soak.explain)
-    judge_the_load(outcome, soak.gaps(began, ended), soak.ledger.asked_in_calm())
+    judge_the_load(outcome, soak.gaps(began, ended), soak.ledger.every_asked())
     outcome.wrong += soak.own_growth()
     outcome.wrong += [f"in the log of process {number}: a traceback" for number in tracebacks(soak.stage)]
     return outcome

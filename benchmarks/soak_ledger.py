@@ -67,10 +67,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Something that a person asked for, away from all faults: after how many seconds it was acknowledged, if it was in time."""
+    """Something that a person asked for: after how many seconds it was acknowledged, if it was in time."""
 
     kind: str
     seconds: float | None
+    in_calm: bool
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ class Ledger:
         self._ended_at = -LINGERS
         self._faults = 0
         self._past: list[tuple[float, float]] = []
-        self._asked: list[tuple[str, float, float | None]] = []
+        self._requests: list[tuple[str, float, float | None]] = []
         self.bumps: list[Bump] = []
         self.kinds: Counter[str] = Counter()
 
@@ -165,14 +166,13 @@ class Ledger:
     def asked(self, kind: str, at: float, seconds: float | None) -> None:
         """Note that somebody asked for something, and after how long that was acknowledged; None if it was not in time."""
         with self._lock:
-            self._asked.append((kind, at, seconds))
+            self._requests.append((kind, at, seconds))
 
-    def asked_in_calm(self) -> list[Asked]:
-        """What was asked away from all faults. To be called when all of them have ended."""
+    def every_asked(self) -> list[Asked]:
+        """What was asked, and whether no fault was near. To be called when all of them have ended."""
         return [
-            Asked(kind, seconds)
-            for kind, at, seconds in self._asked
-            if self.was_calm(at, at + (IN_TIME if seconds is None else seconds))
+            Asked(kind, seconds, self.was_calm(at, at + (IN_TIME if seconds is None else seconds)))
+            for kind, at, seconds in self._requests
         ]
 
     def was_calm(self, since: float, until: float) -> bool:
@@ -250,7 +250,7 @@ def judge_the_load(outcome: Outcome, gaps: Sequence[Gap], asked: Sequence[Asked]
         for gap in gaps
         if gap.is_late
     ]
-    ignored = Counter(each.kind for each in asked if each.seconds is None)
+    ignored = Counter(each.kind for each in asked if each.in_calm and each.seconds is None)
     outcome.wrong += [f"not acknowledged in time, without faults: {count} {kind}" for kind, count in ignored.items()]
 
 
@@ -269,12 +269,17 @@ def about_the_load(outcome: Outcome) -> list[tuple[str, object]]:
         rows.append((f"{every}: longest wait without faults ({calm.source})", f"{calm.in_calm:.1f} s"))
         rows.append((f"{every}: longest wait at all ({longest.source})", f"{longest.longest:.1f} s"))
     for kind in sorted({each.kind for each in outcome.asked}):
-        alike_asked = [each.seconds for each in outcome.asked if each.kind == kind]
-        taken = sorted(seconds for seconds in alike_asked if seconds is not None)
-        rows.append((f"{kind}, without faults", len(alike_asked)))
-        rows.append(("  not acknowledged in time", len(alike_asked) - len(taken)))
-        if taken:
-            rows.append(("  99 of 100 of the others were within", f"{taken[math.ceil(0.99 * len(taken)) - 1]:.2f} s"))
+        for when, alike_asked in (
+            ("", [each for each in outcome.asked if each.kind == kind]),
+            (", without faults", [each for each in outcome.asked if each.kind == kind and each.in_calm]),
+        ):
+            taken = sorted(each.seconds for each in alike_asked if each.seconds is not None)
+            rows.append((f"{kind}{when}", len(alike_asked)))
+            rows.append(("  not acknowledged in time", len(alike_asked) - len(taken)))
+            if taken:
+                rows.append(
+                    ("  99 of 100 of the others were within", f"{taken[math.ceil(0.99 * len(taken)) - 1]:.2f} s")
+                )
     return rows
 
 

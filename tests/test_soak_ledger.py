@@ -109,13 +109,17 @@ def test_whatever_is_not_acknowledged_in_time_is_wrong_unless_a_fault_was_near()
     ledger.asked("charts", 999.0, None)
     ledger.asked("charts", 900.0, None)
     ledger.asked("charts", 900.0, 0.25)
-    assert ledger.asked_in_calm() == [Asked("charts", None), Asked("charts", 0.25)]
+    assert ledger.every_asked() == [
+        Asked("charts", None, in_calm=False),
+        Asked("charts", None, in_calm=True),
+        Asked("charts", 0.25, in_calm=True),
+    ]
     outcome = Outcome()
-    judge_the_load(outcome, [], ledger.asked_in_calm())
+    judge_the_load(outcome, [], ledger.every_asked())
     assert outcome.wrong == ["not acknowledged in time, without faults: 1 charts"]
 
 
 def test_of_a_hundred_acknowledgements_the_slowest_but_one_is_shown() -> None:
     outcome = Outcome()
-    judge_the_load(outcome, [], [Asked("clicks", seconds / 100) for seconds in range(100)])
+    judge_the_load(outcome, [], [Asked("clicks", seconds / 100, in_calm=True) for seconds in range(100)])
     assert "0.98 s" in drawn("a soak", [], outcome)
