@@ -29,7 +29,7 @@ from alertbot.heartbeat import ping
 from alertbot.http import Metrics
 from alertbot.outage import Outage
 from alertbot.processes import is_gone, name_of_this_process
-from alertbot.store import credentials, gatherings, leases, outbox, sources
+from alertbot.store import credentials, gatherings, leases, outbox, rule_files, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.outbox import Row
 from alertbot.wiring import on_call_of, watch_of
@@ -64,10 +64,10 @@ class Collector:
         self._database = database
         self._clock = clock
         self._metrics = metrics
-        self._watch = watch_of(config)
         kept = config.database.keep
         self._keep = Keep(kept.raw, kept.hourly, kept.daily)
         self._owner = name_of_this_process()
+        self._watch = replace(watch_of(config), process=self._owner)
         slack = config.slack
         self._delivery = Delivery(
             sender,
@@ -168,6 +168,7 @@ class Collector:
             gatherings.release_everyone(tx)
             outbox.release_everyone(tx)
             credentials.release_everyone(tx)
+            rule_files.remove_all(tx)
 
     def cycle(self) -> dict[str, Polled]:
         """Poll every source at once, evaluate, say what is to be said without waiting, and deliver it."""
@@ -351,5 +352,6 @@ class Collector:
         try:
             with self._database.transaction() as tx:
                 outbox.release_all(tx, owner=self._owner)
+                rule_files.remove(tx, [self._owner])
         except StoreError as error:  # it is gone, and we go: what was claimed is free when its lease is over
             log.warning("not_released", error=error.lines[0])

@@ -109,6 +109,12 @@ class Transition:
     finding: Finding | None = None
     is_change: bool = field(default=True)
 
+    @property
+    def is_easing(self) -> bool:
+        """Whether the alert ends or falls because of what its rule says. The end of a budget's period is no rule's doing."""
+        ends = self.before.is_open and not self.alert.state.is_open and self.reason is not Reason.PERIOD_ENDED
+        return ends or self.reason is Reason.FELL
+
 
 def advance(rule: Rule, alert: Alert | None, finding: Finding, now: datetime) -> tuple[Transition, ...]:
     """What one finding makes of the alert of its series; empty where there is nothing to write.

@@ -16,6 +16,7 @@ from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import SOURCE_BLIND, Absence, Rule, Severity, Where
 from alertbot.flows.past import Past, judged_at, load, plane_of, states_of_feeds
+from alertbot.flows.rule_conflicts import NO_CONFLICT, RuleConflict, find_conflict, register_rules, report_conflict
 from alertbot.flows.rulebook import Rulebook
 from alertbot.flows.speak import enroll, speak
 from alertbot.store import alerts, faults, outbox, sources
@@ -29,7 +30,8 @@ class Watch:
     """What is watched and who hears of it: the configuration, as far as evaluation needs it.
 
     `rules` holds the built-in ones too; `operator_channel` hears of a rule that raises. Those that people made are in `book`:
-    `present` has them all, with the names of those that stand there but cannot be read.
+    `present` has them all, with the names of those that stand there but cannot be read. `process` is the name under which
+    other processes on the same database see our rule file (empty: nobody else is there); `conflict` is how theirs differ.
     """
 
     rules: tuple[Rule, ...]
@@ -40,6 +42,8 @@ class Watch:
     broken: set[str] = field(default_factory=set)  # rules that raised when they were last evaluated
     book: Rulebook | None = None
     unread: frozenset[str] = frozenset()
+    process: str = ""
+    conflict: RuleConflict = NO_CONFLICT
 
     def present(self, tx: Tx) -> "Watch":
         """With the rules that people made, as they are now. Asked for when it is our turn: nobody goes back to older ones."""
@@ -76,17 +80,19 @@ def evaluate(database: Database, watch: Watch, *, now: datetime, clock: Callable
     with database.reading() as tx:
         waiting = sources.with_news(tx, _feeds(watch))
     for name in waiting:
-        evaluated += _evaluate_next(database, watch, name)
+        evaluated += _evaluate_next(database, watch, name, now)
     with database.transaction() as tx:
         database.one_at_a_time(tx)
         if clock is not None:
             now = clock()
         if watch.book is not None:
             watch.book.tell_unfit(tx, operators=watch.operator_channel, now=now)
-        watch = watch.present(tx)
+        watch = _in_force(tx, watch, now)
+        if watch.process:
+            report_conflict(tx, watch.process, watch.conflict, operators=watch.operator_channel, now=now)
         judge(tx, watch, [rule for rule in watch.rules if _by_clock(rule)], feed=None, now=now)
         _close_orphans(tx, watch, now)
-        faults.keep_only(tx, [rule.name for rule in watch.rules])
+        faults.keep_only(tx, [*(rule.name for rule in watch.rules), *watch.conflict.rules])
     return evaluated
 
 
@@ -94,13 +100,22 @@ def _feeds(watch: Watch) -> list[str]:
     return [feed_name(name, plane) for name in watch.intervals for plane in Plane]
 
 
-def _evaluate_next(database: Database, watch: Watch, name: str) -> bool:
+def _in_force(tx: Tx, watch: Watch, now: datetime) -> Watch:
+    """With the rules that people made, and with what other running processes know differently."""
+    if not watch.process:
+        return watch.present(tx)
+    register_rules(tx, watch.process, watch.rules, watch.intervals, now=now)
+    watch = watch.present(tx)
+    return replace(watch, conflict=find_conflict(tx, watch.process, watch.rules, now=now))
+
+
+def _evaluate_next(database: Database, watch: Watch, name: str, now: datetime) -> bool:
     with database.transaction() as tx:
         database.one_at_a_time(tx)
         taken_at = sources.next_to_evaluate(tx, name)
         if taken_at is None:
             return False
-        watch = watch.present(tx)
+        watch = _in_force(tx, watch, now)
         source, plane = feed_of(name)
         feeds = sources.feeds(tx, watch.intervals).get(source, {})
         rules = [rule for rule in watch.rules if not _by_clock(rule) and plane_of(rule, feeds, taken_at) is plane]
@@ -140,7 +155,10 @@ def judge(tx: Tx, watch: Watch, rules: Sequence[Rule], *, feed: str | None, now:
             watch.broken.discard(rule.name)
             if (rule.name, source or "") in faulty:
                 faults.remove(tx, rule.name, source or "")
-    saved = alerts.save(tx, changed)
+    # While processes run with different rules, one would resolve what the other fires again, with a ping each time.
+    saved = alerts.save(
+        tx, [each for each in changed if not (each.is_easing and each.alert.rule in watch.conflict.rules)]
+    )
     _tell(tx, watch, saved, now=now)
     return saved
 
@@ -214,6 +232,8 @@ def _close_orphans(tx: Tx, watch: Watch, now: datetime) -> None:
         alert
         for alert in alerts.open_ones(tx, now=now)
         if alert.state.is_open
+        and alert.rule not in watch.conflict.rules
+        and alert.labels.get("source") not in watch.conflict.sources - watch.intervals.keys()
         and alert.rule not in watch.unread  # a rule that cannot be read was not removed: its alerts stay as they are
         and ((alert.rule, alert.identity) not in kept or _source_is_gone(alert, watch) or _is_deselected(alert, watch))
     ]

@@ -6,15 +6,16 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from alertbot.store.database import Tx
-from alertbot.store.tables import gatherings, outbox, sources
+from alertbot.store.tables import gatherings, outbox, rule_files, sources
 
 
 def holders(tx: Tx) -> set[str]:
-    """The names of the processes that hold a lease."""
+    """The names of the processes that hold a lease, or said with which rules they run."""
     found: set[str] = set()
     for table in (outbox, sources, gatherings):
         held = sa.and_(table.c.lease_until.is_not(None), table.c.owner != "")
         found.update(tx.execute(sa.select(table.c.owner).where(held).distinct()).scalars())
+    found.update(tx.execute(sa.select(rule_files.c.process)).scalars())
     return found
 
 
@@ -25,6 +26,7 @@ def release(tx: Tx, owners: Collection[str], *, earlier: timedelta) -> int:
     the call that the process made may still be under way at Slack, where nobody would find it yet.
     """
     released = 0
+    tx.execute(sa.delete(rule_files).where(rule_files.c.process.in_(owners)))
     for table in (sources, gatherings):
         held = sa.and_(table.c.owner.in_(owners), table.c.lease_until.is_not(None))
         released += tx.execute(sa.update(table).where(held).values(lease_until=None)).rowcount

@@ -410,6 +410,16 @@ troubles = sa.Table(
     sa.Column("seen_at", Moment, nullable=False),
 )
 
+# The rules (name → fingerprint) and sources in the configuration file of each process that runs, refreshed while it does.
+rule_files = sa.Table(
+    "rule_files",
+    metadata,
+    sa.Column("process", sa.String, primary_key=True),
+    sa.Column("seen_at", Moment, nullable=False),
+    sa.Column("rules", sa.JSON, nullable=False),
+    sa.Column("sources", sa.JSON, nullable=False),
+)
+
 # Who has looked at the app's Home, at which page, and what stood there when it was last published (`shown`).
 homes = sa.Table(
     "homes",

@@ -182,6 +182,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_troubles")),
     )
     op.create_table(
+        "rule_files",
+        sa.Column("process", sa.String(), nullable=False),
+        sa.Column("seen_at", MOMENT, nullable=False),
+        sa.Column("rules", sa.JSON(), nullable=False),
+        sa.Column("sources", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("process", name=op.f("pk_rule_files")),
+    )
+    op.create_table(
         "acts",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("alert", NUMBER, nullable=False),

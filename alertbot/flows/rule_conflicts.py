@@ -1,0 +1,65 @@
+"""Processes with different rule files: until they agree, none of them ends or lowers an alert that another's file keeps.
+
+A stopgap for rolling updates. Below the other flows, inside their transactions.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from alertbot.domain.rule_files import RuleFile, contested_rules, fingerprints
+from alertbot.domain.rules import Rule
+from alertbot.flows.trouble import tell_operators
+from alertbot.store import rule_files, troubles
+from alertbot.store.database import Tx
+from alertbot.store.troubles import Trouble
+
+log = structlog.get_logger()
+_CONFLICT = "rule files differ"
+_NAMED = 5  # rules that the operators' message lists
+
+
+@dataclass(frozen=True, slots=True)
+class RuleConflict:
+    """Rules that another process's file has, differently or in addition, and the sources that files of others have."""
+
+    rules: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+
+
+NO_CONFLICT = RuleConflict()
+
+
+def register_rules(tx: Tx, process: str, from_file: Sequence[Rule], sources: Collection[str], *, now: datetime) -> None:
+    """Say with which rules and sources this process was started."""
+    rule_files.register(tx, RuleFile(process, fingerprints(from_file), frozenset(sources)), now=now)
+
+
+def find_conflict(tx: Tx, process: str, rules: Sequence[Rule], *, now: datetime) -> RuleConflict:
+    """How the files of other running processes differ from the rules in force here."""
+    others = rule_files.of_others(tx, process, now=now)
+    if not others:
+        return NO_CONFLICT
+    sources = frozenset(source for other in others for source in other.sources)
+    return RuleConflict(contested_rules(fingerprints(rules), others), sources)
+
+
+def report_conflict(tx: Tx, process: str, conflict: RuleConflict, *, operators: str, now: datetime) -> None:
+    """Notify the operators once that files differ, and once that they agree again."""
+    if conflict.rules:
+        names = sorted(conflict.rules)
+        if troubles.begin(tx, Trouble(_CONFLICT, ", ".join(names), now, process, now)):
+            log.warning("rule_files_differ", rules=names)
+            listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+            text = (
+                f"Several alertbot processes run with different rules ({listed}). "
+                "Until they agree, alerts of these rules can start and rise, but none is resolved or lowered."
+            )
+            tell_operators(tx, text, operators=operators, now=now)
+        return
+    known = troubles.standing(tx).get(_CONFLICT)
+    if known is not None and troubles.end(tx, known):
+        log.info("rule_files_agree")
+        tell_operators(tx, "All alertbot processes run with the same rules again.", operators=operators, now=now)
