@@ -90,7 +90,8 @@ def test_a_section_or_a_list_may_be_overridden_as_yaml(tmp_path):
     ("variable", "value", "line"),
     [
         ("ALERTBOT_DATABSE__URL", "x", 'ALERTBOT_DATABSE__URL: expected the path of a key, got "databse.url"; did you mean ALERTBOT_DATABASE__URL?'),
-        ("ALERTBOT_NOTHING", "x", 'ALERTBOT_NOTHING: expected the path of a key, got "nothing"'),
+        ("ALERTBOT_NOTHING__AT_ALL", "x", 'ALERTBOT_NOTHING__AT_ALL: expected the path of a key, got "nothing.at_all"'),
+        ("ALERTBOT_DATABASES", "x", 'ALERTBOT_DATABASES: expected the path of a key, got "databases"; did you mean ALERTBOT_DATABASE?'),
         ("ALERTBOT_SOURCES__0__NAME", "x", 'ALERTBOT_SOURCES__0__NAME: expected a key outside a list, got "sources.0.name"; the list is given whole, as ALERTBOT_SOURCES'),
         ("ALERTBOT_LOG__LEVEL", "loud", 'ALERTBOT_LOG__LEVEL: expected one of debug, info, warning, error, got "loud"'),
         ("ALERTBOT_SLACK__OPERATORS", "U1,ana", 'ALERTBOT_SLACK__OPERATORS[1]: expected the id of a Slack user or user group such as U012AB3CD or S0123TEAM, got "ana"'),
@@ -102,6 +103,26 @@ def test_a_section_or_a_list_may_be_overridden_as_yaml(tmp_path):
 )  # fmt: skip
 def test_a_variable_that_is_wrong_is_told_by_its_own_name(tmp_path, variable, value, line):
     assert mistakes(tmp_path, CONTRACT, ENVIRON | {variable: value}) == (line,)
+
+
+# What Kubernetes puts into each container beside a Service that is called alertbot, with a port that is called http.
+SERVICE = {
+    "ALERTBOT_SERVICE_HOST": "10.96.7.7",
+    "ALERTBOT_SERVICE_PORT": "8080",
+    "ALERTBOT_SERVICE_PORT_HTTP": "8080",
+    "ALERTBOT_PORT": "tcp://10.96.7.7:8080",
+    "ALERTBOT_PORT_8080_TCP": "tcp://10.96.7.7:8080",
+    "ALERTBOT_PORT_8080_TCP_PROTO": "tcp",
+    "ALERTBOT_PORT_8080_TCP_PORT": "8080",
+    "ALERTBOT_PORT_8080_TCP_ADDR": "10.96.7.7",
+}
+
+
+def test_a_service_that_is_called_alertbot_keeps_no_bot_from_starting(tmp_path):
+    (note,) = loaded(tmp_path, CONTRACT, ENVIRON | SERVICE).notes
+    assert note.startswith("environment: ALERTBOT_PORT and 7 more variables")
+    (note,) = loaded(tmp_path, CONTRACT, ENVIRON | {"ALERTBOT_IMAGE_TAG": "1.2"}).notes
+    assert note.startswith("environment: ALERTBOT_IMAGE_TAG ignored")
 
 
 def test_variables_are_filled_in_anywhere_in_a_value(tmp_path):

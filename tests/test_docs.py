@@ -133,7 +133,8 @@ def environment_of(text: str) -> Mapping[str, str]:
 def test_documented_variables_override_keys_that_exist():
     text = "".join(path.read_text(encoding="utf-8") for path in (*PAGES, ROOT / "Dockerfile"))
     names = set(re.findall(r"\bALERTBOT_[A-Z_]+[A-Z]\b", text))
-    _, mistakes = override_layer(dict.fromkeys(names, "1"))
+    overrides = override_layer(dict.fromkeys(names, "1"))
+    mistakes = [*overrides.mistakes, *overrides.ignored]
     assert len(names) > 3
     assert mistakes == []
 

@@ -124,23 +124,39 @@ def customary_layer(environ: Mapping[str, str]) -> Layer:
     return Layer(keys, origins)
 
 
-def override_layer(environ: Mapping[str, str]) -> tuple[Layer, list[str]]:
-    """`ALERTBOT_` and a key's path; also the mistakes in their names. Values are taken as they stand, `${` and all."""
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Keys from the environment. `mistakes` are sentences; `ignored` are variables of our prefix that mean no key."""
+
+    layer: Layer
+    mistakes: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def override_layer(environ: Mapping[str, str]) -> Overrides:
+    """`ALERTBOT_` and a key's path. Values are taken as they stand, `${` and all.
+
+    A name that means no key is a mistake only where somebody tried to write a path: it has `__`, or it is close to a key.
+    Others are not ours: Kubernetes gives each container `ALERTBOT_PORT`, `ALERTBOT_SERVICE_HOST` and more for a Service
+    that is called alertbot.
+    """
     keys: dict[str, Any] = {}
     origins: dict[Location, str] = {}
-    found: list[str] = []
+    mistakes: list[str] = []
+    ignored: list[str] = []
     known = dict(_override_names(ConfigFile, ()))
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in _NOT_A_KEY:
             continue
         if name.upper() not in known:
-            found.append(_unknown_override(name, known))
+            mistake = _unknown_override(name, known)
+            (mistakes.append(mistake) if mistake else ignored.append(name))
             continue
         path, key = known[name.upper()]
         try:
             value = _override_value(environ[name], key, name)
         except ConfigError as error:
-            found += error.mistakes
+            mistakes += error.mistakes
             continue
         holder: Any = keys
         for step in path[:-1]:
@@ -148,7 +164,7 @@ def override_layer(environ: Mapping[str, str]) -> tuple[Layer, list[str]]:
         if isinstance(holder, dict):  # ALERTBOT_DATABASE may have brought something else, which is told
             holder[path[-1]] = value
             origins[path] = name
-    return Layer(keys, origins), found
+    return Overrides(Layer(keys, origins), tuple(mistakes), tuple(ignored))
 
 
 def _override_names(
@@ -165,6 +181,7 @@ def _override_names(
 
 
 def _unknown_override(name: str, known: Mapping[str, tuple[tuple[str, ...], FieldInfo]]) -> str:
+    """The sentence about a name that means no key; empty where nobody meant one."""
     steps = name.upper().split("__")
     path = ".".join(steps).removeprefix(PREFIX).lower()
     for length in range(1, len(steps)):
@@ -173,6 +190,8 @@ def _unknown_override(name: str, known: Mapping[str, tuple[tuple[str, ...], Fiel
             return f'{name}: expected a key outside a list, got "{path}"; the list is given whole, as {holder}'
     paths = [other.removeprefix(PREFIX) for other in known]
     meant = get_close_matches(name.upper().removeprefix(PREFIX), paths, n=1, cutoff=0.75)
+    if not meant and len(steps) == 1:
+        return ""
     hint = f"; did you mean {PREFIX}{meant[0]}?" if meant else ""
     return f'{name}: expected the path of a key, got "{path}"{hint}'
 

@@ -1,6 +1,6 @@
 """Reads the whole configuration, and names every mistake in it at once."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -76,7 +76,8 @@ def load(
     A secret that `needs` does not ask for may be missing: its variable unset, its file not there. It is None then
     (an empty URL of the database). Raises ConfigError with every mistake at once, each with its place.
     """
-    overrides, found = override_layer(environ)
+    overrides = override_layer(environ)
+    found = list(overrides.mistakes)
     named = path or (Path(environ["ALERTBOT_CONFIG"]) if environ.get("ALERTBOT_CONFIG") else None)
     written = Layer({})
     used: Path | None = named or DEFAULT_PATH
@@ -89,7 +90,7 @@ def load(
     else:
         used = None
     reader = SecretReader(needs, secrets_folder)
-    layers = [reader.fill(layer) for layer in (overrides, written, customary_layer(environ))]
+    layers = [reader.fill(layer) for layer in (overrides.layer, written, customary_layer(environ))]
     sources = next((layer.keys["sources"] for layer in layers if layer.keys.get("sources") is not None), None)
     if Need.SOURCES in needs and not sources and not isinstance(sources, Unusable):
         found.append("sources: expected at least one source, got none; write one, or set FLASHBACK_TOKEN")
@@ -100,7 +101,7 @@ def load(
         raise ConfigError(in_order(found)) from None  # pydantic's own text would hold what was written
     if found:
         raise ConfigError(in_order(found))
-    return _config(keys, used)
+    return _config(keys, used, ignored=overrides.ignored)
 
 
 def _place(layers: list[Layer], location: tuple[str | int, ...]) -> str:
@@ -109,7 +110,7 @@ def _place(layers: list[Layer], location: tuple[str | int, ...]) -> str:
     return next((place for place in places if place is not None), place_of("", location))
 
 
-def _config(keys: ConfigFile, path: Path | None) -> Config:
+def _config(keys: ConfigFile, path: Path | None, *, ignored: Sequence[str]) -> Config:
     channel = keys.slack.channel
     rules = DEFAULT_RULES if keys.rules is None else tuple(rule.rule() for rule in keys.rules)
     return Config(
@@ -125,7 +126,7 @@ def _config(keys: ConfigFile, path: Path | None) -> Config:
         heartbeat=keys.heartbeat,
         log=keys.log,
         path=path,
-        notes=tuple(_notes(keys, rules, path)),
+        notes=(*_notes(keys, rules, path), *_ignored_note(ignored)),
     )
 
 
@@ -145,6 +146,12 @@ def _notes(keys: ConfigFile, rules: tuple[Rule, ...], path: Path | None) -> Iter
             )
     yield from _not_collected(keys.sources, rules)
     yield from _matched_by_nothing(keys)
+
+
+def _ignored_note(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        more = f" and {len(names) - 1} more variables" if len(names) > 1 else ""
+        yield f"environment: {names[0]}{more} ignored: no key of the configuration is named so"
 
 
 def _not_collected(sources: tuple[Source, ...], rules: tuple[Rule, ...]) -> Iterator[str]:
