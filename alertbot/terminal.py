@@ -10,16 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from alertbot.domain.alerts import Outcome, State
+from alertbot.domain.coverage import Coverage
 from alertbot.domain.evidence import Listing
 from alertbot.domain.history import Amount
 from alertbot.domain.notices import Face, Notice, Place
+from alertbot.domain.points import Span as Resolution
 from alertbot.domain.rankings import Ranking
-from alertbot.domain.reports import Acted, AlertRow, Health, ListedRule, StatRow, StatusReport
+from alertbot.domain.reports import Acted, AlertRow, Health, ListedRule, Stats, StatusReport
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import Silence
 from alertbot.domain.spending import Spending
 from alertbot.domain.stored_rules import RuleChange
-from alertbot.domain.usage import Usage, bar, percent
+from alertbot.domain.usage import Budgets, Usage, bar, percent
 from alertbot.domain.windows import Window
 from alertbot.domain.wording import headline, limit, name_of, write_amount
 from alertbot.flows.backfill import Progress
@@ -90,9 +92,11 @@ def show_alerts(console: Console, rows: Sequence[AlertRow]) -> None:
     console.print(table)
 
 
-def show_stats(console: Console, rows: Sequence[StatRow], window: Window) -> None:
+def show_stats(console: Console, stats: Stats) -> None:
+    rows = stats.rows
     if not rows:
         console.print("No configuration was read yet.")
+        _show_notes(console, stats.coverage.notes)
         return
     columns = ("api_calls", "tokens_in", "tokens_out", "policy_violations", "policy_alerts", "policy_blocks")
     names = ("calls", "tokens in", "tokens out", "violations", "alerts", "blocks")
@@ -106,14 +110,36 @@ def show_stats(console: Console, rows: Sequence[StatRow], window: Window) -> Non
         )
     console.print(table)
     console.print(
-        Text(f"growth {window.name}, counted from {_when(min(row.baseline_at for row in rows))}", style="dim")
+        Text(f"growth {stats.window.name}, counted from {_when(min(row.baseline_at for row in rows))}", style="dim")
     )
+    _show_notes(console, stats.coverage.notes)
+
+
+def _show_notes(console: Console, notes: Iterable[str]) -> None:
+    """What the figures above could not see."""
+    for note in notes:
+        console.print(Text(clean(note), style="yellow"))
+
+
+def _show_nothing(console: Console, zero: str, subject: str, coverage: Coverage) -> None:
+    """Where there is no row: zero only where that is known."""
+    if not coverage.is_known:
+        console.print(f"{subject}: not known.")
+    else:
+        console.print(f"{zero}{', as far as it is known' if coverage.unknown else ''}.")
+    _show_notes(console, coverage.notes)
+
+
+def _counted_since(coverage: Coverage, window: Window) -> str:
+    return f", counted since {_when(coverage.since)}" if coverage.begins_late(window) else ""
 
 
 def show_ranking(console: Console, ranking: Ranking) -> None:
     window, metric = ranking.window, ranking.metric.replace("_", " ")
+    coverage = ranking.coverage
     if not ranking.grown:
-        console.print(f"No {metric} {window.name}.")
+        zero = f"No {metric} {window.name}{_counted_since(coverage, window)}"
+        _show_nothing(console, zero, f"{metric} {window.name}", coverage)
         return
     table = _table(("", "right"), (ranking.by, "left"), ("source", "left"), (metric, "right"))
     for row in ranking.grown[:_MOST_RANKS]:
@@ -121,8 +147,8 @@ def show_ranking(console: Console, ranking: Ranking) -> None:
     console.print(table)
     if len(ranking.grown) > _MOST_RANKS:
         console.print(f"… and {len(ranking.grown) - _MOST_RANKS} more; --json has all of them")
-    counted = f", counted from {_when(ranking.baseline_at)}" if ranking.baseline_at is not None else ""
-    console.print(Text(f"growth {window.name}{counted}", style="dim"))
+    console.print(Text(f"growth {window.name}{_counted_since(coverage, window)}", style="dim"))
+    _show_notes(console, coverage.notes)
 
 
 def _amount(value: Amount, metric: str) -> str:
@@ -132,23 +158,38 @@ def _amount(value: Amount, metric: str) -> str:
 def show_progress(console: Console, days: Iterable[Progress], *, until: datetime) -> None:
     """A bar for each feed; where there is no terminal a line at the end of each."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[day]}"))
-    counted: dict[str, int] = {}
+    done: dict[str, list[Progress]] = {}
     with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
         for one in days:
             if one.feed not in tasks:
                 tasks[one.feed] = bars.add_task(one.feed, total=one.of, day="")
             bars.update(tasks[one.feed], completed=one.done, day=f"{one.day:%Y-%m-%d}")
-            counted[one.feed] = counted.get(one.feed, 0) + one.points
-    for feed, count in counted.items():
-        console.print(f"{feed}: {count:,} points since {until:%Y-%m-%d}")
-    if not counted:
+            done.setdefault(one.feed, []).append(one)
+    for feed, progress in done.items():
+        console.print(f"{feed}: {_backfilled(progress)}")
+    if not done:
         console.print(f"Everything since {until:%Y-%m-%d} was there already.")
 
 
+def _backfilled(progress: Sequence[Progress]) -> str:
+    """What a backfill really got of the days that it asked for."""
+    filled = [day for day in progress if day.points]
+    if not filled:
+        return f"Flashback has nothing of the {len(progress)} days that were asked for"
+    by_day = sum(day.resolution is Resolution.DAY for day in filled)
+    coarse = f", {by_day} of them by day only" if by_day else ""
+    empty = f"; {len(progress) - len(filled)} days have nothing" if len(filled) < len(progress) else ""
+    first, last = min(day.day for day in filled), max(day.day for day in filled)
+    points = sum(day.points for day in filled)
+    return f"{points:,} points of {len(filled)} days, {first:%Y-%m-%d} to {last:%Y-%m-%d}{coarse}{empty}"
+
+
 def show_spending(console: Console, spending: Spending) -> None:
+    since = _counted_since(spending.coverage, spending.window)
     if not spending.rows:
-        console.print(f"No tokens were used {spending.window.name}.")
+        zero = f"No tokens were used {spending.window.name}{since}"
+        _show_nothing(console, zero, f"spend {spending.window.name}", spending.coverage)
         return
     columns = (("tokens in", "right"), ("tokens out", "right"), ("USD", "right"))
     table = _table((spending.by, "left"), ("source", "left"), *columns)
@@ -164,15 +205,18 @@ def show_spending(console: Console, spending: Spending) -> None:
     console.print(table)
     if len(spending.rows) > _MOST_RANKS:
         console.print(f"… and {len(spending.rows) - _MOST_RANKS} more; --json has all of them")
-    told = f"{write_amount(spending.usd, 'USD')} {spending.window.name}: an estimate by {spending.price_list}"
+    told = f"{write_amount(spending.usd, 'USD')} {spending.window.name}{since}: an estimate by {spending.price_list}"
     if spending.unpriced_tokens:
         told += f"; {spending.unpriced_tokens:,} tokens without a known price are not in it"
     console.print(Text(told, style="dim"))
+    _show_notes(console, spending.coverage.notes)
 
 
-def show_budgets(console: Console, found: Sequence[Usage]) -> None:
+def show_budgets(console: Console, budgets: Budgets) -> None:
+    found = budgets.usages
     if not found:
         console.print("No budget is configured, or nothing was read yet.")
+        _show_notes(console, budgets.notes)
         return
     table = _table(
         ("budget", "left"),
@@ -195,6 +239,11 @@ def show_budgets(console: Console, found: Sequence[Usage]) -> None:
             Text(_when_exhausted(one)),
         )
     console.print(table)
+    for one in found:
+        if one.known_since is not None:
+            since = f"{one.rule.name}, {one.name}: counted since {_when(one.known_since)}; `alertbot backfill` reads what was before"
+            console.print(Text(clean(since), style="yellow"))
+    _show_notes(console, budgets.notes)
 
 
 def _when_exhausted(one: Usage) -> str:
@@ -205,7 +254,9 @@ def _when_exhausted(one: Usage) -> str:
 
 def show_violations(console: Console, listing: Listing, window: Window) -> None:
     if not listing.found:
-        console.print(f"No violation is listed {window.name}.")
+        console.print(
+            f"No violation is listed {window.name}." if listing.is_known else f"violations {window.name}: not known."
+        )
     else:
         columns = ("time", "severity", "policy", "who", "model", "repository", "source", "explanation")
         table = _table(*((name, "left") for name in columns))
@@ -217,8 +268,7 @@ def show_violations(console: Console, listing: Listing, window: Window) -> None:
         console.print(table)
         if listing.summary.total > len(listing.found):
             console.print(f"… and {listing.summary.total - len(listing.found):,} more; --json has all of them")
-    for note in listing.notes:
-        console.print(Text(clean(note), style="yellow"))
+    _show_notes(console, listing.notes)
 
 
 def show_acted(console: Console, acted: Acted) -> None:

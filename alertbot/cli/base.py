@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,6 +142,12 @@ def open_console() -> "Console":
 
 def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def warn(notes: Iterable[str]) -> None:
+    """What a list for scripts has no place for, on stderr: what the figures could not see."""
+    for note in notes:
+        click.echo(note, err=True)
 
 
 def read_clock() -> datetime:

@@ -17,6 +17,7 @@ from alertbot.cli.base import (
     open_stored,
     print_json,
     read_clock,
+    warn,
 )
 from alertbot.errors import AlertbotError
 
@@ -77,11 +78,12 @@ def stats(ctx: click.Context, llm: str | None, span: "Span | None", zone: tzinfo
 
     config, database = open_stored(ctx)
     window = _window(span, zone)
-    rows = look_up.stats(database, intervals=intervals_of(config), wanted=llm, window=window.length, now=window.end)
+    found = look_up.stats(database, intervals=intervals_of(config), wanted=llm, window=window)
     if as_json:
-        print_json([stat_json(row) for row in rows])
+        print_json([stat_json(row) for row in found.rows])
+        warn(found.coverage.notes)
     else:
-        show_stats(open_console(), rows, window)
+        show_stats(open_console(), found)
 
 
 @main.command()
@@ -141,6 +143,7 @@ def violations(ctx: click.Context, words: tuple[str, ...], span: "Span | None", 
     )
     if as_json:
         print_json([evidence_json(one) for one in listing.found])
+        warn(listing.notes)
     else:
         show_violations(open_console(), listing, window)
 
@@ -192,7 +195,8 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
         database, rules=rules, intervals=intervals_of(config), now=read_clock(), prices=prices_of(config)
     )
     if as_json:
-        print_json(usage_json(found))
+        print_json(usage_json(found.usages))
+        warn(found.notes)
     else:
         show_budgets(open_console(), found)
 

@@ -25,7 +25,8 @@ class Curve:
     """What a rule compared, or how a metric grew, at moments of (start, end].
 
     `bucket` is set where each value stands for the stretch that ends at its moment; otherwise it looks back over the
-    window that `what` names. `thresholds` are in the values' unit, the mildest first.
+    window that `what` names. `thresholds` are in the values' unit, the mildest first. `known_since` is set where a source
+    of the series is counted from later on than `start`.
     """
 
     what: str
@@ -40,6 +41,7 @@ class Curve:
     comparison: Comparison = Comparison.ABOVE
     thresholds: tuple[tuple[Severity, Fraction], ...] = ()
     fired_at: datetime | None = None
+    known_since: datetime | None = None
 
     @property
     def known(self) -> tuple[tuple[datetime, Fraction | int], ...]:

@@ -368,6 +368,7 @@ class Listing:
     found: tuple[Evidence, ...]
     summary: Summary
     notes: tuple[str, ...] = ()
+    is_known: bool = True  # whether the list of one source at least could be read
 
 
 def evidence_json(one: Evidence) -> dict[str, Any]:

@@ -182,6 +182,13 @@ def exists_since(history: History, series: Series) -> datetime:
     return max(first_member, *(first for first in first_readings if first is not None))
 
 
+def known_since(history: History, series: Series, start: datetime) -> datetime | None:
+    """From when on all sources of a series are counted, where that is after `start`. A new LLM counts from 0."""
+    first_readings = [history.sources[name].first_at for name in series.sources]
+    latest = max((first for first in first_readings if first is not None), default=start)
+    return latest if latest > start else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Stretch:
     """One source between two of its slices: how far a metric has grown for each member whose counters are known."""

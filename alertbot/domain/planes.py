@@ -55,9 +55,14 @@ def plane_for(rule: Rule, feeds: Feeds, now: datetime) -> Plane | None:
     return _choose(planes_of(rule), feeds, _looks_back_to(rule, now))
 
 
+def planes_of_look_up(metric: str, dimensions: Collection[str]) -> tuple[Plane, ...]:
+    """The planes that could tell how a metric has grown, the preferred one first."""
+    return _planes_of(metric, frozenset(dimensions))
+
+
 def plane_of_look_up(metric: str, dimensions: Collection[str], feeds: Feeds, since: datetime) -> Plane | None:
     """The plane that tells how a metric has grown since a moment."""
-    return _choose(_planes_of(metric, frozenset(dimensions)), feeds, since)
+    return _choose(planes_of_look_up(metric, dimensions), feeds, since)
 
 
 def _choose(able: Sequence[Plane], feeds: Feeds, since: datetime | None) -> Plane | None:

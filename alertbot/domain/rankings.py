@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from alertbot.domain.coverage import Coverage, coverage_json
 from alertbot.domain.history import Amount, Growth, History, group
 from alertbot.domain.prices import write_usd
 from alertbot.domain.rules import EVERYTHING, MEANS, counted_metric
@@ -50,14 +50,14 @@ class Rank:
 class Ranking:
     """The series by their growth, the largest first; without those of which nothing is known.
 
-    `baseline_at` is the oldest reading that is counted from.
+    `coverage` says from when on it is counted, and what is not in it.
     """
 
     metric: str
     by: str
     window: Window
     rows: tuple[Rank, ...]
-    baseline_at: datetime | None = None
+    coverage: Coverage
 
     @property
     def grown(self) -> tuple[Rank, ...]:
@@ -93,19 +93,18 @@ def read_question(words: Sequence[str]) -> Question:
     return Question(metric or METRIC, by or "ai_llm", span)
 
 
-def rank(history: History, question: Question, window: Window) -> Ranking:
+def rank(history: History, question: Question, window: Window, coverage: Coverage) -> Ranking:
     """Order the series by how far they have grown in the window; equal ones by their names."""
     growth = Growth(history, question.metric, window.start, window.end)
     by = question.by
-    rows, baselines = [], []
+    rows = []
     for series in group(history.members.values(), by, EVERYTHING):
         grown = growth.of(series)
-        baselines.append(grown.baseline_at)
         if grown.value is not None:
             rows.append(Rank(0, series.key, called(series.labels, by), series.labels["source"], grown.value))
     rows.sort(key=lambda row: (-row.value, row.name, row.key))
     numbered = tuple(Rank(place, row.key, row.name, row.source, row.value) for place, row in enumerate(rows, start=1))
-    return Ranking(question.metric, by, window, numbered, min(baselines, default=None))
+    return Ranking(question.metric, by, window, numbered, coverage)
 
 
 def called(labels: Mapping[str, str], by: str) -> str:
@@ -119,6 +118,7 @@ def ranking_json(ranking: Ranking) -> dict[str, Any]:
         "by": ranking.by,
         "from": write_moment(ranking.window.start),
         "to": write_moment(ranking.window.end),
+        **coverage_json(ranking.coverage),
         "rows": [
             {
                 "rank": row.rank,

@@ -10,11 +10,13 @@ from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.alerts import Act, Alert, Outcome, State
+from alertbot.domain.coverage import Coverage
 from alertbot.domain.findings import Finding
 from alertbot.domain.rules import Rule
 from alertbot.domain.silences import Silence
 from alertbot.domain.stored_rules import RuleChange, StoredRule
 from alertbot.domain.times import write_moment
+from alertbot.domain.windows import Window
 from alertbot.domain.wording import write_amount
 
 
@@ -88,6 +90,15 @@ class StatRow:
     end: datetime
     baseline_at: datetime
     metrics: Mapping[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Growth of every counter, a row an LLM. `coverage` says from when on it is counted, and what is not in it."""
+
+    rows: tuple[StatRow, ...]
+    window: Window
+    coverage: Coverage
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from alertbot.domain.coverage import Coverage, coverage_json
 from alertbot.domain.history import Growth, History, group
 from alertbot.domain.prices import Prices, write_usd
 from alertbot.domain.rankings import called
@@ -29,20 +30,24 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What was spent, the most first. `unpriced_tokens` are those that nobody knows a price of: they are not in `usd`."""
+    """What was spent, the most first. `unpriced_tokens` are those that nobody knows a price of: they are not in `usd`.
+
+    `coverage` says from when on it is counted, and what is not in it.
+    """
 
     window: Window
     by: str
     price_list: str
     unpriced_tokens: int
     rows: tuple[Spent, ...]
+    coverage: Coverage
 
     @property
     def usd(self) -> Fraction:
         return sum((row.usd for row in self.rows), Fraction(0))
 
 
-def spend(history: History, prices: Prices, window: Window, by: str) -> Spending:
+def spend(history: History, prices: Prices, window: Window, by: str, coverage: Coverage) -> Spending:
     """Price the growth of tokens in a window, each combination by itself: only there a model is known."""
     grown = {name: Growth(history, name, window.start, window.end) for name in PAIRS}
     unpriced = 0
@@ -62,7 +67,7 @@ def spend(history: History, prices: Prices, window: Window, by: str) -> Spending
         if any(tokens):
             rows.append(Spent(series.key, called(series.labels, by), series.labels["source"], usd, *tokens))
     rows.sort(key=lambda row: (-row.usd, -row.tokens_in - row.tokens_out, row.name))
-    return Spending(window, by, prices.published.version, unpriced, tuple(rows))
+    return Spending(window, by, prices.published.version, unpriced, tuple(rows), coverage)
 
 
 def spending_json(spending: Spending) -> Mapping[str, Any]:
@@ -70,6 +75,7 @@ def spending_json(spending: Spending) -> Mapping[str, Any]:
     return {
         "from": write_moment(spending.window.start),
         "to": write_moment(spending.window.end),
+        **coverage_json(spending.coverage),
         "usd": write_usd(spending.usd),
         "price_list": spending.price_list,
         "unpriced_tokens": spending.unpriced_tokens,

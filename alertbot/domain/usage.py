@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.budgets import exhausted_at, pacing, period_of
-from alertbot.domain.history import Amount, Growth, History, Series, group
+from alertbot.domain.history import Amount, Growth, History, Series, group, known_since
 from alertbot.domain.points import SPEND
 from alertbot.domain.prices import write_usd
 from alertbot.domain.rules import Budget, Comparison, Rule, Severity
@@ -22,7 +22,8 @@ class Usage:
     """One series of a budget in its present period (start, end]. `used` is None where the counter is unknown.
 
     `severity` is the level that is reached; `exhausted_at` is when the amount is used up at the present pace, None
-    where that is not before the end of the period, or has happened already.
+    where that is not before the end of the period, or has happened already. `known_since` is set where counting began
+    after the period did: `used` is then only a part.
     """
 
     rule: Rule
@@ -33,6 +34,7 @@ class Usage:
     used: Amount | None
     severity: Severity | None = None
     exhausted_at: datetime | None = None
+    known_since: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -84,8 +86,18 @@ def usages(rule: Rule, history: History, now: datetime) -> list[Usage]:
             when = exhausted_at(used=used, amount=condition.amount, pace=pace, now=now)
         severity = None if level is None else level[0]
         soon = when if when is not None and when < end else None
-        found.append(Usage(rule, condition, series, start, end, used, severity, soon))
+        found.append(
+            Usage(rule, condition, series, start, end, used, severity, soon, known_since(history, series, start))
+        )
     return sorted(found, key=lambda one: (-one.share, one.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """How far the budgets are used. `notes` are sentences about sources that are not counted."""
+
+    usages: tuple[Usage, ...]
+    notes: tuple[str, ...] = ()
 
 
 def with_forecast(rule: Rule) -> Rule:
@@ -122,6 +134,7 @@ def usage_json(found: Sequence[Usage]) -> list[dict[str, Any]]:
             "left": None if one.used is None else one.json_of(one.left),
             "percent": None if one.used is None else int(one.share * 100),
             "severity": one.severity.value if one.severity else None,
+            "known_since": write_moment(one.known_since or one.start),
             "exhausted_at": None if one.exhausted_at is None else write_moment(one.exhausted_at),
         }
         for one in found

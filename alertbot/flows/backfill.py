@@ -19,13 +19,14 @@ Ask = Callable[[Span, datetime, datetime], tuple[Point, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One day is done: the how many-th it was of how many, and how many points it had."""
+    """One day is done: the how many-th it was of how many, how many points it had, and whether by minute or by day."""
 
     feed: str
     day: datetime
     done: int
     of: int
     points: int
+    resolution: Span
 
 
 def backfill(database: Database, feed: str, ask: Ask, *, since: datetime, now: datetime) -> Iterator[Progress]:
@@ -46,7 +47,7 @@ def backfill(database: Database, feed: str, ask: Ask, *, since: datetime, now: d
             span, found = Span.DAY, ask(Span.DAY, day, last)
         mine = [point for point in found if floor(point.bucket, Span.DAY) == day]
         _keep(database, feed, day, span, mine, now=now)
-        yield Progress(feed, day, place, len(days), len(mine))
+        yield Progress(feed, day, place, len(days), len(mine), span)
 
 
 def _missing_days(since: datetime, done_since: datetime | None, now: datetime) -> Iterator[datetime]:

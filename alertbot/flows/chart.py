@@ -17,7 +17,7 @@ from alertbot.domain.curves import (
     thresholds_of,
     values,
 )
-from alertbot.domain.history import History, Member, Series, Slice, SourceState, group
+from alertbot.domain.history import History, Member, Series, Slice, SourceState, group, known_since
 from alertbot.domain.planes import plane_for
 from alertbot.domain.points import SPEND, Plane
 from alertbot.domain.prices import NOTHING_PRICED, Prices
@@ -174,6 +174,7 @@ def _growth(tx: Tx, frame: _Frame, metric: str, series: Series, window: Window) 
         what=f"{metric.replace('_', ' ')} per {tell_duration(bucket)}",
         start=window.start,
         end=window.end,
+        known_since=known_since(frame.history, series, window.start),
         bucket=bucket,
         thresholds=(),
     )
@@ -182,7 +183,8 @@ def _growth(tx: Tx, frame: _Frame, metric: str, series: Series, window: Window) 
 def _curve(tx: Tx, frame: _Frame, rule: Rule, series: Series, *, start: datetime, end: datetime) -> Curve:
     """What the rule compared at many moments of the window."""
     moments = sampled(start, end, least=_interval(frame, series))
-    return replace(_drawn(tx, frame, rule, series, moments), start=start, end=end)
+    known = known_since(frame.history, series, start)
+    return replace(_drawn(tx, frame, rule, series, moments), start=start, end=end, known_since=known)
 
 
 def _drawn(tx: Tx, frame: _Frame, rule: Rule, series: Series, moments: Sequence[datetime]) -> Curve:

@@ -6,16 +6,19 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from alertbot.domain.alerts import Alert, State
+from alertbot.domain.budgets import period_of
+from alertbot.domain.coverage import Asked, coverage_of
 from alertbot.domain.evidence import Privacy, shortened
 from alertbot.domain.history import Growth, Increase, Series, SourceState, group
+from alertbot.domain.planes import plane_for, planes_of
 from alertbot.domain.points import SPEND
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.rankings import NOBODY, Question, Rank, Ranking, rank
-from alertbot.domain.reports import AlertRow, Health, SourceRow, StatRow, StatusReport
+from alertbot.domain.reports import AlertRow, Health, SourceRow, StatRow, Stats, StatusReport
 from alertbot.domain.rules import SUMS, Budget, Rule, Where
 from alertbot.domain.spending import PAIRS, Spending, Spent, spend
-from alertbot.domain.usage import Usage, usages, with_forecast
-from alertbot.domain.visibility import SEES_EVERYTHING, Sight
+from alertbot.domain.usage import Budgets, Usage, usages, with_forecast
+from alertbot.domain.visibility import SEES_EVERYTHING, Sight, counted_by
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
 from alertbot.flows.past import load, look_back
@@ -99,16 +102,14 @@ def list_alerts(
     return rows
 
 
-def stats(
-    database: Database, *, intervals: Mapping[str, timedelta], wanted: str | None, window: timedelta, now: datetime
-) -> list[StatRow]:
+def stats(database: Database, *, intervals: Mapping[str, timedelta], wanted: str | None, window: Window) -> Stats:
     """Growth of every counter over the window, for each configuration, or for those whose id or name fits `wanted`.
 
     Raises UsageError where nothing fits.
     """
     where = Where() if wanted is None else Where((("ai_llm", (wanted,)),))
     with database.reading() as tx:
-        history = look_back(tx, intervals, SUMS, ("ai_llm",), start=now - window, end=now)
+        history, coverage = look_back(tx, intervals, SUMS, ("ai_llm",), window=window)
         by_points = {member.source for member in history.members.values() if member.number < 0}
         named = snapshots.members(tx, by_points)
     found = group(history.members.values(), "ai_llm", where)
@@ -116,10 +117,12 @@ def stats(
     quiet = [series for series in group(named.values(), "ai_llm", where) if series.key not in told]
     if wanted is not None and not found and not quiet:
         raise UsageError(f'no configuration is called "{wanted}" (a name, an id, or a pattern such as support-*)')
-    growth = {metric: Growth(history, metric, now - window, now) for metric in SUMS}
-    rows = [_stat_row(series, growth, now - window, now) for series in found]
-    nothing = dict.fromkeys(SUMS, Increase(0, now - window))  # what has no points had nothing to tell
-    return rows + [_row(series, nothing, now - window, now) for series in quiet]
+    start, end = window.start, window.end
+    growth = {metric: Growth(history, metric, start, end) for metric in SUMS}
+    rows = [_stat_row(series, growth, start, end) for series in found]
+    nothing = dict.fromkeys(SUMS, Increase(0, start))  # what has no points had nothing to tell
+    rows += [_row(series, nothing, start, end) for series in quiet]
+    return Stats(tuple(rows), window, coverage)
 
 
 def _stat_row(series: Series, growth: Mapping[str, Growth], start: datetime, end: datetime) -> StatRow:
@@ -155,10 +158,8 @@ def top(
 ) -> Ranking:
     """The series that have grown most in the window. People are called as far as `privacy` lets them be told."""
     with database.reading() as tx:
-        history = look_back(
-            tx, intervals, (question.metric,), (question.by,), start=window.start, end=window.end, prices=prices
-        )
-        ranking = rank(history, question, window)
+        history, coverage = look_back(tx, intervals, (question.metric,), (question.by,), window=window, prices=prices)
+        ranking = rank(history, question, window, coverage)
         if question.by != "user":
             return ranking
         return replace(ranking, rows=tuple(_named(tx, ranking.rows, privacy)))
@@ -175,8 +176,8 @@ def spending(
 ) -> Spending:
     """What was spent in the window, at the sources that tell of tokens. `privacy` as for `top`."""
     with database.reading() as tx:
-        history = look_back(tx, intervals, (SPEND, *PAIRS), (by,), start=window.start, end=window.end, prices=prices)
-        spending = spend(history, prices, window, by)
+        history, coverage = look_back(tx, intervals, (SPEND, *PAIRS), (by,), window=window, prices=prices)
+        spending = spend(history, prices, window, by, coverage)
         return replace(spending, rows=tuple(_named(tx, spending.rows, privacy))) if by == "user" else spending
 
 
@@ -203,7 +204,7 @@ def budgets(
     intervals: Mapping[str, timedelta],
     now: datetime,
     prices: Prices = NOTHING_PRICED,
-) -> list[Usage]:
+) -> Budgets:
     """How far each budget is used in its present period, rule by rule, its fullest series first."""
     budgeted = [with_forecast(rule) for rule in rules if rule.enabled and isinstance(rule.condition, Budget)]
     found: dict[tuple[str, str], Usage] = {}
@@ -217,4 +218,21 @@ def budgets(
                 mine = {n: m for n, m in history.members.items() if m.source in (read if whole else [name])}
                 for usage in usages(rule, replace(history, members=mine), now):
                     found[rule.name, usage.series.key] = usage
-    return list(found.values())
+        notes = _not_counted(tx, budgeted, intervals, now)
+    return Budgets(tuple(found.values()), notes)
+
+
+def _not_counted(
+    tx: Tx, budgeted: Sequence[Rule], intervals: Mapping[str, timedelta], now: datetime
+) -> tuple[str, ...]:
+    """A sentence for each source that a budget means and that is not counted in it."""
+    feeds = sources.feeds(tx, intervals)
+    notes: dict[str, None] = {}
+    for rule in budgeted:
+        assert isinstance(rule.condition, Budget), "chosen by that"
+        meant = sorted(counted_by(rule, intervals))
+        planes = {name: plane_for(rule, feeds.get(name, {}), now) for name in meant}
+        asked = Asked(rule.dimensions, Window(period_of(now, rule.condition)[0], now, ""), planes_of(rule))
+        chosen = {name: plane for name, plane in planes.items() if plane is not None}
+        notes |= dict.fromkeys(coverage_of(asked, meant, feeds, chosen).unknown)
+    return tuple(notes)

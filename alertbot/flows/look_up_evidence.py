@@ -53,6 +53,7 @@ def violations(
         tuple(one if careful[one.source] is Privacy.FULL else masked(one) for one in shown),
         told(found, tells),
         tuple(note for name in asked for note in _notes(name, states.get(name), window)),
+        is_known=any(_is_listed(states.get(name)) for name in asked),
     )
 
 
@@ -94,6 +95,11 @@ def _scopes(tx: Tx, sources: Sequence[str], wanted: Wanted, window: Window) -> l
         )
         for name in sources
     ]
+
+
+def _is_listed(state: Gathered | None) -> bool:
+    """Whether the violations of a source were fetched."""
+    return state is not None and state.read_at is not None and EvidenceKind.VIOLATION not in state.missing
 
 
 def _notes(name: str, state: Gathered | None, window: Window) -> list[str]:

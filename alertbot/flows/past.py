@@ -8,12 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from alertbot.domain.coverage import Asked, Coverage, coverage_of
 from alertbot.domain.findings import Finding, check, moments
 from alertbot.domain.history import Amount, History, Member, Slice, SourceState
-from alertbot.domain.planes import Feeds, plane_for, plane_of_look_up
+from alertbot.domain.planes import Feeds, plane_for, plane_of_look_up, planes_of_look_up
 from alertbot.domain.points import SPEND, Plane
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.rules import Rule, parts_of
+from alertbot.domain.windows import Window
 from alertbot.store import points, snapshots, sources
 from alertbot.store.database import Tx
 
@@ -82,23 +84,27 @@ def look_back(
     metrics: Collection[str],
     dimensions: Collection[str],
     *,
-    start: datetime,
-    end: datetime,
+    window: Window,
     prices: Prices = NOTHING_PRICED,
-) -> History:
-    """What look-ups need: the growth of metrics in a window at every source where they are known by these dimensions."""
+) -> tuple[History, Coverage]:
+    """What look-ups need: the growth of metrics in a window at every source where they are known by these dimensions.
+
+    The coverage says of the other sources why they are not in it.
+    """
+    start, end = window.start, window.end
     feeds = sources.feeds(tx, intervals)
-    chosen = []
-    for name, own in feeds.items():
-        plane = plane_of_look_up(next(iter(metrics)), dimensions, own, start)
-        if plane is not None and own[plane].read_at is not None:
-            chosen.append((name, plane))
+    metric = next(iter(metrics))
+    planes = {name: plane_of_look_up(metric, dimensions, own, start) for name, own in feeds.items()}
+    able = {name: plane for name, plane in planes.items() if plane is not None}
+    asked = Asked(dimensions, window, planes_of_look_up(metric, dimensions))
+    coverage = coverage_of(asked, intervals, feeds, able)
+    chosen = [(name, plane) for name, plane in able.items() if feeds[name][plane].read_at is not None]
     frame = frame_of(tx, tuple(chosen), feeds)
     there = {number: member for number, member in frame.members.items() if member.seen_at <= end}
     frame = replace(frame, members=there)
     parts = {part for metric in metrics for part in parts_of(metric)}
     wanted = {(name, moment): parts for name, _ in chosen for moment in (start, end)}
-    return replace(frame, slices=slices_of(tx, tuple(chosen), frame, wanted, prices))
+    return replace(frame, slices=slices_of(tx, tuple(chosen), frame, wanted, prices)), coverage
 
 
 def states_of_feeds(tx: Tx, intervals: Mapping[str, timedelta], rules: Sequence[Rule], now: datetime) -> History:

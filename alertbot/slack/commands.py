@@ -64,14 +64,8 @@ def _status(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
 
 def _stats(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
     window = desk.window(request.window)
-    rows = look_up.stats(
-        desk.database,
-        intervals=desk.intervals,
-        wanted=request.target or None,
-        window=window.length,
-        now=window.end,
-    )
-    return answers.stats_answer(rows, window)
+    stats = look_up.stats(desk.database, intervals=desk.intervals, wanted=request.target or None, window=window)
+    return figures.stats_answer(stats)
 
 
 def _top(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
@@ -103,10 +97,10 @@ def _violations(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answe
 
 
 def _budget(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
-    found = look_up.budgets(
+    budgets = look_up.budgets(
         desk.database, rules=desk.rules, intervals=desk.intervals, now=desk.clock(), prices=desk.prices
     )
-    return figures.budget_answer(found)
+    return figures.budget_answer(budgets)
 
 
 def _spend(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:

@@ -37,10 +37,10 @@ def board_of(desk: Desk) -> Board:
 
 
 def _budgets(desk: Desk) -> list[dict[str, Any]]:
-    found = look_up.budgets(
+    budgets = look_up.budgets(
         desk.database, rules=desk.rules, intervals=desk.intervals, now=desk.clock(), prices=desk.prices
     )
-    blocks: list[dict[str, Any]] = figures.budget_answer(found)["blocks"] if found else []
+    blocks: list[dict[str, Any]] = figures.budget_answer(budgets)["blocks"] if budgets.usages or budgets.notes else []
     return blocks
 
 

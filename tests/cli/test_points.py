@@ -46,7 +46,7 @@ def polled(folder: Path, busy: FlashbackServer, slack: SlackServer) -> Desk:
 
 def test_what_was_spent_is_told_by_model_as_decimal_dollars(polled):
     found = polled.json("spend", "24h", "model")
-    assert set(found) == {"from", "to", "usd", "price_list", "unpriced_tokens", "rows"}
+    assert set(found) == {"from", "to", "known_since", "not_known", "usd", "price_list", "unpriced_tokens", "rows"}
     assert set(found["rows"][0]) == {"key", "name", "usd", "tokens_in", "tokens_out"}
     assert found["price_list"].startswith("genai-prices ")
     assert sum(float(row["usd"]) for row in found["rows"]) == pytest.approx(float(found["usd"]), abs=1e-5)

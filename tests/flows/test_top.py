@@ -106,12 +106,12 @@ def test_what_was_first_seen_after_the_window_is_not_ranked(sqlite):
 def test_nothing_at_all_is_ranked_before_the_first_reading(sqlite):
     scene = Scene(sqlite, "0 1")
     assert top(scene).rows == ()
-    assert top(scene).baseline_at is None
+    assert not top(scene).coverage.is_known
 
 
 def test_the_ranking_says_from_which_reading_it_counts(sqlite):
-    assert top(fleet(sqlite)).baseline_at == at(0)
-    assert top(fleet(sqlite), window=1).baseline_at == at(2)
+    assert top(fleet(sqlite)).coverage.since == at(0)
+    assert top(fleet(sqlite), window=1).coverage.since == at(2)
 
 
 def test_the_json_is_as_the_contract_has_it(sqlite):
@@ -121,6 +121,8 @@ def test_the_json_is_as_the_contract_has_it(sqlite):
         "by": "ai_llm",
         "from": "2026-01-05T00:00:00Z",
         "to": "2026-01-05T00:03:00Z",
+        "known_since": "2026-01-05T00:00:00Z",
+        "not_known": [],
         "rows": [
             {"rank": 1, "key": "acme/llm-3", "name": "docs", "value": HUGE},
             {"rank": 2, "key": "acme/llm-1", "name": "support-chat", "value": 33},
@@ -168,7 +170,8 @@ def test_what_is_not_counted_is_told_in_a_line(typed, told):
 
 def usages(scene: Scene, *rules: Rule) -> list[Usage]:
     found = rules or scene.watch.rules
-    return look_up.budgets(scene.database, rules=found, intervals=scene.watch.intervals, now=scene.now)
+    budgets = look_up.budgets(scene.database, rules=found, intervals=scene.watch.intervals, now=scene.now)
+    return list(budgets.usages)
 
 
 def in_words(found: list[Usage]) -> list[str]:
@@ -253,6 +256,7 @@ def test_the_json_of_budgets_is_exact(sqlite):
             "left": 20,
             "percent": 80,
             "severity": "warning",
+            "known_since": "2026-01-05T00:00:00Z",
             "exhausted_at": "2026-01-05T00:50:00Z",
         }
     ]

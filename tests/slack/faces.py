@@ -7,16 +7,17 @@ from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, State
+from alertbot.domain.coverage import Coverage
 from alertbot.domain.curves import Curve
 from alertbot.domain.evidence import Count, Evidence, EvidenceKind, Leaders, Listing, Summary
 from alertbot.domain.findings import Finding, Verdict
 from alertbot.domain.history import Series
 from alertbot.domain.notices import Face, Group, Kind, Notice
 from alertbot.domain.rankings import Rank, Ranking
-from alertbot.domain.reports import Acted, AlertRow, Explanation, Health, SourceRow, StatRow, StatusReport
+from alertbot.domain.reports import Acted, AlertRow, Explanation, Health, SourceRow, StatRow, Stats, StatusReport
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import SUMS, Budget, Comparison, Levels, Period, Rule, Severity, Threshold
-from alertbot.domain.usage import Usage
+from alertbot.domain.usage import Budgets, Usage
 from alertbot.domain.windows import Window
 
 FIRED = datetime(2026, 1, 5, 10, 2, tzinfo=UTC)
@@ -111,15 +112,22 @@ def explained(watched: Rule, name: str) -> Explanation:
     return Explanation(watched, finding, NOW, State.NONE, State.FIRING, "the condition became true", 42, name)
 
 
+WHOLE = Coverage(NOW - timedelta(hours=24))
+DAY_WINDOW = Window(NOW - timedelta(hours=24), NOW, "in the last 24 h")
+
+
+def stats_of(rows: Sequence[StatRow], coverage: Coverage = WHOLE) -> Stats:
+    return Stats(tuple(rows), DAY_WINDOW, coverage)
+
+
 def ranking(by: str = "ai_llm") -> Ranking:
     """The violations of the last day."""
-    window = Window(NOW - timedelta(hours=24), NOW, "in the last 24 h")
     rows = (
         Rank(1, "acme/llm-42", "support-chat", "acme", 1_204_331),
         Rank(2, "acme/llm-43", "code-review", "acme", 97),
         Rank(3, "acme/llm-44", "docs-helper", "acme", 0),
     )
-    return Ranking("policy_violations", by, window, rows, NOW - timedelta(hours=24, seconds=30))
+    return Ranking("policy_violations", by, DAY_WINDOW, rows, WHOLE)
 
 
 def usage(used: int | None = 31_000_000, **changed: Any) -> Usage:
@@ -135,6 +143,18 @@ def usage(used: int | None = 31_000_000, **changed: Any) -> Usage:
         used=used,
     )
     return replace(plain, **changed)
+
+
+def budgets_of(*usages: Usage) -> Budgets:
+    return Budgets(usages)
+
+
+NOT_KNOWN = Coverage(None, ("acme: not known by user; its minute statistics were never read (HTTP 503)",))
+IN_PART = Coverage(
+    NOW - timedelta(hours=3),
+    ("globex: not known by user; its minute statistics are not collected (`collect: ai_minutes`)",),
+    ("initech: counted since 2026-01-05T09:00:00Z; `alertbot backfill` reads what was before",),
+)
 
 
 def curve(**changed: Any) -> Curve:

@@ -16,6 +16,7 @@ from alertbot.demo.slack_deliveries import Delivery
 from alertbot.demo.slack_faults import FaultKind
 from alertbot.demo.slack_records import Message
 from alertbot.demo.slack_transcript import plain_text
+from alertbot.domain.coverage import Coverage
 from alertbot.domain.rankings import Rank
 from alertbot.domain.rules import Period
 from alertbot.domain.spending import Spending, Spent
@@ -29,7 +30,7 @@ from alertbot.slack.views.message import notice_message
 from alertbot.slack.views.sharing import with_share_button
 from alertbot.slack.views.text import with_moments
 from tests.builders import absence, at, budget, minutes, rule, threshold
-from tests.slack.faces import NOW, alert, curve, face, ranking, resolved, taken, usage
+from tests.slack.faces import NOW, WHOLE, alert, budgets_of, curve, face, ranking, resolved, taken, usage
 from tests.slack.office import Office, office, there
 from tests.slack.payloads import assert_harmless, assert_sendable, texts
 
@@ -96,7 +97,7 @@ def test_with_several_sources_each_row_names_its_own():
 
 
 def test_where_nothing_grew_that_is_one_line():
-    answer = figures.top_answer(replace(ranking(), rows=(Rank(1, "a", "chat", "acme", 0),), baseline_at=NOW))
+    answer = figures.top_answer(replace(ranking(), rows=(Rank(1, "a", "chat", "acme", 0),), coverage=Coverage(NOW)))
     assert answer["text"].startswith("No policy violations in the last 24 h, counted since <!date^")
 
 
@@ -113,7 +114,7 @@ def test_what_was_spent_is_a_table_that_fits_a_telephone_and_says_that_it_is_an_
         Spent("acme/2", "code", "acme", Fraction(1, 2), 200_000, 0),
         Spent("acme/3", "home-made <!channel>", "acme", Fraction(0), 5, 5),
     )
-    answer = figures.spend_answer(Spending(ranking().window, "ai_llm", "genai-prices 0.2.3", 10, rows))
+    answer = figures.spend_answer(Spending(ranking().window, "ai_llm", "genai-prices 0.2.3", 10, rows, WHOLE))
     (table,) = texts(answer, literal=True)
     assert table.split("\n") == [
         "support-chat with a …  1.01G  $12,345.67",
@@ -187,7 +188,7 @@ def test_a_thousand_series_of_fifty_budgets_still_fit_a_message():
         for m in range(50)
         for n in range(20)
     ]
-    answer = figures.budget_answer(many)
+    answer = figures.budget_answer(budgets_of(*many))
     assert_sendable(answer)
     assert_harmless(answer)
     assert "more budgets" in answer["blocks"][-1]["text"]["text"]

@@ -36,10 +36,14 @@ from alertbot.slack.views.rules import rules_answer
 from alertbot.slack.views.sharing import shared, with_share_button
 from tests.builders import rule
 from tests.slack.faces import (
+    IN_PART,
     LINK,
+    NOT_KNOWN,
     NOW,
+    WHOLE,
     acted,
     alert,
+    budgets_of,
     curve,
     explained,
     face,
@@ -51,6 +55,7 @@ from tests.slack.faces import (
     resolved,
     row,
     stat,
+    stats_of,
     status,
     summary,
     taken,
@@ -121,11 +126,13 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     ),
     "answer-alerts": lambda: answers.alerts_answer([row(), row(taken(CRITICAL))]),
     "answer-alerts-none": lambda: answers.alerts_answer([]),
-    "answer-stats": lambda: answers.stats_answer(
-        [stat(), stat("code-review", 9_007_199_254_740_993), stat("new", None)]
+    "answer-stats": lambda: figures.stats_answer(
+        stats_of([stat(), stat("code-review", 9_007_199_254_740_993), stat("new", None)])
     ),
     "answer-top": lambda: figures.top_answer(ranking()),
     "answer-top-none": lambda: figures.top_answer(replace(ranking(), rows=())),
+    "answer-top-not-known": lambda: figures.top_answer(replace(ranking("user"), rows=(), coverage=NOT_KNOWN)),
+    "answer-top-in-part": lambda: figures.top_answer(replace(ranking("user"), coverage=IN_PART)),
     "answer-violations": lambda: violations_answer(listing("globex: no evidence was fetched yet"), DAY, UTC),
     "answer-violations-masked": lambda: violations_answer(
         Listing(tuple(map(masked, listing().found)), told(summary(), Privacy.MASKED)), DAY, UTC
@@ -142,6 +149,7 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
                 Spent("acme/1", "support-chat", "acme", Fraction(1234, 100), 2_650_000, 300_000),
                 Spent("acme/2", "home-made", "acme", Fraction(0), 5, 5),
             ),
+            WHOLE,
         )
     ),
     "answer-why": lambda: answers.why_answer([explained(rule(), "support-chat")]),
@@ -158,13 +166,13 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
         )
     ),
     "answer-budget": lambda: figures.budget_answer(
-        [
-            usage(exhausted_at=NOW + timedelta(hours=8)),
+        budgets_of(
+            usage(exhausted_at=NOW + timedelta(hours=8), known_since=NOW - timedelta(hours=2)),
             usage(
                 54_000_000, severity=Severity.CRITICAL, series=Series("globex", {"source": "globex"}, (2,), ("globex",))
             ),
             usage(None, rule=replace(usage().rule, name="other-budget")),
-        ]
+        )
     ),
     "answer-chart": lambda: figures.chart_answer(curve(), "F0123ABCDE"),
     "answer-chart-in-words": lambda: figures.chart_answer(curve(), None),

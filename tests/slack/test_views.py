@@ -18,7 +18,7 @@ from alertbot.domain.rules import Severity
 from alertbot.domain.silences import Matcher, Sign, Silence
 from alertbot.slack.bot import web_client
 from alertbot.slack.parse import NAMES
-from alertbot.slack.views import answers
+from alertbot.slack.views import answers, figures
 from alertbot.slack.views.details import details_view
 from alertbot.slack.views.message import notice_message
 from alertbot.slack.views.notice import notice_line
@@ -39,6 +39,7 @@ from tests.slack.faces import (
     row,
     rule,
     stat,
+    stats_of,
     status,
     taken,
 )
@@ -146,7 +147,7 @@ def test_every_answer_takes_any_name_and_any_number(text, count):
     assert_fine(answers.status_answer(status(*rows * 5, waiting=3)))
     assert_fine(answers.alerts_answer([row(one)] * 30))
     assert_fine(answers.alerts_answer([row(taken(one, by=text), group=None)]), *_meant(text))
-    assert_fine(answers.stats_answer([stat(text, count, tokens=count, policy_violations=count)] * 50))
+    assert_fine(figures.stats_answer(stats_of([stat(text, count, tokens=count, policy_violations=count)] * 50)))
     assert_fine(answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.DONE, *[one] * 30)))
     assert_fine(answers.complaint(text))
 
@@ -180,7 +181,7 @@ def test_the_other_answers_are_within_the_limits():
     for answer in (
         answers.status_answer(status()),
         answers.alerts_answer([]),
-        answers.stats_answer([]),
+        figures.stats_answer(stats_of([])),
         answers.acted_answer(replace(acted(ActKind.ACKNOWLEDGE, Outcome.DONE), outcomes=(), again=True)),
         answers.help_answer("/alertbot", ""),
         *(answers.help_answer("/alertbot", topic) for topic in NAMES),
@@ -191,7 +192,7 @@ def test_the_other_answers_are_within_the_limits():
 @given(st.lists(st.tuples(evil, st.integers(min_value=0, max_value=10**30)), min_size=1, max_size=60))
 @settings(deadline=None)
 def test_the_rows_of_the_table_stand_under_one_another_whatever_the_names(named):
-    answer = answers.stats_answer([stat(name, calls, tokens=calls) for name, calls in named])
+    answer = figures.stats_answer(stats_of([stat(name, calls, tokens=calls) for name, calls in named]))
     (table,) = list(texts(answer["blocks"], literal=True))
     header, *lines = table.split("\n")
     assert len(lines) == min(len(named), 41)
@@ -204,7 +205,7 @@ COUNTS = {0: "0", 99_999: "99,999", 100_000: "100k", 999_499: "999k", 999_500: "
 
 @pytest.mark.parametrize(("count", "shown"), COUNTS.items())
 def test_a_count_is_short_and_never_in_powers_where_a_letter_will_do(count, shown):
-    answer = answers.stats_answer([stat(calls=count)])
+    answer = figures.stats_answer(stats_of([stat(calls=count)]))
     assert f" {shown} " in next(iter(texts(answer["blocks"], literal=True))).split("\n")[1]
 
 
@@ -214,7 +215,7 @@ VALIDATED: dict[str, Callable[[], dict[str, Any]]] = {
     "an evil name": lambda: notice_message(face(evil_alert("<!channel>\n```\u202e" * 200))),
     "status": lambda: answers.status_answer(status(*[failing("acme", "x" * 5000)] * 30)),
     "alerts": lambda: answers.alerts_answer([row()] * 30),
-    "stats": lambda: answers.stats_answer([stat()] * 50),
+    "stats": lambda: figures.stats_answer(stats_of([stat()] * 50)),
     "help": lambda: answers.help_answer("/alertbot", ""),
 }
 

@@ -11,13 +11,10 @@ from alertbot.domain.reports import (
     Explanation,
     Health,
     SourceRow,
-    StatRow,
     StatusReport,
     explain_lines,
 )
 from alertbot.domain.silences import Silence
-from alertbot.domain.times import tell_duration
-from alertbot.domain.windows import Window
 from alertbot.domain.wording import headline, limit, name_of
 from alertbot.slack.parse import COMMANDS, NAMES, Command
 from alertbot.slack.views.text import (
@@ -30,13 +27,10 @@ from alertbot.slack.views.text import (
     moment,
     mrkdwn,
     person,
-    visible,
     with_moments,
 )
 
 _MOST_ALERTS = 20
-_MOST_ROWS = 40
-_NAME_WIDTH = 18
 _HEALTH = {
     Health.OK: ":large_green_circle:",
     Health.FAILING: ":large_orange_circle:",
@@ -137,39 +131,10 @@ def _code(text: str) -> str:
     return literal(text.replace("`", "'"), 400)
 
 
-def stats_answer(rows: Sequence[StatRow], window: Window | None = None) -> Answer:
-    """A table of growths; `window` is what the person asked for, in words."""
-    if not rows:
-        return sentence("No configuration was read yet.")
-    named = window.name if window is not None else f"in the last {tell_duration(rows[0].end - rows[0].start)}"
-    order = sorted(rows, key=lambda row: -(row.metrics["api_calls"] or 0))
-    table = [f"{'':<{_NAME_WIDTH}} {'calls':>7} {'tokens':>8} {'viol':>5} {'alert':>5} {'block':>5}"]
-    for row in order[:_MOST_ROWS]:
-        counts = row.metrics
-        table.append(
-            f"{_short(row.name):<{_NAME_WIDTH}} {write_count(counts['api_calls']):>7} {write_count(counts['tokens']):>8}"
-            f" {write_count(counts['policy_violations']):>5} {write_count(counts['policy_alerts']):>5} {write_count(counts['policy_blocks']):>5}"
-        )
-    if len(order) > _MOST_ROWS:
-        table.append(f"… and {len(order) - _MOST_ROWS} more")
-    head = f"Growth {named}, counted from {moment(min(row.baseline_at for row in rows))}"
-    return {
-        "text": head,
-        "blocks": [
-            {"type": "section", "text": mrkdwn(head)},
-            preformatted("\n".join(table)),
-        ],
-    }
-
-
 def preformatted(text: str) -> dict[str, Any]:
     """Text that Slack shows letter by letter: nothing in it is markup."""
     block = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
     return {"type": "rich_text", "elements": [block]}
-
-
-def _short(name: str) -> str:
-    return cut(visible(name), _NAME_WIDTH)
 
 
 def write_count(number: int | None) -> str:

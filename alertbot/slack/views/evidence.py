@@ -87,7 +87,10 @@ def violations_answer(listing: Listing, window: Window, zone: tzinfo) -> Answer:
         f":information_source: {with_moments(literal(note, _QUOTE_LIMIT))}" for note in listing.notes[:_MOST_NOTES]
     ]
     if not summary.total:
-        return sentence("\n".join([f"No violation is listed {window.name}.", *notes]))
+        nothing = (
+            f"No violation is listed {window.name}." if listing.is_known else f"Violations {window.name}: not known."
+        )
+        return sentence("\n".join([nothing, *notes]))
     head = f"*{_amount(summary)}* {window.name}{_of_them(summary)}"
     blocks: list[dict[str, Any]] = [
         {"type": "section", "text": mrkdwn(fit([head, *evidence_lines(summary)], SECTION_LIMIT))},

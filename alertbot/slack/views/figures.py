@@ -5,33 +5,40 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
+from alertbot.domain.coverage import Coverage
 from alertbot.domain.curves import Curve, sparkline
 from alertbot.domain.history import Amount
 from alertbot.domain.rankings import Rank, Ranking
+from alertbot.domain.reports import Stats
 from alertbot.domain.rules import Period
 from alertbot.domain.spending import Spending, Spent
 from alertbot.domain.times import tell_duration
-from alertbot.domain.usage import Usage, bar, percent
+from alertbot.domain.usage import Budgets, Usage, bar, percent
+from alertbot.domain.windows import Window
 from alertbot.domain.wording import write_amount
 from alertbot.slack.views.answers import Answer, preformatted, sentence, write_count
-from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, fit, literal, moment, mrkdwn, visible
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, fit, literal, moment, mrkdwn, visible, with_moments
 
 _COLUMNS = 40  # what a telephone shows of a line without folding it
 _MOST_ROWS = 10
+_MOST_LLMS = 40
+_NAME_WIDTH = 18
 _MOST_SERIES = 8  # of one budget
 _MOST_CHARACTERS = 10_000  # of all blocks; Slack refuses a message from about 13,000 on
 _EXACT = 13  # digits and commas up to which a value is written out
 _ALT_LIMIT = 1900
 _SPARK = 32
+_MOST_NOTES = 5
+_NOTE_LIMIT = 300
 _EACH = {period: f"{'an' if period is Period.HOUR else 'a'} {period.value}" for period in Period}
 
 
 def top_answer(ranking: Ranking) -> Answer:
     """A table of those that have grown, the largest first."""
-    window, metric = ranking.window, ranking.metric.replace("_", " ")
-    since = f", counted since {moment(ranking.baseline_at)}" if _is_short(ranking) and ranking.baseline_at else ""
+    window, metric, coverage = ranking.window, ranking.metric.replace("_", " "), ranking.coverage
+    since = counted_since(coverage, window)
     if not ranking.grown:
-        return sentence(f"No {metric} {window.name}{since}.")
+        return _nothing(f"No {metric} {window.name}{since}", f"{_capital(metric)} {window.name}", coverage)
     thing = "configuration" if ranking.by == "ai_llm" else ranking.by
     head = f"*{metric}* by {thing} {window.name}{since}"
     rows = ranking.grown[:_MOST_ROWS]
@@ -40,12 +47,38 @@ def top_answer(ranking: Ranking) -> Answer:
     )
     if len(ranking.grown) > len(rows):
         table.append(f"… and {len(ranking.grown) - len(rows)} more")
-    return {"text": head, "blocks": [{"type": "section", "text": mrkdwn(head)}, preformatted("\n".join(table))]}
+    blocks = [{"type": "section", "text": mrkdwn(head)}, preformatted("\n".join(table)), *notes_block(coverage.notes)]
+    return {"text": head, "blocks": blocks}
 
 
-def _is_short(ranking: Ranking) -> bool:
-    """Whether counting began inside the window."""
-    return ranking.baseline_at is not None and ranking.baseline_at > ranking.window.start
+def counted_since(coverage: Coverage, window: Window) -> str:
+    """How a sentence goes on where counting began inside the window."""
+    if not coverage.begins_late(window) or coverage.since is None:
+        return ""
+    return f", counted since {moment(coverage.since)}"
+
+
+def notes_block(notes: Sequence[str]) -> list[dict[str, Any]]:
+    """What the figure above could not see; no block where it saw everything."""
+    if not notes:
+        return []
+    lines = [f":information_source: {with_moments(literal(note, _NOTE_LIMIT))}" for note in notes[:_MOST_NOTES]]
+    if len(notes) > _MOST_NOTES:
+        lines.append(f"… and {len(notes) - _MOST_NOTES} more sources")
+    return [{"type": "context", "elements": [mrkdwn(fit(lines, SECTION_LIMIT))]}]
+
+
+def _nothing(zero: str, subject: str, coverage: Coverage) -> Answer:
+    """Where there is no row: zero only where that is known."""
+    if not coverage.is_known:
+        told = sentence(f"{subject}: not known.")
+    else:
+        told = sentence(f"{zero}{', as far as it is known' if coverage.unknown else ''}.")
+    return told | {"blocks": [*told["blocks"], *notes_block(coverage.notes)]}
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _table(rows: Sequence[Rank], metric: str, *, several: bool) -> list[str]:
@@ -71,16 +104,18 @@ def _value(value: Amount, metric: str) -> str:
 def spend_answer(spending: Spending) -> Answer:
     """What was spent, the most first, in lines that fit a telephone; it says that it is an estimate, and of what."""
     window = spending.window
+    since = counted_since(spending.coverage, window)
     if not spending.rows:
-        return sentence(f"No tokens were used {window.name}.")
+        return _nothing(f"No tokens were used {window.name}{since}", f"Spend {window.name}", spending.coverage)
     thing = "configuration" if spending.by == "ai_llm" else spending.by
-    head = f"*{write_amount(spending.usd, 'USD')}* {window.name}, by {thing}"
+    head = f"*{write_amount(spending.usd, 'USD')}* {window.name}, by {thing}{since}"
     shown = spending.rows[:_MOST_ROWS]
     table = _spend_table(shown, several=len({row.source for row in spending.rows}) > 1 and spending.by != "source")
     if len(spending.rows) > len(shown):
         table.append(f"… and {len(spending.rows) - len(shown)} more")
     blocks = [{"type": "section", "text": mrkdwn(head)}, preformatted("\n".join(table))]
     blocks.append({"type": "context", "elements": [mrkdwn(_estimate(spending))]})
+    blocks += notes_block(spending.coverage.notes)
     return {"text": head, "blocks": blocks}
 
 
@@ -105,10 +140,43 @@ def _spend_table(rows: Sequence[Spent], *, several: bool) -> list[str]:
     ]
 
 
-def budget_answer(found: Sequence[Usage]) -> Answer:
+def stats_answer(stats: Stats) -> Answer:
+    """A table of growths."""
+    rows = stats.rows
+    if not rows:
+        told = sentence("No configuration was read yet.")
+        return told | {"blocks": [*told["blocks"], *notes_block(stats.coverage.notes)]}
+    order = sorted(rows, key=lambda row: -(row.metrics["api_calls"] or 0))
+    table = [f"{'':<{_NAME_WIDTH}} {'calls':>7} {'tokens':>8} {'viol':>5} {'alert':>5} {'block':>5}"]
+    for row in order[:_MOST_LLMS]:
+        counts = row.metrics
+        table.append(
+            f"{_short(row.name):<{_NAME_WIDTH}} {write_count(counts['api_calls']):>7} {write_count(counts['tokens']):>8}"
+            f" {write_count(counts['policy_violations']):>5} {write_count(counts['policy_alerts']):>5} {write_count(counts['policy_blocks']):>5}"
+        )
+    if len(order) > _MOST_LLMS:
+        table.append(f"… and {len(order) - _MOST_LLMS} more")
+    head = f"Growth {stats.window.name}, counted from {moment(min(row.baseline_at for row in rows))}"
+    return {
+        "text": head,
+        "blocks": [
+            {"type": "section", "text": mrkdwn(head)},
+            preformatted("\n".join(table)),
+            *notes_block(stats.coverage.notes),
+        ],
+    }
+
+
+def _short(name: str) -> str:
+    return cut(visible(name), _NAME_WIDTH)
+
+
+def budget_answer(budgets: Budgets) -> Answer:
     """Each budget with its series as bars."""
+    found = budgets.usages
     if not found:
-        return sentence("No budget is configured, or nothing was read yet.")
+        told = sentence("No budget is configured, or nothing was read yet.")
+        return told | {"blocks": [*told["blocks"], *notes_block(budgets.notes)]}
     sections = []
     for _, group in groupby(found, key=lambda one: one.rule.name):
         sections.append(_budget_lines(list(group)))
@@ -121,7 +189,8 @@ def budget_answer(found: Sequence[Usage]) -> Answer:
         shown.append(f"… and {len(sections) - len(shown)} more budgets")
     worst = max(found, key=lambda one: one.share)
     text = f"{literal(worst.rule.name, 80)}: {percent(worst.share)} used by {literal(worst.name, 80)}"
-    return {"text": text, "blocks": [{"type": "section", "text": mrkdwn(section)} for section in shown]}
+    blocks = [{"type": "section", "text": mrkdwn(section)} for section in shown]
+    return {"text": text, "blocks": [*blocks, *notes_block(budgets.notes)]}
 
 
 def _budget_lines(found: Sequence[Usage]) -> str:
@@ -138,7 +207,8 @@ def _usage_line(one: Usage) -> str:
     if one.used is None:
         return f"`{bar(Fraction(0))}` {name}: nothing was reported yet"
     mark = f" {MARKS[one.severity]}" if one.severity is not None else ""
-    used = f"`{bar(one.share)}` *{percent(one.share)}*{mark} {name}: {write_amount(one.used, one.unit)} used"
+    since = f" since {moment(one.known_since)}" if one.known_since is not None else ""
+    used = f"`{bar(one.share)}` *{percent(one.share)}*{mark} {name}: {write_amount(one.used, one.unit)} used{since}"
     if one.over > 0:
         return f"{used}, {write_amount(one.over, one.unit)} too much"
     soon = f", all of it {moment(one.exhausted_at)} at this pace" if one.exhausted_at is not None else ""
@@ -148,6 +218,8 @@ def _usage_line(one: Usage) -> str:
 def chart_answer(curve: Curve, file: str | None) -> Answer:
     """The picture with a line above it; without a picture the same as a line of small bars."""
     head = f"*{literal(curve.subject, 200)}*: {literal(curve.what, 200)}, {moment(curve.start)} to {moment(curve.end)}"
+    if curve.known_since is not None:
+        head += f", known since {moment(curve.known_since)}"
     if curve.worst is None:
         return sentence(f"{head}\nNothing was read in this time.")
     summary = _summary(curve)

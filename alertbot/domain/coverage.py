@@ -1,0 +1,116 @@
+"""What a figure over a window is counted from, and what it could not see. Not known is never zero."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from alertbot.domain.history import SourceState
+from alertbot.domain.planes import TOTALS_KNOW, Feeds
+from alertbot.domain.points import Plane
+from alertbot.domain.times import write_moment
+from alertbot.domain.windows import Window
+
+_DATASETS = {Plane.TOTALS: "totals", Plane.AI: "minute statistics", Plane.STORAGE: "storage statistics"}
+_COLLECTORS = {Plane.TOTALS: "llm_stats", Plane.AI: "ai_minutes", Plane.STORAGE: "storage_minutes"}
+_STALE_AFTER = 3  # intervals without a good reading; /readyz counts the same
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What is behind a figure.
+
+    `since` is the first moment that is counted, None where nothing is known of any source. `unknown` and `late` are
+    sentences, each about a source that is not counted, or that is counted from later on than `since`.
+    """
+
+    since: datetime | None
+    unknown: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.unknown, *self.late)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a figure at all."""
+        return self.since is not None
+
+    def begins_late(self, window: Window) -> bool:
+        """Whether counting began inside the window: the figure is a part, not the whole."""
+        return self.since is not None and self.since > window.start
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants to know: by which dimensions, over (start, end], and which datasets could answer."""
+
+    dimensions: Collection[str]
+    window: Window
+    able: Sequence[Plane]
+
+    @property
+    def by(self) -> str:
+        rare = [name for name in self.dimensions if name not in TOTALS_KNOW]
+        return f" by {rare[0].replace('_', ' ')}" if rare else ""
+
+
+def coverage_of(
+    asked: Asked, sources: Iterable[str], feeds: Mapping[str, Feeds], chosen: Mapping[str, Plane]
+) -> Coverage:
+    """What is known of these sources; `chosen` is the dataset that answers for each, where one is collected."""
+    starts: dict[str, datetime] = {}
+    unknown: list[str] = []
+    for name in sources:
+        state = feeds.get(name, {}).get(chosen[name]) if name in chosen else None
+        if not feeds.get(name):
+            unknown.append(f"{name}: nothing was read yet")
+        elif state is None:
+            unknown.append(_not_collected(name, asked))
+        elif state.read_at is None or state.missing:
+            unknown.append(_never_read(name, asked, state, _DATASETS[chosen[name]]))
+        else:
+            starts[name] = max(asked.window.start, state.first_at or state.read_at)
+            unknown += _stale(name, asked, state, _DATASETS[chosen[name]])
+    first = min(starts.values(), default=None)
+    late = [_late(name, since, asked) for name, since in starts.items() if first is not None and since > first]
+    return Coverage(first, tuple(unknown), tuple(late))
+
+
+def coverage_json(coverage: Coverage) -> dict[str, Any]:
+    """For scripts: `known_since`, null where nothing is known, and a sentence for each source that is not whole."""
+    since = coverage.since
+    return {"known_since": None if since is None else write_moment(since), "not_known": list(coverage.notes)}
+
+
+def backfill_hint(able: Iterable[Plane]) -> str:
+    """How to get what was before; empty where Flashback keeps no history of it."""
+    return "" if set(able) <= {Plane.TOTALS} else "; `alertbot backfill` reads what was before"
+
+
+def _not_collected(name: str, asked: Asked) -> str:
+    if not asked.able:
+        return f"{name}: not known{asked.by}"
+    plane = asked.able[0]
+    return f"{name}: not known{asked.by}; its {_DATASETS[plane]} are not collected (`collect: {_COLLECTORS[plane]}`)"
+
+
+def _never_read(name: str, asked: Asked, state: SourceState, dataset: str) -> str:
+    why = f" ({state.error})" if state.error else ""
+    if state.missing:
+        return f"{name}: not known{asked.by}; the server has no {dataset}{why}"
+    return f"{name}: not known{asked.by}; its {dataset} were never read{why}"
+
+
+def _stale(name: str, asked: Asked, state: SourceState, dataset: str) -> list[str]:
+    assert state.read_at is not None, "asked only of what was read"
+    if asked.window.end - state.read_at <= state.interval * _STALE_AFTER:
+        return []
+    why = f" ({state.error})" if state.error else ""
+    last = write_moment(state.read_at.replace(microsecond=0))
+    return [f"{name}: not known{asked.by} after {last}, when its {dataset} were last read{why}"]
+
+
+def _late(name: str, since: datetime, asked: Asked) -> str:
+    return f"{name}: counted since {write_moment(since.replace(microsecond=0))}{backfill_hint(asked.able)}"
