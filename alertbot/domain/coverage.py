@@ -78,6 +78,17 @@ def coverage_of(
     return Coverage(first, tuple(unknown), tuple(late))
 
 
+def without_silent(coverage: Coverage, metric: str, *, asked: Iterable[str], counted: Collection[str]) -> Coverage:
+    """The coverage where some of the sources that were asked do not report the metric: a missing counter is not 0."""
+    sources = sorted(set(asked))
+    silent = [name for name in sources if name not in counted]
+    if not silent:
+        return coverage
+    notes = [f"{name}: {metric.replace('_', ' ')} are not reported" for name in silent]
+    since = coverage.since if len(silent) < len(sources) else None
+    return Coverage(since, (*coverage.unknown, *notes), coverage.late)
+
+
 def coverage_json(coverage: Coverage) -> dict[str, Any]:
     """For scripts: `known_since`, null where nothing is known, and a sentence for each source that is not whole."""
     since = coverage.since

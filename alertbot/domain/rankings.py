@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alertbot.domain.coverage import Coverage, coverage_json
+from alertbot.domain.coverage import Coverage, coverage_json, without_silent
 from alertbot.domain.history import Amount, Growth, History, group
 from alertbot.domain.prices import write_usd
 from alertbot.domain.rules import EVERYTHING, MEANS, counted_metric
@@ -97,14 +97,23 @@ def rank(history: History, question: Question, window: Window, coverage: Coverag
     """Order the series by how far they have grown in the window; equal ones by their names."""
     growth = Growth(history, question.metric, window.start, window.end)
     by = question.by
-    rows = []
+    rows: list[Rank] = []
+    asked: set[str] = set()
     for series in group(history.members.values(), by, EVERYTHING):
         grown = growth.of(series)
+        asked.update(series.sources)
         if grown.value is not None:
             rows.append(Rank(0, series.key, called(series.labels, by), series.labels["source"], grown.value))
     rows.sort(key=lambda row: (-row.value, row.name, row.key))
     numbered = tuple(Rank(place, row.key, row.name, row.source, row.value) for place, row in enumerate(rows, start=1))
-    return Ranking(question.metric, by, window, numbered, coverage)
+    counted = {row.source for row in rows}
+    return Ranking(
+        question.metric,
+        by,
+        window,
+        numbered,
+        without_silent(coverage, question.metric, asked=asked, counted=counted),
+    )
 
 
 def called(labels: Mapping[str, str], by: str) -> str:

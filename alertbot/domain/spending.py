@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from alertbot.domain.coverage import Coverage, coverage_json
+from alertbot.domain.coverage import Coverage, coverage_json, without_silent
 from alertbot.domain.history import Growth, History, group
 from alertbot.domain.prices import Prices, write_usd
 from alertbot.domain.rankings import called
@@ -52,12 +52,17 @@ def spend(history: History, prices: Prices, window: Window, by: str, coverage: C
     grown = {name: Growth(history, name, window.start, window.end) for name in PAIRS}
     unpriced = 0
     rows = []
+    asked, counted = set(), set()
     for series in group(history.members.values(), by, EVERYTHING):
         usd, tokens = Fraction(0), [0, 0]
         for number in series.members:
             member = history.members[number]
             alone = series._replace(members=(number,), sources=(member.source,))
-            charged = [int(grown[name].of(alone).value or 0) for name in prices.charged(member.source)]
+            amounts = [grown[name].of(alone).value for name in prices.charged(member.source)]
+            asked.add(member.source)
+            if any(amount is not None for amount in amounts):
+                counted.add(member.source)
+            charged = [int(amount or 0) for amount in amounts]
             price = prices.price_of(member.labels)
             if price is None:
                 unpriced += sum(charged)
@@ -66,8 +71,9 @@ def spend(history: History, prices: Prices, window: Window, by: str, coverage: C
             tokens = [total + own for total, own in zip(tokens, charged, strict=True)]
         if any(tokens):
             rows.append(Spent(series.key, called(series.labels, by), series.labels["source"], usd, *tokens))
+    whole = without_silent(coverage, "tokens", asked=asked, counted=counted)
     rows.sort(key=lambda row: (-row.usd, -row.tokens_in - row.tokens_out, row.name))
-    return Spending(window, by, prices.published.version, unpriced, tuple(rows), coverage)
+    return Spending(window, by, prices.published.version, unpriced, tuple(rows), whole)
 
 
 def spending_json(spending: Spending) -> Mapping[str, Any]:

@@ -136,6 +136,19 @@ def test_violations_that_were_never_listed_are_not_none(database: Database) -> N
     assert listing.notes == ("acme: no evidence was fetched yet",)
 
 
+def test_a_counter_that_a_source_does_not_report_is_not_zero(database: Database) -> None:
+    tokens = {"policy_violations": "0 1", "tokens_in": "0 5", "tokens_out": "0 5"}
+    scene = Scene(database, {"acme/llm-1": "0 12", "globex/llm-1": tokens}).until(1)
+    intervals, question = scene.watch.intervals, Question("tokens")
+    ranked = look_up.top(database, intervals=intervals, question=question, window=window(scene))
+    assert [row.source for row in ranked.rows] == ["globex"]
+    assert ranked.coverage.unknown == ("acme: tokens are not reported",)
+    only = look_up.top(database, intervals={"acme": scene.interval}, question=question, window=window(scene))
+    assert not only.coverage.is_known
+    spent = look_up.spending(database, intervals={"acme": scene.interval}, prices=NOTHING_PRICED, window=window(scene))
+    assert not spent.coverage.is_known
+
+
 def test_a_whole_reading_needs_no_note(database: Database) -> None:
     scene = Scene(database, "0 1 2 3 4").until(4)
     found = look_up.top(scene.database, intervals=scene.watch.intervals, question=Question(), window=window(scene, 2))

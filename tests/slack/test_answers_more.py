@@ -131,10 +131,10 @@ def test_top_is_answered(sqlite):
         here.scene.until(1)
         assert "1 llm-2  9\n2 llm-1  4" in shown(answered(here, "top"))
         assert "1 acme  13" in shown(answered(here, "top violations 1h source"))
-        assert "No tokens in" in shown(answered(here, "top tokens"))
-        assert "No tokens in" in shown(answered(here, "top tokens model"))
+        assert "Tokens in the last 1 day: not known." in shown(answered(here, "top tokens"))
+        assert "not known by model" in shown(answered(here, "top tokens model"))
         assert "latency_ms is a mean" in shown(answered(here, "top latency_ms"))
-        assert "No tokens were used in" in shown(answered(here, "spend"))
+        assert "Spend in the last 1 day: not known." in shown(answered(here, "spend"))
         assert "one window and one of ai_llm" in shown(answered(here, "spend model user"))
 
 
