@@ -17,6 +17,10 @@ from alertbot.errors import FlashbackRejected, FlashbackUnavailable, FlashbackUn
 LONGEST_NAME = 200
 LONGEST_WORDS = 300
 LONGEST_QUOTE = 60
+# Of one answer. A body of 16 MiB may hold six million empty objects, which are half a gigabyte of Python's; statistics have
+# some 25 bytes to each value, so that as many as fit into such a body are fewer than this.
+MOST_VALUES = 1_000_000
+_LONGEST_FAILURE = 64 * 1024  # of the answer that goes with an error: nobody reads more of a reason
 
 # 39 digits hold 2^128, and are what a NUMERIC(39,0) remembers.
 _DECIMAL = re.compile(r"[0-9]{1,39}")
@@ -139,6 +143,8 @@ def read_organisations(body: bytes, *, endpoint: str) -> tuple[str, ...]:
 
 def server_words(body: bytes) -> str:
     """What a server says about a failure, one cut line without control characters; empty if it says nothing readable."""
+    if len(body) > _LONGEST_FAILURE:
+        return _title(body)
     try:
         answer = parse_json(body)
     except (ValueError, RecursionError):
@@ -185,6 +191,9 @@ def require_success(answer: dict[str, Any], body: bytes, endpoint: str) -> None:
 
 def read_json(body: bytes, endpoint: str) -> Any:
     """The JSON of a 200. What is no JSON was written by a proxy or cut off on its way, so asking again may help."""
+    # Each value but the first of all comes after one of these, so they are at least as many: counted before anything is built.
+    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > MOST_VALUES:
+        raise FlashbackUnreadable(f"answer: expected at most {MOST_VALUES:,} values, got more", endpoint=endpoint)
     try:
         return parse_json(body)
     except RecursionError as error:
@@ -217,7 +226,7 @@ def _instead_of_json(body: bytes, error: ValueError) -> str:
 
 def _title(body: bytes) -> str:
     """The title of an HTML page: all that is worth repeating of one."""
-    found = _HTML_TITLE.search(body[:65536])
+    found = _HTML_TITLE.search(body[:_LONGEST_FAILURE])
     return one_line(found[1].decode(errors="replace"), 100) if found else ""
 
 

@@ -21,6 +21,7 @@ import httpx
 
 from alertbot.errors import ConfigError, FlashbackUnavailable, FlashbackUnreadable
 from alertbot.flashback.payloads import one_line
+from alertbot.flashback.unpacking import ACCEPTED, NotPacked, TooLarge, TooSlow, UnknownCoding, unpack
 
 _MEBIBYTE = 1024 * 1024
 _WRONG_NAME_IN_CERTIFICATE = {62, 64}  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -33,7 +34,6 @@ _WORDS_FOR_SYSTEM: Mapping[type[OSError], str] = {
 }
 # The second half is a part of what h11, httpcore and httpx say; the first that fits is taken.
 _WORDS_FOR_PROTOCOL: Mapping[tuple[type[httpx.RequestError], str], str] = {
-    (httpx.DecodingError, ""): "the answer cannot be decompressed",
     (httpx.RemoteProtocolError, "disconnected without"): "the server closed the connection without an answer",
     (httpx.RemoteProtocolError, "peer closed"): "the answer was cut off",
     (httpx.RemoteProtocolError, "in location header"): "the server redirects to an unreadable address",
@@ -97,7 +97,11 @@ class Wire:
         # httpcore takes a backend as an argument, but httpx does not hand one on.
         transport._pool._network_backend = _PunctualBackend()  # noqa: SLF001
         self._client = httpx.Client(
-            base_url=url, headers=dict(headers), transport=transport, trust_env=False, follow_redirects=False
+            base_url=url,
+            headers={"Accept-Encoding": ACCEPTED, **headers},
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
         )
         self._largest_body = largest_body
         self._monotonic = monotonic
@@ -111,12 +115,12 @@ class Wire:
         return self._send("POST", endpoint, seconds=seconds, json=dict(body))
 
     def _send(self, method: str, endpoint: str, *, seconds: float, **content: Any) -> Answer:
-        deadline = httpx.Timeout(Deadline(seconds, self._monotonic))
+        deadline = Deadline(seconds, self._monotonic)
         status = None
         try:
-            with self._client.stream(method, endpoint, timeout=deadline, **content) as response:
+            with self._client.stream(method, endpoint, timeout=httpx.Timeout(deadline), **content) as response:
                 status = response.status_code
-                body = self._body(response, endpoint)
+                body = self._body(response, endpoint, deadline)
                 return Answer(status, response.reason_phrase, response.headers, body)
         except httpx.TimeoutException as error:
             text = f"{_what_was_missing(error, status)} within {max(round(seconds, 1), 0.1):g} s"
@@ -129,16 +133,20 @@ class Wire:
     def close(self) -> None:
         self._client.close()
 
-    def _body(self, response: httpx.Response, endpoint: str) -> bytes:
-        chunks = []
-        size = 0
-        for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > self._largest_body:
-                limit = f"{self._largest_body / _MEBIBYTE:g} MiB"
-                raise FlashbackUnreadable(f"the answer is larger than {limit}", endpoint=endpoint)
-            chunks.append(chunk)
-        return b"".join(chunks)
+    def _body(self, response: httpx.Response, endpoint: str, deadline: Deadline) -> bytes:
+        coding = response.headers.get("content-encoding", "")
+        try:
+            return unpack(response.iter_raw(), coding, largest=self._largest_body, has_time=lambda: deadline.left > 0)
+        except TooLarge:
+            limit = f"{self._largest_body / _MEBIBYTE:g} MiB"
+            raise FlashbackUnreadable(f"the answer is larger than {limit}", endpoint=endpoint) from None
+        except UnknownCoding:
+            text = f'Content-Encoding: expected none or one gzip, got "{one_line(coding, 60)}"'
+            raise FlashbackUnreadable(text, endpoint=endpoint) from None
+        except NotPacked as error:
+            raise FlashbackUnavailable("the answer cannot be decompressed", endpoint=endpoint) from error
+        except TooSlow as error:
+            raise httpx.ReadTimeout("unpacking the answer took too long") from error
 
 
 class _PunctualStream(httpcore.NetworkStream):
