@@ -65,7 +65,7 @@ class Collector:
         self._clock = clock
         self._metrics = metrics
         kept = config.database.keep
-        self._keep = Keep(kept.raw, kept.hourly, kept.daily)
+        self._keep = Keep(kept.raw, kept.hourly, kept.daily, kept.evidence, kept.audit)
         self._owner = name_of_this_process()
         self._watch = replace(watch_of(config), process=self._owner)
         slack = config.slack
@@ -213,7 +213,7 @@ class Collector:
             now=now,
             at_once=at_once,
             clock=self._clock,
-            rest=lambda: self._stopping.wait(_TURN),
+            rest=self._rest,
         )
         if outcome is not Polled.NOT_DUE:
             self._end_outage()
@@ -277,8 +277,19 @@ class Collector:
         probe_broken(self._database, self._delivery)
 
     def thin(self) -> None:
-        """Delete the readings that are no longer wanted."""
-        thin(self._database, self._keep, list(self._watch.intervals), now=self._clock())
+        """Delete what is older than it is kept."""
+        thin(
+            self._database,
+            self._keep,
+            list(self._watch.intervals),
+            now=self._clock(),
+            rest=self._rest,
+            is_stopping=self._stopping.is_set,
+        )
+
+    def _rest(self) -> None:
+        """Let others have their turn with the database."""
+        self._stopping.wait(_TURN)
 
     def deliver(self) -> None:
         """Send what waits, until nothing does that may be sent now, or what is being sent hangs: it delays no other channel."""

@@ -66,16 +66,23 @@ COLLECTORS = ("llm_stats", "ai_minutes", "evidence", "ai_days", "storage_minutes
 
 
 class Keep(Section):
-    """How long readings are kept: all of them, the last of each hour, the last of each day."""
+    """How long things are kept: readings, finer and coarser, evidence, and what people were told and did."""
 
     raw: Annotated[timedelta, LONG_DURATION] = Field(timedelta(days=7), description="Every reading.")
     hourly: Annotated[timedelta, LONG_DURATION] = Field(timedelta(days=90), description="The last of each hour.")
     daily: Annotated[timedelta, LONG_DURATION] = Field(timedelta(days=3 * 365), description="The last of each day.")
+    evidence: Annotated[timedelta, LONG_DURATION] = Field(
+        timedelta(days=90), description="Violations and policy alerts, with who, what and why."
+    )
+    audit: Annotated[timedelta, LONG_DURATION] = Field(
+        timedelta(days=3 * 365), description="Alerts, messages, silences and acts that are over, and changes of rules."
+    )
 
     @classmethod
     def mistakes_between(cls, keys: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
         kept: list[tuple[str, timedelta]] = []
-        for name, field in cls.model_fields.items():
+        for name in ("raw", "hourly", "daily"):
+            field = cls.model_fields[name]
             try:
                 kept.append((name, LONG_DURATION.read(keys[name]) if name in keys else field.default))
             except ValueError:
@@ -96,7 +103,7 @@ class Database(Section):
     key: Annotated[SecretStr | None, KEY] = Field(
         None, description="Encrypts the tokens that sources were given; without it a file of the bot's own does."
     )
-    keep: Keep = Field(default_factory=Keep, description="How long readings are kept.")
+    keep: Keep = Field(default_factory=Keep, description="How long things are kept.")
 
     @property
     def shown_url(self) -> str:

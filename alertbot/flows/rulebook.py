@@ -47,7 +47,7 @@ class Rulebook:
     def __init__(self, given: Sequence[Rule], grammar: Grammar) -> None:
         self.given = tuple(given)
         self.grammar = grammar
-        self._known: tuple[int, Kept] | None = None
+        self._known: tuple[tuple[int, int], Kept] | None = None
 
     def rules(self, tx: Tx) -> tuple[Rule, ...]:
         """Every rule that holds now."""

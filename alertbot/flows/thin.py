@@ -1,52 +1,104 @@
-"""Thinning: every reading of the last days, then the last of each hour, then the last of each day.
+"""Thinning: every reading of the last days, then the last of each hour, then the last of each day; what is over is forgotten.
 
 Odometers are totals, so a reading that goes takes nothing with it: the increase over every window that begins and ends on
 the hour (or the day, in UTC) stays exact, for the reading as of its ends is kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from alertbot.domain.planes import feed_name
-from alertbot.domain.points import Plane, Span
-from alertbot.store import evidence, outbox, points, snapshots
+from alertbot.domain.points import Span
+from alertbot.store import expiry, snapshots, sources
 from alertbot.store.database import Database
+from alertbot.store.expiry import Expired
 
 log = structlog.get_logger()
-_BATCH = 100  # readings deleted in one transaction, so that nobody waits long for the database
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How long every reading, the last of each hour and the last of each day are kept."""
+    """How long things are kept: every reading, the last of each hour and of each day; evidence; what people were told and did."""
 
     raw: timedelta
     hourly: timedelta
     daily: timedelta
+    evidence: timedelta
+    audit: timedelta
 
 
-def thin(database: Database, keep: Keep, names: Sequence[str], *, now: datetime) -> int:
-    """Delete the readings that are no longer wanted, and notices and records older than all of them; how many readings went."""
+def thin(
+    database: Database,
+    keep: Keep,
+    names: Sequence[str],
+    *,
+    now: datetime,
+    rest: Callable[[], object] = lambda: None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> int:
+    """Delete what is older than it is kept, and return how many readings went. `names` are the configured sources.
+
+    Each transaction deletes a batch. `rest` is called after each: on SQLite nobody else gets a turn where one writer begins
+    again at once. What is left when `is_stopping` says so goes the next time.
+    """
+    with database.reading() as tx:
+        feeds = sources.names(tx)
+    readings = sum(_thin_readings(database, keep, name, now=now, rest=rest, is_stopping=is_stopping) for name in feeds)
+    rows = 0
+    for expired in _expired(keep, names, now=now):
+        rows += _delete(database, expired, rest=rest, is_stopping=is_stopping)
+    if readings or rows:
+        log.info("thinned", readings=readings, rows=rows)
+    return readings
+
+
+def _thin_readings(
+    database: Database,
+    keep: Keep,
+    name: str,
+    *,
+    now: datetime,
+    rest: Callable[[], object],
+    is_stopping: Callable[[], bool],
+) -> int:
+    with database.reading() as tx:
+        unwanted = _unwanted(snapshots.evaluated_readings(tx, name, before=now - keep.raw), keep, now)
+        sizes = snapshots.sizes(tx, unwanted)
     gone = 0
-    for name in (feed_name(source, plane) for source in names for plane in Plane):
-        with database.reading() as tx:
-            numbers = _unwanted(snapshots.evaluated_readings(tx, name, before=now - keep.raw), keep, now)
-        for start in range(0, len(numbers), _BATCH):
-            with database.transaction() as tx:
-                snapshots.delete_readings(tx, numbers[start : start + _BATCH])
-        gone += len(numbers)
-    with database.transaction() as tx:
-        # Sums by longer spans stay: only what lies across the edge of an old hour or day is lost.
-        for span, kept in ((Span.MINUTE, keep.raw), (Span.HOUR, keep.hourly), (Span.DAY, keep.daily)):
-            points.forget(tx, span, before=now - kept)
-        snapshots.delete_falls(tx, before=now - keep.daily)
-        outbox.delete_done(tx, before=now - keep.hourly)
-        evidence.delete(tx, before=now - keep.hourly)
-    if gone:
-        log.info("thinned", readings=gone)
+    for numbers in expiry.batches(sizes):
+        if is_stopping():
+            break
+        with database.transaction() as tx:
+            gone += snapshots.delete_readings(tx, numbers)
+        rest()
+    return gone
+
+
+def _expired(keep: Keep, names: Sequence[str], *, now: datetime) -> Iterable[Expired]:
+    # Sums by longer spans stay: only what lies across the edge of an old hour or day is lost.
+    for span, kept in ((Span.MINUTE, keep.raw), (Span.HOUR, keep.hourly), (Span.DAY, keep.daily)):
+        yield from expiry.buckets(span, before=now - kept)
+    yield from expiry.of_evidence(before=now - keep.evidence)
+    yield from expiry.of_counting(before=now - keep.daily)
+    yield from expiry.of_the_trail(before=now - keep.audit)
+    yield from expiry.of_gone_sources(names, tokens_before=now - keep.raw, before=now - keep.daily)
+
+
+def _delete(
+    database: Database, expired: Expired, *, rest: Callable[[], object], is_stopping: Callable[[], bool]
+) -> int:
+    """Delete all of these rows, a batch a transaction; how many they were."""
+    with database.reading() as tx:  # mostly there are none, and no writer has to wait for that
+        if not expiry.exist(tx, expired):
+            return 0
+    gone, deleted = 0, expiry.BATCH
+    while deleted == expiry.BATCH and not is_stopping():
+        with database.transaction() as tx:
+            deleted = expiry.delete_some(tx, expired)
+        gone += deleted
+        rest()
     return gone
 
 

@@ -48,11 +48,6 @@ def _upsert(tx: Tx) -> sqlite.Insert | postgresql.Insert:
     return insert.on_conflict_do_update(index_elements=["source", "kind", "id"], set_=changed)
 
 
-def delete(tx: Tx, *, before: datetime) -> int:
-    """Forget the evidence from before a moment; how much it was."""
-    return tx.execute(sa.delete(evidence).where(evidence.c.at < before)).rowcount
-
-
 def count(tx: Tx, source: int, kind: EvidenceKind, start: datetime, end: datetime | None = None) -> int:
     """How much there is of a source from a moment on, up to another one if given."""
     query = sa.select(sa.func.count()).where(

@@ -20,11 +20,9 @@ def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
     found = _open_one(tx, route.channel, key)
     if found is not None:
         return found
-    previous = tx.execute(
-        sa.select(sa.func.max(groups.c.number)).where(
-            groups.c.channel == route.channel, groups.c.key == key, groups.c.message_ts != ""
-        )
-    ).scalar()
+    closed = sa.and_(groups.c.channel == route.channel, groups.c.key == key, groups.c.closed_at.is_not(None))
+    newest = sa.select(groups.c.number).where(closed, groups.c.message_ts != "").order_by(groups.c.closed_at.desc())
+    previous = tx.execute(newest.limit(1)).scalar()
     insert = sqlite.insert(groups) if tx.dialect.name == "sqlite" else postgresql.insert(groups)
     number = tx.execute(
         insert.values(
@@ -106,11 +104,10 @@ def members(tx: Tx, group: int) -> list[int]:
 
 def changes(tx: Tx, group: Group, *, since: datetime) -> dict[tuple[str, str], list[datetime]]:
     """When, after a moment, alerts of this group or of those before it began to fire or resolved, by rule and series."""
-    own = (
-        sa.select(memberships.c.alert)
-        .join(groups)
-        .where(groups.c.channel == group.route.channel, groups.c.key == group.key)
-    )
+    # What was closed by then has no alert that has changed since: years of closed messages cost nothing.
+    same = sa.and_(groups.c.channel == group.route.channel, groups.c.key == group.key)
+    recent = tx.execute(sa.select(groups.c.number).where(same, groups.c.closed_at > since)).scalars()
+    own = sa.select(memberships.c.alert).where(memberships.c.group.in_({group.number, *recent}))
     crossed = sa.or_(
         sa.and_(transitions.c.after == "firing", transitions.c.before != "firing"),
         sa.and_(transitions.c.after == "resolved", transitions.c.before == "firing"),

@@ -7,11 +7,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from alertbot.domain.alerts import State
 from alertbot.store.database import Tx
-from alertbot.store.tables import alerts, homes, rule_changes, silences, sources
-
-_OPEN = [State.PENDING.value, State.FIRING.value]
+from alertbot.store.tables import alert_is_open, alerts, homes, rule_changes, silences, sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +22,10 @@ class Home:
 
 def fingerprint(tx: Tx, now: datetime) -> str:
     """A word that changes whenever something does that every Home shows: an alert, a silence, a rule, whether a source fails."""
-    opened = alerts.c.state.in_(_OPEN)
     counts = [
         sa.select(sa.func.max(alerts.c.number)),
-        sa.select(sa.func.count()).select_from(alerts).where(opened),
-        sa.select(sa.func.sum(alerts.c.version)).where(opened),
+        sa.select(sa.func.count()).select_from(alerts).where(alert_is_open),
+        sa.select(sa.func.sum(alerts.c.version)).where(alert_is_open),
         sa.select(sa.func.max(silences.c.number)),
         sa.select(sa.func.count()).select_from(silences).where(silences.c.ends_at >= now),
         sa.select(sa.func.count()).select_from(sources).where(sources.c.failing),

@@ -340,11 +340,6 @@ def lags(tx: Tx, *, now: datetime) -> bool:
     return tx.execute(sa.select(outbox.c.number).where(outbox.c.state == "waiting", late).limit(1)).first() is not None
 
 
-def delete_done(tx: Tx, *, before: datetime) -> None:
-    """Forget notices that were sent or given up before a moment."""
-    tx.execute(sa.delete(outbox).where(outbox.c.state != "waiting", outbox.c.done_at < before))
-
-
 def heard(tx: Tx) -> list[tuple[datetime, Notice]]:
     """Every notice that people hear, in the order in which they were caused: all but plain edits, acts and alarms."""
     quiet = [Kind.EDIT.value, Kind.ACT.value]

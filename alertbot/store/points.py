@@ -55,12 +55,15 @@ _Amounts = Mapping[tuple[datetime, int], Mapping[str, int]]
 def _numbered(tx: Tx, source: int, plane: Plane, points: Sequence[Point]) -> dict[Combination, int]:
     numbers = known(tx, source, plane)
     first: dict[Combination, datetime] = {}
+    last: dict[Combination, datetime] = {}
     for point in points:
         first[point.combination] = min(point.bucket, first.get(point.combination, point.bucket))
+        last[point.combination] = max(point.bucket, last.get(point.combination, point.bucket))
     _see_earlier(tx, {numbers[combination]: at for combination, at in first.items() if combination in numbers})
+    _see_later(tx, {numbers[combination]: at for combination, at in last.items() if combination in numbers})
     new = {combination: seen_at for combination, seen_at in first.items() if combination not in numbers}
     rows = [
-        {"source": source, "plane": plane.value, "seen_at": seen_at}
+        {"source": source, "plane": plane.value, "seen_at": seen_at, "last_at": floor(last[combination], Span.DAY)}
         | {name: getattr(combination, name) for name in _DIMENSIONS}
         for combination, seen_at in new.items()
     ]
@@ -77,6 +80,17 @@ def _see_earlier(tx: Tx, first: Mapping[int, datetime]) -> None:
     for number, seen_at in tx.execute(late).all():
         if number in first and first[number] < seen_at:
             tx.execute(sa.update(combinations).where(combinations.c.number == number).values(seen_at=first[number]))
+
+
+def _see_later(tx: Tx, last: Mapping[int, datetime]) -> None:
+    """Note on which day combinations had their newest points; once a day, so that not each reading writes."""
+    if not last:
+        return
+    days = {number: floor(at, Span.DAY) for number, at in last.items()}
+    before = sa.select(combinations.c.number, combinations.c.last_at).where(combinations.c.last_at < max(days.values()))
+    for number, last_at in tx.execute(before).all():
+        if number in days and days[number] > last_at:
+            tx.execute(sa.update(combinations).where(combinations.c.number == number).values(last_at=days[number]))
 
 
 def _stored(
@@ -235,11 +249,3 @@ def mark_since(tx: Tx, feed: int, span: Span, since: datetime) -> None:
             where=backfills.c.done_since > since,
         )
     )
-
-
-def forget(tx: Tx, span: Span, *, before: datetime) -> int:
-    """Delete the buckets of a span from before a moment; the sums by longer spans stay."""
-    gone = 0
-    for table in _TABLES.values():
-        gone += tx.execute(sa.delete(table).where(table.c.span == span.value, table.c.bucket < before)).rowcount
-    return gone

@@ -1,4 +1,4 @@
-"""Rules that people made in Slack, and every change of them: the trail is never thinned."""
+"""Rules that people made in Slack, and the trail of what was done to them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,13 +12,14 @@ from alertbot.store.database import Tx
 from alertbot.store.tables import rule_changes, rules
 
 
-def mark(tx: Tx) -> int:
-    """A number that is another one whenever a rule was made, changed or deleted since.
+def mark(tx: Tx) -> tuple[int, int]:
+    """What is another one whenever a rule was made, changed or deleted since.
 
-    Counted, not the newest number: on Postgres a change with a lower one may be committed later.
+    Counted, as on Postgres a change with a lower number may be committed later; and the newest number, as old ones are deleted.
     """
-    count: int = tx.execute(sa.select(sa.func.count()).select_from(rule_changes)).scalar_one()
-    return count
+    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.max(rule_changes.c.number), 0))
+    count, newest = tx.execute(query).one()
+    return count, newest
 
 
 def stored(tx: Tx) -> list[StoredRule]:

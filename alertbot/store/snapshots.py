@@ -294,12 +294,19 @@ def evaluated_readings(tx: Tx, source: str, *, before: datetime) -> list[tuple[i
     return [(number, taken_at) for number, taken_at in rows]
 
 
-def delete_readings(tx: Tx, numbers: Sequence[int]) -> None:
-    """Delete readings with their slices; never the newest of a source, which the next one is counted from."""
+def sizes(tx: Tx, numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """These readings, in their order, each with how many rows it has."""
+    rows: dict[int, int] = {}
+    for start in range(0, len(numbers), _CHUNK):
+        chunk = numbers[start : start + _CHUNK]
+        counted = sa.select(snapshots.c.reading, sa.func.count()).where(snapshots.c.reading.in_(chunk))
+        rows |= {row[0]: row[1] for row in tx.execute(counted.group_by(snapshots.c.reading))}
+    return [(number, rows.get(number, 0) + 1) for number in numbers]
+
+
+def delete_readings(tx: Tx, numbers: Sequence[int]) -> int:
+    """Delete readings with their slices; never the newest of a source, which the next one is counted from. How many they were."""
     newest = sa.select(sa.func.max(readings.c.number)).group_by(readings.c.source)
-    tx.execute(sa.delete(readings).where(readings.c.number.in_(numbers), readings.c.number.not_in(newest)))
-
-
-def delete_falls(tx: Tx, *, before: datetime) -> None:
-    """Forget resets, corrections and held steps from before a moment."""
-    tx.execute(sa.delete(falls).where(falls.c.at < before))
+    return tx.execute(
+        sa.delete(readings).where(readings.c.number.in_(numbers), readings.c.number.not_in(newest))
+    ).rowcount

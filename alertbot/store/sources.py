@@ -107,6 +107,11 @@ def number_of(tx: Tx, name: str) -> int:
     return number
 
 
+def names(tx: Tx) -> list[str]:
+    """Every feed that is remembered, also those of sources that are no longer configured."""
+    return list(tx.execute(sa.select(sources.c.name).order_by(sources.c.name)).scalars())
+
+
 def _share(number: int) -> float:
     """After which part of its interval a feed is read for the second time: no two feeds keep the same beat.
 

@@ -133,8 +133,10 @@ configurations = sa.Table(
     sa.Column("workspace_name", sa.String, nullable=False, server_default=""),
     sa.Column("created_at", Moment),
     sa.Column("seen_at", Moment, nullable=False),
+    sa.Column("absent_since", Moment),  # the first of the readings in a row, up to the newest, that did not list it
     sa.Column("repos", sa.JSON, nullable=False),
     sa.UniqueConstraint("source", "ai_llm"),
+    sqlite_autoincrement=True,  # slices of one that is forgotten must not pass for those of a new one
 )
 
 # The exact last totals of each configuration, and those lower ones that wait to be believed (`held`, by counter).
@@ -156,7 +158,8 @@ readings = sa.Table(
 )
 
 # The slices of odometers. Every known configuration has a row in each reading, so that the increase of all of them over
-# any window is the difference of two slices; clustered by reading, which writes each slice in one place.
+# any window is the difference of two slices; clustered by reading, which writes each slice in one place. What is long
+# absent has a row in `rests` instead.
 snapshots = sa.Table(
     "snapshots",
     metadata,
@@ -169,11 +172,22 @@ snapshots = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Where the odometers of an absent configuration stand in all readings from `since` to before `until` (NULL: it is absent
+# still): one row in place of one in each of these readings.
+rests = sa.Table(
+    "rests",
+    metadata,
+    _refers("configuration", "configurations.number", primary_key=True, autoincrement=False),
+    sa.Column("since", Moment, primary_key=True),
+    sa.Column("until", Moment),
+    *(sa.Column(counter.value, Whole) for counter in Counter),
+)
+
 falls = sa.Table(
     "falls",
     metadata,
     _number(),
-    _refers("configuration", "configurations.number", nullable=False),
+    _refers("configuration", "configurations.number", nullable=False, index=True),  # those of one that is forgotten
     sa.Column("counter", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("at", Moment, nullable=False, index=True),  # the falls inside a rule's window
@@ -213,7 +227,11 @@ alerts = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sqlite_autoincrement=True,  # a number that people saw is never given out again
 )
-# One open alert a series and rule, whoever evaluates; also finds the open alerts of a rule.
+# Written out, and not as parameters, so that SQLite sees that the index below finds them.
+alert_is_open = alerts.c.state.in_(
+    sa.bindparam("open_states", ["pending", "firing"], expanding=True, literal_execute=True, unique=True)
+)
+# One open alert a series and rule, whoever evaluates; also finds the open alerts among years of those that are over.
 sa.Index(
     "uq_alerts_open",
     alerts.c.rule,
@@ -223,7 +241,8 @@ sa.Index(
     sqlite_where=alerts.c.state.in_(["pending", "firing"]),
     postgresql_where=alerts.c.state.in_(["pending", "firing"]),
 )
-sa.Index("ix_alerts_resolved_at", alerts.c.resolved_at)  # the newest alerts for look-ups, a budget's last one
+sa.Index("ix_alerts_resolved_at", alerts.c.resolved_at)  # the newest alerts for look-ups, those that are over for long
+sa.Index("ix_alerts_period", alerts.c.period)  # each budget's last alert of a period that is not over
 
 transitions = sa.Table(
     "transitions",
@@ -298,6 +317,10 @@ sa.Index(
     sqlite_where=groups.c.closed_at.is_(None),
     postgresql_where=groups.c.closed_at.is_(None),
 )
+# The message before the one that is opened (groups.open_for), and what has changed in an hour in those before (groups.changes).
+sa.Index("ix_groups_closed", groups.c.channel, groups.c.key, groups.c.closed_at)
+sa.Index("ix_groups_closed_at", groups.c.closed_at)  # those that are over for long
+sa.Index("ix_groups_previous", groups.c.previous)  # whether a group is still linked to
 
 memberships = sa.Table(
     "memberships",
@@ -332,7 +355,7 @@ rules = sa.Table(
     sa.Column("told", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
-# Everything that anybody ever did to one of them. Nothing is deleted here.
+# Everything that anybody did to one of them.
 rule_changes = sa.Table(
     "rule_changes",
     metadata,
@@ -361,7 +384,7 @@ outbox = sa.Table(
     _number(),
     sa.Column("lane", sa.String, nullable=False),
     sa.Column("channel", sa.String, nullable=False),
-    _refers("group", "groups.number", nullable=True),
+    _refers("group", "groups.number", nullable=True, index=True),  # the notices of one that is over for long
     sa.Column("form", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("ping", sa.Boolean, nullable=False),
@@ -379,7 +402,14 @@ outbox = sa.Table(
     sa.Column("ts", sa.String, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
-# What waits, in the order of its lane.
+sa.Index("ix_outbox_done_at", outbox.c.done_at)  # those that were sent long ago
+# What waits: the next to be sent, and in the order of each lane.
+sa.Index(
+    "ix_outbox_next",
+    outbox.c.number,
+    sqlite_where=outbox.c.state == "waiting",
+    postgresql_where=outbox.c.state == "waiting",
+)
 sa.Index(
     "ix_outbox_waiting",
     outbox.c.lane,
@@ -446,8 +476,19 @@ combinations = sa.Table(
     sa.Column("user", sa.String, nullable=False),
     sa.Column("host", sa.String, nullable=False),
     sa.Column("seen_at", Moment, nullable=False),
+    sa.Column(
+        "last_at", Moment, nullable=False, index=True
+    ),  # the day of its newest point; those that are over for long
     sa.UniqueConstraint("source", "plane", "ai_llm", "provider", "model", "repo", "api_key", "user", "host"),
+    sqlite_autoincrement=True,  # points of one that is forgotten must not pass for those of a new one
 )
+
+
+def _combination() -> sa.Column[int]:
+    """No foreign key: deleting one combination would look through all points for it. They go by their age, and first."""
+    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    return sa.Column("combination", number, primary_key=True, autoincrement=False)
+
 
 # Amounts within a bucket. Those of hours, and of days with minutes, are the sums of the minutes in them, so that a month
 # is thirty rows and not 43,200. Clustered by span and time, as they are read.
@@ -456,7 +497,7 @@ ai_points = sa.Table(
     metadata,
     sa.Column("span", sa.String, primary_key=True),
     sa.Column("bucket", Moment, primary_key=True),
-    _refers("combination", "combinations.number", primary_key=True, autoincrement=False),
+    _combination(),
     *(sa.Column(name, Whole, nullable=False, server_default="0") for name in AI_AMOUNTS),
     sqlite_with_rowid=False,
 )
@@ -465,7 +506,7 @@ storage_points = sa.Table(
     metadata,
     sa.Column("span", sa.String, primary_key=True),
     sa.Column("bucket", Moment, primary_key=True),
-    _refers("combination", "combinations.number", primary_key=True, autoincrement=False),
+    _combination(),
     *(sa.Column(name, Whole, nullable=False, server_default="0") for name in STORAGE_AMOUNTS),
     sqlite_with_rowid=False,
 )

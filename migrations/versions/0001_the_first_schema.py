@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_alerts")),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_alerts_period", "alerts", ["period"], unique=False)
     op.create_index("ix_alerts_resolved_at", "alerts", ["resolved_at"], unique=False)
     op.create_index(
         "uq_alerts_open",
@@ -91,7 +92,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_groups")),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_groups_closed", "groups", ["channel", "key", "closed_at"], unique=False)
+    op.create_index("ix_groups_closed_at", "groups", ["closed_at"], unique=False)
     op.create_index("ix_groups_look_at", "groups", ["look_at"], unique=False)
+    op.create_index("ix_groups_previous", "groups", ["previous"], unique=False)
     op.create_index(
         "uq_groups_open",
         "groups",
@@ -227,6 +231,7 @@ def upgrade() -> None:
         sa.Column("user", sa.String(), nullable=False),
         sa.Column("host", sa.String(), nullable=False),
         sa.Column("seen_at", MOMENT, nullable=False),
+        sa.Column("last_at", MOMENT, nullable=False),
         sa.ForeignKeyConstraint(
             ["source"], ["sources.number"], name=op.f("fk_combinations_source"), ondelete="CASCADE"
         ),
@@ -243,7 +248,10 @@ def upgrade() -> None:
             "host",
             name=op.f("uq_combinations_source_plane_ai_llm_provider_model_repo_api_key_user_host"),
         ),
+        sqlite_autoincrement=True,
     )
+    op.create_index("ix_combinations_last_at", "combinations", ["last_at"], unique=False)
+
     op.create_table(
         "configurations",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
@@ -255,12 +263,14 @@ def upgrade() -> None:
         sa.Column("workspace_name", sa.String(), server_default="", nullable=False),
         sa.Column("created_at", MOMENT, nullable=True),
         sa.Column("seen_at", MOMENT, nullable=False),
+        sa.Column("absent_since", MOMENT, nullable=True),
         sa.Column("repos", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["source"], ["sources.number"], name=op.f("fk_configurations_source"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_configurations")),
         sa.UniqueConstraint("source", "ai_llm", name=op.f("uq_configurations_source_ai_llm")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "credentials",
@@ -368,6 +378,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_outbox")),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_outbox_done_at", "outbox", ["done_at"], unique=False)
+    op.create_index("ix_outbox_group", "outbox", ["group"], unique=False)
+    op.create_index(
+        "ix_outbox_next",
+        "outbox",
+        ["number"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
     op.create_index(
         "ix_outbox_waiting",
         "outbox",
@@ -420,9 +440,6 @@ def upgrade() -> None:
         sa.Column("severity_high", WHOLE, server_default="0", nullable=False),
         sa.Column("active_conversations", WHOLE, server_default="0", nullable=False),
         sa.Column("latency_us", WHOLE, server_default="0", nullable=False),
-        sa.ForeignKeyConstraint(
-            ["combination"], ["combinations.number"], name=op.f("fk_ai_points_combination"), ondelete="CASCADE"
-        ),
         sa.PrimaryKeyConstraint("span", "bucket", "combination", name=op.f("pk_ai_points")),
         sqlite_with_rowid=False,
     )
@@ -458,6 +475,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_falls")),
     )
     op.create_index("ix_falls_at", "falls", ["at"], unique=False)
+    op.create_index("ix_falls_configuration", "falls", ["configuration"], unique=False)
+
+    op.create_table(
+        "rests",
+        sa.Column("configuration", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("since", MOMENT, nullable=False),
+        sa.Column("until", MOMENT, nullable=True),
+        sa.Column("api_calls", WHOLE, nullable=True),
+        sa.Column("tokens_in", WHOLE, nullable=True),
+        sa.Column("tokens_out", WHOLE, nullable=True),
+        sa.Column("llm_tokens_in", WHOLE, nullable=True),
+        sa.Column("llm_tokens_out", WHOLE, nullable=True),
+        sa.Column("policy_violations", WHOLE, nullable=True),
+        sa.Column("policy_alerts", WHOLE, nullable=True),
+        sa.Column("policy_blocks", WHOLE, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["configuration"], ["configurations.number"], name=op.f("fk_rests_configuration"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("configuration", "since", name=op.f("pk_rests")),
+    )
 
     op.create_table(
         "snapshots",
@@ -488,9 +525,6 @@ def upgrade() -> None:
         sa.Column("size_change_bytes", WHOLE, server_default="0", nullable=False),
         sa.Column("storage_latency_us", WHOLE, server_default="0", nullable=False),
         sa.Column("storage_points", WHOLE, server_default="0", nullable=False),
-        sa.ForeignKeyConstraint(
-            ["combination"], ["combinations.number"], name=op.f("fk_storage_points_combination"), ondelete="CASCADE"
-        ),
         sa.PrimaryKeyConstraint("span", "bucket", "combination", name=op.f("pk_storage_points")),
         sqlite_with_rowid=False,
     )

@@ -510,13 +510,18 @@ def test_a_look_up_says_what_is_not_known(sqlite):
     assert listing.notes == ("acme: all of it is known since 2026-01-03T00:03:00Z",)
 
 
-def test_evidence_is_forgotten_with_the_readings_of_hours(sqlite):
+def test_evidence_is_forgotten_when_it_is_older_than_it_is_kept(sqlite):
     case = Case(sqlite, drawn("0 9"))
     case.shelf.add(-60, 2)
     case.shelf.add(0.5, 9)
     case.until(1)
     assert case.kept() == 11
-    thin(sqlite, Keep(minutes(10), minutes(30), minutes(60)), ["acme"], now=at(5))
+    thin(
+        sqlite,
+        Keep(minutes(10), minutes(20), minutes(60), evidence=minutes(30), audit=minutes(60)),
+        ["acme"],
+        now=at(5),
+    )
     assert case.kept() == 9
 
 

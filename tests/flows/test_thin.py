@@ -17,7 +17,7 @@ from tests.builders import START
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-KEEP = Keep(raw=2 * HOUR, hourly=DAY, daily=10 * DAY)
+KEEP = Keep(raw=2 * HOUR, hourly=DAY, daily=10 * DAY, evidence=3 * DAY, audit=20 * DAY)
 VIOLATIONS = Counter.POLICY_VIOLATIONS
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from alertbot.domain.evidence import Count, Evidence, EvidenceKind, Leaders, Scope
 from alertbot.domain.rules import Where
 from alertbot.domain.snapshots import Configuration
-from alertbot.store import evidence, gatherings, leases, snapshots, sources
+from alertbot.store import evidence, expiry, gatherings, leases, snapshots, sources
 from alertbot.store.database import Database
 from tests.builders import at, minutes
 
@@ -181,7 +181,8 @@ def test_owners_are_the_configurations_with_their_repositories(database, acme):
 def test_evidence_is_forgotten_when_it_is_old(database, acme):
     keep(database, acme, [one("old", 1), one("new", 2)])
     with database.transaction() as tx:
-        assert evidence.delete(tx, before=at(2)) == 1
+        (old,) = expiry.of_evidence(before=at(2))
+        assert expiry.delete_some(tx, old) == 1
     assert [each.id for each in listed(database, anything())] == ["new"]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertbot.domain.points import Combination, Plane, Point, Span, floor
-from alertbot.store import migrate, points, sources
+from alertbot.store import expiry, migrate, points, sources
 from alertbot.store.database import Database
 from alertbot.store.tables import ai_points, combinations
 from tests.builders import START, at, patiently
@@ -104,7 +104,8 @@ def test_days_can_be_had_without_their_minutes(acme):
 def test_old_minutes_go_and_their_sums_stay(acme):
     write(acme, calls(0, 3), calls(61, 4), calls(24 * 60, 5))
     with acme.transaction() as tx:
-        assert points.forget(tx, Span.MINUTE, before=at(24 * 60)) == 2
+        minutes, _ = expiry.buckets(Span.MINUTE, before=at(24 * 60))
+        assert expiry.delete_some(tx, minutes) == 2
     assert [grown(acme, at(0), at(60)), grown(acme, at(60), at(120)), grown(acme, at(0), at(25 * 60))] == [3, 4, 12]
 
 
