@@ -270,3 +270,23 @@ def test_notes_say_what_will_never_be_seen(tmp_path):
         "routes[0].match.source fits none of the sources (acme)",
     )
     assert "nothing is watched" in loaded(tmp_path, "rules: []").notes[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_noted"),
+    [
+        ("https://flashback.example", False),
+        ("http://flashback.example", True),
+        ("HTTP://10.0.0.7:8080/v1", True),
+        ("http://[2001:db8::1]", True),
+        ("http://127.0.0.1:8080", False),
+        ("http://[::1]:8080", False),
+        ("http://localhost:8080", False),
+        ("http://localhost.example", True),
+    ],
+)
+def test_a_token_that_travels_unencrypted_to_another_machine_is_noted(tmp_path, address, is_noted):
+    notes = loaded(tmp_path, f"sources: [{{name: acme, base_url: '{address}', access_token: t}}]").notes
+    assert any("acme: base_url begins with http://" in note for note in notes) is is_noted
+    notes = loaded(tmp_path, f"slack: {{api_url: '{address}', channel: '#c', bot_token: xoxb-1}}").notes
+    assert any("slack.api_url begins with http://" in note for note in notes) is is_noted

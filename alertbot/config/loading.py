@@ -37,6 +37,7 @@ from alertbot.config.sections import (
 )
 from alertbot.config.values import Address
 from alertbot.config.written import Unusable
+from alertbot.domain.addresses import is_open_to_others
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Absence, Ratio, Rule, Where
 from alertbot.domain.times import write_duration
@@ -144,6 +145,10 @@ def _notes(keys: ConfigFile, rules: tuple[Rule, ...], path: Path | None) -> Iter
                 f"source {source.name} is read every {write_duration(source.interval)} "
                 f"but counts as blind after {write_duration(source.blind_after)}"
             )
+        if is_open_to_others(source.base_url):
+            yield f"source {source.name}: base_url begins with http://, so its access token can be read on the way; use https://"
+    if is_open_to_others(keys.slack.api_url):
+        yield "slack.api_url begins with http://, so the bot's token can be read on the way; use https://"
     yield from _not_collected(keys.sources, rules)
     yield from _matched_by_nothing(keys)
 

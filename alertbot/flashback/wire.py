@@ -7,7 +7,6 @@ of a host name is out of reach; it has a limit of its own.)
 """
 
 import functools
-import ipaddress
 import logging
 import socket
 import ssl
@@ -19,6 +18,7 @@ from typing import Any, Self
 import httpcore
 import httpx
 
+from alertbot.domain.addresses import is_loopback
 from alertbot.errors import ConfigError, FlashbackUnavailable, FlashbackUnreadable
 from alertbot.flashback.payloads import one_line
 from alertbot.flashback.unpacking import ACCEPTED, NotPacked, TooLarge, TooSlow, UnknownCoding, unpack
@@ -222,7 +222,7 @@ def _checked(base_url: str) -> httpx.URL:
 def _proxy_for(url: httpx.URL) -> httpx.Proxy | None:
     proxies = urllib.request.getproxies()
     address = proxies.get(url.scheme) or proxies.get("all")
-    if not address or _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+    if not address or is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
         return None
     try:
         proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
@@ -232,13 +232,6 @@ def _proxy_for(url: httpx.URL) -> httpx.Proxy | None:
         # Without its cause, which quotes the address and a password with it.
         raise ConfigError([f"{url.scheme.upper()}_PROXY: expected an address such as http://proxy:3128"]) from None
     return proxy
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _what_was_missing(error: httpx.TimeoutException, status: int | None) -> str:
