@@ -9,6 +9,7 @@ from alertbot.access import keepers_of, reader_of
 from alertbot.clock import Clock
 from alertbot.config import Config
 from alertbot.domain.planes import feed_name
+from alertbot.domain.points import Span
 from alertbot.errors import AlertbotError, FlashbackError
 from alertbot.feeds import spans_of
 from alertbot.flows.backfill import Progress, backfill
@@ -26,6 +27,7 @@ def backfill_all(config: Config, *, since: datetime, now: datetime) -> Iterator[
     database = open_database(config)
     migrate.upgrade(database)
     clock, metrics = Clock(), Metrics()
+    keep = {Span.MINUTE: config.database.keep.raw, Span.HOUR: config.database.keep.hourly}
     keepers = keepers_of(config, database, owner=name_of_this_process(), clock=clock, metrics=metrics, at_once=True)
     for source in collecting:
         reader = reader_of(source, clock=clock, metrics=metrics, keeper=keepers.get(source.name))
@@ -33,7 +35,8 @@ def backfill_all(config: Config, *, since: datetime, now: datetime) -> Iterator[
             for plane in spans_of(source):
                 feed = feed_name(source.name, plane)
                 try:
-                    yield from backfill(database, feed, partial(reader.client.points, plane), since=since, now=now)
+                    ask = partial(reader.client.points, plane)
+                    yield from backfill(database, feed, ask, since=since, now=now, keep=keep)
                 except FlashbackError as error:
                     raise AlertbotError(f"{feed}: {error.lines[0]}; run it again to go on from there") from error
     database.close()

@@ -4,7 +4,7 @@ Day by day, the newest first, each in a transaction of its own: what is stopped 
 twice counts once. Nothing is judged and nothing is said of what is long past.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,8 +29,12 @@ class Progress:
     resolution: Span
 
 
-def backfill(database: Database, feed: str, ask: Ask, *, since: datetime, now: datetime) -> Iterator[Progress]:
+def backfill(
+    database: Database, feed: str, ask: Ask, *, since: datetime, now: datetime, keep: Mapping[Span, timedelta]
+) -> Iterator[Progress]:
     """Read the days of a feed back to that of `since` that are not there yet; `ask` is how the server is asked for buckets.
+
+    `keep` is how long buckets of each span are kept: of older days only the sums by longer spans are written.
 
     A day of which the server has no minutes any more comes from its day statistics. Raises FlashbackError where the
     server does not answer: what is done by then stays.
@@ -46,7 +50,7 @@ def backfill(database: Database, feed: str, ask: Ask, *, since: datetime, now: d
         if not found:
             span, found = Span.DAY, ask(Span.DAY, day, last)
         mine = [point for point in found if floor(point.bucket, Span.DAY) == day]
-        _keep(database, feed, day, span, mine, now=now)
+        _keep(database, feed, day, span, mine, now=now, keep=keep)
         yield Progress(feed, day, place, len(days), len(mine), span)
 
 
@@ -57,14 +61,32 @@ def _missing_days(since: datetime, done_since: datetime | None, now: datetime) -
         day -= DAY
 
 
-def _keep(database: Database, feed: str, day: datetime, span: Span, found: list[Point], *, now: datetime) -> None:
+def _keep(
+    database: Database,
+    feed: str,
+    day: datetime,
+    span: Span,
+    found: list[Point],
+    *,
+    now: datetime,
+    keep: Mapping[Span, timedelta],
+) -> None:
     name, plane = feed_of(feed)
     with database.transaction() as tx:
         # Sums by hour and day are changed by differences: two that write at the same time would lose one.
         number = sources.locked(tx, feed)
         source = sources.number_of(tx, name)
         kept, _ = within_limit(found, points.known(tx, source, plane))
-        points.write(tx, source, plane, span, kept)
+        for written in _spans(span, day, now=now, keep=keep):
+            points.write(tx, source, plane, written, kept)
         points.mark_since(tx, number, Span.MINUTE, day)
         if found:
             sources.mark_complete(tx, feed, day, read_at=now)
+
+
+def _spans(span: Span, day: datetime, *, now: datetime, keep: Mapping[Span, timedelta]) -> tuple[Span, ...]:
+    """As what a whole day of buckets is written: its minutes, with which their sums come, or only what thinning would leave."""
+    is_kept = {finer: day + DAY > now - longest for finer, longest in keep.items()}
+    if span is Span.DAY or is_kept[Span.MINUTE]:
+        return (span,)
+    return (Span.HOUR, Span.DAY) if is_kept[Span.HOUR] else (Span.DAY,)

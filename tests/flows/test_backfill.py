@@ -1,10 +1,11 @@
 """History from Flashback's own statistics: each day once, however often it is stopped and begun again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
 
 import pytest
+import sqlalchemy as sa
 
 from alertbot.domain.points import Combination, Plane, Point, Span
 from alertbot.domain.rules import Period
@@ -12,6 +13,7 @@ from alertbot.errors import FlashbackUnavailable
 from alertbot.flows.backfill import Progress, backfill
 from alertbot.store import points, sources
 from alertbot.store.database import Database
+from alertbot.store.tables import ai_points
 from tests.builders import budget, rule, spike
 from tests.flows.test_points import PointScene, point
 
@@ -45,8 +47,18 @@ class History:
         return [day for _, day in self.asked]
 
 
-def run(database: Database, history: History, *, days: int = 5, most: int | None = None) -> list[Progress]:
-    found: Iterable[Progress] = backfill(database, "acme/ai", history, since=NOON - days * DAY, now=NOON)
+KEEP = {Span.MINUTE: 7 * DAY, Span.HOUR: 90 * DAY}
+
+
+def run(
+    database: Database,
+    history: History,
+    *,
+    days: int = 5,
+    most: int | None = None,
+    keep: Mapping[Span, timedelta] = KEEP,
+) -> list[Progress]:
+    found: Iterable[Progress] = backfill(database, "acme/ai", history, since=NOON - days * DAY, now=NOON, keep=keep)
     return list(islice(found, most))
 
 
@@ -122,3 +134,20 @@ def test_rules_with_a_past_and_look_ups_work_at_once(database: Database) -> None
         ("spike", "warning", 60),
     ]
     assert scene.values(since=-24 * 60) == {"llm-1": 240 + 130 + 50}
+
+
+def test_of_days_that_are_older_than_minutes_are_kept_only_their_sums_are_written(database):
+    run(database, History(), days=6, keep={Span.MINUTE: 2 * DAY, Span.HOUR: 4 * DAY})
+    with database.reading() as tx:
+        oldest = tx.execute(sa.select(ai_points.c.span, sa.func.min(ai_points.c.bucket)).group_by(ai_points.c.span))
+        first = {Span(span): at for span, at in oldest}
+    midnight = NOON - DAY / 2
+    assert first == {
+        Span.MINUTE: midnight - 2 * DAY,
+        Span.HOUR: midnight - 4 * DAY,
+        Span.DAY: midnight - 6 * DAY,
+    }, "a day goes once all of it is too old"
+    assert grown(database, midnight - 6 * DAY, midnight) == 6 * 240
+    assert grown(database, midnight - 3 * DAY, midnight - 2.5 * DAY) == 120
+    run(database, History(), days=6, keep={Span.MINUTE: 2 * DAY, Span.HOUR: 4 * DAY})
+    assert grown(database, midnight - 6 * DAY, midnight) == 6 * 240, "and it counts once"
