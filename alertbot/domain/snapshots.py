@@ -1,9 +1,14 @@
 """What one reading of a source saw."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+MOST_LLMS = 5000  # of one source: each costs a row in each reading, and every rule looks at each of them
+MOST_REPOS = 1000  # of one LLM, by which violations are found to be its own
+# What is absent for longer has one row for all of the readings to come, and not one in each of them.
+RESTS_AFTER = timedelta(days=7)
 
 
 class Counter(StrEnum):
@@ -64,3 +69,20 @@ class Reading:
     taken_at: datetime
     snapshots: tuple[Snapshot, ...]
     configurations: tuple[Configuration, ...] | None = field(default=None)
+
+
+def within_limit(
+    snapshots: Sequence[Snapshot], known: Collection[str], *, most: int = MOST_LLMS
+) -> tuple[tuple[Snapshot, ...], int]:
+    """The snapshots of no more than `most` LLMs, and how many were left out.
+
+    What is known keeps its place, so that a flood of ids hides nothing that was watched. Of what is new, that with the
+    most calls comes first.
+    """
+    if len(snapshots) <= most:
+        return tuple(snapshots), 0
+    new = [snapshot for snapshot in snapshots if snapshot.ai_llm not in known]
+    new.sort(key=lambda snapshot: (-snapshot.totals.get(Counter.API_CALLS, 0), snapshot.ai_llm))
+    room = max(0, most - (len(snapshots) - len(new)))
+    left_out = {snapshot.ai_llm for snapshot in new[room:]}
+    return tuple(snapshot for snapshot in snapshots if snapshot.ai_llm not in left_out), len(left_out)

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from alertbot.domain.points import Plane, PointsReading, Span, floor
-from alertbot.domain.snapshots import Configuration, Snapshot
+from alertbot.domain.snapshots import MOST_LLMS, MOST_REPOS, Configuration, Snapshot
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackForbidden, FlashbackMissing
 from alertbot.flashback.client import FlashbackClient
 
@@ -16,6 +16,7 @@ log = structlog.get_logger()
 _NAMES_EVERY = timedelta(minutes=10)  # names change seldom, and each request counts against a quota
 _DAYS_EVERY = timedelta(minutes=10)  # day statistics beside those of minutes: late points of days that are over
 _ONE_ANSWER = timedelta(days=1)  # that one request asks for; a month of minutes would be cut off somewhere
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _LONGEST_GAP = timedelta(days=31)  # further back only `backfill` looks
 
 
@@ -67,7 +68,25 @@ class Names:
                 if error.kind not in self._told:
                     self._told.add(error.kind)
                     log.warning("names_not_read", endpoint=error.endpoint, kind=error.kind, error=error.lines[0])
-        return tuple(replace(one, workspace_name=self._workspaces.get(one.workspace, "")) for one in configurations)
+        longest = max((len(one.repos) for one in configurations), default=0)
+        if longest > MOST_REPOS:
+            self._warn_once("too_many_repos", most=MOST_REPOS, repos=longest)
+        return tuple(
+            replace(one, workspace_name=self._workspaces.get(one.workspace, ""), repos=one.repos[:MOST_REPOS])
+            for one in configurations
+        )
+
+    def oldest(self, configurations: tuple[Configuration, ...]) -> tuple[Configuration, ...]:
+        """As many as are counted of a source, those that were made first: each of them is a request where they are asked one by one."""
+        if len(configurations) <= MOST_LLMS:
+            return configurations
+        self._warn_once("too_many_llms", most=MOST_LLMS, left_out=len(configurations) - MOST_LLMS)
+        return tuple(sorted(configurations, key=lambda one: (one.created_at or _LONG_AGO, one.ai_llm))[:MOST_LLMS])
+
+    def _warn_once(self, event: str, **fields: int) -> None:
+        if event not in self._told:
+            self._told.add(event)
+            log.warning(event, **fields)
 
 
 @dataclass(slots=True)
@@ -112,7 +131,7 @@ class SourceReader:
             page = self.client.totals()
             if not page.is_one_sum:
                 return page.snapshots, self._names.ask_if_new({snapshot.ai_llm for snapshot in page.snapshots})
-            asked = _Round(self._names.ask(), last_at, self._clock())
+            asked = _Round(self._names.oldest(self._names.ask()), last_at, self._clock())
         return self._go_on(asked), asked.configurations
 
     def close(self) -> None:
@@ -129,7 +148,7 @@ class SourceReader:
             return None
         if now - kept.began_at < self._fresh_for:
             return replace(kept, found=fresh)
-        return _Round(self._names.ask(), last_at, now, fresh, limited=True)
+        return _Round(self._names.oldest(self._names.ask()), last_at, now, fresh, limited=True)
 
     def _go_on(self, asked: _Round) -> tuple[Snapshot, ...]:
         """What the round found, once it is whole."""

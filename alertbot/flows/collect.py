@@ -1,6 +1,6 @@
 """Flow 1: Flashback → snapshots and points. One poll of one feed becomes one reading, or changes nothing."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,10 +8,11 @@ from typing import Protocol
 
 import structlog
 
+from alertbot.domain import points as amounts
 from alertbot.domain.planes import feed_of
-from alertbot.domain.points import MOST_COMBINATIONS, Plane, PointsReading, Span, within_limit
+from alertbot.domain.points import MOST_COMBINATIONS, Plane, PointsReading, Span
 from alertbot.domain.series import first_sight, read_on, start_again
-from alertbot.domain.snapshots import Configuration, Reading, Snapshot, as_told
+from alertbot.domain.snapshots import MOST_LLMS, RESTS_AFTER, Configuration, Reading, Snapshot, as_told, within_limit
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackMissing
 from alertbot.flows.trouble import tell_operators
 from alertbot.store import points, snapshots, sources, troubles
@@ -200,7 +201,7 @@ def _note_missing(
 
 def _apply(tx: Tx, claim: Claim, found: Found, now: datetime, operators: str) -> bool:
     if feed_of(claim.name)[1] is Plane.TOTALS:
-        return apply(tx, claim, Reading(claim.name, now, found.totals, found.described))
+        return apply(tx, claim, Reading(claim.name, now, found.totals, found.described), operators=operators)
     folded = apply_points(tx, claim, found.points, found.described, now)
     if folded:
         _tell_folded(tx, claim.name, folded, operators, now)
@@ -243,7 +244,7 @@ def _keep(tx: Tx, claim: Claim, reading: PointsReading) -> int:
         found = tuple(one for one in found if minutes_since is None or one.bucket < minutes_since)
     else:
         points.mark_since(tx, claim.feed, Span.MINUTE, reading.start)
-    kept, folded = within_limit(found, points.known(tx, claim.source, plane))
+    kept, folded = amounts.within_limit(found, points.known(tx, claim.source, plane))
     points.write(tx, claim.source, plane, reading.span, kept)
     return folded
 
@@ -254,7 +255,8 @@ def _name(tx: Tx, source: int, described: Described, now: datetime) -> None:
         return
     known = snapshots.described(tx, source)
     present = as_told((one for _, one in known.values()), described)
-    snapshots.add_configurations(tx, source, [one for ai_llm, one in present.items() if ai_llm not in known], now)
+    new = [one for ai_llm, one in present.items() if ai_llm not in known]
+    snapshots.add_configurations(tx, source, new[: max(0, MOST_LLMS - len(known))], now)
     snapshots.update_configurations(tx, _renamed(known, present))
 
 
@@ -265,33 +267,106 @@ def _renamed(
     return {number: present[ai_llm] for ai_llm, (number, one) in known.items() if present[ai_llm] != one}
 
 
-def apply(tx: Tx, claim: Claim, reading: Reading) -> bool:
+def apply(tx: Tx, claim: Claim, reading: Reading, *, operators: str = "") -> bool:
     """Count a reading; False, and nothing is written, if it is not newer than the last one or the claim was lost."""
-    last_at = snapshots.last_reading(tx, claim.source)
-    known = snapshots.known(tx, claim.source)
-    if not sources.mark_read(tx, claim, reading.taken_at):
+    last_at, at = snapshots.last_reading(tx, claim.source), reading.taken_at
+    known: Mapping[str, Known] = snapshots.known(tx, claim.source)
+    if not sources.mark_read(tx, claim, at):
         return False
-    number = snapshots.begin_reading(tx, claim.source, reading.taken_at)
+    number = snapshots.begin_reading(tx, claim.source, at)
+    was_crowded = _is_crowded(tx, claim.name)
+    listed, left_out = within_limit(reading.snapshots, known)
+    _tell_crowded(tx, claim.name, len(listed), left_out, was_crowded=was_crowded, operators=operators, now=at)
+    known = _make_room(tx, known, listed, at)
     before = {ai_llm: (one.number, one.configuration) for ai_llm, one in known.items()}
     described: dict[str, Configuration] = {}
     if reading.configurations is not None:
         described = as_told((one for _, one in before.values()), reading.configurations)
         snapshots.update_configurations(tx, _renamed(before, described))
-    new = [snapshot for snapshot in reading.snapshots if snapshot.ai_llm not in known]
-    numbers = snapshots.add_configurations(
-        tx,
-        claim.source,
-        [described.get(one.ai_llm) or Configuration(one.ai_llm, one.ai_llm) for one in new],
-        reading.taken_at,
-    )
-    seen = {snapshot.ai_llm: snapshot for snapshot in reading.snapshots}
+    new = [snapshot for snapshot in listed if snapshot.ai_llm not in known]
+    made = [described.get(one.ai_llm) or Configuration(one.ai_llm, one.ai_llm) for one in new]
+    numbers = snapshots.add_configurations(tx, claim.source, made, at)
+    seen = {snapshot.ai_llm: snapshot for snapshot in listed}
     counted = [_count(before, seen.get(ai_llm), described.get(ai_llm), last_at) for ai_llm, before in known.items()]
     counted += [
-        Counted(numbers[one.ai_llm], first_sight(one.totals, from_zero=last_at is not None), absent=False, changed=True)
-        for one in new
+        Counted(
+            numbers[one.ai_llm],
+            first_sight(one.totals, from_zero=_begins_at_zero(configuration, last_at, was_crowded=was_crowded)),
+            absent=False,
+            changed=True,
+        )
+        for one, configuration in zip(new, made, strict=True)
     ]
-    snapshots.write_slice(tx, number, counted, reading.taken_at)
+    resting = _note_absence(tx, known, seen, at)
+    snapshots.write_slice(tx, number, [one for one in counted if one.number not in resting], at)
     return True
+
+
+def _begins_at_zero(configuration: Configuration, last_at: datetime | None, *, was_crowded: bool) -> bool:
+    """Whether the totals of an LLM that is counted for the first time have grown since the last reading.
+
+    Where that reading left LLMs out, this may be one of them: only one that was made since is surely new.
+    """
+    if last_at is None or not was_crowded:
+        return last_at is not None
+    return configuration.created_at is not None and configuration.created_at > last_at
+
+
+def _note_absence(tx: Tx, known: Mapping[str, Known], seen: Collection[str], at: datetime) -> frozenset[int]:
+    """Note who has gone and who is back; those who are absent for so long that they have no row in this reading."""
+    gone = [one.number for ai_llm, one in known.items() if ai_llm not in seen and one.absent_since is None]
+    back = [one.number for ai_llm, one in known.items() if ai_llm in seen and one.absent_since is not None]
+    long_absent = [
+        one
+        for ai_llm, one in known.items()
+        if ai_llm not in seen and one.absent_since is not None and at - one.absent_since >= RESTS_AFTER
+    ]
+    snapshots.mark_absent(tx, gone, at)
+    snapshots.mark_present(tx, back, at)
+    snapshots.let_rest(tx, {one.number: one.odometers for one in long_absent if not one.rests}, at)
+    return frozenset(one.number for one in long_absent)
+
+
+def _make_room(tx: Tx, known: Mapping[str, Known], listed: Iterable[Snapshot], now: datetime) -> Mapping[str, Known]:
+    """Forget those who are absent for longest where there would be too many with those who are new; who is left."""
+    present = {snapshot.ai_llm for snapshot in listed}
+    too_many = len(present | known.keys()) - MOST_LLMS
+    if too_many <= 0:
+        return known
+    # Who is absent for the first time now comes last.
+    absent = [ai_llm for ai_llm in known if ai_llm not in present]
+    absent.sort(key=lambda ai_llm: known[ai_llm].absent_since or now)
+    forgotten = frozenset(absent[:too_many])
+    snapshots.forget(tx, [known[ai_llm].number for ai_llm in forgotten])
+    return {ai_llm: one for ai_llm, one in known.items() if ai_llm not in forgotten}
+
+
+def _is_crowded(tx: Tx, name: str) -> bool:
+    return _crowd(name) in troubles.standing(tx)
+
+
+def _crowd(name: str) -> str:
+    return f"llms {name}"
+
+
+def _tell_crowded(
+    tx: Tx, name: str, counted: int, left_out: int, *, was_crowded: bool, operators: str, now: datetime
+) -> None:
+    """Once when LLMs are left out, and once when there is room again for all and some more."""
+    if left_out and not was_crowded:
+        log.warning("too_many_llms", source=name, most=MOST_LLMS, left_out=left_out)
+        troubles.begin(tx, Trouble(_crowd(name), "too many", now, "", now))
+        text = (
+            f"{name} lists {counted + left_out:,} LLMs; {MOST_LLMS:,} of them are counted, those that were known before "
+            "and those with the most calls. Nothing is known of the others."
+        )
+    elif was_crowded and counted <= MOST_LLMS * 9 // 10:  # not with each one that comes and goes
+        troubles.forget(tx, _crowd(name))
+        text = f"{name} lists {counted:,} LLMs: all of them are counted again."
+    else:
+        return
+    if operators:
+        tell_operators(tx, text, operators=operators, now=now)
 
 
 def _count(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -11,7 +12,7 @@ from alertbot.domain.history import Fall, Member, Slice
 from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Step, StepKind
 from alertbot.domain.snapshots import Configuration, Counter
 from alertbot.store.database import Tx
-from alertbot.store.tables import configurations, counters, falls, readings, snapshots, sources
+from alertbot.store.tables import configurations, counters, falls, readings, rests, snapshots, sources
 
 _COUNTERS = tuple(Counter)
 _LABELS = ("source", "ai_llm", "name", "provider", "workspace", "workspace_name")
@@ -27,6 +28,8 @@ class Known:
     configuration: Configuration
     odometers: Odometers
     absent: bool
+    absent_since: datetime | None = None
+    rests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +47,35 @@ def known(tx: Tx, source: int) -> dict[str, Known]:
     """Every configuration of a source that was in a reading, with its counters, by id."""
     last = sa.select(sa.func.max(readings.c.number)).where(readings.c.source == source).scalar_subquery()
     grown = sa.select(snapshots).where(snapshots.c.reading == last).subquery()
+    resting = sa.select(rests).where(rests.c.until.is_(None)).subquery()
     rows = tx.execute(
         sa.select(
             configurations,
             *(counters.c[counter].label(f"total_{counter}") for counter in _COUNTERS),
             counters.c.held,
-            *(grown.c[counter].label(f"grown_{counter}") for counter in _COUNTERS),
+            *(
+                sa.func.coalesce(grown.c[counter], resting.c[counter]).label(f"grown_{counter}")
+                for counter in _COUNTERS
+            ),
             grown.c.absent,
+            resting.c.since.label("rests_since"),
         )
         .join(counters, counters.c.configuration == configurations.c.number)
         .outerjoin(grown, grown.c.configuration == configurations.c.number)
+        .outerjoin(resting, resting.c.configuration == configurations.c.number)
         .where(configurations.c.source == source)
     )
-    return {row.ai_llm: Known(row.number, _configuration(row), _odometers(row), bool(row.absent)) for row in rows}
+    return {
+        row.ai_llm: Known(
+            number=row.number,
+            configuration=_configuration(row),
+            odometers=_odometers(row),
+            absent=bool(row.absent) or row.rests_since is not None,
+            absent_since=row.absent_since,
+            rests=row.rests_since is not None,
+        )
+        for row in rows
+    }
 
 
 def _configuration(row: sa.Row[tuple[object, ...]]) -> Configuration:
@@ -173,6 +192,39 @@ def write_slice(tx: Tx, reading: int, counted: Sequence[Counted], taken_at: date
         tx.execute(sa.insert(falls), fallen)
 
 
+def mark_absent(tx: Tx, numbers: Sequence[int], since: datetime) -> None:
+    """Note that configurations are not in the newest reading, and were in the one before."""
+    for start in range(0, len(numbers), _CHUNK):
+        mine = configurations.c.number.in_(numbers[start : start + _CHUNK])
+        tx.execute(sa.update(configurations).where(mine).values(absent_since=since))
+
+
+def mark_present(tx: Tx, numbers: Sequence[int], at: datetime) -> None:
+    """Note that configurations which were absent are in the newest reading: each has its own row there again."""
+    for start in range(0, len(numbers), _CHUNK):
+        chunk = numbers[start : start + _CHUNK]
+        tx.execute(sa.update(configurations).where(configurations.c.number.in_(chunk)).values(absent_since=None))
+        tx.execute(sa.update(rests).where(rests.c.configuration.in_(chunk), rests.c.until.is_(None)).values(until=at))
+
+
+def let_rest(tx: Tx, absent: Mapping[int, Odometers], since: datetime) -> None:
+    """Keep where the odometers of absent configurations stand from this reading on, in place of a row in each."""
+    rows = [
+        {"configuration": number, "since": since}
+        | {counter.value: None if odometer.total is None else odometer.grown for counter, odometer in odometers.items()}
+        for number, odometers in absent.items()
+    ]
+    for start in range(0, len(rows), _CHUNK):
+        tx.execute(sa.insert(rests), rows[start : start + _CHUNK])
+
+
+def forget(tx: Tx, numbers: Sequence[int]) -> None:
+    """Forget configurations with all that is counted of them."""
+    for start in range(0, len(numbers), _CHUNK):
+        chunk = numbers[start : start + _CHUNK]
+        tx.execute(sa.delete(configurations).where(configurations.c.number.in_(chunk)))
+
+
 def _totals(one: Counted) -> dict[str, object]:
     held = {
         counter.value: str(odometer.held) for counter, odometer in one.odometers.items() if odometer.held is not None
@@ -238,21 +290,41 @@ def slices(tx: Tx, wanted: Mapping[tuple[str, datetime], frozenset[str]]) -> dic
     for key, place in placed.items():
         if place is not None:
             needed.setdefault(place[0], set()).update(wanted[key])
-    loaded = {reading: _slice(tx, reading, sorted(columns)) for reading, columns in needed.items()}
+    resting = {name: resting_rows(tx, sources.c.name == name) for name in {name for name, _ in wanted}}
+    taken_at = {place[0]: (key[0], place[1]) for key, place in placed.items() if place is not None}
+    loaded = {
+        reading: _slice(tx, reading, sorted(columns), at_rest(resting[taken_at[reading][0]], taken_at[reading][1]))
+        for reading, columns in needed.items()
+    }
     return {key: Slice(place[1], place[2], *loaded[place[0]]) for key, place in placed.items() if place is not None}
 
 
-def _slice(tx: Tx, reading: int, columns: Sequence[str]) -> tuple[dict[str, dict[int, int]], frozenset[int]]:
-    rows = tx.execute(
-        sa.select(snapshots.c.configuration, snapshots.c.absent, *(snapshots.c[column] for column in columns)).where(
-            snapshots.c.reading == reading
-        )
-    ).all()
-    grown = {
-        column: {row[0]: row[place] for row in rows if row[place] is not None}
-        for place, column in enumerate(columns, start=2)
-    }
-    return grown, frozenset(row[0] for row in rows if row[1])
+def resting_rows(tx: Tx, *which: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
+    """The rests of some configurations, whenever they were, each as a row of a slice."""
+    whose = rests.join(configurations).join(sources)
+    return tx.execute(sa.select(rests, sa.literal(True).label("absent")).select_from(whose).where(*which)).all()  # noqa: FBT003 — a value, not a flag
+
+
+def at_rest(rows: Sequence[sa.Row[Any]], taken_at: datetime) -> list[sa.Row[Any]]:
+    """Those of these rests that stand for a row in a reading of this moment."""
+    return [row for row in rows if row.since <= taken_at and (row.until is None or taken_at < row.until)]
+
+
+def grown_in(rows: Sequence[sa.Row[Any]], columns: Sequence[str]) -> tuple[dict[str, dict[int, int]], frozenset[int]]:
+    """What the rows of a slice say: how far each of these counters has come, and who was absent."""
+    grown: dict[str, dict[int, int]] = {}
+    for column in columns:
+        stands = ((row.configuration, getattr(row, column)) for row in rows)
+        grown[column] = {configuration: amount for configuration, amount in stands if amount is not None}
+    return grown, frozenset(row.configuration for row in rows if row.absent)
+
+
+def _slice(
+    tx: Tx, reading: int, columns: Sequence[str], resting: Sequence[sa.Row[Any]]
+) -> tuple[dict[str, dict[int, int]], frozenset[int]]:
+    chosen = (snapshots.c.configuration, snapshots.c.absent, *(snapshots.c[column] for column in columns))
+    rows = tx.execute(sa.select(*chosen).where(snapshots.c.reading == reading)).all()
+    return grown_in([*rows, *resting], columns)
 
 
 def falls_since(tx: Tx, names: Iterable[str], since: datetime) -> tuple[Fall, ...]:

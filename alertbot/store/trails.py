@@ -4,7 +4,7 @@ Evaluation needs every configuration as of few moments, which `snapshots.slices`
 few configurations as of many.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,10 @@ import sqlalchemy as sa
 
 from alertbot.domain.history import Slice
 from alertbot.store.database import Tx
-from alertbot.store.tables import Moment, configurations, readings, snapshots, sources
+from alertbot.store.snapshots import at_rest, grown_in, resting_rows
+from alertbot.store.tables import Moment, configurations, readings, rests, snapshots, sources
 
+_Chosen = Callable[[sa.Column[Any]], sa.ColumnElement[bool]]  # which configurations, given the column that names them
 _MOST_AT_ONCE = 500  # moments or configurations a statement; databases limit how many values one may hold
 
 
@@ -24,7 +26,11 @@ def slices_along(
     found = tx.execute(sa.select(sources.c.number).where(sources.c.name == source)).scalar()
     if found is None:
         return {}
-    chosen = snapshots.c.configuration.in_(list(members)) if len(members) <= _MOST_AT_ONCE else sa.true()
+    few = list(members) if len(members) <= _MOST_AT_ONCE else None
+
+    def chosen(configuration: sa.Column[Any]) -> sa.ColumnElement[bool]:
+        return sa.true() if few is None else configuration.in_(few)
+
     return {(source, moment): one for moment, one in _slices(tx, found, moments, counters, chosen).items()}
 
 
@@ -33,8 +39,10 @@ def trail(tx: Tx, source: str, ai_llm: str, moments: Sequence[datetime], counter
     mine = sa.select(configurations).join(sources, sources.c.number == configurations.c.source)
     mine = mine.where(sources.c.name == source, configurations.c.ai_llm == ai_llm)
     number, of = mine.with_only_columns(configurations.c.number), mine.with_only_columns(configurations.c.source)
-    chosen = snapshots.c.configuration == number.scalar_subquery()
-    loaded = _slices(tx, of.scalar_subquery(), moments, counters, chosen)
+    the_one = number.correlate(None).scalar_subquery()
+    loaded = _slices(
+        tx, of.correlate(None).scalar_subquery(), moments, counters, lambda configuration: configuration == the_one
+    )
     return [loaded[moment] for moment in moments] if loaded else []
 
 
@@ -43,7 +51,7 @@ def _slices(
     source: int | sa.ScalarSelect[int],
     moments: Collection[datetime],
     counters: Iterable[str],
-    chosen: sa.ColumnElement[bool],
+    chosen: _Chosen,
 ) -> dict[datetime, Slice]:
     places: dict[datetime, Any] = {}
     ordered = sorted(set(moments))
@@ -58,11 +66,14 @@ def _slices(
             snapshots.c.configuration,
             snapshots.c.absent,
             *(snapshots.c[column] for column in columns),
-        ).where(snapshots.c.reading.in_(numbers[start : start + _MOST_AT_ONCE]), chosen)
+        ).where(snapshots.c.reading.in_(numbers[start : start + _MOST_AT_ONCE]), chosen(snapshots.c.configuration))
         for row in tx.execute(query):
             rows[row.reading].append(row)
+    resting = resting_rows(tx, configurations.c.source == source, chosen(rests.c.configuration))
     return {
-        moment: Slice(place.taken_at, place.next_at, *_grown(rows[place.number], columns))
+        moment: Slice(
+            place.taken_at, place.next_at, *grown_in([*rows[place.number], *at_rest(resting, place.taken_at)], columns)
+        )
         for moment, place in places.items()
     }
 
@@ -89,11 +100,3 @@ def _places(tx: Tx, source: int | sa.ScalarSelect[int], moments: Sequence[dateti
         .join(readings, sa.and_(mine, readings.c.taken_at == sa.func.coalesce(newest, first)))
     )
     return {row.moment: row for row in rows}
-
-
-def _grown(rows: Sequence[Any], columns: Sequence[str]) -> tuple[Mapping[str, Mapping[int, int]], frozenset[int]]:
-    grown = {
-        column: {row.configuration: row[place] for row in rows if row[place] is not None}
-        for place, column in enumerate(columns, start=3)
-    }
-    return grown, frozenset(row.configuration for row in rows if row.absent)

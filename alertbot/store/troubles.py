@@ -50,3 +50,8 @@ def end(tx: Tx, trouble: Trouble) -> bool:
     """Forget a trouble; False if somebody else has, or it was seen again since."""
     known = sa.and_(troubles.c.name == trouble.name, troubles.c.seen_at == trouble.seen_at)
     return tx.execute(sa.delete(troubles).where(known)).rowcount == 1
+
+
+def forget(tx: Tx, name: str) -> None:
+    """Forget a trouble, whoever saw it."""
+    tx.execute(sa.delete(troubles).where(troubles.c.name == name))

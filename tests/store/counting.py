@@ -27,7 +27,7 @@ def deleted_rows(database: Database) -> Iterator[list[int]]:
             changes: int = tx.connection.dbapi_connection.total_changes  # type: ignore[union-attr]
             return changes
         query = "SELECT coalesce(sum(n_tup_del), 0) FROM pg_stat_xact_user_tables"
-        return int(tx.connection.cursor().execute(query).fetchone()[0])  # type: ignore[attr-defined]
+        return int(tx.connection.cursor().execute(query).fetchone()[0])
 
     event.listen(database.engine, "begin", begin)
     event.listen(database.engine, "commit", commit)
