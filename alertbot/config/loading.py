@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
@@ -37,7 +38,7 @@ from alertbot.config.sections import (
 )
 from alertbot.config.values import Address
 from alertbot.config.written import Unusable
-from alertbot.domain.addresses import is_open_to_others
+from alertbot.domain.addresses import is_loopback
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Absence, Ratio, Rule, Where
 from alertbot.domain.times import write_duration
@@ -145,9 +146,9 @@ def _notes(keys: ConfigFile, rules: tuple[Rule, ...], path: Path | None) -> Iter
                 f"source {source.name} is read every {write_duration(source.interval)} "
                 f"but counts as blind after {write_duration(source.blind_after)}"
             )
-        if is_open_to_others(source.base_url):
+        if _is_open_to_others(source.base_url):
             yield f"source {source.name}: base_url begins with http://, so its access token can be read on the way; use https://"
-    if is_open_to_others(keys.slack.api_url):
+    if _is_open_to_others(keys.slack.api_url):
         yield "slack.api_url begins with http://, so the bot's token can be read on the way; use https://"
     yield from _not_collected(keys.sources, rules)
     yield from _matched_by_nothing(keys)
@@ -157,6 +158,12 @@ def _ignored_note(names: Sequence[str]) -> Iterator[str]:
     if names:
         more = f" and {len(names) - 1} more variables" if len(names) > 1 else ""
         yield f"environment: {names[0]}{more} ignored: no key of the configuration is named so"
+
+
+def _is_open_to_others(url: str) -> bool:
+    """Whether a token that is sent there can be read on the way: plain HTTP to another machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def _not_collected(sources: tuple[Source, ...], rules: tuple[Rule, ...]) -> Iterator[str]:

@@ -10,10 +10,10 @@ from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.traffic import World
 from alertbot.demo.wire import ORGANISATION, Dialect, StatsReading
 from alertbot.domain.points import Plane, Span
-from alertbot.domain.snapshots import Counter
+from alertbot.domain.snapshots import MOST_LLMS, MOST_REPOS, Configuration, Counter
 from alertbot.errors import FlashbackBusy, FlashbackForbidden, FlashbackMissing, FlashbackRejected
 from alertbot.flashback.client import FlashbackClient
-from alertbot.flashback.reader import PointsReader, SourceReader, in_parts
+from alertbot.flashback.reader import Names, PointsReader, SourceReader, in_parts
 
 NOW = datetime(2026, 11, 22, 12, 30, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -281,3 +281,29 @@ def test_parts_of_a_long_time_hold_each_bucket_once():
     assert (parts[0][0], parts[-1][1]) == (start, NOW)
     buckets = [start + MINUTE * turn for turn in range((NOW - start) // MINUTE + 1)]
     assert all(sum(first <= bucket <= last for first, last in parts) == 1 for bucket in buckets)
+
+
+def many(count: int, *, repos: int = 0) -> tuple[Configuration, ...]:
+    """Configurations, those with the highest number made first."""
+    named = tuple((f"r{number}", "repo") for number in range(repos))
+    return tuple(
+        Configuration(f"llm-{number}", "x", created_at=NOW - MINUTE * number, repos=named) for number in range(count)
+    )
+
+
+def test_no_more_llms_are_asked_for_one_by_one_than_are_counted_and_the_oldest_come_first(client, clock):
+    asked = Names(client, clock=clock).oldest(many(MOST_LLMS + 2))
+    assert len(asked) == MOST_LLMS
+    assert {"llm-0", "llm-1"}.isdisjoint(configuration.ai_llm for configuration in asked)
+
+
+class Listing:
+    """A client that lists one LLM of too many repositories."""
+
+    def configurations(self) -> tuple[Configuration, ...]:
+        return many(1, repos=MOST_REPOS + 5)
+
+
+def test_an_llm_keeps_no_more_repositories_than_its_limit(clock):
+    (configuration,) = Names(Listing(), clock=clock).ask()
+    assert configuration.repos == many(1, repos=MOST_REPOS)[0].repos
