@@ -297,8 +297,11 @@ def test_no_more_llms_are_asked_for_one_by_one_than_are_counted_and_the_oldest_c
     assert {"llm-0", "llm-1"}.isdisjoint(configuration.ai_llm for configuration in asked)
 
 
-class Listing:
-    """A client that lists one LLM of too many repositories."""
+class Listing(FlashbackClient):
+    """A client that lists one LLM of too many repositories, and asks nobody."""
+
+    def __init__(self) -> None:
+        pass
 
     def configurations(self) -> tuple[Configuration, ...]:
         return many(1, repos=MOST_REPOS + 5)
