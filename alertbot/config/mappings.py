@@ -158,7 +158,7 @@ class LevelsOf:
 class LabelsOf:
     """Reads the labels that a rule adds to its alerts."""
 
-    taken = ("rule", "severity", "builtin", "name", "series", *DIMENSIONS)
+    taken = ("rule", "severity", "builtin", "name", "series", *DIMENSIONS, *(f"{name}_name" for name in DIMENSIONS))
 
     def read(self, value: object) -> dict[str, str]:
         if value is None:

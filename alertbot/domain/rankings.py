@@ -23,7 +23,6 @@ _SHORT = {
 _VIOLATORS = frozenset({"violator", "violators", "offender", "offenders"})  # people, by their violations
 _FILLERS = frozenset({"by", "per", "the", "of", "for", "in", "most"})
 METRIC = "policy_violations"
-NOBODY = "without user"  # what is not of any user
 
 
 @dataclass(frozen=True, slots=True)

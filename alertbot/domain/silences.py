@@ -75,16 +75,11 @@ class Silence:
 
     @property
     def muted_rule(self) -> str:
-        """The rule that it mutes; empty for a silence that is not a mute."""
+        """The rule that it mutes, maybe for some sources only; empty for a silence that is not a mute."""
         match self.matchers:
-            case (Matcher("rule", Sign.IS, name),) if self.is_endless:
+            case (Matcher("rule", Sign.IS, name), *_) if self.is_endless:
                 return name
         return ""
-
-
-def mute(rule: str, *, author: str, now: datetime) -> Silence:
-    """The silence of a rule that lasts until somebody ends it."""
-    return Silence((Matcher("rule", Sign.IS, rule),), now, ENDLESS, author)
 
 
 def parse_matcher(text: str) -> Matcher:

@@ -17,10 +17,12 @@ from alertbot.domain.curves import (
     thresholds_of,
     values,
 )
+from alertbot.domain.evidence import Privacy
 from alertbot.domain.history import History, Member, Series, Slice, SourceState, group, known_since
 from alertbot.domain.planes import plane_for
 from alertbot.domain.points import SPEND, Plane
 from alertbot.domain.prices import NOTHING_PRICED, Prices
+from alertbot.domain.privacy import NAMES_ALL, redact_alert, redact_series
 from alertbot.domain.rules import Absence, Budget, Rule, Threshold, Where, counted_metric, glob
 from alertbot.domain.times import tell_duration
 from alertbot.domain.windows import Window
@@ -42,22 +44,23 @@ def chart(
     wanted: str | None,
     window: Window,
     prices: Prices = NOTHING_PRICED,
+    privacy: Mapping[str, Privacy] = NAMES_ALL,
 ) -> Curve:
     """What a rule compared in the window, or how a metric grew, for the configurations that `wanted` fits, or for all.
 
-    A metric is shown as a rule sees it, if there is a threshold on it for just these configurations. Raises UsageError
-    where there is nothing to draw.
+    A metric is shown as a rule sees it, if there is a threshold on it for just these configurations. `privacy` says by
+    source how series may be called, also to be found. Raises UsageError where there is nothing to draw.
     """
     with database.reading() as tx:
         named = next((rule for rule in rules if rule.name == subject), None)
         if named is not None:
-            frame = _frame(tx, intervals, named, window.start, prices)
+            frame = _frame(tx, intervals, named, window.start, prices, privacy=privacy)
             return _curve(tx, frame, named, _only_series(named, frame, wanted), start=window.start, end=window.end)
         try:
             metric = counted_metric(subject)
         except ValueError as error:
             raise UsageError(f"{error}; nor is it a rule") from error
-        frame = _frame(tx, intervals, growing(metric, window.length), window.start, prices)
+        frame = _frame(tx, intervals, growing(metric, window.length), window.start, prices, privacy=privacy)
         together = _together(frame, wanted)
         seen = _as_a_rule_sees(frame, rules, metric, together)
         if seen is not None:
@@ -75,6 +78,7 @@ def chart_of(
     alert: Alert,
     now: datetime,
     prices: Prices = NOTHING_PRICED,
+    privacy: Mapping[str, Privacy] = NAMES_ALL,
 ) -> Curve:
     """What an alert's rule compared in four of its windows, up to now or to just after the alert's end.
 
@@ -84,10 +88,11 @@ def chart_of(
     if rule is None:
         raise UsageError(f"there is no rule {alert.rule} any more")
     with database.reading() as tx:
-        frame = _frame(tx, intervals, rule, now, prices)
+        frame = _frame(tx, intervals, rule, now, prices, privacy=privacy)
         series = next((own for own in _series_of(rule, frame) if own.key == alert.series), None)
         if series is None:
-            raise UsageError(f"{name_of(alert)} is not counted any more")
+            careful = privacy.get(alert.labels.get("source", ""), Privacy.FULL)
+            raise UsageError(f"{name_of(redact_alert(alert, careful))} is not counted any more")
         end = now if alert.resolved_at is None else min(now, alert.resolved_at + length_of(rule, alert.resolved_at))
         # What a budget used in the periods before is no measure of this one.
         windows = 1 if isinstance(rule.condition, Budget) else _WINDOWS
@@ -104,6 +109,11 @@ class _Frame:
     planes: Planes
     history: History
     prices: Prices
+    privacy: Mapping[str, Privacy]
+
+    def told(self, series: Series) -> Series:
+        """The series as it may be called."""
+        return redact_series(series, self.privacy.get(series.labels.get("source", ""), Privacy.FULL))
 
     @property
     def sources(self) -> Mapping[str, SourceState]:
@@ -114,13 +124,21 @@ class _Frame:
         return self.history.members
 
 
-def _frame(tx: Tx, intervals: Mapping[str, timedelta], rule: Rule, since: datetime, prices: Prices) -> _Frame:
+def _frame(
+    tx: Tx,
+    intervals: Mapping[str, timedelta],
+    rule: Rule,
+    since: datetime,
+    prices: Prices,
+    *,
+    privacy: Mapping[str, Privacy],
+) -> _Frame:
     feeds = sources.feeds(tx, intervals)
     chosen = {name: plane_for(rule, own, since) for name, own in feeds.items()}
     planes = tuple(
         (name, plane) for name, plane in chosen.items() if plane is not None and feeds[name][plane].read_at is not None
     )
-    return _Frame(planes, frame_of(tx, planes, feeds), prices)
+    return _Frame(planes, frame_of(tx, planes, feeds), prices, privacy)
 
 
 def _series_of(rule: Rule, frame: _Frame) -> list[Series]:
@@ -130,7 +148,7 @@ def _series_of(rule: Rule, frame: _Frame) -> list[Series]:
 
 
 def _only_series(rule: Rule, frame: _Frame, wanted: str | None) -> Series:
-    fitting = [own for own in _series_of(rule, frame) if wanted is None or _fits(own, wanted)]
+    fitting = [own for own in _series_of(rule, frame) if wanted is None or _fits(frame.told(own), wanted)]
     if len(fitting) == 1:
         return fitting[0]
     count = f"{len(fitting)} series" if fitting else "no series"
@@ -200,7 +218,7 @@ def _drawn(tx: Tx, frame: _Frame, rule: Rule, series: Series, moments: Sequence[
     return Curve(
         what=in_words(rule),
         subject=_subject(frame, series, None),
-        key=series.key,
+        key=frame.told(series).key,
         unit=rule.unit,
         start=moments[0],
         end=moments[-1],
@@ -219,7 +237,7 @@ def _subject(frame: _Frame, series: Series, wanted: str | None) -> str:
     """What the series is called, with its source where there are several."""
     if wanted is not None and len(series.members) > 1:
         return f"{wanted} ({len(series.members)} configurations)"
-    name = name_from(series.labels)
+    name = name_from(frame.told(series).labels)
     if len(frame.sources) == 1 and name == "everything":
         return next(iter(frame.sources))
     source = series.labels.get("source", "")

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from alertbot.domain.alerts import Reason, State
+from alertbot.domain.evidence import Privacy
 from alertbot.domain.findings import Finding, Verdict, check
 from alertbot.domain.history import History, Series
 from alertbot.domain.planes import feed_name, plane_for
 from alertbot.domain.prices import NOTHING_PRICED, Prices
+from alertbot.domain.privacy import NAMES_ALL, redact_series
 from alertbot.domain.reports import Explanation
 from alertbot.domain.rules import Rule, glob
 from alertbot.domain.times import write_moment
@@ -30,10 +32,12 @@ def explain(
     llm: str | None,
     at: datetime,
     prices: Prices = NOTHING_PRICED,
+    privacy: Mapping[str, Privacy] = NAMES_ALL,
 ) -> list[Explanation]:
     """Explain a rule as of the newest reading at or before `at`, for the series that `llm` fits (an id, a name or a glob).
 
-    Without `llm`: those that are not simply false, else the largest. Raises UsageError where nothing can be explained.
+    Without `llm`: those that are not simply false, else the largest. `privacy` says by source how series may be called,
+    also to be found. Raises UsageError where nothing can be explained.
     """
     rule = _find(rules, name)
     with database.reading() as tx:
@@ -42,7 +46,8 @@ def explain(
             taken_at = _judged_at(tx, rule, intervals, source, at)
             if taken_at is not None:
                 history = load(tx, intervals, [rule], source, taken_at, prices=prices).of(rule)
-                found += _explain_source(tx, rule, history, source, llm=llm, at=taken_at)
+                careful = privacy.get(source, Privacy.FULL)
+                found += _explain_source(tx, rule, history, source, llm=llm, at=taken_at, privacy=careful)
     unique = {explanation.finding.series.key: explanation for explanation in found}
     if not unique:
         raise UsageError(_nothing(rule, llm, at))
@@ -80,11 +85,12 @@ def _judged_at(tx: Tx, rule: Rule, intervals: Mapping[str, timedelta], source: s
 
 
 def _explain_source(
-    tx: Tx, rule: Rule, history: History, source: str, *, llm: str | None, at: datetime
+    tx: Tx, rule: Rule, history: History, source: str, *, llm: str | None, at: datetime, privacy: Privacy
 ) -> list[Explanation]:
     members = [member for member in history.members.values() if rule.per == "all" or member.source == source]
     findings = check(rule, history, at, members=members)
-    return [_explain(tx, rule, finding, at) for finding in findings if _is_meant(finding.series, llm)]
+    told = [(finding, redact_series(finding.series, privacy)) for finding in findings]
+    return [_explain(tx, rule, finding, series, at) for finding, series in told if _is_meant(series, llm)]
 
 
 def _is_meant(series: Series, llm: str | None) -> bool:
@@ -94,7 +100,7 @@ def _is_meant(series: Series, llm: str | None) -> bool:
     return any(glob(llm).match(value) for value in values)
 
 
-def _explain(tx: Tx, rule: Rule, finding: Finding, at: datetime) -> Explanation:
+def _explain(tx: Tx, rule: Rule, finding: Finding, told: Series, at: datetime) -> Explanation:
     changes = alerts.changes_of(tx, rule.name, finding.series.key, until=at)
     now = [change for change in changes if change.at == at]
     earlier = [change for change in changes if change.at < at]
@@ -103,7 +109,7 @@ def _explain(tx: Tx, rule: Rule, finding: Finding, at: datetime) -> Explanation:
     newest = changes[0] if changes else None
     return Explanation(
         rule=rule,
-        finding=finding,
+        finding=finding._replace(series=told),
         at=at,
         before=_standing(before),
         after=_standing(after),

@@ -13,6 +13,7 @@ from alertbot.domain.notices import Face, Group
 from alertbot.domain.oncall import OnCall, named_in
 from alertbot.domain.planes import planes_of
 from alertbot.domain.points import Plane
+from alertbot.domain.privacy import redact_alert
 from alertbot.domain.rules import SUMS, Absence, Rate, Rule, Spike, Threshold
 from alertbot.store import evidence, trails
 from alertbot.store.database import Tx
@@ -33,15 +34,16 @@ def face_of(
     named = {alert.rule for alert in members}
     rule = next((rule for rule in rules if named == {rule.name}), None)
     mentioned = named_in((*group.route.mention, *(who for step in group.route.escalate for who in step.mention)))
+    privacy = Privacy(group.route.privacy)
     return Face(
         group,
-        tuple(members),
+        tuple(redact_alert(alert, privacy) for alert in members),
         now,
         trend=_trend(tx, rule, members[0], now) if rule is not None and len(members) == 1 else (),
         description=rule.description if rule is not None else "",
         # Without a rotation in the route, all of them: somebody will be meant.
         on_call={name: one.who(now) for name, one in on_call.items() if not mentioned or name in mentioned},
-        evidence=evidence_of(tx, members, rules, Privacy(group.route.privacy)),
+        evidence=evidence_of(tx, members, rules, privacy),
     )
 
 

@@ -8,12 +8,13 @@ from typing import TypeVar
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.budgets import period_of
 from alertbot.domain.coverage import Asked, coverage_of
-from alertbot.domain.evidence import Privacy, shortened
+from alertbot.domain.evidence import Privacy
 from alertbot.domain.history import Growth, Increase, Series, SourceState, group
 from alertbot.domain.planes import plane_for, planes_of
 from alertbot.domain.points import SPEND
 from alertbot.domain.prices import NOTHING_PRICED, Prices
-from alertbot.domain.rankings import NOBODY, Question, Rank, Ranking, rank
+from alertbot.domain.privacy import NAMES_ALL, PERSONAL, alias
+from alertbot.domain.rankings import Question, Rank, Ranking, rank
 from alertbot.domain.reports import AlertRow, Health, SourceRow, StatRow, Stats, StatusReport
 from alertbot.domain.rules import SUMS, Budget, Rule, Where
 from alertbot.domain.spending import PAIRS, Spending, Spent, spend
@@ -26,7 +27,6 @@ from alertbot.store import alerts, evidence, gatherings, groups, outbox, silence
 from alertbot.store.database import Database, Tx
 
 Row = TypeVar("Row", Rank, Spent)
-_TOLD_IN_FULL: Mapping[str, Privacy] = {}
 
 
 def status(
@@ -69,8 +69,9 @@ def status(
         pending=sum(alert.state is State.PENDING for alert in listed),
         firing=len(firing),
         acknowledged=sum(alert.acknowledged_at is not None for alert in firing),
-        waiting=waiting,
-        oldest_at=oldest_at,
+        # What waits may be about a hidden source, and is the business of operators.
+        waiting=waiting if sight.sees_all else 0,
+        oldest_at=oldest_at if sight.sees_all else None,
         silences=len(quiet),
     )
 
@@ -154,15 +155,13 @@ def top(
     question: Question,
     window: Window,
     prices: Prices = NOTHING_PRICED,
-    privacy: Mapping[str, Privacy] = _TOLD_IN_FULL,
+    privacy: Mapping[str, Privacy] = NAMES_ALL,
 ) -> Ranking:
     """The series that have grown most in the window. People are called as far as `privacy` lets them be told."""
     with database.reading() as tx:
         history, coverage = look_back(tx, intervals, (question.metric,), (question.by,), window=window, prices=prices)
         ranking = rank(history, question, window, coverage)
-        if question.by != "user":
-            return ranking
-        return replace(ranking, rows=tuple(_named(tx, ranking.rows, privacy)))
+        return replace(ranking, rows=tuple(_named(tx, question.by, ranking.rows, privacy)))
 
 
 def spending(
@@ -172,29 +171,29 @@ def spending(
     prices: Prices,
     window: Window,
     by: str = "ai_llm",
-    privacy: Mapping[str, Privacy] = _TOLD_IN_FULL,
+    privacy: Mapping[str, Privacy] = NAMES_ALL,
 ) -> Spending:
     """What was spent in the window, at the sources that tell of tokens. `privacy` as for `top`."""
     with database.reading() as tx:
         history, coverage = look_back(tx, intervals, (SPEND, *PAIRS), (by,), window=window, prices=prices)
         spending = spend(history, prices, window, by, coverage)
-        return replace(spending, rows=tuple(_named(tx, spending.rows, privacy))) if by == "user" else spending
+        return replace(spending, rows=tuple(_named(tx, by, spending.rows, privacy)))
 
 
-def _named(tx: Tx, rows: Sequence[Row], privacy: Mapping[str, Privacy]) -> Iterator[Row]:
-    """The rows of people with their names: Flashback counts by ids, and only the evidence tells whose they are."""
+def _named(tx: Tx, by: str, rows: Sequence[Row], privacy: Mapping[str, Privacy]) -> Iterator[Row]:
+    """The rows as they may be called. People get their names: Flashback counts by ids, and only the evidence tells whose."""
     ids = {source: {row.name for row in rows if row.source == source} for source in {row.source for row in rows}}
-    names = {source: evidence.people(tx, source, users) for source, users in ids.items()}
+    people = {source: evidence.people(tx, source, users) for source, users in ids.items() if by == "user"}
     for row in rows:
-        name = names[row.source].get(row.name, "")
+        identity = row.key.partition(f"/{by}=")[2]
         careful = privacy.get(row.source, Privacy.FULL)
-        if row.name == NOBODY:
+        if by not in PERSONAL or not identity:
             yield row
-        elif careful is Privacy.FULL:
-            yield replace(row, name=name or row.name)
-        else:
-            known = name if careful is Privacy.MASKED else ""
-            yield replace(row, name=shortened(known, row.name) or "somebody")
+            continue
+        name = people.get(row.source, {}).get(identity) or row.name
+        if careful is not Privacy.FULL:
+            name = alias(row.source, by, identity, name=name if name != identity else "", privacy=careful)
+        yield replace(row, name=name)
 
 
 def budgets(

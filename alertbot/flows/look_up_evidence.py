@@ -120,10 +120,11 @@ def _notes(name: str, state: Gathered | None, window: Window) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """The evidence behind the alerts of a message, as far as it may be told there, and what is wrong with it."""
+    """The evidence behind the alerts of a message, as far as the `privacy` of the message lets it be told, and what is wrong with it."""
 
     summary: Summary | None
     notes: tuple[str, ...] = ()
+    privacy: Privacy = Privacy.FULL
 
 
 def behind(database: Database, group: int, alerts: Sequence[Alert], rules: Sequence[Rule]) -> Behind:
@@ -135,5 +136,6 @@ def behind(database: Database, group: int, alerts: Sequence[Alert], rules: Seque
         summary = evidence_of(tx, alerts, rules, privacy)
         states = gatherings.states(tx, names)
     if summary is None:
-        return Behind(None)
-    return Behind(summary, tuple(f"{name}: {state.differs}" for name, state in states.items() if state.differs))
+        return Behind(None, privacy=privacy)
+    notes = tuple(f"{name}: {state.differs}" for name, state in states.items() if state.differs)
+    return Behind(summary, notes, privacy)

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from alertbot.domain.alerts import Act, ActKind, Alert, act_on
+from alertbot.domain.evidence import Privacy
 from alertbot.domain.notices import Kind, Notice
+from alertbot.domain.privacy import redact_alert
 from alertbot.domain.reports import Acted
-from alertbot.domain.silences import Silence, SilenceRequest, mute
+from alertbot.domain.silences import ENDLESS, Matcher, Silence, SilenceRequest
 from alertbot.domain.visibility import SEES_EVERYTHING, Sight
 from alertbot.domain.wording import name_of
 from alertbot.errors import UsageError
@@ -67,10 +69,12 @@ def _tell(tx: Tx, acted: Acted) -> None:
     """In the thread, and by bringing the message up to date."""
     concerned = groups.of_alerts(tx, [alert.number for alert in acted.done], open_only=False)
     for number in concerned:
-        members = set(groups.members(tx, number))
-        line = _line(acted, [alert for alert in acted.done if alert.number in members])
-        group = groups.load(tx, number)
-        if line and group is not None and group.told.first_at is not None:  # else the first message will show it
+        members, group = set(groups.members(tx, number)), groups.load(tx, number)
+        if group is None:
+            continue
+        about = [alert for alert in acted.done if alert.number in members]
+        line = _line(acted, [redact_alert(alert, Privacy(group.route.privacy)) for alert in about])
+        if line and group.told.first_at is not None:  # else the first message will show it
             people = (acted.act.who, acted.act.text) if acted.act.kind is ActKind.ASSIGN else (acted.act.who,)
             notice = Notice(Kind.ACT, ping=False, about=_numbers(acted.done), lines=(line,), people=people)
             outbox.add(tx, notice, group=number, channel=group.route.channel, now=acted.act.at)
@@ -115,13 +119,18 @@ def add_silence(
     return made
 
 
-def mute_rule(database: Database, rule: str, *, by: str, now: datetime) -> Silence:
-    """Say nothing of a rule until somebody unmutes it; the silence that does it, which may have been there before."""
+def mute_rule(database: Database, matchers: tuple[Matcher, ...], *, by: str, now: datetime) -> Silence:
+    """Say nothing of a rule until somebody unmutes it; the silence that does it, which may have been there before.
+
+    The first of the matchers is the rule's name; the others say for which of its alerts.
+    """
     with database.transaction() as tx:
-        known = [silence for silence in silences.not_over(tx, now) if silence.muted_rule == rule]
+        known = [
+            silence for silence in silences.not_over(tx, now) if silence.muted_rule and silence.matchers == matchers
+        ]
         if known:
             return known[0]
-        made = silences.add(tx, mute(rule, author=by, now=now))
+        made = silences.add(tx, Silence(matchers, now, ENDLESS, by))
         assert made is not None, "it has no key that another one could have"
         speak(tx, groups.open_ones(tx), now=now)
     _log_silence(made)
@@ -130,16 +139,6 @@ def mute_rule(database: Database, rule: str, *, by: str, now: datetime) -> Silen
 
 def _log_silence(made: Silence) -> None:
     log.info("silence_added", silence=made.number, author=made.author, until=made.ends_at.isoformat())
-
-
-def unmute_rule(database: Database, rule: str, *, by: str, now: datetime) -> None:
-    """Say again what there is to be said of a rule. Raises UsageError if it is not muted."""
-    with database.reading() as tx:
-        numbers = [silence.number for silence in silences.not_over(tx, now) if silence.muted_rule == rule]
-    if not numbers:
-        raise UsageError(f"{rule} is not muted")
-    for number in numbers:
-        end_silence(database, number, by=by, now=now)
 
 
 def end_silence(database: Database, number: int, *, by: str, now: datetime) -> None:

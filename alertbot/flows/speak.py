@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.alerts import Alert, Reason, State, Transition, labels_with_severity
+from alertbot.domain.evidence import Privacy
 from alertbot.domain.notices import CALM, Decision, Group, Kind, Notice, Told, decide
+from alertbot.domain.privacy import redact_alert
 from alertbot.domain.routes import Route, group_key, route_for
 from alertbot.domain.silences import Silence
 from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, measure, name_of
@@ -108,7 +110,8 @@ def hushed(members: Sequence[Alert], quiet: Sequence[Silence], now: datetime) ->
 
 def _worded(notice: Notice, group: Group, members: Sequence[Alert], now: datetime) -> Notice:
     """The notice with the lines that its thread shows: what was true when it was caused, not when it is sent."""
-    about = [alert for alert in members if alert.number in notice.about]
+    privacy = Privacy(group.route.privacy)
+    about = [redact_alert(alert, privacy) for alert in members if alert.number in notice.about]
     if notice.kind is Kind.ACKNOWLEDGED:
         return replace(notice, lines=_taken_lines(about), people=tuple(_takers(about)))
     return replace(notice, lines=tuple(_line(notice.kind, group, alert, now) for alert in about))

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.alerts import Alert, State, advance_all
+from alertbot.domain.evidence import Privacy
 from alertbot.domain.history import History
 from alertbot.domain.planes import Feeds, feed_name, planes_of
 from alertbot.domain.points import Plane
 from alertbot.domain.prices import NOTHING_PRICED, Prices
+from alertbot.domain.privacy import NAMES_ALL, redact_alert
 from alertbot.domain.rules import Absence, Rule
 from alertbot.domain.trials import Trial, TrialAlert
 from alertbot.domain.wording import name_of
@@ -40,6 +42,7 @@ class _Bench:
     intervals: Mapping[str, timedelta]
     feeds: Mapping[str, Feeds]
     prices: Prices
+    privacy: Mapping[str, Privacy]
 
 
 def try_rule(
@@ -50,6 +53,7 @@ def try_rule(
     now: datetime,
     span: timedelta = _DAY,
     prices: Prices = NOTHING_PRICED,
+    privacy: Mapping[str, Privacy] = NAMES_ALL,
     most: int = _MOST_READINGS,
     timer: Callable[[], float] = time.monotonic,
 ) -> Trial:
@@ -62,7 +66,7 @@ def try_rule(
         return replace(nothing, problem="A rule about the readings themselves cannot be tried on those that came.")
     began = timer()
     with database.reading() as tx:
-        bench = _Bench(tx, rule, intervals, sources.feeds(tx, intervals), prices)
+        bench = _Bench(tx, rule, intervals, sources.feeds(tx, intervals), prices, privacy)
         readings = [one for one in _stored(bench, since=now - span, until=now) if _is_judged(bench, one)]
         if not any(plane in own for own in bench.feeds.values() for plane in planes_of(rule)):
             return replace(nothing, problem="No source collects what this rule looks at, so it would never speak.")
@@ -128,9 +132,10 @@ def _replay(bench: _Bench, chosen: Sequence[_Reading]) -> tuple[TrialAlert, ...]
         known = {key: alert for key, alert in mine.items() if _is_known(alert, moment)}
         for transition in advance_all(bench.rule, known, findings, source=reading.source, now=moment):
             alert = transition.alert
+            careful = bench.privacy.get(alert.labels.get("source", ""), Privacy.FULL)
             mine[alert.series] = alert
             if alert.state is State.FIRING:
-                _note_firing(found, alert, moment)
+                _note_firing(found, alert, name_of(redact_alert(alert, careful)), moment)
             elif alert.state is State.RESOLVED:
                 _note_end(found, alert.series, moment)
     return tuple(found)
@@ -141,10 +146,10 @@ def _is_known(alert: Alert, moment: datetime) -> bool:
     return alert.state.is_open or (alert.period is not None and alert.period >= moment)
 
 
-def _note_firing(found: list[TrialAlert], alert: Alert, moment: datetime) -> None:
+def _note_firing(found: list[TrialAlert], alert: Alert, name: str, moment: datetime) -> None:
     place = _place_of(found, alert.series)
     if place is None:
-        found.append(TrialAlert(alert.series, name_of(alert), alert.severity, moment))
+        found.append(TrialAlert(alert.series, name, alert.severity, moment))
     elif alert.severity.rank > found[place].severity.rank:
         found[place] = replace(found[place], severity=alert.severity)
 

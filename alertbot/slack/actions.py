@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from alertbot.domain.alerts import Act, ActKind, Outcome
+from alertbot.domain.privacy import redact_alert
 from alertbot.domain.times import parse_duration
 from alertbot.domain.windows import tomorrow_at_nine
 from alertbot.errors import AlertbotError, SlackError
@@ -74,10 +75,9 @@ def _do(
     key = f"click {action.get('action_ts')} {action.get('action_id')} {desk.user}"
     deed = Act(kind=kind, who=desk.user, at=desk.clock(), key=key, until=until, text=text)
     try:
-        acted = operate.act(desk.database, desk.find(target), deed)
+        acted = desk.act(target, deed)
     except AlertbotError as error:
         return answers.complaint(error.lines[0])
-    desk.wake()
     late = any(outcome is not Outcome.DONE for _, outcome in acted.outcomes)
     return answers.acted_answer(acted) if late else None
 
@@ -87,8 +87,10 @@ def clicked_end_silence(desk: Desk, body: Mapping[str, Any]) -> Answer | None:
     here, number = desk.for_whom(body), _value(body)
     try:
         here.require_operator()
-        if any(str(silence.number) == number for silence in here.silences()):
-            operate.end_silence(here.database, int(number), by=here.user, now=here.clock())
+        for silence in here.silences():
+            if str(silence.number) == number:
+                here.require_may_end(silence)
+                operate.end_silence(here.database, silence.number, by=here.user, now=here.clock())
     except AlertbotError as error:
         return answers.complaint(error.lines[0])
     here.wake()
@@ -97,11 +99,11 @@ def clicked_end_silence(desk: Desk, body: Mapping[str, Any]) -> Answer | None:
 
 def details_of(desk: Desk, name: str, *, page: int = 0, note: str = "") -> View:
     """The modal with every alert of a message, such as `G17`. Raises UsageError where there is none."""
-    alerts = desk.alerts(name)
+    alerts = desk.whole_alerts(name)
     found = behind(desk.database, int(name[1:]), alerts, desk.rules)
     return details_view(
         int(name[1:]),
-        alerts,
+        [redact_alert(alert, found.privacy) for alert in alerts],
         now=desk.clock(),
         page=page,
         channel=desk.place,

@@ -49,7 +49,9 @@ def answer_for_all(desk: Desk, body: Mapping[str, Any]) -> Answer:
     request = parse(text, command=desk.command)
     if not _only_looks(request):
         raise UsageError(f"what {request.command} answers is not for sharing")
-    here = desk.for_whom(body)
+    here = desk.for_channel(body)
+    if desk.for_whom(body).sight.shows_more_of(text, here.sight):
+        raise UsageError("this names what not everybody in this channel may see, so it is not shared")
     return shared(_ANSWERS[request.command](here, request, body), by=here.user, asked=f"{desk.command} {text}".strip())
 
 
@@ -97,10 +99,7 @@ def _violations(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answe
 
 
 def _budget(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
-    budgets = look_up.budgets(
-        desk.database, rules=desk.rules, intervals=desk.intervals, now=desk.clock(), prices=desk.prices
-    )
-    return figures.budget_answer(budgets)
+    return figures.budget_answer(desk.budgets())
 
 
 def _spend(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
@@ -125,6 +124,7 @@ def _chart(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
         wanted=request.text or None,
         window=desk.window(request.window),
         prices=desk.prices,
+        privacy=desk.privacy(),
     )
     return figures.chart_answer(curve, pictured(curve, desk.upload))
 
@@ -142,6 +142,7 @@ def _silence(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
     if request.silence is None:
         raise UsageError(f"what, and for how long? For example: {desk.command} {NAMES['silence'].example}")
     wanted = _meant(desk, request.silence, request.text) if request.text else request.silence
+    wanted = replace(wanted, matchers=desk.confined(wanted.matchers))
     made = operate.add_silence(
         desk.database, wanted, author=desk.user, now=desk.clock(), key=f"command {body.get('trigger_id')}"
     )
@@ -163,8 +164,10 @@ def _meant(desk: Desk, wanted: SilenceRequest, name: str) -> SilenceRequest:
 def _unsilence(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
     desk.require_operator()
     number = int(request.target)
-    if all(silence.number != number for silence in desk.silences()):
+    silence = next((silence for silence in desk.silences() if silence.number == number), None)
+    if silence is None:
         raise UsageError(f"there is no silence {number} that has not ended")
+    desk.require_may_end(silence)
     operate.end_silence(desk.database, number, by=desk.user, now=desk.clock())
     desk.wake()
     return answers.sentence(f":white_check_mark: Silence {number} is over.")
@@ -173,16 +176,23 @@ def _unsilence(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer
 def _mute(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
     desk.require_operator()
     _require_rule(desk, request.target)
-    made = operate.mute_rule(desk.database, request.target, by=desk.user, now=desk.clock())
+    matchers = desk.confined((Matcher("rule", Sign.IS, request.target),))
+    made = operate.mute_rule(desk.database, matchers, by=desk.user, now=desk.clock())
     desk.wake()
     return answers.silences_answer([made])
 
 
 def _unmute(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
     desk.require_operator()
-    if all(silence.muted_rule != request.target for silence in desk.silences()):
+    mutes = [silence for silence in desk.silences() if silence.muted_rule == request.target]
+    if not mutes:
         _require_rule(desk, request.target)
-    operate.unmute_rule(desk.database, request.target, by=desk.user, now=desk.clock())
+        raise UsageError(f"{request.target} is not muted")
+    theirs = [silence for silence in mutes if desk.may_end(silence)]
+    if not theirs:
+        desk.require_may_end(mutes[0])
+    for silence in theirs:
+        operate.end_silence(desk.database, silence.number, by=desk.user, now=desk.clock())
     desk.wake()
     return answers.unmuted_answer(request.target)
 
@@ -205,16 +215,18 @@ def _rules(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
         return remove(desk, request.text, key=f"command {body.get('trigger_id')}")
     if request.target:
         raise UsageError("this opens a form; type it as a command")
-    in_sight = {rule.name for rule in desk.rules}
+    in_sight = {rule.name: desk.rule_without_people(rule) for rule in desk.rules}
     is_whole = desk.sight.sources is None  # else nobody can say what a rule that cannot be read is about
     listed = [
-        one
+        replace(one, rule=in_sight.get(one.name))
         for one in list_rules(desk.database, desk.book)
         if (one.name in in_sight if one.rule is not None else is_whole)
     ]
     # What is shared is looked at by everybody: it has no buttons.
     may_edit = desk.may_operate() and "actions" not in body
-    return rules_answer(listed, muted={silence.muted_rule for silence in desk.silences()}, may_edit=may_edit)
+    fixed = {rule.name for rule in desk.rules if not desk.sight.is_within(rule.where)}
+    muted = {silence.muted_rule for silence in desk.silences()}
+    return rules_answer(listed, muted=muted, may_edit=may_edit, fixed=fixed)
 
 
 def _oncall(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:
@@ -235,6 +247,7 @@ def _why(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
         llm=llm or None,
         at=desk.clock(),
         prices=desk.prices,
+        privacy=desk.privacy(),
     )
     return answers.why_answer(found)
 
@@ -263,9 +276,7 @@ def _act(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
         text="" if is_tomorrow else request.text,
         until=tomorrow_at_nine(now, desk.zone_of(desk.user)) if is_tomorrow else _later(now, request.window),
     )
-    acted = operate.act(desk.database, desk.find(request.target), deed)
-    desk.wake()
-    return answers.acted_answer(acted)
+    return answers.acted_answer(desk.act(request.target, deed))
 
 
 _ANSWERS: Mapping[str, Callable[[Desk, Request, Mapping[str, Any]], Answer]] = {

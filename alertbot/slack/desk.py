@@ -6,14 +6,16 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from alertbot import __version__
-from alertbot.domain.alerts import Alert
-from alertbot.domain.evidence import Privacy, privacy_of
+from alertbot.domain.alerts import Act, Alert
+from alertbot.domain.evidence import Privacy, privacy_of, strictest
 from alertbot.domain.oncall import OnCall
 from alertbot.domain.prices import NOTHING_PRICED, Prices
-from alertbot.domain.reports import AlertRow, StatusReport
+from alertbot.domain.privacy import PERSONAL, redact_alert, redact_series
+from alertbot.domain.reports import Acted, AlertRow, StatusReport
 from alertbot.domain.routes import Route
-from alertbot.domain.rules import Rule
-from alertbot.domain.silences import Silence
+from alertbot.domain.rules import Rule, Where
+from alertbot.domain.silences import Matcher, Silence
+from alertbot.domain.usage import Budgets, Usage
 from alertbot.domain.visibility import SEES_NOTHING, Asker, Entry, Sight, sight_of
 from alertbot.domain.windows import DAY, Calendar, Span, Window, window_of
 from alertbot.errors import UsageError
@@ -21,9 +23,20 @@ from alertbot.flows import look_up, operate
 from alertbot.flows.rulebook import Rulebook
 from alertbot.slack.views.remembered import remembered
 from alertbot.store.database import Database
+from alertbot.store.names import known_names
 
 # What Slack calls a channel whose name it does not tell.
 _NO_NAMES = {"", "directmessage", "privategroup"}
+_NAMES_PEOPLE = frozenset({*PERSONAL, *(f"{name}_name" for name in PERSONAL)})
+
+
+def _whence(body: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Who a command, a click or a submitted view is from, and the channel by its id and its name."""
+    user, channel = body.get("user") or {}, body.get("channel") or {}
+    # In a modal Slack names no channel: the modal remembers the one that it was opened in.
+    place = body.get("channel_id") or channel.get("id") or remembered(body).get("channel") or ""
+    name = body.get("channel_name") or channel.get("name") or ""
+    return str(body.get("user_id") or user.get("id") or "somebody"), str(place), str(name)
 
 
 def _nameless(_channel: str) -> str:
@@ -71,26 +84,45 @@ class Desk:
 
     def for_whom(self, body: Mapping[str, Any]) -> "Desk":
         """The desk of whoever a command, a click or a submitted view is from."""
-        user, channel = body.get("user") or {}, body.get("channel") or {}
-        # In a modal Slack names no channel: the modal remembers the one that it was opened in.
-        place = body.get("channel_id") or channel.get("id") or remembered(body).get("channel") or ""
-        name = body.get("channel_name") or channel.get("name") or ""
-        return self.for_person(str(body.get("user_id") or user.get("id") or "somebody"), str(place), str(name))
+        return self.for_person(*_whence(body))
+
+    def for_channel(self, body: Mapping[str, Any]) -> "Desk":
+        """The desk of everybody in the channel of a click: for what is posted there. What was typed is still the person's."""
+        user, channel, name = _whence(body)
+        person = self.for_person(user, channel, name)
+        everybody = self._with_sight_of(Asker("", self._places(channel, name)), user=user, channel=channel)
+        if everybody.sight.sources != person.sight.sources:
+            return everybody
+        # Who sees no more than everybody else there may share what they wrote themselves.
+        return person
 
     def for_person(self, user: str, channel: str = "", channel_name: str = "") -> "Desk":
         """The desk of somebody who asks in a channel, or in Home or a modal: what they may not see does not exist there."""
-        names = list(self.intervals)
         asker = Asker(user)
         if self.visibility:  # else nobody has to be asked; with no operators nobody is one who sees all
             asker = Asker(user, self._places(channel, channel_name), user in self.operators_now())
-        rules = self.book.rules_in(self.database)
-        sight = sight_of(asker, self.visibility, names, rules)
+        return self._with_sight_of(asker, user=user, channel=channel)
+
+    def _with_sight_of(self, asker: Asker, *, user: str, channel: str) -> "Desk":
+        names = list(self.intervals)
+        with self.database.reading() as tx:
+            rules = self.book.rules(tx)
+            stored = self.book.kept(tx).stored.values()
+            sight = sight_of(
+                asker,
+                self.visibility,
+                names,
+                rules,
+                names=lambda visible: known_names(tx, visible),
+                own_rules={rule.name for rule in stored if asker.user and rule.changed_by == asker.user},
+            )
         visible = sight.sources
         return replace(
             self,
             intervals={name: self.intervals[name] for name in names if visible is None or name in visible},
             blind_after={name: self.blind_after[name] for name in names if visible is None or name in visible},
-            rules=tuple(rule for rule in rules if sight.shows_rule(rule, names)),
+            on_call={name: turns for name, turns in self.on_call.items() if sight.shows_handle(name)},
+            rules=tuple(shown for rule in rules if (shown := sight.rule_as_shown(rule, names)) is not None),
             sight=sight,
             user=user,
             place=channel,
@@ -121,14 +153,37 @@ class Desk:
         return window_of(span or DAY, self.clock(), zone)
 
     def privacy(self) -> dict[str, Privacy]:
-        """How much of the evidence of each source is told."""
+        """How much of the evidence of each source is told, and whether people are named."""
         return {name: privacy_of(name, self.routes) for name in self.intervals}
+
+    def require_names_allowed(self, *dimensions: str) -> None:
+        """Raise UsageError where somebody chooses people by name or id, and may not be told who did what."""
+        for dimension in dimensions:
+            if dimension in _NAMES_PEOPLE and not self.tells_names():
+                raise UsageError(
+                    f"{dimension} is not told here (privacy), so nothing can be chosen by it; choose by rule, source or ai_llm"
+                )
+
+    def tells_names(self) -> bool:
+        """Whether people, repositories, keys and hosts are named, whatever source they are of."""
+        return strictest(self.privacy().values()) is Privacy.FULL
+
+    def rule_without_people(self, rule: Rule) -> Rule:
+        """The rule for a list of rules, without the patterns that name people where they are not named."""
+        if self.tells_names():
+            return rule
+        globs = ((name, ("…",) if name in _NAMES_PEOPLE else patterns) for name, patterns in rule.where.globs)
+        return replace(rule, where=Where(tuple(globs)))
+
+    def redact(self, alert: Alert) -> Alert:
+        """The alert as it may be told in an answer: as the most careful route of its source tells it."""
+        return redact_alert(alert, privacy_of(alert.labels.get("source", ""), self.routes))
 
     # --- what exists for the person
 
     def status(self) -> StatusReport:
         """How the bot and its sources are."""
-        return look_up.status(
+        report = look_up.status(
             self.database,
             version=__version__,
             intervals=self.intervals,
@@ -136,23 +191,69 @@ class Desk:
             now=self.clock(),
             sight=self.sight,
         )
+        return replace(report, silences=len(self.silences()))
 
     def open_alerts(self) -> list[AlertRow]:
         """The alerts that are pending or firing."""
-        return look_up.list_alerts(self.database, sight=self.sight)
+        found = look_up.list_alerts(self.database, sight=self.sight)
+        return [replace(row, alert=self.redact(row.alert)) for row in found]
+
+    def budgets(self) -> Budgets:
+        """How far each budget is used."""
+        budgets = look_up.budgets(
+            self.database, rules=self.rules, intervals=self.intervals, now=self.clock(), prices=self.prices
+        )
+        return replace(budgets, usages=tuple(self._redact_usage(usage) for usage in budgets.usages))
+
+    def _redact_usage(self, usage: Usage) -> Usage:
+        privacy = privacy_of(usage.series.labels.get("source", ""), self.routes)
+        return replace(usage, series=redact_series(usage.series, privacy))
 
     def find(self, name: str) -> tuple[int, ...]:
         """The alerts that a short id means: A42 one, G17 all of a message. Raises UsageError where there is none."""
         return operate.find(self.database, name, sight=self.sight)
 
     def alerts(self, name: str) -> list[Alert]:
-        """The alerts that a short id means, as they are now. Raises UsageError where there is none."""
+        """The alerts that a short id means, as they are now and may be told. Raises UsageError where there is none."""
+        return [self.redact(alert) for alert in self.whole_alerts(name)]
+
+    def whole_alerts(self, name: str) -> list[Alert]:
+        """The same as they are kept: for looking something up by them, not for telling."""
         return look_up.alerts_by_number(self.database, self.find(name))
+
+    def act(self, name: str, deed: Act) -> Acted:
+        """Do something to the alerts that a short id means. Raises UsageError where there is none."""
+        acted = operate.act(self.database, self.find(name), deed)
+        self.wake()
+        return replace(acted, outcomes=tuple((self.redact(alert), outcome) for alert, outcome in acted.outcomes))
 
     def silences(self) -> list[Silence]:
         """The silences that hold now or will."""
         found = operate.list_silences(self.database, now=self.clock())
-        return [silence for silence in found if self.sight.shows_silence(silence, self._all_sources())]
+        shown = [self.sight.silence_as_shown(silence) for silence in found]
+        return [self._without_people(silence) for silence in shown if silence is not None]
 
-    def _all_sources(self) -> Sequence[str]:
-        return [*self.intervals, *(entry.source for entry in self.visibility)]
+    def _without_people(self, silence: Silence) -> Silence:
+        if self.tells_names():
+            return silence
+        matchers = (replace(one, value="…") if one.label in _NAMES_PEOPLE else one for one in silence.matchers)
+        return replace(silence, matchers=tuple(matchers))
+
+    # --- what they may do: it reaches no further than what they see
+
+    def confined(self, matchers: Sequence[Matcher]) -> tuple[Matcher, ...]:
+        """The matchers of a new silence, for what the person sees only. Raises UsageError."""
+        self.require_names_allowed(*(matcher.label for matcher in matchers))
+        if not self.intervals:
+            raise UsageError("there is no source that could be silenced")
+        return self.sight.confined(matchers)
+
+    def may_end(self, silence: Silence) -> bool:
+        """Whether the person may end a silence that they see."""
+        return self.may_operate() and self.sight.covers(silence.matchers)
+
+    def require_may_end(self, silence: Silence) -> None:
+        """Raise UsageError unless they may."""
+        self.require_operator()
+        if not self.may_end(silence):
+            raise UsageError("this silence is for more than you see; somebody who sees every source can end it")

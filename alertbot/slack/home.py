@@ -1,15 +1,16 @@
 """App Home: what stands there for somebody, and publishing it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import structlog
 from slack_sdk import WebClient
 
+from alertbot.domain.silences import Silence
 from alertbot.domain.visibility import Sight
 from alertbot.errors import SlackDestination, SlackError, SlackGone, SlackRejected
-from alertbot.flows import homes, look_up
+from alertbot.flows import homes
 from alertbot.slack.desk import Desk
 from alertbot.slack.failures import translated
 from alertbot.slack.views import figures
@@ -22,24 +23,27 @@ _FOR_GOOD = (SlackDestination, SlackGone, SlackRejected)
 
 def board_of(desk: Desk) -> Board:
     """What stands in somebody's Home now."""
-    now = desk.clock()
+    now, silences = desk.clock(), desk.silences()
     return Board(
         user=desk.user,
         rows=desk.open_alerts(),
         status=desk.status(),
-        silences=desk.silences(),
+        silences=silences,
         on_call={name: one.who(now) for name, one in desk.on_call.items()},
         budgets=_budgets(desk),
         may_operate=desk.may_operate(),
+        may_end=_may_end(desk, silences),
         command=desk.command,
         now=now,
     )
 
 
+def _may_end(desk: Desk, silences: Sequence[Silence]) -> frozenset[int]:
+    return frozenset(silence.number for silence in silences if desk.may_end(silence))
+
+
 def _budgets(desk: Desk) -> list[dict[str, Any]]:
-    budgets = look_up.budgets(
-        desk.database, rules=desk.rules, intervals=desk.intervals, now=desk.clock(), prices=desk.prices
-    )
+    budgets = desk.budgets()
     blocks: list[dict[str, Any]] = figures.budget_answer(budgets)["blocks"] if budgets.usages or budgets.notes else []
     return blocks
 
@@ -76,8 +80,11 @@ def refresh(desk: Desk, client: WebClient) -> None:
         person = desk.for_person(home.user)
         if person.sight not in boards:
             boards[person.sight] = board_of(person)
-        board = replace(boards[person.sight], user=person.user, may_operate=person.may_operate(), page=home.page)
-        _show(person, client, board)
+        board = boards[person.sight]
+        may_operate, may_end = person.may_operate(), _may_end(person, board.silences)
+        _show(
+            person, client, replace(board, user=person.user, may_operate=may_operate, may_end=may_end, page=home.page)
+        )
 
 
 def _show(desk: Desk, client: WebClient, board: Board) -> None:

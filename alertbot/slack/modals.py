@@ -12,7 +12,7 @@ from slack_sdk import WebClient
 from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, labels_with_severity
 from alertbot.domain.silences import Matcher, Sign, Silence, SilenceRequest, check_matchers, parse_matcher
 from alertbot.domain.times import parse_duration
-from alertbot.errors import AlertbotError
+from alertbot.errors import AlertbotError, UsageError
 from alertbot.flows import operate
 from alertbot.slack.actions import chosen, clicked_menu
 from alertbot.slack.desk import Desk
@@ -96,8 +96,8 @@ def _reach(desk: Desk, draft: Draft) -> Reach:
     found = [row.alert for row in desk.open_alerts()]
     now = desk.clock()
     try:
-        silence = Silence(_matchers_of(draft), now, now, desk.user)
-    except _Unfit as unfit:
+        silence = Silence(desk.confined(_matchers_of(draft)), now, now, desk.user)
+    except (_Unfit, UsageError) as unfit:
         return Reach((), len(found), str(unfit))
     muted = [alert for alert in found if silence.covers(labels_with_severity(alert), now)]
     return Reach(sorted(muted, key=gravity), len(found))
@@ -146,7 +146,7 @@ def save_silence(desk: Desk, body: Mapping[str, Any]) -> Reply:
     now = here.clock()
     try:
         here.require_operator()
-        request = SilenceRequest(_matchers_of(draft), _length(draft, now), draft.comment)
+        request = SilenceRequest(here.confined(_matchers_of(draft)), _length(draft, now), draft.comment)
         made = operate.add_silence(here.database, request, author=here.user, now=now, key=_key(body))
         reach = _reach(here, draft)
     except _Unfit as unfit:
@@ -230,8 +230,7 @@ def _act(
 ) -> Reply:
     """Do it. What came too late is told below the field; what was done before, by another delivery, was done."""
     deed = Act(kind=kind, who=desk.user, at=desk.clock(), key=f"{_key(body)} {kind}", text=text, until=until)
-    acted = operate.act(desk.database, desk.find(str(remembered(body).get("about"))), deed)
-    desk.wake()
+    acted = desk.act(str(remembered(body).get("about")), deed)
     outcomes = {outcome for _, outcome in acted.outcomes}
     return _errors(field, "too late: it had ended before") if outcomes == {Outcome.TOO_LATE} else {}
 

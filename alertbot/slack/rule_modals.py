@@ -38,15 +38,23 @@ def ask_rule(desk: Desk, body: Mapping[str, Any], name: str = "") -> View:
     here.require_operator()
     if not name:
         return rule_form(new_draft("threshold", timezone=_zone(here)), metadata=remember(channel=here.place))
-    _require_in_sight(here, name)
-    draft = draft_of(stored_rule(here.database, here.book, name))
+    _require_may_change(here, name)
+    stored = stored_rule(here.database, here.book, name)
+    here.require_names_allowed(*stored.keys.get("where") or ())
+    draft = draft_of(stored)
     return rule_form(draft, metadata=remember(channel=here.place, about=name, version=draft.version))
 
 
-def _require_in_sight(here: Desk, name: str) -> None:
-    """Raise UsageError where a rule does not exist for the person; one that cannot be read tells nobody what it is about."""
-    if here.sight.sources is not None and all(rule.name != name for rule in here.rules):
+def _require_may_change(here: Desk, name: str) -> None:
+    """Raise UsageError where a rule does not exist for the person, or is for more than they see.
+
+    One that cannot be read tells nobody what it is about.
+    """
+    rule = next((rule for rule in here.rules if rule.name == name), None)
+    if rule is None and here.sight.sources is not None:
         raise UsageError(f'there is no rule "{name}" that was made in Slack')
+    if rule is not None and not here.sight.is_within(rule.where):
+        raise UsageError(f"{name} may look at more than you see; somebody who sees every source can change it")
 
 
 def reshape(desk: Desk, body: Mapping[str, Any]) -> View:
@@ -64,7 +72,7 @@ def try_it(desk: Desk, body: Mapping[str, Any]) -> View:
     except MistakesInRule as mistakes:
         problems = [f"{name.replace('_', ' ')}: {sentence}" for name, sentence in mistakes.by_field.items()]
         return rule_form(draft, metadata=metadata, problems=problems)
-    trial = try_rule(here.database, rule, here.intervals, now=here.clock(), prices=here.prices)
+    trial = try_rule(here.database, rule, here.intervals, now=here.clock(), prices=here.prices, privacy=here.privacy())
     return rule_form(draft, metadata=metadata, trial=trial)
 
 
@@ -78,7 +86,7 @@ def save_rule(desk: Desk, body: Mapping[str, Any]) -> Reply:
         keys, rule = _read(here, draft)
         by, now = here.user, here.clock()
         if draft.about:
-            _require_in_sight(here, draft.about)
+            _require_may_change(here, draft.about)
             change_rule(here.database, here.book, keys, seen=draft.version, by=by, now=now, key=key)
         else:
             make_rule(here.database, here.book, keys, by=by, now=now, key=key)
@@ -93,6 +101,9 @@ def save_rule(desk: Desk, body: Mapping[str, Any]) -> Reply:
 
 def _notes(here: Desk, rule: Rule) -> list[str]:
     notes = []
+    if not here.sight.sees_all:
+        named = [pattern for name, globs in rule.where.globs if name == "source" for pattern in globs]
+        notes.append(f"It looks at {', '.join(named)} only: a rule is for what its maker sees.")
     if not rule.enabled:
         notes.append("It is switched off: nothing is judged by it.")
     if not is_collected(here.database, rule, here.intervals):
@@ -107,10 +118,29 @@ def _read(here: Desk, draft: RuleDraft) -> tuple[Keys, Rule]:
     except ConfigError as error:
         raise MistakesInRule({"more": "; ".join(error.mistakes)}) from error
     keys = keys_of(draft, more)
+    if not draft.about and not here.sight.sees_all:
+        # Names of hidden rules are taken, and nobody may find out which: so theirs are of a kind that no other rule is of.
+        keys = {**keys, "name": _name_of_ones_own(str(keys["name"]), here.user)}
     try:
+        rule = here.book.grammar.rule(keys)
+        where = here.sight.confine(rule.where)
+        here.require_names_allowed(*(dimension for dimension, _ in rule.where.globs))
+        if where == rule.where:
+            return keys, rule
+        if where is None:
+            named = ", ".join(pattern for name, globs in rule.where.globs if name == "source" for pattern in globs)
+            raise MistakesInRule({"where": f'there is no source "{named}"' if named else "there is no source"})
+        keys = {**keys, "where": {name: list(globs) for name, globs in where.globs}}
         return keys, here.book.grammar.rule(keys)
     except ConfigError as error:
         raise MistakesInRule(by_field(draft, error.mistakes)) from error
+    except UsageError as error:
+        raise MistakesInRule({"where": error.lines[0]}) from error
+
+
+def _name_of_ones_own(name: str, user: str) -> str:
+    end = f"-{user.lower()}"
+    return name if not name or name.endswith(end) else name + end
 
 
 def _draft(here: Desk, body: Mapping[str, Any]) -> RuleDraft:
@@ -134,7 +164,7 @@ def _errors(problems: Mapping[str, str]) -> Reply:
 def remove(here: Desk, name: str, *, key: str) -> Answer:
     """Delete a rule for whom the desk is. Raises UsageError."""
     here.require_operator()
-    _require_in_sight(here, name)
+    _require_may_change(here, name)
     delete_rule(here.database, here.book, name, by=here.user, now=here.clock(), key=key)
     here.wake()
     return answers.sentence(f":wastebasket: *{literal(name, 200)}* was deleted. Alerts of it end now.")

@@ -44,9 +44,9 @@ def listen(app: App, desk: Desk) -> None:
         ack()
         surface = Surface(desk, client, body, respond)
         try:
-            reply = clicked_chart(desk, body)
-        except AlertbotError as error:
-            surface.show(answers.complaint(error.lines[0]))
+            reply = clicked_chart(desk.for_channel(body), body)
+        except AlertbotError:  # not everybody in the channel may see it, or there is nothing to see
+            surface.show(_chart_for_one(desk, body))
             return
         try:
             put_into_thread(client, body, reply)
@@ -55,10 +55,17 @@ def listen(app: App, desk: Desk) -> None:
             surface.show(reply)
 
 
-def clicked_chart(desk: Desk, body: Mapping[str, Any]) -> Answer:
-    """The chart of the worst alert of a message. Raises UsageError where there is nothing to draw."""
-    here = desk.for_whom(body)
-    alert = min(here.alerts(str(body["actions"][0].get("value") or "")), key=gravity)
+def _chart_for_one(desk: Desk, body: Mapping[str, Any]) -> Answer:
+    """The chart for whoever clicked alone, or why there is none."""
+    try:
+        return clicked_chart(desk.for_whom(body), body)
+    except AlertbotError as error:
+        return answers.complaint(error.lines[0])
+
+
+def clicked_chart(here: Desk, body: Mapping[str, Any]) -> Answer:
+    """The chart of the worst alert of a message, for whom the desk is. Raises UsageError where there is nothing to draw."""
+    alert = min(here.whole_alerts(str(body["actions"][0].get("value") or "")), key=gravity)
     curve = chart_of(
         here.database,
         rules=here.rules,
@@ -66,6 +73,7 @@ def clicked_chart(desk: Desk, body: Mapping[str, Any]) -> Answer:
         alert=alert,
         now=here.clock(),
         prices=here.prices,
+        privacy=here.privacy(),
     )
     return figures.chart_answer(curve, pictured(curve, here.upload))
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertbot.domain.rules import Rule
-from alertbot.domain.silences import Silence, parse_matcher
-from alertbot.domain.visibility import SEES_EVERYTHING, Asker, Entry, Sight, sight_of
+from alertbot.domain.rules import Rule, Where
+from alertbot.domain.silences import Matcher, Sign, Silence, parse_matcher
+from alertbot.domain.visibility import SEES_EVERYTHING, SEES_NOTHING, Asker, Entry, Labelled, Sight, sight_of
 from tests.builders import START, only, rule
 
 SOURCES = ("acme", "globex", "initech")
@@ -19,6 +19,21 @@ OVER_ALL = replace(rule(per="all"), name="everything")
 OVER_GLOBEX = replace(rule(per="all", where=only(source="globex")), name="globex-sum")
 OVER_ACME = replace(rule(per="all", where=only(source="ac*")), name="acme-sum")
 RULES = (OVER_ALL, OVER_GLOBEX, OVER_ACME)
+
+BURST, THEIRS = replace(rule(), name="burst"), replace(rule(where=only(source="globex")), name="theirs")
+SHOWN: Labelled = frozenset(
+    {("ai_llm", "support-id"), ("name", "support"), ("name", "support-chat"), ("ai_llm", "slow"), ("model", "gpt-4o")}
+)
+NAMED_HIDDEN: Labelled = frozenset(
+    {("ai_llm", "secret-id"), ("name", "secret"), ("name", "support"), ("model", "gpt-4o"), ("model", "own-model")}
+)
+
+
+def looking(asker: Asker, more: tuple[Rule, ...] = ()) -> Sight:
+    """What exists for somebody, where it is known what things are called."""
+    rules = (*RULES, BURST, THEIRS, *more)
+    return sight_of(asker, HIDDEN, SOURCES, rules, names=lambda _visible: (SHOWN, NAMED_HIDDEN))
+
 
 WHO: dict[str, tuple[Asker, set[str]]] = {
     "a stranger": (STRANGER, {"acme", "initech"}),
@@ -60,7 +75,7 @@ def test_what_is_left_of_a_source_that_is_no_longer_configured_is_for_operators(
 def test_a_sum_is_seen_where_none_of_its_sources_is_hidden(one: Rule, is_seen: bool):
     sight = sight_of(STRANGER, HIDDEN, SOURCES, RULES)
     assert sight.shows({"rule": one.name}) is is_seen
-    assert sight.shows_rule(one, SOURCES) is is_seen
+    assert (sight.rule_as_shown(one, SOURCES) == one) is is_seen
     assert sight_of(Asker("U1"), HIDDEN, SOURCES, RULES).shows({"rule": one.name})
 
 
@@ -68,15 +83,21 @@ RULES_SEEN: dict[str, tuple[Rule, bool]] = {
     "one that looks everywhere": (rule(), True),
     "one that looks at a hidden source and at others": (rule(where=only(source="*e*")), True),
     "one that looks at a hidden source alone": (rule(where=only(source="globex")), False),
-    "one that looks at no source that there is": (rule(where=only(source="typo")), True),
-    "one that chooses by another dimension": (rule(where=only(ai_llm="globex")), True),
+    "one that looks at no source that there is": (rule(where=only(source="typo")), False),
+    "one that chooses what they see": (rule(where=only(ai_llm="support-*")), True),
+    "one that chooses what is hidden": (rule(where=only(ai_llm="secret-*")), False),
+    "one that chooses what nobody has": (rule(where=only(ai_llm="typo")), False),
+    "one that is called after a hidden source": (replace(rule(), name="globex-burst"), False),
+    "one that is called after a source that they see": (replace(rule(), name="initech-burst"), True),
+    "one that has a hidden name in a longer word": (replace(rule(), name="globexes"), True),
 }
 
 
 @pytest.mark.parametrize(("one", "is_seen"), RULES_SEEN.values(), ids=RULES_SEEN)
 def test_a_rule_is_seen_unless_all_that_it_looks_at_is_hidden(one, is_seen):
-    assert sight_of(STRANGER, HIDDEN, SOURCES, (one,)).shows_rule(one, SOURCES) is is_seen
-    assert SEES_EVERYTHING.shows_rule(one, SOURCES)
+    shown = looking(STRANGER, (one,)).rule_as_shown(one, SOURCES)
+    assert shown == (one if is_seen else None)
+    assert SEES_EVERYTHING.rule_as_shown(one, SOURCES) is one
 
 
 @pytest.mark.parametrize(
@@ -92,14 +113,28 @@ def test_a_rule_is_seen_unless_all_that_it_looks_at_is_hidden(one, is_seen):
         ("source!~glo.*", False),
         ("source=~(?!globex).*", False),  # it does not mean it, but names it
         ("rule=burst source=globex", False),
-        ("ai_llm=globex", True),  # not a source
+        ("ai_llm=support", True),
+        ("ai_llm=s*", True),
+        ("ai_llm=secret", False),
+        ("ai_llm=secret-id", False),
+        ("ai_llm!=secret", False),
+        ("ai_llm=~.*", True),
+        ("ai_llm=~support-.*", True),
+        ("ai_llm=~support|secret", False),
+        ("ai_llm=~support|s[e]cret", False),
+        ("source=*", True),
+        ("severity=critical", True),
+        ("rule=theirs", False),
+        ("rule=theirs*", False),
+        ("team=support", False),
     ],
 )
 def test_a_silence_is_seen_unless_it_names_a_hidden_source(matchers, is_seen):
     found = tuple(parse_matcher(word) for word in matchers.split())
     silence = Silence(found, START, START + timedelta(hours=1), "U3")
-    assert sight_of(STRANGER, HIDDEN, SOURCES, ()).shows_silence(silence, SOURCES) is is_seen
-    assert sight_of(Asker("U1"), HIDDEN, SOURCES, ()).shows_silence(silence, SOURCES)
+    assert looking(STRANGER).silence_as_shown(silence) == (silence if is_seen else None)
+    assert looking(replace(STRANGER, is_operator=True)).silence_as_shown(silence) is silence
+    assert looking(replace(STRANGER, user="U3")).silence_as_shown(silence) is silence, "who made it knows it"
 
 
 places = st.frozensets(st.sampled_from(["C1", "C2", "#one", "#two"]))
@@ -117,5 +152,93 @@ def test_a_source_is_hidden_exactly_where_it_has_entries_and_none_of_them_fits(l
 
 
 def test_nobody_sees_anything_at_a_desk_that_is_nobodys():
-    assert not Sight(frozenset()).shows({"source": "acme"})
-    assert not Sight(frozenset()).shows({"rule": "rule"})
+    assert not SEES_NOTHING.shows({"source": "acme"})
+    assert not SEES_NOTHING.shows({"rule": "rule"})
+
+
+# --- texts
+
+
+@pytest.mark.parametrize(
+    ("text", "is_shown"),
+    [
+        ("", True),
+        ("planned test", True),
+        ("because of GLOBEX", False),
+        ("globex's fault", False),
+        ("see secret-id", False),
+        ("all secrets are safe", True),
+        ("as theirs", False),  # a hidden rule
+        ("support is slow", True),
+        ("gpt-4o is slow", True),  # a model's name is no secret
+    ],
+)
+def test_a_text_is_told_unless_it_names_something_hidden(text, is_shown):
+    silence = Silence((parse_matcher("rule=burst"),), START, START + timedelta(hours=1), "U3", text)
+    found = looking(STRANGER).silence_as_shown(silence)
+    assert found == replace(silence, comment=text if is_shown else "")
+    described = replace(rule(), name="burst", description=text, labels={"team": text})
+    shown = looking(STRANGER).rule_as_shown(described, SOURCES)
+    assert shown == (described if is_shown else replace(described, description="", labels={}))
+
+
+def test_a_name_that_is_part_of_one_that_they_see_tells_of_nothing():
+    sources = ("globex", "globex-eu")
+    sight = sight_of(STRANGER, HIDDEN, sources, ())
+    assert sight.shows_handle("globex-eu-burst")
+    assert not sight.shows_handle("globex-eu-globex")
+
+
+def test_of_several_patterns_only_those_are_shown_that_tell_of_nothing_hidden():
+    both = rule(where=Where((("source", ("acme", "globex")), ("ai_llm", ("support-*", "secret-*")))))
+    shown = looking(STRANGER).rule_as_shown(both, SOURCES)
+    assert shown is not None
+    assert shown.where == Where((("source", ("acme",)), ("ai_llm", ("support-*",))))
+
+
+# --- what they do reaches no further than what they see
+
+
+@pytest.mark.parametrize(
+    ("given_where", "confined"),
+    [
+        (Where(), ("acme", "initech")),
+        (only(source="*"), ("acme", "initech")),
+        (only(source="*e"), ("acme",)),
+        (only(source="acme"), ("acme",)),
+        (Where((("source", ("globex", "initech")),)), ("initech",)),
+        (only(source="globex"), None),
+        (only(source="typo"), None),
+    ],
+)
+def test_a_rule_of_theirs_looks_at_what_they_see_each_by_its_name(given_where, confined):
+    expected = None if confined is None else Where((("source", confined),))
+    assert looking(STRANGER).confine(given_where) == expected
+    assert looking(Asker("U1")).confine(given_where) is given_where
+    assert expected is None or looking(STRANGER).is_within(expected)
+
+
+@pytest.mark.parametrize("pattern", ["*", "g*", "globex", "typo"])
+def test_a_rule_that_may_mean_others_is_not_theirs_to_change(pattern):
+    assert not looking(STRANGER).is_within(only(source=pattern))
+    assert not looking(STRANGER).is_within(Where())
+    assert looking(Asker("U1")).is_within(only(source=pattern))
+
+
+@pytest.mark.parametrize(
+    "words", ["all", "rule=burst", "source=g*", "source=globex", "source!=acme", "rule=everything"]
+)
+def test_a_silence_of_theirs_mutes_nothing_that_they_do_not_see(words):
+    wanted = () if words == "all" else tuple(parse_matcher(word) for word in words.split())
+    confined = looking(STRANGER).confined(wanted)
+    assert confined == (*wanted, Matcher("source", Sign.FITS, "acme|initech"))
+    assert looking(STRANGER).covers(confined)
+    assert looking(STRANGER).confined(confined) == confined
+    assert looking(Asker("U1")).confined(wanted) == wanted
+    assert not looking(STRANGER).covers(wanted)
+
+
+@pytest.mark.parametrize("words", ["source=acme", "rule=burst source=initech", "rule=acme-sum"])
+def test_a_silence_of_what_they_see_stays_as_it_is(words):
+    wanted = tuple(parse_matcher(word) for word in words.split())
+    assert looking(STRANGER).confined(wanted) == wanted

@@ -21,7 +21,7 @@ from alertbot.demo.slack_limits import check_view
 from alertbot.domain.alerts import State
 from alertbot.domain.reports import Health, SourceRow
 from alertbot.domain.rules import Severity
-from alertbot.domain.silences import Silence, mute, parse_matcher
+from alertbot.domain.silences import ENDLESS, Silence, parse_matcher
 from alertbot.domain.trials import Trial, TrialAlert
 from alertbot.slack.rule_drafts import new_draft
 from alertbot.slack.views.details import details_view
@@ -42,7 +42,7 @@ SILENCE = Silence(
     "planned test",
     3,
 )
-MUTED = replace(mute("slow-burn", author="U3", now=NOW), number=4)
+MUTED = Silence((parse_matcher("rule=slow-burn"),), NOW, ENDLESS, "U3", number=4)
 METADATA = remember(about="G17", channel="C1")
 QUIET = Board(
     user="U1",
@@ -66,6 +66,7 @@ BUSY = Board(
     silences=[SILENCE, MUTED],
     on_call={"primary": "U1", "platform": "S0123TEAM"},
     may_operate=True,
+    may_end=frozenset({3, 4}),
     command="/alertbot",
     now=NOW,
 )

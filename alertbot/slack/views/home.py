@@ -26,7 +26,7 @@ _MOST_SILENCES = 15
 class Board:
     """What stands in somebody's Home. `rows` are the open alerts; `note`, safe mrkdwn, is what became of a click.
 
-    `budgets` are a block each, the fullest first.
+    `budgets` are a block each, the fullest first; `may_end` are the silences that the person may end.
     """
 
     user: str
@@ -40,6 +40,7 @@ class Board:
     budgets: Sequence[Block] = ()
     page: int = 0
     note: str = ""
+    may_end: frozenset[int] = frozenset()
 
 
 def home_view(board: Board) -> View:
@@ -202,7 +203,7 @@ def _on_call(board: Board) -> list[Block]:
 def _silences(board: Board) -> Iterator[Block]:
     for silence in board.silences[:_MOST_SILENCES]:
         section = {"type": "section", "block_id": f"silence-{silence.number}", "text": mrkdwn(silence_line(silence))}
-        yield section | ({"accessory": _end(silence)} if board.may_operate else {})
+        yield section | ({"accessory": _end(silence)} if silence.number in board.may_end else {})
     yield from _lines([], hidden=max(0, len(board.silences) - _MOST_SILENCES))
 
 

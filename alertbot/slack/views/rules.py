@@ -19,10 +19,16 @@ _MOST_GIVEN = 40
 _MOST_MADE = 15  # two blocks each; a message has 50
 
 
-def rules_answer(listed: Sequence[ListedRule], *, muted: Collection[str] = (), may_edit: bool = False) -> Answer:
+def rules_answer(
+    listed: Sequence[ListedRule],
+    *,
+    muted: Collection[str] = (),
+    may_edit: bool = False,
+    fixed: Collection[str] = (),
+) -> Answer:
     """What is watched: the rules of the configuration, then those of Slack. `muted` are those of which nothing is said.
 
-    Whoever `may_edit` gets buttons.
+    Whoever `may_edit` gets buttons, but for the rules that are `fixed` for them.
     """
     given = [one.rule for one in listed if one.stored is None and one.rule is not None]
     made = [(one, one.stored) for one in listed if one.stored is not None]
@@ -34,7 +40,7 @@ def rules_answer(listed: Sequence[ListedRule], *, muted: Collection[str] = (), m
         blocks.append(_section("*Made in Slack*"))
     for (one, _), line in zip(made, shown, strict=False):
         blocks.append(_section(line))
-        if may_edit:
+        if may_edit and one.name not in fixed:
             blocks.append({"type": "actions", "elements": _buttons(one.name)})
     if len(made) > len(shown):
         names = [literal(one.name, 100) for one, _ in made[_MOST_MADE:]]
