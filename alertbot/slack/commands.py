@@ -224,9 +224,8 @@ def _rules(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
     ]
     # What is shared is looked at by everybody: it has no buttons.
     may_edit = desk.may_operate() and "actions" not in body
-    fixed = {rule.name for rule in desk.rules if not desk.sight.is_within(rule.where)}
     muted = {silence.muted_rule for silence in desk.silences()}
-    return rules_answer(listed, muted=muted, may_edit=may_edit, fixed=fixed)
+    return rules_answer(listed, muted=muted, may_edit=may_edit, fixed=desk.fixed)
 
 
 def _oncall(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:

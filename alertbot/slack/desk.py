@@ -53,6 +53,7 @@ class Desk:
 
     `zone_of` is whose calendar "today" is meant by, `upload` brings a picture to Slack and tells its id, `routes` say how
     much of the evidence may be told.
+    `fixed` are the rules that the person may not change, because they are for more than the person sees.
     It answers nobody in general: `for_person` and `for_whom` give the desk of somebody, where hidden sources do not exist.
     """
 
@@ -73,6 +74,7 @@ class Desk:
     prices: Prices = NOTHING_PRICED
     routes: tuple[Route, ...] = ()
     rules: tuple[Rule, ...] = ()
+    fixed: frozenset[str] = frozenset()
     sight: Sight = SEES_NOTHING
     user: str = ""
     place: str = ""
@@ -117,12 +119,14 @@ class Desk:
                 own_rules={rule.name for rule in stored if asker.user and rule.changed_by == asker.user},
             )
         visible = sight.sources
+        shown = [(rule, found) for rule in rules if (found := sight.rule_as_shown(rule, names)) is not None]
         return replace(
             self,
             intervals={name: self.intervals[name] for name in names if visible is None or name in visible},
             blind_after={name: self.blind_after[name] for name in names if visible is None or name in visible},
             on_call={name: turns for name, turns in self.on_call.items() if sight.shows_handle(name)},
-            rules=tuple(shown for rule in rules if (shown := sight.rule_as_shown(rule, names)) is not None),
+            rules=tuple(found for _, found in shown),
+            fixed=frozenset(rule.name for rule, found in shown if rule != found or not sight.is_within(rule.where)),
             sight=sight,
             user=user,
             place=channel,

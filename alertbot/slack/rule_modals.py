@@ -50,10 +50,9 @@ def _require_may_change(here: Desk, name: str) -> None:
 
     One that cannot be read tells nobody what it is about.
     """
-    rule = next((rule for rule in here.rules if rule.name == name), None)
-    if rule is None and here.sight.sources is not None:
+    if here.sight.sources is not None and all(rule.name != name for rule in here.rules):
         raise UsageError(f'there is no rule "{name}" that was made in Slack')
-    if rule is not None and not here.sight.is_within(rule.where):
+    if name in here.fixed:
         raise UsageError(f"{name} may look at more than you see; somebody who sees every source can change it")
 
 
