@@ -300,7 +300,7 @@ class RouteKeys(Section):
         default=_ROUTE.forget_brief, description="Do not tell alerts that ended before they could be told."
     )
     privacy: Annotated[str, choice("full, masked or counts", ("full", "masked", "counts"))] = Field(
-        _ROUTE.privacy, description="How much evidence the message shows."
+        _ROUTE.privacy, description="How much evidence is shown, and whether people are named."
     )
     send_resolved: Annotated[bool, FLAG] = Field(default=_ROUTE.send_resolved, description="Say that it is over.")
     escalate: tuple[StepKeys, ...] = Field((), description="Who is called when nobody acknowledges.")
