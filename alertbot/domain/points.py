@@ -118,27 +118,15 @@ def ceiling(moment: datetime, span: Span) -> datetime:
     return floored if floored == moment else floored + span.length
 
 
-def pieces(start: datetime, end: datetime) -> list[tuple[Span, datetime, datetime]]:
-    """The minutes, hours and days that cover the buckets which began in [start, end), as few as there can be.
+def after(moment: datetime, horizon: datetime) -> list[tuple[Span, datetime, datetime]]:
+    """The buckets that begin at the moment or after it: the rest of its hour's minutes, of its day's hours, and the days to come.
 
-    Each of them from its first to before its last bucket: a month is about thirty days, not 43,200 minutes.
+    Each of them from its first to before its last bucket; the days up to `horizon`, which is the beginning of a day. Which
+    buckets these are depends on the moment alone: the sum between two moments is the same whatever else is asked. Of
+    an hour or day that has fewer minutes or hours than its sum says, the rest counts as of its beginning.
     """
-    start = ceiling(start, Span.MINUTE)
-    end = ceiling(end, Span.MINUTE)
-    if start >= end:
-        return []
-    found: list[tuple[Span, datetime, datetime]] = []
-    hours, days = (ceiling(start, Span.HOUR), ceiling(start, Span.DAY))
-    last_hour, last_day = floor(end, Span.HOUR), floor(end, Span.DAY)
-    if hours > last_hour:
-        return [(Span.MINUTE, start, end)]
-    found.append((Span.MINUTE, start, hours))
-    if days > last_day:
-        found.append((Span.HOUR, hours, last_hour))
-    else:
-        found += [(Span.HOUR, hours, days), (Span.DAY, days, last_day), (Span.HOUR, last_day, last_hour)]
-    found.append((Span.MINUTE, last_hour, end))
-    return [piece for piece in found if piece[1] < piece[2]]
+    minute, hour, day = (ceiling(moment, span) for span in Span)
+    return [(Span.MINUTE, minute, hour), (Span.HOUR, hour, day), (Span.DAY, day, horizon)]
 
 
 def within_limit(

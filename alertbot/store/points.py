@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.history import Member, Slice
-from alertbot.domain.points import AMOUNTS, Combination, Plane, Point, Span, floor, merged, pieces
+from alertbot.domain.points import AMOUNTS, Combination, Plane, Point, Span, after, ceiling, floor, merged
 from alertbot.store.database import Tx
 from alertbot.store.tables import Whole, ai_points, backfills, combinations, configurations, sources, storage_points
 
@@ -189,24 +189,49 @@ def slices(
     `known` is from when on there are points, and when they were last read: earlier moments are taken for the former.
     """
     names, (since, until) = sorted(amounts), known
-    ordered = sorted({max(moment, since) for moment in moments})
+    ordered = sorted({max(moment, since) for moment in moments}, reverse=True)
     mine = (
         sa.select(combinations.c.number)
         .join(sources, sources.c.number == combinations.c.source)
         .where(sources.c.name == source, combinations.c.plane == plane.value)
     )
-    running: dict[str, dict[int, int]] = {name: {} for name in names}
-    for number in tx.execute(mine).scalars():
-        for name in names:
-            running[name][-number] = 0
-    found: dict[datetime, Slice] = {}
-    for place, moment in enumerate(ordered):
-        if place:
-            for number, sums in _sums(tx, mine, plane, names, (ordered[place - 1], moment)):
-                for name, amount in zip(names, sums, strict=True):
-                    running[name][-number] += amount
-        found[moment] = Slice(min(moment, until), None, {name: dict(running[name]) for name in names})
-    return {moment: found[max(moment, since)] for moment in moments}
+    nothing: _Sums = {name: {-number: 0 for number in tx.execute(mine).scalars()} for name in names}
+    horizon = ceiling(ordered[0], Span.DAY)
+    later: dict[
+        Span, tuple[datetime, datetime, _Sums]
+    ] = {}  # what was summed up so far of each span: from, to, and how much
+    rests: dict[datetime, _Sums] = {}
+    for moment in ordered:
+        for span, first, end in after(moment, horizon):
+            reached, ended, sums = later.get(span, (end, end, nothing))
+            if ended != end:  # that of another hour or day
+                reached, sums = end, nothing
+            later[span] = first, end, _added(sums, _sums(tx, mine, plane, names, (span, first, reached)))
+        rests[moment] = _total([sums for _, _, sums in later.values()])
+    everything = rests[ordered[-1]]
+    before = {moment: _without(everything, rest) for moment, rest in rests.items()}
+    return {moment: Slice(min(max(moment, since), until), None, before[max(moment, since)]) for moment in moments}
+
+
+_Sums = dict[str, dict[int, int]]  # by amount and member
+
+
+def _added(sums: _Sums, rows: Iterable[tuple[int, Mapping[str, int]]]) -> _Sums:
+    together = {name: dict(own) for name, own in sums.items()}
+    for number, amounts in rows:
+        for name, amount in amounts.items():
+            together[name][-number] += amount
+    return together
+
+
+def _total(parts: Sequence[_Sums]) -> _Sums:
+    return {
+        name: {number: sum(part[name][number] for part in parts) for number in own} for name, own in parts[0].items()
+    }
+
+
+def _without(sums: _Sums, part: _Sums) -> _Sums:
+    return {name: {number: amount - part[name][number] for number, amount in own.items()} for name, own in sums.items()}
 
 
 def _sums(
@@ -214,20 +239,21 @@ def _sums(
     mine: sa.Select[tuple[int]],
     plane: Plane,
     names: Sequence[str],
-    window: tuple[datetime, datetime],
-) -> Iterator[tuple[int, Sequence[int]]]:
-    """What each of these combinations has in the buckets that began in the window, its end excluded."""
-    table = _TABLES[plane]
+    buckets: tuple[Span, datetime, datetime],
+) -> Iterator[tuple[int, Mapping[str, int]]]:
+    """What each of these combinations has in the buckets of a span that begin from one moment to before another."""
+    table, (span, first, end) = _TABLES[plane], buckets
+    if first >= end:
+        return
     add_up = sa.func.whole_sum if tx.dialect.name == "sqlite" else sa.func.sum
-    for span, first, last in pieces(*window):
-        rows = tx.execute(
-            sa.select(table.c.combination, *(add_up(table.c[name], type_=Whole()) for name in names))
-            .where(table.c.span == span.value, table.c.bucket >= first, table.c.bucket < last)
-            .where(table.c.combination.in_(mine))
-            .group_by(table.c.combination)
-        )
-        for row in rows:
-            yield row[0], row[1:]
+    rows = tx.execute(
+        sa.select(table.c.combination, *(add_up(table.c[name], type_=Whole()) for name in names))
+        .where(table.c.span == span.value, table.c.bucket >= first, table.c.bucket < end)
+        .where(table.c.combination.in_(mine))
+        .group_by(table.c.combination)
+    )
+    for number, *amounts in rows:
+        yield number, dict(zip(names, amounts, strict=True))
 
 
 def minutes_since(tx: Tx, feed: int) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Points: buckets, the pieces that cover a window, and what happens where there are too many dimensions."""
+"""Points: buckets, those that come after a moment, and what happens where there are too many dimensions."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -6,41 +6,36 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertbot.domain.points import OTHER, Combination, Point, Span, ceiling, floor, merged, pieces, within_limit
+from alertbot.domain.points import OTHER, Combination, Point, Span, after, ceiling, floor, merged, within_limit
 from tests.builders import START, at, patiently
 
+DAY = timedelta(days=1)
 SOME_DAYS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 6), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-@given(SOME_DAYS, SOME_DAYS)
+@given(SOME_DAYS)
 @patiently
-def test_the_pieces_of_a_window_are_its_minutes_each_once(one, other):
-    start, end = min(one, other), max(one, other)
-    covered = []
-    for span, first, last in pieces(start, end):
+def test_what_comes_after_a_moment_is_covered_once_by_whole_buckets(moment):
+    horizon = datetime(2026, 1, 8, tzinfo=UTC)
+    covered = after(moment, horizon)
+    for span, first, end in covered:
         assert floor(first, span) == first
-        assert floor(last, span) == last
-        covered.append((first, last))
-    minutes = [ceiling(start, Span.MINUTE), ceiling(end, Span.MINUTE)]
-    if minutes[0] < minutes[1]:
-        assert covered[0][0] == minutes[0]
-        assert covered[-1][1] == minutes[1]
-        assert all(before[1] == after[0] for before, after in pairwise(covered))
-    else:
-        assert covered == []
+        assert floor(end, span) == end
+    assert covered[0][1] == ceiling(moment, Span.MINUTE)
+    assert covered[-1][2] == horizon
+    assert all(before[2] == later[1] for before, later in pairwise(covered))
 
 
 def test_a_month_is_its_days_and_not_its_minutes():
-    assert pieces(START, START + timedelta(days=31)) == [(Span.DAY, START, START + timedelta(days=31))]
+    assert after(START, START + 31 * DAY) == [
+        (Span.MINUTE, START, START),
+        (Span.HOUR, START, START),
+        (Span.DAY, START, START + 31 * DAY),
+    ]
 
 
-def test_a_window_within_an_hour_is_its_minutes():
-    assert pieces(at(7.5), at(20)) == [(Span.MINUTE, at(8), at(20))]
-
-
-def test_what_begins_at_the_end_of_a_window_is_not_in_it_and_what_begins_at_its_start_is():
-    assert pieces(at(0), at(60)) == [(Span.HOUR, at(0), at(60))]
-    assert pieces(at(60), at(60)) == []
+def test_a_bucket_that_has_begun_before_the_moment_does_not_come_after_it():
+    assert after(at(7.5), START + DAY)[:2] == [(Span.MINUTE, at(8), at(60)), (Span.HOUR, at(60), START + DAY)]
 
 
 def test_points_of_several_conversations_are_one():

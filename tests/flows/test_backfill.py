@@ -1,6 +1,7 @@
 """History from Flashback's own statistics: each day once, however often it is stopped and begun again."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -151,3 +152,14 @@ def test_of_days_that_are_older_than_minutes_are_kept_only_their_sums_are_writte
     assert grown(database, midnight - 3 * DAY, midnight - 2.5 * DAY) == 120
     run(database, History(), days=6, keep={Span.MINUTE: 2 * DAY, Span.HOUR: 4 * DAY})
     assert grown(database, midnight - 6 * DAY, midnight) == 6 * 240, "and it counts once"
+
+
+def test_a_budget_with_a_forecast_counts_every_day_that_is_stored_as_one_without_does(database: Database) -> None:
+    """Only days are stored; the moment a quarter of the period ago lies inside of one of them."""
+    plain = rule(budget(Period.MONTH, amount=1250))
+    looks_ahead = replace(rule(budget(Period.MONTH, amount=1250, forecast=True)), name="looks-ahead")
+    run(database, History(minutes=timedelta(0)), days=5)
+    scene = PointScene(database, "0x900", plain, looks_ahead, found=[point(12 * 60 + 1, 50, GPT)])
+    scene.now = scene._polled = NOON
+    scene.until(12 * 60 + 3)
+    assert [(alert.severity, int(alert.value or 0)) for alert in scene.alerts()] == [("critical", 5 * 240 + 50)] * 2

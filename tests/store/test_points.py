@@ -1,9 +1,12 @@
 """Points in the store: buckets are replaced, never added, and every window is the sum of its buckets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import combinations as combinations_of_length
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,3 +144,72 @@ def test_any_window_is_the_sum_of_what_its_buckets_held_last(a_sqlite, reads, on
     start, end = at(min(one, other)), at(max(one, other))
     assert grown(database, start, end) == sum(amount for (bucket, _), amount in held.items() if start <= bucket < end)
     assert all(floor(bucket, Span.MINUTE) == bucket for bucket, _ in held)
+
+
+# --- a sum does not depend on the other moments that are asked for
+
+MINUTES = st.integers(0, 5 * 24 * 60)
+
+
+@given(
+    minutes=st.lists(st.tuples(st.integers(2 * 24 * 60, 4 * 24 * 60 - 1), st.integers(1, 2**65)), max_size=9),
+    days=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 2**65)), max_size=4),
+    thinned=st.tuples(MINUTES, MINUTES),
+    asked=st.lists(MINUTES, min_size=2, max_size=7),
+)
+@patiently
+def test_the_sum_between_two_moments_is_the_same_whatever_else_is_asked(a_sqlite, minutes, days, thinned, asked):
+    """Of minutes, of days that came as days, and of what thinning left of both; and it misses nothing that lies inside."""
+    database = a_sqlite
+    with database.transaction() as tx:
+        sources.remember(tx, ["acme"])
+        for table in (ai_points, combinations):
+            tx.execute(table.delete())
+    write(database, *(calls(minute, amount) for minute, amount in minutes))
+    with_minutes = {minute // (24 * 60) for minute, _ in minutes}
+    write(database, *(calls(day * 24 * 60, n) for day, n in days if day not in with_minutes), span=Span.DAY)
+    with database.transaction() as tx:
+        points.forget(tx, Span.MINUTE, before=at(max(thinned)))
+        points.forget(tx, Span.HOUR, before=at(min(thinned)))
+    moments = sorted(asked)
+    with database.reading() as tx:
+        found = points.slices(
+            tx, "acme", Plane.AI, [at(minute) for minute in moments], amounts=["api_calls"], known=(START, at(9999))
+        )
+        stored = tx.execute(sa.select(ai_points.c.span, ai_points.c.bucket, ai_points.c.api_calls)).all()
+    for start, end in combinations_of_length(moments, 2):
+        together = sum(found[at(end)].grown["api_calls"].values()) - sum(found[at(start)].grown["api_calls"].values())
+        assert together == grown(database, at(start), at(end))
+        assert together >= whole_inside(stored, at(start), at(end))
+
+
+def whole_inside(stored: Sequence[sa.Row[Any]], start: datetime, end: datetime) -> int:
+    """What is stored in buckets that lie in [start, end) from their beginning to their end; the coarsest of each time."""
+    inside: list[tuple[datetime, datetime]] = []
+    together = 0
+    for span in reversed(Span):
+        mine = [
+            (row.bucket, row.bucket + span.length, row.api_calls)
+            for row in stored
+            if row.span == span.value and start <= row.bucket and row.bucket + span.length <= end
+        ]
+        fresh = [one for one in mine if not any(first <= one[0] < last for first, last in inside)]
+        inside += [(first, last) for first, last, _ in fresh]
+        together += sum(amount for _, _, amount in fresh)
+    return together
+
+
+def test_a_moment_inside_of_a_day_that_is_known_as_a_day_only_loses_nothing_of_it(acme):
+    for day in range(3):
+        write(acme, calls(day * 24 * 60, 100), span=Span.DAY)
+    noon, end = at(36 * 60), at(3 * 24 * 60)
+    with acme.reading() as tx:
+        found = points.slices(tx, "acme", Plane.AI, [at(0), noon, end], amounts=["api_calls"], known=(START, end))
+    assert [sum(found[moment].grown["api_calls"].values()) for moment in (at(0), noon, end)] == [0, 200, 300]
+
+
+def test_an_hour_whose_minutes_are_gone_loses_nothing_either(acme):
+    write(acme, calls(5, 3), calls(45, 4), calls(65, 8))
+    with acme.transaction() as tx:
+        points.forget(tx, Span.MINUTE, before=at(60))
+    assert grown(acme, at(0), at(30)) + grown(acme, at(30), at(120)) == 15
