@@ -250,12 +250,13 @@ def spike(
     window: str = "1m",
     baseline: str | None = None,
     same_hour: int | None = None,
+    timezone: str = "UTC",
     at_least: int = 1,
     clear: float | None = None,
 ) -> Spike:
     found = levels(Comparison.AT_LEAST, factor, clear)
     before = None if baseline is None else parse_duration(baseline)
-    return Spike("policy_violations", parse_duration(window), found, at_least, before, same_hour)
+    return Spike("policy_violations", parse_duration(window), found, at_least, before, same_hour, timezone)
 
 
 def budget(

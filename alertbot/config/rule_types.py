@@ -116,6 +116,7 @@ class SpikeRule(Factored):
     same_hour: Annotated[int | None, whole("a number of days", least=1, most=366).or_none()] = Field(
         None, description="Compared with the same time of day on this many days before; or say baseline."
     )
+    timezone: Annotated[str, ZONE] = Field("UTC", description="For same_hour: whose time of day.")
     at_least: Annotated[int, whole("a whole number", least=1)] = Field(
         1, description="The smallest increase that can be a spike."
     )
@@ -141,11 +142,16 @@ class SpikeRule(Factored):
         used = [name for name in ("baseline", "same_hour") if given(keys.get(name))]
         if len(used) != 1:
             yield (), f"expected baseline or same_hour, got {'both' if used else 'neither'}"
+        if used == ["baseline"] and given(keys.get("timezone")):
+            yield (
+                ("timezone",),
+                f"expected no such key, because a baseline has no time of day, got {quoted(keys['timezone'])}",
+            )
         yield from super().mistakes_between(keys)
 
     def condition(self) -> Condition:
         levels = levels_of(Comparison.AT_LEAST, self.factor, self.severity, self.clear)
-        return Spike(self.metric, self.window, levels, self.at_least, self.baseline, self.same_hour)
+        return Spike(self.metric, self.window, levels, self.at_least, self.baseline, self.same_hour, self.timezone)
 
 
 class BudgetRule(RuleKeys):

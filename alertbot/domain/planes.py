@@ -11,7 +11,7 @@ from alertbot.domain.budgets import period_of
 from alertbot.domain.history import SourceState
 from alertbot.domain.points import SPEND, Plane
 from alertbot.domain.rules import ONLY_POINTS, STORAGE, Budget, Rule, Spike
-from alertbot.domain.spikes import DAY
+from alertbot.domain.spikes import looks_back_to
 
 TOTALS_KNOW = frozenset({"source", "ai_llm", "provider", "workspace", "all"})
 Feeds = Mapping[Plane, SourceState]
@@ -81,8 +81,8 @@ def _looks_back_to(rule: Rule, now: datetime) -> datetime | None:
     match rule.condition:
         case Budget() as budget:
             return period_of(now, budget)[0]
-        case Spike(baseline=baseline, same_hour=days, window=window):
-            return now - window - (baseline if baseline is not None else DAY * (days or 0))
+        case Spike() as spike:
+            return looks_back_to(spike, now)
         case _:
             return None
 

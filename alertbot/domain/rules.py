@@ -133,7 +133,7 @@ class Ratio:
 class Spike:
     """The increase over `window` against the mean of earlier windows: those of `baseline`, or of the same time on `same_hour` days.
 
-    The levels are factors; `at_least` is the least increase that can be a spike.
+    The levels are factors; `at_least` is the least increase that can be a spike. `timezone` is whose clock shows the same time.
     """
 
     metric: str
@@ -142,6 +142,7 @@ class Spike:
     at_least: int
     baseline: timedelta | None = None
     same_hour: int | None = None
+    timezone: str = "UTC"
 
 
 class Period(StrEnum):

@@ -1,13 +1,12 @@
 """The past that a spike is held against: the earlier windows, as far as they exist."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from zoneinfo import ZoneInfo
 
 from alertbot.domain.history import Amount, Growth, History, Series, exists_since
 from alertbot.domain.rules import Spike
-
-DAY = timedelta(days=1)
 
 # How many windows the rule asks for, and what tells for a series its growth in those that exist and how many they are.
 # A window in which the counter was unknown does not exist.
@@ -17,7 +16,7 @@ Earlier = tuple[int, Callable[[Series], tuple[Amount, int]]]
 def spike_moments(spike: Spike, history: History, now: datetime) -> frozenset[datetime]:
     """The moments where the present window and the earlier ones begin and end, as far as `history` has members."""
     if spike.same_hour is not None:
-        ends = [now, *_same_hours(spike.same_hour, now)]
+        ends = [now, *_same_hours(spike, now)]
         return frozenset({*ends, *(end - spike.window for end in ends)})
     sinces = {source.first_at for source in history.sources.values() if source.first_at is not None}
     sinces |= {member.seen_at for member in history.members.values()}
@@ -28,9 +27,17 @@ def spike_moments(spike: Spike, history: History, now: datetime) -> frozenset[da
 def earlier_windows(spike: Spike, history: History, now: datetime) -> Earlier:
     """The windows that the present one is held against, each of the same length."""
     if spike.same_hour is not None:
-        return _of_days(spike, spike.same_hour, history, now)
+        return _of_days(spike, history, now)
     assert spike.baseline is not None, "a spike has one baseline or the other"
     return spike.baseline // spike.window, _in_a_row(spike, history, now)
+
+
+def looks_back_to(spike: Spike, now: datetime) -> datetime:
+    """When the earliest of the windows begins, whether it exists or not."""
+    if spike.same_hour is not None:
+        return min(_same_hours(spike, now)) - spike.window
+    assert spike.baseline is not None, "a spike has one baseline or the other"
+    return now - spike.window - spike.baseline
 
 
 def _whole_windows(spike: Spike, since: datetime, now: datetime) -> int:
@@ -54,10 +61,10 @@ def _in_a_row(spike: Spike, history: History, now: datetime) -> Callable[[Series
     return grown_before
 
 
-def _of_days(spike: Spike, days: int, history: History, now: datetime) -> Earlier:
+def _of_days(spike: Spike, history: History, now: datetime) -> Earlier:
     windows = [
         (end - spike.window, end, Growth(history, spike.metric, end - spike.window, end))
-        for end in _same_hours(days, now)
+        for end in _same_hours(spike, now)
     ]
 
     def was_read(series: Series, start: datetime, end: datetime) -> bool:
@@ -72,8 +79,14 @@ def _of_days(spike: Spike, days: int, history: History, now: datetime) -> Earlie
         found = [amount for amount in existing if amount is not None]
         return sum(found), len(found)
 
-    return days, grown_before
+    return len(windows), grown_before
 
 
-def _same_hours(days: int, now: datetime) -> list[datetime]:
-    return [now - DAY * day for day in range(1, days + 1)]
+def _same_hours(spike: Spike, now: datetime) -> list[datetime]:
+    """The moments of the days before at which the rule's clock showed what it shows now, newest first.
+
+    Days are 23 or 25 hours long where the clocks change. A time that a day skips is as far into the day as it would be.
+    """
+    local = now.astimezone(ZoneInfo(spike.timezone))
+    # Arithmetic on a local time moves its date and leaves what the clock shows.
+    return [(local - timedelta(days=day)).astimezone(UTC) for day in range(1, (spike.same_hour or 0) + 1)]

@@ -1,16 +1,14 @@
 """Buttons and menus: click → flow → what the person has to know."""
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
-
-import structlog
 
 from alertbot.domain.alerts import Act, ActKind, Outcome
 from alertbot.domain.privacy import redact_alert
 from alertbot.domain.times import parse_duration
 from alertbot.domain.windows import tomorrow_at_nine
-from alertbot.errors import AlertbotError, SlackError
+from alertbot.errors import AlertbotError
 from alertbot.flows import operate
 from alertbot.flows.look_up_evidence import behind
 from alertbot.slack.desk import Desk
@@ -19,7 +17,6 @@ from alertbot.slack.views.answers import Answer
 from alertbot.slack.views.details import View, details_view
 from alertbot.slack.views.remembered import remembered
 
-log = structlog.get_logger()
 _MENU_SNOOZE = timedelta(hours=1)  # what the menu of one alert offers
 
 
@@ -39,12 +36,13 @@ def chosen(body: Mapping[str, Any]) -> tuple[str, str]:
     return name, what
 
 
-def clicked_snooze(desk: Desk, body: Mapping[str, Any], offset_of: Callable[[str], timedelta]) -> Answer | None:
-    """Hear nothing of the message for the chosen time; `offset_of` tells how far a person's clock is ahead of UTC."""
+def clicked_snooze(desk: Desk, body: Mapping[str, Any]) -> Answer | None:
+    """Hear nothing of the message for the chosen time; "tomorrow" is that of the person's own clock."""
     target, length = chosen(body)
     here, now = desk.for_whom(body), desk.clock()
     try:
-        until = _tomorrow(now, here.user, offset_of) if length == "tomorrow" else now + parse_duration(length)
+        is_tomorrow = length == "tomorrow"
+        until = tomorrow_at_nine(now, here.zone_of(here.user)) if is_tomorrow else now + parse_duration(length)
     except ValueError as error:
         return answers.complaint(str(error))
     return _do(here, body, target, ActKind.SNOOZE, until=until)
@@ -56,16 +54,6 @@ def clicked_menu(desk: Desk, body: Mapping[str, Any]) -> Answer | None:
     here, kind = desk.for_whom(body), ActKind(what)
     until = desk.clock() + _MENU_SNOOZE if kind is ActKind.SNOOZE else None
     return _do(here, body, target, kind, until=until, text=here.user if kind is ActKind.ASSIGN else "")
-
-
-def _tomorrow(now: datetime, user: str, offset_of: Callable[[str], timedelta]) -> datetime:
-    """Tomorrow 9:00 on the person's own clock; on UTC's where Slack does not say which that is."""
-    try:
-        zone = timezone(offset_of(user))
-    except SlackError as error:
-        log.warning("time_zone_unknown", user=user, code=error.code)
-        zone = timezone(timedelta(0))
-    return tomorrow_at_nine(now, zone)
 
 
 def _do(

@@ -299,7 +299,7 @@ def _answer_clicks(app: App, desk: Desk) -> None:
             surface.open(lambda: modals.ask_snooze(desk, body, about))
             return
         with acknowledged_after(ack):
-            reply = clicked_snooze(desk, body, lambda user: _offset(client, user))
+            reply = clicked_snooze(desk, body)
         surface.show(reply)
 
 
@@ -346,13 +346,6 @@ class Socket:
 
     def close(self) -> None:
         self._handler.close()  # type: ignore[no-untyped-call]
-
-
-def _offset(client: WebClient, user: str) -> timedelta:
-    """How far the person's clock is ahead of UTC."""
-    with translated("users.info"):
-        found = client.users_info(user=user).get("user") or {}
-    return timedelta(seconds=int(found.get("tz_offset") or 0))
 
 
 def _bolt_logger() -> logging.Logger:

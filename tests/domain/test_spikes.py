@@ -1,6 +1,6 @@
 """Spikes: what grew, against what grew in windows of the same length before."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
@@ -13,6 +13,10 @@ from tests.builders import START, at, finding, findings, polled, readings, rule,
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +190,24 @@ def test_a_spike_asks_for_the_windows_that_its_series_have():
     assert moments(rule(spike(baseline="6m")), History({}, {}), at(9)) == {at(9), at(8)}
     days = moments(rule(spike(window="1h", same_hour=2)), History({}, {}), START)
     assert days == {START - ago for ago in (0 * DAY, HOUR, DAY, DAY + HOUR, 2 * DAY, 2 * DAY + HOUR)}
+
+
+@pytest.mark.parametrize(
+    ("now", "earlier"),
+    [
+        pytest.param("2026-03-30T07:30", ["2026-03-29T07:30", "2026-03-28T08:30"], id="after the clocks went forward"),
+        pytest.param("2026-10-26T08:30", ["2026-10-25T08:30", "2026-10-24T07:30"], id="after they went back"),
+        pytest.param(
+            "2026-03-30T00:30", ["2026-03-29T01:30", "2026-03-28T01:30"], id="half past two, which one day skips"
+        ),
+        pytest.param(
+            "2026-10-26T01:30", ["2026-10-25T00:30", "2026-10-24T00:30"], id="half past two, which comes twice"
+        ),
+    ],
+)
+def test_the_same_hour_is_the_one_on_the_clock_of_the_rule(now: str, earlier: list[str]):
+    asked = moments(rule(spike(window="10m", same_hour=2, timezone="Europe/Madrid")), History({}, {}), utc(now))
+    assert {moment for moment in asked if moment.minute == 30} == {utc(now), *map(utc, earlier)}
 
 
 def test_a_spike_is_told_with_its_gap_and_its_falls():

@@ -1,6 +1,6 @@
 """Modals, from the click that opens them to what becomes of what people fill in."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -210,6 +210,16 @@ def test_a_muted_rule_is_silent_until_it_is_unmuted(sqlite):
 
 
 # --- a snooze until a date
+
+
+def test_tomorrow_at_nine_is_nine_also_where_the_clocks_change_until_then(sqlite):
+    with office(sqlite, "0 9") as here:
+        here.scene.until(1)
+        here.scene.now = datetime(2026, 3, 28, 12, tzinfo=UTC)
+        here.click(here.message(), "snooze", "U1", value="G1 tomorrow")
+        assert here.alert().snoozed_until == datetime(2026, 3, 29, 7, tzinfo=UTC), (
+            "9:00 in Madrid, an hour earlier in UTC"
+        )
 
 
 def test_anybody_may_snooze_until_a_date_within_a_day(sqlite):
