@@ -169,6 +169,19 @@ MISTAKES = {
         'tests[0].expect[2].llm: expected one of acme/llm-1, lab/llm-1, got "llm-1"',
         'tests[0].heard[0].kind: expected a kind of notice, got "frist"; did you mean "first"?',
     ),
+    "sources beside an LLM": (
+        one_test("""
+            readings: {acme/llm-1: {api_calls: "0"}, lab/llm-1: {api_calls: "0"}}
+            expect:
+              - {at: 1m, alert: burst, source: lba, llm: llm-1, state: none}
+              - {at: 1m, alert: burst, source: lab, llm: llm-1, state: none}
+            """),
+        'tests[0].expect[0].source: expected a source of the readings, got "lba"; did you mean "lab"?',
+    ),
+    "a source alone": (
+        one_test('readings: {a/b: {api_calls: "0"}}\nexpect: [{at: 1m, alert: burst, source: a, state: none}]'),
+        'tests[0].expect[0].source: expected it only beside llm, got "a" alone',
+    ),
     "series that a rule does not have": (
         one_test(
             """

@@ -209,10 +209,11 @@ _KINDS = tuple(kind for kind in Kind if kind not in {Kind.ACT, Kind.EDIT})
 
 
 class Selected(Section):
-    """What picks an alert: its rule, and where there are several its configuration or its series."""
+    """What picks an alert: its rule, and where there are several its LLM (with its source where two have it) or its series."""
 
     at: Annotated[timedelta, WAIT]
     alert: Annotated[str | None, RULE_NAME.or_none()] = None
+    source: Annotated[str | None, _NAMED] = None
     llm: Annotated[str | None, _NAMED] = None
     series: Annotated[str | None, _NAMED] = None
 
@@ -220,6 +221,13 @@ class Selected(Section):
     def mistakes_between(cls, keys: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
         if given(keys.get("llm")) and given(keys.get("series")):
             yield (), "expected llm or series, got both"
+        if given(keys.get("source")) and not given(keys.get("llm")):
+            yield ("source",), f"expected it only beside llm, got {quoted(keys['source'])} alone"
+
+    def means(self, key: str) -> bool:
+        """Whether it means the LLM whose key is `acme/llm-1`, or leaves that open."""
+        source, _, ai_llm = key.partition("/")
+        return self.llm in {None, key, ai_llm} and self.source in {None, source}
 
 
 class Expectation(Selected):
@@ -279,7 +287,7 @@ class Deed(Selected):
         for name in _NEEDED[kind]:
             if not given(keys.get(name)):
                 yield (name,), f"expected `{name}` beside `do: {kind}`, got nothing"
-        selects = ("llm", "series") if "alert" in _NEEDED[kind] else ()
+        selects = ("source", "llm", "series") if "alert" in _NEEDED[kind] else ()
         for name in cls.keys().keys() & keys.keys() - {"at", "do", "by", *_NEEDED[kind], *selects}:
             if given(keys[name]):
                 yield (name,), f"expected no `{name}` beside `do: {kind}`, got {quoted(keys[name])}"

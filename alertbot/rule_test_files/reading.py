@@ -14,12 +14,14 @@ from alertbot.config.layers import PREFIX
 from alertbot.config.mistakes import Location, in_order, nearest, place_of, quoted, sentences_of
 from alertbot.config.written import Unusable
 from alertbot.domain.history import Member, group
+from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import EVERYTHING, SOURCE_BLIND, Absence, Rule
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.times import write_duration
 from alertbot.errors import ConfigError
 from alertbot.rule_test_files.keys import MOST_POLLS, Drawn, FileKeys, RuleTestKeys, Selected
+from alertbot.wiring import prices_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Ruleset:
     routes: tuple[Route, ...] = (Route(channel="#ai-alerts"),)
     operator_channel: str = "#ai-alerts"
     blind_after: Mapping[str, timedelta] = field(default_factory=dict)
+    prices: Prices = NOTHING_PRICED
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class RuleTest:
         """The key of the series that an entry means; None where it leaves that open."""
         if entry.llm is None:
             return entry.series
-        return next(key for key in keys_of(self.keys.readings) if entry.llm in {key, key.partition("/")[2]})
+        return next(key for key in keys_of(self.keys.readings) if entry.means(key))
 
 
 def keys_of(readings: Sequence[Drawn]) -> list[str]:
@@ -133,7 +136,7 @@ def _ruleset(value: object, folder: Path, environ: Mapping[str, str]) -> Ruleset
         shown = [line.removeprefix(str(path)).lstrip(":, ") for line in error.mistakes]
         raise ConfigError([f"rules: {value}: {line}" for line in shown]) from error
     blind_after = {source.name: source.blind_after for source in config.sources}
-    return Ruleset(config.rules, config.routes, config.slack.operator_channel, blind_after)
+    return Ruleset(config.rules, config.routes, config.slack.operator_channel, blind_after, prices_of(config))
 
 
 def _rule_test(path: Path, test: RuleTestKeys, keys: FileKeys, ruleset: Ruleset) -> RuleTest:
@@ -182,17 +185,25 @@ def _unknown_names(tree: Mapping[str, Any], ruleset: Ruleset | None) -> Iterator
         keys = list(readings) if isinstance(readings, Mapping) else []
         for location, entry in _entries(test):
             place = ("tests", index, *location)
-            alert, llm = entry.get("alert"), entry.get("llm")
+            alert, llm, source = entry.get("alert"), entry.get("llm"), entry.get("source")
             if isinstance(alert, str) and given(alert) and rules and alert not in rules:
                 yield (*place, "alert"), _unknown("the name of a rule", alert, rules)
             if not isinstance(llm, str) or not given(llm) or not keys:
                 continue
-            meant = [key for key in keys if llm in {key, key.partition("/")[2]}]
+            listed_there = [key for key in keys if source is None or key.partition("/")[0] == source]
+            if not listed_there:
+                yield (*place, "source"), _unknown("a source of the readings", str(source), _sources_of(keys))
+                continue
+            meant = [key for key in listed_there if llm in {key, key.partition("/")[2]}]
             if not meant:
-                names = [key.partition("/")[2] for key in keys]
+                names = [key.partition("/")[2] for key in listed_there]
                 yield (*place, "llm"), _unknown("a configuration of the readings", llm, names)
             elif len(meant) > 1 and llm not in meant:
                 yield (*place, "llm"), f"expected one of {', '.join(meant)}, got {quoted(llm)}"
+
+
+def _sources_of(keys: Sequence[str]) -> list[str]:
+    return [key.partition("/")[0] for key in keys]
 
 
 def _rule_names(tree: Mapping[str, Any], ruleset: Ruleset | None) -> list[str]:

@@ -62,7 +62,7 @@ def compare_state(stage: Stage, expected: Expectation, now: datetime) -> Iterato
             for alert in alerts.listed(tx, states=_LIVE)
             if alert.rule == expected.alert and series in {None, alert.series}
         ]
-    about = " ".join(filter(None, (expected.alert, expected.llm, expected.series)))
+    about = " ".join(filter(None, (expected.alert, expected.source, expected.llm, expected.series)))
     if len(found) > 1 and expected.state is not State.NONE:
         got = ", ".join(sorted(alert.series for alert in found))
         yield Difference(expected.at, about, _wanted(expected), f"{len(found)} alerts", f"say which: {got}")
@@ -132,7 +132,9 @@ def _seen(stage: Stage, rule: Rule, series: str | None, now: datetime) -> str:
         return "the rule cannot be evaluated"
     pattern = None if series is None else escape(series)
     try:
-        found = explain(stage.database, watch.rules, watch.intervals, name=rule.name, llm=pattern, at=now)
+        found = explain(
+            stage.database, watch.rules, watch.intervals, name=rule.name, llm=pattern, at=now, prices=watch.prices
+        )
     except UsageError as error:  # not selected, or not read yet
         return str(error)
     return _sight(found[0], named=series is None)
@@ -250,7 +252,7 @@ def _is_meant(test: RuleTest, expected: HeardNotice, got: _Heard) -> bool:
 def _unlike(tx: Tx, test: RuleTest, expected: HeardNotice | None, got: _Heard | None) -> Difference:
     wanted, came = "nothing", "nothing"
     if expected is not None:
-        about = " ".join(filter(None, (expected.alert, expected.llm, expected.series)))
+        about = " ".join(filter(None, (expected.alert, expected.source, expected.llm, expected.series)))
         wanted = _told(expected.kind, ping=expected.ping) + (f" about {about}" if about else "")
     if got is None:
         assert expected is not None, "one of the two is there"

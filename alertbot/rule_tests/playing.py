@@ -187,7 +187,8 @@ def _watch_of(test: RuleTest) -> Watch:
     intervals = dict.fromkeys((drawn.source for drawn in test.keys.readings), test.interval)
     blind: list[Rule] = [blind_rule(name, test.blind_after[name]) for name in intervals]
     routes = tuple(replace(route, group_wait=test.group_wait) for route in test.ruleset.routes)
-    return Watch((*test.ruleset.rules, *blind), routes, intervals, test.ruleset.operator_channel)
+    ruleset = test.ruleset
+    return Watch((*ruleset.rules, *blind), routes, intervals, ruleset.operator_channel, ruleset.prices)
 
 
 def _polling(test: RuleTest, name: str) -> Polling:
