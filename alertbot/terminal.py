@@ -249,7 +249,8 @@ def show_budgets(console: Console, budgets: Budgets) -> None:
 def _when_exhausted(one: Usage) -> str:
     if one.used is not None and one.used >= one.condition.amount:
         return "already"
-    return "" if one.exhausted_at is None else _when(one.exhausted_at)
+    moments = [moment for moment in (one.exhausted_at, one.exhausted_by) if moment is not None]
+    return " to ".join(dict.fromkeys(map(_when, moments)))
 
 
 def show_violations(console: Console, listing: Listing, window: Window) -> None:

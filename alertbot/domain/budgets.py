@@ -1,6 +1,7 @@
 """Calendar periods in a time zone, and the pace of spending inside one."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -66,31 +67,84 @@ def exhausted_at(*, used: int | Fraction, amount: Fraction, pace: Fraction, now:
     return now + timedelta(microseconds=int(microseconds))
 
 
-def quarter_back(start: datetime, now: datetime) -> datetime:
-    """The moment a quarter of the elapsed period ago: from there to now a pace is measured."""
-    return now - (now - start) / 4
+_LEAST_RECENT = timedelta(minutes=10)  # a pace over less than ten minutes says how calls came, not where they lead
 
 
-def pacing(condition: Budget, history: History, now: datetime) -> Callable[[Series], Fraction | None]:
-    """How fast series use their budget lately, in units a second; None for one with a reset in that time."""
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """When an amount will be used up before its period ends: at the faster pace, and at the slower one.
+
+    `latest` is None where the slower pace does not reach the amount in the period.
+    """
+
+    soonest: datetime
+    latest: datetime | None
+
+
+def paces_since(start: datetime, now: datetime) -> tuple[datetime, datetime]:
+    """From when on a pace is measured: a quarter of the elapsed period ago, and a sixteenth, which is ten minutes at least.
+
+    The first sees what lasts, the second sees a change; while a quarter is ten minutes or less, there is one pace.
+    """
+    quarter = (now - start) / 4
+    return now - quarter, now - min(quarter, max(quarter / 4, _LEAST_RECENT))
+
+
+def forecasting(
+    condition: Budget, history: History, now: datetime
+) -> Callable[[Series, int | Fraction], Forecast | None]:
+    """Tells when a series that has used so much will have used all, if it goes on as lately; None if not before the end."""
+    _, end = period_of(now, condition)
+    paces_of = _pacing(condition, history, now)
+
+    def look_ahead(series: Series, used: int | Fraction) -> Forecast | None:
+        moments = [
+            exhausted_at(used=used, amount=condition.amount, pace=pace, now=now) for pace in sorted(paces_of(series))
+        ]
+        in_period = [moment if moment is not None and moment < end else None for moment in moments]
+        if not in_period or in_period[-1] is None:
+            return None
+        return Forecast(in_period[-1], in_period[0])
+
+    return look_ahead
+
+
+def _pacing(condition: Budget, history: History, now: datetime) -> Callable[[Series], list[Fraction]]:
+    """How fast series use their budget lately, in units a second; nothing for one with a reset in that time."""
     start, _ = period_of(now, condition)
-    quarter = quarter_back(start, now)
-    growth = Growth(history, condition.metric, quarter, now)
+    quarter, recent = paces_since(start, now)
+    growth = {since: Growth(history, condition.metric, since, now) for since in (quarter, recent)}
     falls = falls_by_member(history, (condition.metric,), quarter, now)
     reset = {number for number, own in falls.items() if any(fall.kind is StepKind.RESET for fall in own)}
 
-    def speed_of(series: Series) -> Fraction:
-        """Each source by its own readings."""
+    def speed_since(since: datetime, series: Series) -> Fraction:
+        """Each source by its own readings; one that was not read since then goes on as in the last quarter."""
         if len(series.sources) > 1:
-            return sum((speed_of(own) for own in by_source(series, history.members)), Fraction(0))
-        grown = growth.of(series).value
-        if not grown:
-            return Fraction(0)
+            return sum((speed_since(since, part) for part in by_source(series, history.members)), Fraction(0))
         (name,) = series.sources
-        apart = history.slices[name, now].taken_at - history.slices[name, quarter].taken_at
+        apart = history.slices[name, now].taken_at - history.slices[name, since].taken_at
+        if not apart:
+            return Fraction(0) if since == quarter else speed_since(quarter, series)
+        grown = growth[since].of(series).value or 0
         return Fraction(grown * 1_000_000) / (apart // timedelta(microseconds=1))
 
-    return lambda series: speed_of(series) if reset.isdisjoint(series.members) else None
+    def paces_of(series: Series) -> list[Fraction]:
+        if not reset.isdisjoint(series.members):
+            return []
+        return [speed_since(since, series) for since in growth]
+
+    return paces_of
+
+
+def tell_forecast(forecast: Forecast, now: datetime, timezone: str) -> str:
+    """When all will be used, in a sentence: `… is used from 18:45 to 20:10 (Europe/Madrid)`."""
+    soonest = tell_clock(forecast.soonest, now, timezone)
+    if forecast.latest is None:
+        return f"at the faster pace of late the whole amount is used at {soonest}, at the slower one not in this period"
+    latest = tell_clock(forecast.latest, now, timezone)
+    if latest == soonest:
+        return f"at this pace the whole amount is used at {soonest}"
+    return f"at this pace the whole amount is used from {soonest.removesuffix(f' ({timezone})')} to {latest}"
 
 
 def tell_clock(moment: datetime, now: datetime, timezone: str) -> str:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
-from alertbot.domain.budgets import exhausted_at, pacing, period_of, quarter_back, tell_clock
+from alertbot.domain.budgets import forecasting, paces_since, period_of, tell_forecast
 from alertbot.domain.history import (
     Amount,
     Fall,
@@ -89,7 +89,7 @@ def moments(rule: Rule, history: History, now: datetime) -> frozenset[datetime]:
             return spike_moments(spike, history, now)
         case Budget() as budget:
             start, _ = period_of(now, budget)
-            return frozenset({now, start, quarter_back(start, now)} if budget.forecast else {now, start})
+            return frozenset({now, start, *(paces_since(start, now) if budget.forecast else ())})
         case Burn(windows=windows):
             return frozenset({now, *(now - window for window in windows)})
         case Absence(metric=metric, window=window):
@@ -300,20 +300,19 @@ def _judge_budget(condition: Budget, history: History, now: datetime) -> Prepare
 
 
 def _forecast(condition: Budget, history: History, now: datetime) -> Callable[[Finding, Amount], Finding]:
-    """Adds the level below warning: at the present pace the amount is reached strictly before the period ends."""
-    _, end = period_of(now, condition)
-    pace_of = pacing(condition, history, now)
+    """Adds the level below warning: as things go lately the amount is reached strictly before the period ends."""
+    look_ahead = forecasting(condition, history, now)
 
     def add(finding: Finding, used: Amount) -> Finding:
-        pace = pace_of(finding.series)
-        if pace is None:
+        forecast = look_ahead(finding.series, used)
+        if forecast is None:
             return finding
-        when = exhausted_at(used=used, amount=condition.amount, pace=pace, now=now)
-        if when is None or when >= end:
-            return finding
-        note = f"at this pace the whole amount is used at {tell_clock(when, now, condition.timezone)}"
         return finding._replace(
-            verdict=Verdict.TRUE, severity=Severity.INFO, threshold=condition.amount, stays=True, note=note
+            verdict=Verdict.TRUE,
+            severity=Severity.INFO,
+            threshold=condition.amount,
+            stays=True,
+            note=tell_forecast(forecast, now, condition.timezone),
         )
 
     return add

@@ -6,7 +6,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from alertbot.domain.budgets import exhausted_at, pacing, period_of
+from alertbot.domain.budgets import forecasting, period_of
 from alertbot.domain.history import Amount, Growth, History, Series, group, known_since
 from alertbot.domain.points import SPEND
 from alertbot.domain.prices import write_usd
@@ -21,9 +21,9 @@ BAR = 10  # characters
 class Usage:
     """One series of a budget in its present period (start, end]. `used` is None where the counter is unknown.
 
-    `severity` is the level that is reached; `exhausted_at` is when the amount is used up at the present pace, None
-    where that is not before the end of the period, or has happened already. `known_since` is set where counting began
-    after the period did: `used` is then only a part.
+    `severity` is the level that is reached; `exhausted_at` is when the amount is used up at the faster of the paces of
+    late, None where that is not before the end of the period, or has happened already; `exhausted_by` at the slower one.
+    `known_since` is set where counting began after the period did: `used` is then only a part.
     """
 
     rule: Rule
@@ -34,6 +34,7 @@ class Usage:
     used: Amount | None
     severity: Severity | None = None
     exhausted_at: datetime | None = None
+    exhausted_by: datetime | None = None
     known_since: datetime | None = None
 
     @property
@@ -73,22 +74,21 @@ def usages(rule: Rule, history: History, now: datetime) -> list[Usage]:
         raise TypeError(f"{rule.name} is no budget")
     start, end = period_of(now, condition)
     growth = Growth(history, condition.metric, start, now)
-    pace_of = pacing(condition, history, now)
+    look_ahead = forecasting(condition, history, now)
     # The levels of a budget are inclusive percentages.
     judge = replace(condition.levels, comparison=Comparison.AT_LEAST).judging()
     found = []
     for series in group(history.members.values(), rule.per, rule.where):
         used = growth.of(series).value
         level = None if used is None else judge(Fraction(used * 100) / condition.amount)
-        pace = pace_of(series)
-        when = None
-        if used is not None and pace is not None and used < condition.amount:
-            when = exhausted_at(used=used, amount=condition.amount, pace=pace, now=now)
         severity = None if level is None else level[0]
-        soon = when if when is not None and when < end else None
-        found.append(
-            Usage(rule, condition, series, start, end, used, severity, soon, known_since(history, series, start))
+        forecast = look_ahead(series, used) if used is not None and used < condition.amount else None
+        usage = Usage(
+            rule, condition, series, start, end, used, severity, known_since=known_since(history, series, start)
         )
+        if forecast is not None:
+            usage = replace(usage, exhausted_at=forecast.soonest, exhausted_by=forecast.latest)
+        found.append(usage)
     return sorted(found, key=lambda one: (-one.share, one.name))
 
 
@@ -136,6 +136,7 @@ def usage_json(found: Sequence[Usage]) -> list[dict[str, Any]]:
             "severity": one.severity.value if one.severity else None,
             "known_since": write_moment(one.known_since or one.start),
             "exhausted_at": None if one.exhausted_at is None else write_moment(one.exhausted_at),
+            "exhausted_by": None if one.exhausted_by is None else write_moment(one.exhausted_by),
         }
         for one in found
     ]

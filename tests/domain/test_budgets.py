@@ -144,6 +144,13 @@ def test_a_budget_asks_for_the_start_of_its_period_and_with_a_forecast_for_its_l
     assert moments(rule(budget(forecast=True)), History({}, {}), now) == {START, at(30), now}
 
 
+def test_a_forecast_asks_for_the_last_sixteenth_too_where_that_is_ten_minutes_at_least():
+    asked = {
+        minute: moments(rule(budget(Period.DAY, forecast=True)), History({}, {}), at(minute)) for minute in (48, 320)
+    }
+    assert asked == {48: {START, at(36), at(38), at(48)}, 320: {START, at(240), at(300), at(320)}}
+
+
 # --- forecast ---
 
 
@@ -202,6 +209,31 @@ def test_a_forecast_says_its_time_where_the_budget_is_kept_and_its_day_unless_it
     assert tell_clock(utc("2026-01-05T23:30"), utc("2026-01-05T23:10"), madrid) == "00:30 (Europe/Madrid)"
     found = finding(polled("0+2x39"), rule(budget(Period.DAY, forecast=True, timezone=madrid, amount=1000)), 39)
     assert found.note == "at this pace the whole amount is used at 09:20 (Europe/Madrid)"
+
+
+STEEP = "0+1x119 120+9x20"  # an hour's pace of before, and a steep one for the last twenty minutes
+
+
+def test_a_forecast_looks_at_the_recent_pace_as_well_says_the_range_and_fires_on_the_earlier():
+    """After 140 minutes: 300 used, 9 a minute in the last ten minutes, 195 in the last 35."""
+    found = finding(polled(STEEP), rule(budget(Period.DAY, forecast=True, amount=1200)), 140)
+    assert (found.severity, found.value) == (Severity.INFO, 300)
+    assert found.note == "at this pace the whole amount is used from 04:00 to 05:01 (UTC)"
+
+
+def test_a_forecast_fires_also_where_the_slower_pace_lasts_until_the_end():
+    found = finding(polled(STEEP), rule(budget(Period.DAY, forecast=True, amount=9000)), 140)
+    assert found.severity is Severity.INFO
+    assert found.note.startswith(
+        "at the faster pace of late the whole amount is used at 18:26 (UTC), at the slower one not"
+    )
+
+
+def test_of_two_paces_the_one_of_before_may_be_the_faster():
+    found = finding(polled("0+9x100 900x40"), rule(budget(Period.DAY, forecast=True, amount=1200)), 120)
+    assert found.note == (
+        "at the faster pace of late the whole amount is used at 03:40 (UTC), at the slower one not in this period"
+    )
 
 
 def test_a_level_comes_before_the_forecast():

@@ -258,6 +258,7 @@ def test_the_json_of_budgets_is_exact(sqlite):
             "severity": "warning",
             "known_since": "2026-01-05T00:00:00Z",
             "exhausted_at": "2026-01-05T00:50:00Z",
+            "exhausted_by": "2026-01-05T00:50:00Z",
         }
     ]
 

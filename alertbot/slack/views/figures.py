@@ -211,7 +211,8 @@ def _usage_line(one: Usage) -> str:
     used = f"`{bar(one.share)}` *{percent(one.share)}*{mark} {name}: {write_amount(one.used, one.unit)} used{since}"
     if one.over > 0:
         return f"{used}, {write_amount(one.over, one.unit)} too much"
-    soon = f", all of it {moment(one.exhausted_at)} at this pace" if one.exhausted_at is not None else ""
+    until = f" to {moment(one.exhausted_by)}" if one.exhausted_by not in {None, one.exhausted_at} else ""
+    soon = f", all of it {moment(one.exhausted_at)}{until} at this pace" if one.exhausted_at is not None else ""
     return f"{used}, {write_amount(one.left, one.unit)} left{soon}"
 
 
