@@ -9,7 +9,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from alertbot.domain.alerts import Outcome, State
+from alertbot.domain.alerts import Alert, Outcome, State
 from alertbot.domain.coverage import Coverage
 from alertbot.domain.evidence import Listing
 from alertbot.domain.history import Amount
@@ -23,7 +23,7 @@ from alertbot.domain.spending import Spending
 from alertbot.domain.stored_rules import RuleChange
 from alertbot.domain.usage import Budgets, Usage, bar, percent
 from alertbot.domain.windows import Window
-from alertbot.domain.wording import headline, limit, name_of, write_amount
+from alertbot.domain.wording import headline, limit, name_of, shown_severity, tell_severity, write_amount
 from alertbot.flows.backfill import Progress
 
 _COLOURS = {Severity.INFO: "blue", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
@@ -83,13 +83,18 @@ def show_alerts(console: Console, rows: Sequence[AlertRow]) -> None:
         alert = row.alert
         table.add_row(
             f"A{alert.number}" + (f" G{row.group}" if row.group else ""),
-            Text(alert.severity.value, style=_COLOURS[alert.severity]),
+            Text(tell_severity(alert), style=_COLOURS[shown_severity(alert)]),
             alert.state.value,
             Text(f"{clean(headline(alert))}, {limit(alert)}"),
             _when(alert.started_at or alert.pending_since),
-            Text(clean(alert.acknowledged_by)),
+            Text(clean(_taker(alert))),
         )
     console.print(table)
+
+
+def _taker(alert: Alert) -> str:
+    """Who has acknowledged an alert, or had before it got worse."""
+    return f"{alert.taken_by}, before it got worse" if alert.taken_at is not None else alert.acknowledged_by
 
 
 def show_stats(console: Console, stats: Stats) -> None:
@@ -368,7 +373,9 @@ class PrintingSender:
         for alert in face.alerts[:10]:
             amount = write_amount(alert.peak, alert.unit)
             self._console.print(
-                Text(f"  A{alert.number} {alert.severity}: {clean(headline(alert))}, {limit(alert)}, worst {amount}")
+                Text(
+                    f"  A{alert.number} {tell_severity(alert)}: {clean(headline(alert))}, {limit(alert)}, worst {amount}"
+                )
             )
 
 

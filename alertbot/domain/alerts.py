@@ -10,7 +10,8 @@
                                                            │                                               │
                                            firing ── false ─▶ firing, kept ── false for `keep_firing` ─────┘
 
-Two more ways to the end: the rule was changed or removed, and a budget's period ended; a pending alert then is none.
+Three more ways to the end: the rule was changed or removed, a budget's period ended, and what should not be absent was
+deleted; a pending alert then is none.
 An unknown finding moves nothing.
 Between resolved and the next firing there is no way back: that is a new alert.
 """
@@ -55,6 +56,7 @@ class Reason(StrEnum):
     TRUE_AGAIN = "true again while it was kept"
     ENDED = "the condition ended"
     PERIOD_ENDED = "the budget's period ended"
+    GONE = "gone"  # deleted, so nothing of it can be waited for
     SPOKEN = "this level has spoken in this period"
     RULE_CHANGED = "rule changed"
     RULE_REMOVED = "rule removed"
@@ -66,7 +68,9 @@ class Alert:
     """One alert. `number` is 0 until the store gave it one; people see it as `A42`.
 
     `value`, held by `comparison` against `threshold`, is in `unit`, counted `over` such as "in 15 min".
-    `spoken` and `period` are a budget's memory: the highest level that spoke in the period which ends at `period`.
+    `peak` and `peak_severity` are what it was at its worst. `spoken`, `spoken_at` and `period` are a budget's memory: the
+    highest level that spoke in the period which ends at `period`, and the amount at which that level stood. `taken_by` and
+    `taken_at` tell of an acknowledgement that a rise in severity has broken.
     """
 
     rule: str
@@ -82,6 +86,7 @@ class Alert:
     over: str = ""
     value: Fraction | None = None
     peak: Fraction | None = None
+    peak_severity: Severity | None = None
     threshold: Fraction | None = None
     started_at: datetime | None = None
     keeping_since: datetime | None = None
@@ -90,12 +95,21 @@ class Alert:
     note: str = ""
     period: datetime | None = None
     spoken: Severity | None = None
+    spoken_at: Fraction | None = None
     acknowledged_by: str = ""
     acknowledged_at: datetime | None = None
+    taken_by: str = ""
+    taken_at: datetime | None = None
     snoozed_until: datetime | None = None
     assigned_to: str = ""
+    is_gone: bool = False
     number: int = 0
     version: int = 0
+
+    @property
+    def worst(self) -> Severity:
+        """How bad it was at its worst."""
+        return self.peak_severity or self.severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +163,7 @@ def _move(rule: Rule, alert: Alert | None, finding: Finding, now: datetime) -> t
 def _begin(rule: Rule, last: Alert | None, finding: Finding, now: datetime) -> tuple[Transition, ...]:
     if finding.verdict is not Verdict.TRUE or finding.severity is None:
         return ()
-    spoken = last.spoken if last is not None and last.period == finding.period else None
-    if _was_spoken(spoken, finding.severity):
+    if last is not None and last.period == finding.period and _was_spoken(rule, last, finding.severity):
         return ()
     alert = Alert(
         rule=rule.name,
@@ -162,16 +175,30 @@ def _begin(rule: Rule, last: Alert | None, finding: Finding, now: datetime) -> t
         severity=finding.severity,
         unit=rule.unit,
         pending_since=now,
-        spoken=spoken,
     )
+    if last is not None and last.period == finding.period:
+        alert = replace(alert, spoken=last.spoken, spoken_at=last.spoken_at)
     if rule.hold:
         return (Transition(_seen(alert, finding), State.NONE, Reason.WAITS, now, finding),)
-    return (Transition(_fire(alert, finding, now), State.NONE, Reason.BECAME_TRUE, now, finding),)
+    return (Transition(_fire(rule, alert, finding, now), State.NONE, Reason.BECAME_TRUE, now, finding),)
 
 
-def _was_spoken(spoken: Severity | None, severity: Severity) -> bool:
-    """Whether a budget has said this in its period, or worse."""
-    return spoken is not None and severity.rank <= spoken.rank
+def _was_spoken(rule: Rule, alert: Alert, severity: Severity) -> bool:
+    """Whether a budget has said this in its period, or worse. A level is one of an amount: another amount is armed anew."""
+    if alert.spoken is None or severity.rank > alert.spoken.rank:
+        return False
+    return _level_at(rule, alert.spoken) == alert.spoken_at
+
+
+def _level_at(rule: Rule, severity: Severity | None) -> Fraction | None:
+    """The amount at which a level of a budget stands; that of a forecast is the whole amount."""
+    condition = rule.condition
+    if severity is None or not isinstance(condition, Budget):
+        return None
+    if condition.forecast and severity is Severity.INFO:
+        return condition.amount
+    percent = dict(condition.levels.thresholds).get(severity)
+    return None if percent is None else condition.amount * percent / 100
 
 
 def labels_of(rule: Rule, finding: Finding) -> dict[str, str]:
@@ -189,10 +216,10 @@ def _wait(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> tuple[Tr
     severity = finding.severity or alert.severity
     # An absence of growth lasts until growth is seen again, also when the window before has become empty.
     holds = finding.verdict is Verdict.TRUE or (finding.stays and isinstance(rule.condition, Absence))
-    if not holds or _was_spoken(alert.spoken, severity):
+    if not holds or _was_spoken(rule, alert, severity):
         return (close(alert, now, Reason.NOT_HELD, finding),)
     if now - alert.pending_since >= rule.hold:
-        return (Transition(_fire(alert, finding, now), State.PENDING, Reason.HELD, now, finding),)
+        return (Transition(_fire(rule, alert, finding, now), State.PENDING, Reason.HELD, now, finding),)
     waiting = _seen(replace(alert, severity=severity), finding)
     if waiting == alert:
         return ()
@@ -202,7 +229,9 @@ def _wait(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> tuple[Tr
 
 def _go_on(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> tuple[Transition, ...]:
     if finding.verdict is Verdict.TRUE or finding.stays:
-        return _still(alert, finding, now)
+        return _still(rule, alert, finding, now)
+    if finding.is_gone:
+        return (close(alert, now, Reason.GONE, finding),)
     if rule.keep_firing and alert.keeping_since is None:
         kept = _seen(_keeping(alert, now), finding)
         return (Transition(kept, State.FIRING, Reason.KEPT, now, finding),)
@@ -215,7 +244,7 @@ def _keeping(alert: Alert, since: datetime | None) -> Alert:
     return alert if alert.keeping_since == since else replace(alert, keeping_since=since)
 
 
-def _still(before: Alert, finding: Finding, now: datetime) -> tuple[Transition, ...]:
+def _still(rule: Rule, before: Alert, finding: Finding, now: datetime) -> tuple[Transition, ...]:
     """A firing alert that goes on firing, at the severity that is true now."""
     alert = _keeping(before, None)
     severity = finding.severity or before.severity
@@ -229,11 +258,28 @@ def _still(before: Alert, finding: Finding, now: datetime) -> tuple[Transition, 
     else:
         reason = Reason.TRUE_AGAIN
     changed = _seen(replace(alert, severity=severity), finding)
-    if reason is Reason.ROSE:  # a rise breaks an acknowledgement: somebody took less than what it is now
-        changed = replace(changed, acknowledged_by="", acknowledged_at=None)
-    if changed.spoken is not None:
-        changed = replace(changed, spoken=max(changed.spoken, severity, key=lambda level: level.rank))
+    if reason is Reason.ROSE:
+        changed = _risen(rule, changed)
+    elif changed.spoken is not None and _level_at(rule, changed.spoken) != changed.spoken_at:
+        changed = replace(changed, spoken=severity, spoken_at=_level_at(rule, severity))
     return (Transition(changed, State.FIRING, reason, now, finding),)
+
+
+def _risen(rule: Rule, alert: Alert) -> Alert:
+    """The alert after its severity rose, which people hear; that breaks an acknowledgement, for it was of something less bad."""
+    worst = max(alert.worst, alert.severity, key=lambda severity: severity.rank)
+    alert = replace(alert, peak_severity=worst)
+    if alert.acknowledged_at is not None:
+        alert = replace(
+            alert,
+            taken_by=alert.acknowledged_by,
+            taken_at=alert.acknowledged_at,
+            acknowledged_by="",
+            acknowledged_at=None,
+        )
+    if alert.spoken is None or _was_spoken(rule, alert, alert.severity):  # no budget, or one that says nothing new
+        return alert
+    return replace(alert, spoken=alert.severity, spoken_at=_level_at(rule, alert.severity))
 
 
 def _unchanged(alert: Alert, finding: Finding, reason: Reason, now: datetime) -> tuple[Transition, ...]:
@@ -258,16 +304,19 @@ def _seen(alert: Alert, finding: Finding) -> Alert:
     )
 
 
-def _fire(alert: Alert, finding: Finding, now: datetime) -> Alert:
+def _fire(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Alert:
     severity = finding.severity or alert.severity
+    fired = replace(
+        _seen(alert, finding), state=State.FIRING, started_at=now, severity=severity, peak_severity=severity
+    )
     spoken = None if finding.period is None else severity
-    return replace(_seen(alert, finding), state=State.FIRING, started_at=now, severity=severity, spoken=spoken)
+    return replace(fired, spoken=spoken, spoken_at=_level_at(rule, spoken))
 
 
 def close(alert: Alert, now: datetime, reason: Reason, finding: Finding | None = None) -> Transition:
     """End an open alert: because of what was found, or of its rule (changed, removed, or no longer selecting it)."""
     after = State.NONE if alert.state is State.PENDING else State.RESOLVED
-    ended = replace(alert, state=after, resolved_at=now, keeping_since=None)
+    ended = replace(alert, state=after, resolved_at=now, keeping_since=None, is_gone=reason is Reason.GONE)
     return Transition(ended, alert.state, reason, now, finding)
 
 
@@ -335,7 +384,7 @@ def act_on(alert: Alert, act: Act) -> tuple[Alert, Outcome]:
         return alert, Outcome.TOO_LATE
     match act.kind:
         case ActKind.ACKNOWLEDGE:
-            changed = replace(alert, acknowledged_by=act.who, acknowledged_at=act.at)
+            changed = replace(alert, acknowledged_by=act.who, acknowledged_at=act.at, taken_by="", taken_at=None)
             return (alert, Outcome.ALREADY) if alert.acknowledged_at is not None else (changed, Outcome.DONE)
         case ActKind.UNACKNOWLEDGE:
             changed = replace(alert, acknowledged_by="", acknowledged_at=None)

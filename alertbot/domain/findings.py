@@ -58,6 +58,7 @@ class Finding(NamedTuple):
 
     `threshold` is the one that was passed, or the nearest one that was not. `stays` says that an alert which fires
     already goes on firing, at `severity`, though the plain condition may be false. `period` is the end of a budget's period.
+    `is_gone` says that what was judged has been deleted, so that an alert of it ends.
     """
 
     series: Series
@@ -73,6 +74,7 @@ class Finding(NamedTuple):
     period: datetime | None = None
     note: str = ""
     falls: tuple[Fall, ...] = ()
+    is_gone: bool = False
 
 
 ABSENT = "absent from the last reading"
@@ -355,18 +357,22 @@ def _judge_absence(condition: Absence, history: History, now: datetime) -> Prepa
         before = growth_before.of(series).value or 0
         silent = grown.value == 0
         note = f"{before} in the window before"
+        # Absent for a whole window: one answer that leaves it out is not enough to call it deleted.
+        is_gone = before == 0 and all(_is_absent(series, history, moment) for moment in (start, now))
+        stays = silent and not is_gone
         return Finding(
             series=series,
             verdict=Verdict.TRUE if silent and before > 0 else Verdict.FALSE,
             value=grown.value,
             threshold=Fraction(0),
-            severity=condition.severity if silent else None,
-            stays=silent,
+            severity=condition.severity if stays else None,
+            stays=stays,
             less_is_worse=True,
             baseline_at=grown.baseline_at,
             gap=grown.gap,
             window_start=start,
             note=f"{note}; {ABSENT}" if silent and _is_absent(series, history, now) else note,
+            is_gone=is_gone,
         )
 
     return start, judge

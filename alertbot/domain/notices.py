@@ -254,7 +254,8 @@ def face_of(alerts: Sequence[Alert], now: datetime) -> str:
     """A fingerprint of everything a message shows of its alerts."""
     shown = [
         (
-            *(alert.number, alert.state, alert.severity, alert.note, alert.acknowledged_by, alert.assigned_to),
+            *(alert.number, alert.state, alert.severity, alert.peak_severity, alert.note),
+            *(alert.acknowledged_by, alert.taken_by, alert.assigned_to),
             *(alert.value, alert.unit, alert.comparison, alert.threshold, alert.over),
             alert.snoozed_until if _is_snoozed(alert, now) else None,
         )
@@ -297,11 +298,7 @@ def _end(present: _Present) -> Decision:
     told, route = present.shown(), present.group.route
     over = told.over | _ended_flapping(present)
     # Who was never told, because it was silenced, is not told now.
-    owed = [
-        alert
-        for alert in present.ended
-        if alert.number not in over and (alert.number in told.severities or alert.number not in told.muted)
-    ]
+    owed = [alert for alert in present.ended if alert.number not in over and _is_owed(alert, told)]
     told = replace(told, over=over | frozenset(_numbers(owed)))
     last = max((alert.resolved_at for alert in owed if alert.resolved_at is not None), default=None)
     if present.calm_at and not owed:
@@ -312,6 +309,11 @@ def _end(present: _Present) -> Decision:
         why = Why.EDITED if present.edits(told) else Why.NOTHING_NEW
         return Decision(present.edits(told), told, why, closes=True)
     return Decision((Notice(Kind.RESOLVED, ping=False, about=_numbers(owed)),), told, Why.SPEAKS, closes=True)
+
+
+def _is_owed(alert: Alert, told: Told) -> bool:
+    """Whether people have to hear that an alert ended: unless they heard so before, or never of it, because it was muted."""
+    return alert.number not in told.over and (alert.number in told.severities or alert.number not in told.muted)
 
 
 def _has_passed(alert: Alert) -> bool:
@@ -339,6 +341,11 @@ def _go_on(present: _Present) -> Decision:
     if steps:
         notices += steps
         told = replace(told, steps=told.steps + len(steps), last_ping_at=now)
+    # The end of one of several is an edit; that one was deleted is said, for nobody will see it again.
+    gone = [alert for alert in present.ended if alert.is_gone and _is_owed(alert, told)]
+    if gone and present.group.route.send_resolved:
+        notices.append(Notice(Kind.RESOLVED, ping=False, about=_numbers(gone)))
+        told = replace(told, over=told.over | frozenset(_numbers(gone)))
     taken = _acknowledged(firing) - before.acknowledged
     if taken:
         notices.append(Notice(Kind.ACKNOWLEDGED, ping=False, about=tuple(sorted(taken))))
@@ -444,13 +451,16 @@ def _heard(told: Told, alerts: Sequence[Alert], pinged_at: datetime | None = Non
 
 
 def _fallen(told: Told, firing: Sequence[Alert]) -> Mapping[int, Severity]:
-    """Members that are less bad than they were told: when they rise again, that is a rise. A budget's level speaks once."""
+    """Members that are less bad than they were told: when they rise again, that is a rise.
+
+    A budget's level speaks once; it fell for good only where it spoke of another amount than the present one.
+    """
     return {
         alert.number: alert.severity
         for alert in firing
         if alert.number in told.severities
         and alert.severity.rank < told.severities[alert.number].rank
-        and alert.kind != "budget"
+        and (alert.kind != "budget" or alert.spoken is alert.severity)
     }
 
 

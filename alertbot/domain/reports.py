@@ -17,7 +17,7 @@ from alertbot.domain.silences import Silence
 from alertbot.domain.stored_rules import RuleChange, StoredRule
 from alertbot.domain.times import write_moment
 from alertbot.domain.windows import Window
-from alertbot.domain.wording import write_amount
+from alertbot.domain.wording import shown_severity, write_amount
 
 
 class Health(StrEnum):
@@ -221,7 +221,8 @@ def alert_json(row: AlertRow) -> dict[str, Any]:
         "name": alert.labels.get("name"),
         "series": alert.series,
         "state": alert.state.value,
-        "severity": alert.severity.value,
+        "severity": shown_severity(alert).value,
+        "peak_severity": alert.worst.value,
         "value": _exact(alert.value),
         "threshold": _exact(alert.threshold),
         "unit": alert.unit,
@@ -229,6 +230,8 @@ def alert_json(row: AlertRow) -> dict[str, Any]:
         "resolved_at": _time(alert.resolved_at),
         "acknowledged_by": alert.acknowledged_by or None,
         "acknowledged_at": _time(alert.acknowledged_at),
+        "taken_by": alert.taken_by or None,
+        "taken_at": _time(alert.taken_at),
         "channel": row.channel,
         "message_ts": row.message_ts,
     }
@@ -237,6 +240,7 @@ def alert_json(row: AlertRow) -> dict[str, Any]:
 CSV_COLUMNS = (
     "id",
     "severity",
+    "peak_severity",
     "state",
     "rule",
     "source",

@@ -7,6 +7,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 
 from alertbot.domain.alerts import Alert, State
+from alertbot.domain.rules import Severity
 from alertbot.domain.times import tell_duration
 
 MOST_ROWS = 12  # alerts that a message shows one by one; all of them are in its thread as a file
@@ -112,6 +113,17 @@ def headline(alert: Alert) -> str:
     place = where if not source or source == where else f"{where} ({source})"
     amount = alert.peak if alert.state is State.RESOLVED else alert.value
     return f"{measure(alert, amount)} on {place}"
+
+
+def shown_severity(alert: Alert) -> Severity:
+    """How bad an alert is; of one that has ended, how bad it was at its worst."""
+    return alert.severity if alert.state.is_open else alert.worst
+
+
+def tell_severity(alert: Alert) -> str:
+    """How bad an alert is in words, with how bad it was: `warning (was critical)`."""
+    shown = shown_severity(alert)
+    return shown.value if shown is alert.worst else f"{shown} (was {alert.worst})"
 
 
 def lasted(alert: Alert, now: datetime) -> str:

@@ -114,7 +114,9 @@ def _worded(notice: Notice, group: Group, members: Sequence[Alert], now: datetim
     about = [redact_alert(alert, privacy) for alert in members if alert.number in notice.about]
     if notice.kind is Kind.ACKNOWLEDGED:
         return replace(notice, lines=_taken_lines(about), people=tuple(_takers(about)))
-    return replace(notice, lines=tuple(_line(notice.kind, group, alert, now) for alert in about))
+    before = sorted({alert.taken_by for alert in about if alert.taken_at is not None})
+    lines = tuple(_line(notice.kind, group, alert, now, before) for alert in about)
+    return replace(notice, lines=lines, people=tuple(before))
 
 
 def _takers(about: Sequence[Alert]) -> list[str]:
@@ -127,19 +129,34 @@ def _taken_lines(about: Sequence[Alert]) -> tuple[str, ...]:
     return tuple(f"{{{place}}} acknowledged: {', '.join(names[:5])}" for place, names in enumerate(taken.values()))
 
 
-def _line(kind: Kind, group: Group, alert: Alert, now: datetime) -> str:
+def _line(kind: Kind, group: Group, alert: Alert, now: datetime, takers: Sequence[str]) -> str:
     where, told = name_of(alert), headline(alert)
     if kind in {Kind.RISE, Kind.MEMBER, Kind.REPEAT}:  # which tell all that waits, each of its own kind
         kind = _new_of(alert, group.told)
     lines = {
-        Kind.RISE: f"Rose to {alert.severity}: {told}, {limit(alert)}",
+        Kind.RISE: f"Rose to {alert.severity}{_taken_before(alert, takers)}: {told}, {limit(alert)}",
         Kind.MEMBER: f"New: {told}, {alert.severity}",
         Kind.REPEAT: f"Still firing after {lasted(alert, now)}: {told}",
         Kind.ESCALATION: f"Nobody has taken this for {lasted(alert, now)}: {told} (G{group.number})",
         Kind.FLAPPING: f"Flaps: {where} fires and resolves again and again. Only this message is kept true until it is calm.",
-        Kind.RESOLVED: f"Resolved after {lasted(alert, now)}: {where}, at most {measure(alert, alert.peak)}",
+        Kind.RESOLVED: _end(alert, now),
     }
     return lines.get(kind, told)
+
+
+def _taken_before(alert: Alert, takers: Sequence[str]) -> str:
+    """Who had acknowledged an alert before it got worse; `takers` are the people that the notice names."""
+    if alert.taken_at is None or alert.acknowledged_at is not None:
+        return ""
+    return f" since {{{takers.index(alert.taken_by)}}} acknowledged it at {alert.taken_at:%H:%M} UTC"
+
+
+def _end(alert: Alert, now: datetime) -> str:
+    where = name_of(alert)
+    if alert.is_gone:
+        return f"Gone after {lasted(alert, now)}: {where} was deleted, so nothing more can come of it"
+    severity = f" ({alert.worst})" if alert.worst is not alert.severity else ""
+    return f"Resolved after {lasted(alert, now)}: {where}, at most {measure(alert, alert.peak)}{severity}"
 
 
 def _new_of(alert: Alert, told: Told) -> Kind:

@@ -15,7 +15,9 @@ from alertbot.store.database import Tx
 from alertbot.store.tables import acts, alert_is_open, alerts, transitions
 
 _FIELDS = tuple(field.name for field in fields(Alert) if field.name != "number")
-_ACTED = ("acknowledged_by", "acknowledged_at", "snoozed_until", "assigned_to")  # what a person's act can change
+# What a person's act can change.
+_ACTED = ("acknowledged_by", "acknowledged_at", "taken_by", "taken_at", "snoozed_until", "assigned_to")
+_SEVERITIES = ("severity", "peak_severity", "spoken")
 _OPEN = {State.PENDING, State.FIRING}
 
 
@@ -165,7 +167,7 @@ def save_acted(tx: Tx, changed: Sequence[Alert]) -> list[Alert]:
 def _values(alert: Alert) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(alert, name) for name in _FIELDS}
     values["labels"] = dict(alert.labels)
-    for name in ("state", "severity", "spoken"):
+    for name in ("state", *_SEVERITIES):
         values[name] = None if values[name] is None else values[name].value
     return values
 
@@ -173,6 +175,6 @@ def _values(alert: Alert) -> dict[str, Any]:
 def _alert(row: sa.Row[Any]) -> Alert:
     values = dict(row._mapping)  # noqa: SLF001 — the documented name of a row's mapping
     values["state"] = State(values["state"])
-    values["severity"] = Severity(values["severity"])
-    values["spoken"] = None if values["spoken"] is None else Severity(values["spoken"])
+    for name in _SEVERITIES:
+        values[name] = None if values[name] is None else Severity(values[name])
     return Alert(**values)

@@ -211,6 +211,7 @@ alerts = sa.Table(
     sa.Column("over", sa.String, nullable=False),
     sa.Column("value", Exact),
     sa.Column("peak", Exact),
+    sa.Column("peak_severity", sa.String),
     sa.Column("threshold", Exact),
     sa.Column("pending_since", Moment, nullable=False),
     sa.Column("started_at", Moment),
@@ -220,10 +221,14 @@ alerts = sa.Table(
     sa.Column("note", sa.String, nullable=False),
     sa.Column("period", Moment),
     sa.Column("spoken", sa.String),
+    sa.Column("spoken_at", Exact),
     sa.Column("acknowledged_by", sa.String, nullable=False),
     sa.Column("acknowledged_at", Moment),
+    sa.Column("taken_by", sa.String, nullable=False),
+    sa.Column("taken_at", Moment),
     sa.Column("snoozed_until", Moment),
     sa.Column("assigned_to", sa.String, nullable=False),
+    sa.Column("is_gone", sa.Boolean, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sqlite_autoincrement=True,  # a number that people saw is never given out again
 )

@@ -385,12 +385,52 @@ def test_a_level_that_is_true_again_after_an_edit_is_silent_and_a_higher_one_spe
     ]
 
 
-def test_a_level_that_fell_by_an_edit_has_spoken_all_the_same():
-    fallen = rule(budget(amount=120))
-    assert live(polled("0 105 106 107 108 109"), LESS, LESS, fallen, MORE, LESS) == [
-        (1, "firing", "critical", "BECAME_TRUE"),
-        (2, "firing", "warning", "FELL"),
+HIGHER = {"warning": 80, "critical": 120}
+
+
+def test_a_level_that_fell_by_an_edit_of_the_levels_has_spoken_all_the_same():
+    fallen = rule(budget(levels_at=HIGHER))
+    assert live(polled("0 85 106 107 108 109"), LESS, LESS, fallen, MORE, LESS) == [
+        (1, "firing", "warning", "BECAME_TRUE"),
         (3, "resolved", "warning", "ENDED"),
+        (4, "firing", "critical", "BECAME_TRUE"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"),
+    [
+        pytest.param(200, [(2, "resolved", "critical", "ENDED"), (4, "firing", "critical", "BECAME_TRUE")], id="far"),
+        pytest.param(
+            125,
+            [(2, "firing", "warning", "FELL"), (3, "firing", "critical", "ROSE")],
+            id="by so little that the first level is passed already",
+        ),
+    ],
+)
+def test_a_budget_that_was_raised_speaks_of_each_level_anew(amount: int, told: list[tuple[float, str, str, str]]):
+    assert live(polled("0 101 102 150 220 230"), LESS, LESS, rule(budget(amount=amount))) == [
+        (1, "firing", "critical", "BECAME_TRUE"),
+        *told,
+    ]
+
+
+def test_a_budget_that_was_raised_has_its_forecast_anew():
+    looks_ahead, raised = (rule(budget(forecast=True, amount=amount)) for amount in (100, 120))
+    drawn = "0+2x30 60x9 60 66 73 79 85 91 97 103"
+    assert live(polled(drawn), *[looks_ahead] * 40, raised) == [
+        (1, "firing", "info", "BECAME_TRUE"),
+        (33, "resolved", "info", "ENDED"),
+        (45, "firing", "info", "BECAME_TRUE"),
+        (47, "firing", "warning", "ROSE"),
+    ]
+
+
+def test_a_level_that_was_moved_up_speaks_where_it_now_is():
+    moved = rule(budget(levels_at=HIGHER))
+    assert live(polled("0 101 102 103 121"), LESS, LESS, MORE, moved)[2:] == [
+        (3, "firing", "warning", "BECAME_TRUE"),
+        (4, "firing", "critical", "ROSE"),
     ]
 
 
@@ -412,7 +452,7 @@ def test_what_has_spoken_is_remembered_also_by_an_alert_that_waits():
         (4, "none", "critical", "NOT_HELD"),
         (5, "firing", "critical", "BECAME_TRUE"),
     ]
-    assert live(polled("0 85 86 101 102 90x20"), LESS, LESS, MORE, held, MORE, rule(budget(amount=110)))[-1] == (
+    assert live(polled("0 85 86 101 102 103"), LESS, LESS, MORE, held, MORE, rule(budget(levels_at=HIGHER)))[-1] == (
         4,
         "none",
         "critical",
@@ -421,7 +461,7 @@ def test_what_has_spoken_is_remembered_also_by_an_alert_that_waits():
 
 
 def test_an_alert_that_waits_for_a_level_which_has_spoken_does_not_fire_for_a_lower_one():
-    held, fallen = rule(budget(), hold="2m"), rule(budget(amount=120), hold="2m")
+    held, fallen = rule(budget(), hold="2m"), rule(budget(levels_at=HIGHER), hold="2m")
     assert live(polled("0 85 86 101 102 103"), LESS, LESS, MORE, held, fallen)[2:] == [
         (3, "pending", "critical", "WAITS"),
         (4, "none", "critical", "NOT_HELD"),

@@ -8,16 +8,18 @@ import pytest
 import sqlalchemy as sa
 
 from alertbot.domain.alerts import ActKind, State
-from alertbot.domain.notices import Why
+from alertbot.domain.notices import Notice, Why
+from alertbot.domain.reports import AlertRow, alert_json, alerts_csv
 from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import Where
 from alertbot.domain.silences import SilenceRequest, parse_matcher
+from alertbot.domain.wording import shown_severity, tell_severity
 from alertbot.flows import operate
 from alertbot.flows.speak import speak
 from alertbot.store import outbox
 from alertbot.store.database import Database
 from alertbot.store.tables import decisions
-from tests.builders import at, budget, minutes, rule, threshold
+from tests.builders import absence, at, budget, minutes, rule, threshold
 from tests.flows.scene import AT_ONCE, CHANNEL, LEADS, Scene
 
 BURST = rule(threshold(window="2m", above=5))
@@ -253,3 +255,52 @@ def test_a_forecast_that_turns_false_ends_quietly_and_is_silent_for_the_rest_of_
     assert [change.split(": ")[0] for change in scene.changes()] == ["1 none → firing", "6 firing → resolved"]
     assert scene.heard() == ["1 first"]
     assert scene.slack.only.text == "G1: A1 resolved"
+
+
+# --- what was the worst, who had taken it, and what is gone
+
+
+def notices(scene: Scene) -> list[Notice]:
+    with scene.database.reading() as tx:
+        return [notice for _, notice in outbox.heard(tx)]
+
+
+def test_an_alert_that_fell_before_it_ended_is_listed_as_bad_as_it_was(sqlite: Database) -> None:
+    scene = Scene(sqlite, "0 25 25 25 31x9", LEVELS).until(5)
+    (alert,) = scene.alerts()
+    assert (alert.severity, alert.worst, tell_severity(alert)) == ("warning", "critical", "warning (was critical)")
+    (alert,) = scene.until(8).alerts()
+    assert (alert.state, alert.severity, shown_severity(alert)) == ("resolved", "warning", "critical")
+    shown = alert_json(AlertRow(alert, None, None, None))
+    assert (shown["severity"], shown["peak_severity"]) == ("critical", "critical")
+    assert alerts_csv([alert]).splitlines()[1].startswith("A1,critical,critical,resolved")
+    assert notices(scene)[-1].lines == ("Resolved after 6 min: llm-1, at most 25 violations in 3 min (critical)",)
+
+
+def test_who_had_acknowledged_stays_known_when_it_gets_worse_until_somebody_takes_it_again(sqlite: Database) -> None:
+    scene = Scene(sqlite, "0 9 9 30x9", LEVELS).until(1)
+    scene.person(ActKind.ACKNOWLEDGE, who="U7")
+    (alert,) = scene.until(3).alerts()
+    assert (alert.acknowledged_by, alert.taken_by, alert.taken_at) == ("", "U7", at(1))
+    rise = notices(scene)[-1]
+    assert (rise.kind, rise.people) == ("rise", ("U7",))
+    assert rise.lines[0].startswith("Rose to critical since {0} acknowledged it at 00:01 UTC: ")
+    scene.person(ActKind.ACKNOWLEDGE, who="U8")
+    (alert,) = scene.alerts()
+    assert (alert.acknowledged_by, alert.taken_by, alert.taken_at) == ("U8", "", None)
+
+
+def test_a_budget_that_was_raised_a_little_is_heard_again_at_its_new_amount(sqlite: Database) -> None:
+    scene = Scene(sqlite, "0 101 102 150x9", rule(budget())).until(1)
+    scene.restart(rules=[rule(budget(amount=125))])
+    assert scene.until(2).standing() == ["llm-1 firing warning 102"]
+    assert scene.until(5).heard() == ["1 first", "3 rise"]
+
+
+def test_that_one_of_several_was_deleted_is_said_once(sqlite: Database) -> None:
+    drawn = {"acme/llm-1": "0 5x4 - - - - - - - - -", "acme/llm-2": "0 5x8 6+1x9"}
+    scene = Scene(sqlite, drawn, rule(absence(window="2m"))).until(14)
+    assert scene.heard() == ["3 first", "8 resolved", "10 resolved"]
+    assert [notice.about for notice in notices(scene)] == [(1, 2), (1,), (2,)]
+    assert notices(scene)[1].lines == ("Gone after 5 min: llm-1 was deleted, so nothing more can come of it",)
+    assert "8 firing → resolved: gone" in scene.changes()

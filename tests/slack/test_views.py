@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alertbot.demo.slack import SlackServer
 from alertbot.demo.slack_limits import check_view
-from alertbot.domain.alerts import ActKind, Outcome
+from alertbot.domain.alerts import ActKind, Alert, Outcome
 from alertbot.domain.notices import Kind
 from alertbot.domain.reports import Health, ListedRule, SourceRow
 from alertbot.domain.rules import Severity
@@ -20,6 +20,7 @@ from alertbot.slack.bot import web_client
 from alertbot.slack.parse import NAMES
 from alertbot.slack.views import answers, figures
 from alertbot.slack.views.details import details_view
+from alertbot.slack.views.home import Board, home_view
 from alertbot.slack.views.message import notice_message
 from alertbot.slack.views.notice import notice_line
 from alertbot.slack.views.rules import rules_answer
@@ -305,3 +306,30 @@ def test_what_is_over_has_no_buttons_and_what_fires_has():
 
 def _kinds(message: dict[str, Any]) -> list[str]:
     return [block["type"] for block in message["attachments"][0]["blocks"]]
+
+
+WORSE = alert(peak_severity=Severity.CRITICAL, taken_by="U7", taken_at=FIRED + timedelta(minutes=3))
+EASED = {
+    "a message": lambda one: notice_message(face(one)),
+    "a message of several": lambda one: notice_message(face(one, alert(43))),
+    "details": lambda one: details_view(17, [one], now=NOW),
+    "a list": lambda one: answers.alerts_answer([row(one)]),
+    "Home": lambda one: home_view(
+        Board("U1", [row(one)], status(firing=1), [], {}, may_operate=True, command="/alertbot", now=NOW)
+    ),
+}
+
+
+@pytest.mark.parametrize("show", EASED.values(), ids=EASED.keys())
+def test_how_bad_it_was_and_who_had_taken_it_before_it_got_worse_stand_everywhere(show: Callable[[Alert], Any]):
+    shown = " ".join(texts(show(WORSE)))
+    assert "was critical" in shown
+    assert "<@U7> had acknowledged it" in shown
+    assert "got worse since" in shown
+    assert "was critical" not in " ".join(texts(show(replace(WORSE, severity=Severity.CRITICAL))))
+
+
+def test_an_alert_that_has_ended_is_marked_as_bad_as_it_was():
+    ended = resolved(alert(peak_severity=Severity.CRITICAL))
+    assert "*Severity*\nCritical" in " ".join(texts(notice_message(face(ended))))
+    assert ":red_circle:" in " ".join(texts(answers.alerts_answer([row(ended)])))

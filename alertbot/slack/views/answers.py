@@ -15,8 +15,9 @@ from alertbot.domain.reports import (
     explain_lines,
 )
 from alertbot.domain.silences import Silence
-from alertbot.domain.wording import headline, limit, name_of
+from alertbot.domain.wording import headline, limit, name_of, shown_severity
 from alertbot.slack.parse import COMMANDS, NAMES, Command
+from alertbot.slack.views.takers import taker_of
 from alertbot.slack.views.text import (
     MARKS,
     SECTION_LIMIT,
@@ -84,10 +85,11 @@ def alerts_answer(rows: Sequence[AlertRow]) -> Answer:
 
 def _alert_line(row: AlertRow) -> str:
     alert = row.alert
-    taken = f", :eyes: {person(alert.acknowledged_by)}" if alert.acknowledged_at is not None else ""
+    taken = f", :eyes: {taker}" if (taker := taker_of(alert)) else ""
+    worst = f" (was {alert.worst})" if shown_severity(alert) is not alert.worst else ""
     since = moment(alert.started_at or alert.pending_since)
     group = f" G{row.group}" if row.group else ""
-    return f"{MARKS[alert.severity]} `A{alert.number}{group}` {literal(headline(alert), 200)}, {literal(limit(alert), 80)}: {alert.state.value} since {since}{taken}"
+    return f"{MARKS[shown_severity(alert)]} `A{alert.number}{group}` {literal(headline(alert), 200)}, {literal(limit(alert), 80)}: {alert.state.value}{worst} since {since}{taken}"
 
 
 def why_answer(found: Sequence[Explanation]) -> Answer:

@@ -6,9 +6,10 @@ from typing import Any
 
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.evidence import Summary
-from alertbot.domain.wording import headline, limit
+from alertbot.domain.wording import headline, limit, shown_severity, tell_severity
 from alertbot.slack.views.evidence import evidence_block
 from alertbot.slack.views.remembered import remember
+from alertbot.slack.views.takers import taker_of
 from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, literal, moment, mrkdwn, person
 
 PAGE = 30  # alerts a page: two blocks each at most, of the 100 that a view may have
@@ -30,7 +31,9 @@ def details_view(
 
     `note`, safe mrkdwn, is what became of a click.
     """
-    order = sorted(alerts, key=lambda alert: (alert.state is not State.FIRING, -alert.severity.rank, alert.number))
+    order = sorted(
+        alerts, key=lambda alert: (alert.state is not State.FIRING, -shown_severity(alert).rank, alert.number)
+    )
     last = max(0, (len(order) - 1) // PAGE)
     page = min(max(0, page), last)
     blocks: list[dict[str, Any]] = [{"type": "section", "text": mrkdwn(cut(note, SECTION_LIMIT))}] if note else []
@@ -57,6 +60,7 @@ def _line(alert: Alert, now: datetime) -> dict[str, Any]:
     mark = MARKS[alert.severity] if alert.state.is_open else ":white_check_mark:"
     first = f"{mark} `A{alert.number}` *{literal(headline(alert), 400)}*"
     threshold = [literal(alert.rule, 100), *([literal(limit(alert), 100)] if limit(alert) else [])]
+    threshold += [tell_severity(alert)] if alert.worst is not alert.severity else []
     if alert.state.is_open:
         state = f"{alert.state.value} since {moment(alert.started_at or alert.pending_since)}"
     else:
@@ -71,8 +75,8 @@ def _line(alert: Alert, now: datetime) -> dict[str, Any]:
 def _standing(alert: Alert, now: datetime) -> list[str]:
     """Who has it, and until when nobody is to hear of it."""
     found = []
-    if alert.acknowledged_at is not None:
-        found.append(f":eyes: {person(alert.acknowledged_by)}")
+    if taker := taker_of(alert):
+        found.append(f":eyes: {taker}")
     if alert.assigned_to:
         found.append(f":bust_in_silhouette: {person(alert.assigned_to)}")
     if alert.state.is_open and alert.snoozed_until is not None and alert.snoozed_until > now:

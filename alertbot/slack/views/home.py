@@ -11,6 +11,7 @@ from alertbot.domain.reports import AlertRow, StatusReport
 from alertbot.domain.silences import Silence
 from alertbot.domain.wording import headline, limit
 from alertbot.slack.views.answers import silence_line, source_line
+from alertbot.slack.views.takers import no_longer_taken
 from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, escape, fit, literal, moment, mrkdwn, person
 
 Block = dict[str, Any]
@@ -125,6 +126,7 @@ def _rows(board: Board, shown: Sequence[_Bundle]) -> Iterator[Block]:
 def _said(board: Board, bundle: _Bundle) -> str:
     worst, others = bundle.alerts[0], len(bundle.alerts) - 1
     more = f" and {others} more" if others else ""
+    more += f", was {worst.worst}" if worst.worst is not worst.severity else ""
     standing = " · ".join(_standing(board, bundle))
     return f"{MARKS[worst.severity]} *{literal(headline(worst), 300)}*{more}" + (f"\n{standing}" if standing else "")
 
@@ -149,6 +151,7 @@ def _standing(board: Board, bundle: _Bundle) -> list[str]:
     if taken:
         who = ", ".join(person(name) for name in sorted({alert.acknowledged_by for alert in taken})[:3])
         found.append(f":eyes: {who}" if len(taken) == len(alerts) else f":eyes: {who} ({len(taken)} of {len(alerts)})")
+    found += [f":eyes: {line}" for line in no_longer_taken(alerts)[:1]]
     given = sorted({alert.assigned_to for alert in alerts if alert.assigned_to})
     if given:
         found.append(f":bust_in_silhouette: {', '.join(person(name) for name in given[:3])}")

@@ -9,8 +9,20 @@ from typing import Any
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.curves import sparkline
 from alertbot.domain.notices import Face
-from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, measure, name_of, tell_duration_of, write_amount
+from alertbot.domain.wording import (
+    MOST_ROWS,
+    headline,
+    lasted,
+    limit,
+    measure,
+    name_of,
+    shown_severity,
+    tell_duration_of,
+    tell_severity,
+    write_amount,
+)
 from alertbot.slack.views.evidence import evidence_block
+from alertbot.slack.views.takers import no_longer_taken
 from alertbot.slack.views.text import (
     COLOURS,
     ELLIPSIS,
@@ -64,7 +76,7 @@ class _Look:
         self.worst = order[0]
         self.taken = bool(self.firing) and all(alert.acknowledged_at is not None for alert in self.firing)
         self.snoozed = [a for a in self.firing if a.snoozed_until is not None and a.snoozed_until > face.shown_at]
-        severity = self.worst.severity
+        severity = shown_severity(self.worst)
         if not self.firing:
             self.mark, self.colour, self.word = ":white_check_mark:", RESOLVED_COLOUR, "Resolved"
         elif self.taken:
@@ -92,7 +104,7 @@ class _Look:
 
 def gravity(alert: Alert) -> tuple[int, int, Fraction]:
     """What alerts are sorted by: firing before ended, the worst first, then the largest."""
-    return (alert.state is not State.FIRING, -alert.severity.rank, -(alert.peak or Fraction(0)))
+    return (alert.state is not State.FIRING, -shown_severity(alert).rank, -(alert.peak or Fraction(0)))
 
 
 def _rule(face: Face) -> str:
@@ -105,8 +117,8 @@ def _one(face: Face, state: _Look) -> list[Block]:
     amount = alert.peak if alert.state is not State.FIRING else alert.value
     # What and where stand in the first line: none of it is said twice.
     pairs = [("Worst" if alert.state is not State.FIRING else "Now", _now(alert, amount)), _times(alert, face.shown_at)]
-    if state.firing and state.colour == QUIET_COLOUR:
-        pairs.append(("Severity", alert.severity.value.capitalize()))
+    if (state.firing and state.colour == QUIET_COLOUR) or alert.worst is not alert.severity:
+        pairs.append(("Severity", tell_severity(alert).capitalize()))
     if len([amount for amount in face.trend if amount is not None]) >= _LEAST_TREND:
         pairs.append((_trend_name(alert, len(face.trend)), sparkline(face.trend)))
     if state.firing and face.on_call:
@@ -191,7 +203,10 @@ def _row(alert: Alert, written: Callable[[Alert, Fraction | None], str]) -> str:
     mark = MARKS[alert.severity] if alert.state is State.FIRING else ":white_check_mark:"
     amount = alert.value if alert.state is State.FIRING else alert.peak
     taken = " :eyes:" if alert.acknowledged_at is not None and alert.state is State.FIRING else ""
-    return f"{mark} `A{alert.number}` {literal(name_of(alert), 80)}: {literal(written(alert, amount), 60)}{taken}"
+    worst = f", {tell_severity(alert)}" if alert.worst is not alert.severity else ""
+    return (
+        f"{mark} `A{alert.number}` {literal(name_of(alert), 80)}: {literal(written(alert, amount), 60)}{worst}{taken}"
+    )
 
 
 def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
@@ -202,6 +217,7 @@ def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
         at = max(alert.acknowledged_at for alert in about if alert.acknowledged_at is not None)
         verb = "Acknowledged by" if state.taken or not state.firing else "Partly acknowledged by"
         lines.append(f":eyes: {verb} {', '.join(person(who) for who in by[:5])} {moment(at)}")
+    lines += [f":eyes: {line}" for line in no_longer_taken(about)[:3]]
     if state.snoozed:
         until = max(alert.snoozed_until for alert in state.snoozed if alert.snoozed_until is not None)
         lines.append(f":zzz: Snoozed until {moment(until)}")

@@ -1,0 +1,24 @@
+"""Who has an alert, in the words of messages, answers, details and Home."""
+
+from collections.abc import Sequence
+
+from alertbot.domain.alerts import Alert, State
+from alertbot.slack.views.text import moment, person
+
+
+def taker_of(alert: Alert) -> str:
+    """Who has acknowledged an alert, or had before it got worse; empty where nobody has."""
+    if alert.acknowledged_at is not None:
+        return person(alert.acknowledged_by)
+    if alert.taken_at is not None:
+        return f"{person(alert.taken_by)} had acknowledged it {moment(alert.taken_at)}; it got worse since"
+    return ""
+
+
+def no_longer_taken(alerts: Sequence[Alert]) -> list[str]:
+    """Who had acknowledged alerts that fire and got worse since: one line a person, with the newest acknowledgement."""
+    broken = [alert for alert in alerts if alert.taken_at is not None and alert.state is State.FIRING]
+    newest = {
+        alert.taken_by: alert for alert in sorted(broken, key=lambda alert: alert.taken_at or alert.pending_since)
+    }
+    return [taker_of(alert) for _, alert in sorted(newest.items())]
