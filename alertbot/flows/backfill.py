@@ -77,6 +77,8 @@ def _keep(
         number = sources.locked(tx, feed)
         source = sources.number_of(tx, name)
         kept, _ = within_limit(found, points.known(tx, source, plane))
+        if span is Span.MINUTE:
+            points.forget_day(tx, source, plane, day)
         for written in _spans(span, day, now=now, keep=keep):
             points.write(tx, source, plane, written, kept)
         points.mark_since(tx, number, Span.MINUTE, day)

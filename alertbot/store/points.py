@@ -275,3 +275,13 @@ def mark_since(tx: Tx, feed: int, span: Span, since: datetime) -> None:
             where=backfills.c.done_since > since,
         )
     )
+
+
+def forget_day(tx: Tx, source: int, plane: Plane, day: datetime) -> None:
+    """Delete what day statistics said of a day of which no minutes are stored: its minutes are going to be written."""
+    table = _TABLES[plane]
+    of_source = sa.select(combinations.c.number).where(
+        combinations.c.source == source, combinations.c.plane == plane.value
+    )
+    of_day = sa.and_(table.c.span == Span.DAY.value, table.c.bucket == day)
+    tx.execute(sa.delete(table).where(of_day, table.c.combination.in_(of_source)))

@@ -163,3 +163,14 @@ def test_a_budget_with_a_forecast_counts_every_day_that_is_stored_as_one_without
     scene.now = scene._polled = NOON
     scene.until(12 * 60 + 3)
     assert [(alert.severity, int(alert.value or 0)) for alert in scene.alerts()] == [("critical", 5 * 240 + 50)] * 2
+
+
+def test_a_day_that_was_known_from_its_day_statistics_counts_once_when_its_minutes_come(database: Database) -> None:
+    day = datetime.fromisoformat("2026-01-03T00:00:00+00:00")
+    with database.transaction() as tx:
+        sources.remember(tx, ["acme", "acme/ai"])
+        known_as_a_day = Point(day, GPT, {"policy_violations": 240})
+        points.write(tx, sources.number_of(tx, "acme"), Plane.AI, Span.DAY, [known_as_a_day])
+    run(database, History(), days=3)
+    assert grown(database, day, day + DAY) == 240
+    assert grown(database, day - DAY, NOON) == 3 * 240 + 120
