@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 import structlog
 
 from alertbot import __version__
-from alertbot.clock import Clock, SteadyClock
+from alertbot.clock import SteadyClock
 from alertbot.collector import DRAIN, Collector
 from alertbot.config import Config
 from alertbot.domain.alerts import State
@@ -39,6 +39,7 @@ from alertbot.wiring import blind_after_of, book_of, intervals_of, on_call_of, o
 
 log = structlog.get_logger()
 _THIN_EVERY = 600.0  # seconds: each run has little to do then
+_CHECK_CLOCK_EVERY = 1.0  # seconds: for so long a process whose machine stood still may take its leases for valid
 _HOMES_EVERY = 2.0  # seconds; one Home is published less often, see flows/homes.py
 _SLACK_TIMEOUT = timedelta(seconds=10)
 _PATIENCE = timedelta(minutes=5)
@@ -73,8 +74,8 @@ class Bot:
         self._metrics = Metrics()
         self._identity: Identity | None = None
         self._database = open_database(config)
-        self._steady = None if clock else _steady_clock(self._database)
-        self._clock = clock or self._steady or Clock()
+        self._clock = clock or SteadyClock(self._database.now)
+        self._steady = self._clock if isinstance(self._clock, SteadyClock) else None
         self._was_set_back = False
         self._owner = name_of_this_process()
         self._patience = min(blind_after_of(config).values(), default=_PATIENCE)
@@ -143,7 +144,7 @@ class Bot:
         if self._given_sender is None:
             self._scheduler.every(min(60.0, self._patience.total_seconds() / 4), "greet", self._greet_again)
         if self._steady is not None:
-            self._scheduler.every(_THIN_EVERY / 10, "mind the clock", self._mind_the_clock)
+            self._scheduler.every(_CHECK_CLOCK_EVERY, "check_clock", self._check_clock)
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -199,8 +200,9 @@ class Bot:
             now=now,
         )
 
-    def _mind_the_clock(self) -> None:
+    def _check_clock(self) -> None:
         assert self._steady is not None, "asked for only then"
+        self._steady.check()
         was_set_back = self._steady.ahead >= _WORTH_TELLING
         if was_set_back != self._was_set_back:
             seconds = round(self._steady.ahead.total_seconds())
@@ -339,12 +341,8 @@ def raise_alarm(config: Config, text: str) -> None:
             raise
 
 
-def _steady_clock(database: Database) -> SteadyClock:
-    """Replicas agree on the time by asking the database they share; one process on SQLite has the machine's."""
-    return SteadyClock(Clock() if database.is_sqlite else database.now)
-
-
 def _continue_from(clock: SteadyClock, database: Database) -> None:
+    clock.check()
     with database.reading() as tx:
         newest = sources.newest(tx)
     if newest is not None:
@@ -359,7 +357,7 @@ def poll_once(config: Config) -> tuple[dict[str, Polled], list[str]]:
     database = open_database(config)
     database.lock()
     migrate.upgrade(database)
-    clock = _steady_clock(database)
+    clock = SteadyClock(database.now)
     _continue_from(clock, database)
     token = config.slack.bot_token.get_secret_value() if config.slack.bot_token else ""
     client = bot.web_client(token, api_url=config.slack.api_url, timeout=_SLACK_TIMEOUT)

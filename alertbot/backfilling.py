@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from alertbot.access import keepers_of, reader_of
-from alertbot.clock import Clock
+from alertbot.clock import SteadyClock
 from alertbot.config import Config
 from alertbot.domain.planes import feed_name
 from alertbot.domain.points import Span
@@ -16,17 +16,17 @@ from alertbot.flows.backfill import Progress, backfill
 from alertbot.http import Metrics
 from alertbot.processes import name_of_this_process
 from alertbot.store import migrate
-from alertbot.wiring import open_database
+from alertbot.store.database import Database
 
 
-def backfill_all(config: Config, *, since: datetime, now: datetime) -> Iterator[Progress]:
+def backfill_all(config: Config, database: Database, *, since: datetime, now: datetime) -> Iterator[Progress]:
     """Read the points of every source back to a moment. Raises AlertbotError, with what is done kept, where one fails."""
     collecting = [source for source in config.sources if spans_of(source)]
     if not collecting:
         raise AlertbotError("there is nothing to read: no source collects ai_minutes, ai_days or statistics of storage")
-    database = open_database(config)
     migrate.upgrade(database)
-    clock, metrics = Clock(), Metrics()
+    clock, metrics = SteadyClock(database.now), Metrics()
+    clock.check()
     keep = {Span.MINUTE: config.database.keep.raw, Span.HOUR: config.database.keep.hourly}
     keepers = keepers_of(config, database, owner=name_of_this_process(), clock=clock, metrics=metrics, at_once=True)
     for source in collecting:
@@ -39,4 +39,3 @@ def backfill_all(config: Config, *, since: datetime, now: datetime) -> Iterator[
                     yield from backfill(database, feed, ask, since=since, now=now, keep=keep)
                 except FlashbackError as error:
                     raise AlertbotError(f"{feed}: {error.lines[0]}; run it again to go on from there") from error
-    database.close()

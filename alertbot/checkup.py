@@ -8,7 +8,7 @@ from functools import partial
 from pydantic import SecretStr
 
 from alertbot.access import given_of, keepers_of, reader_of
-from alertbot.clock import Clock
+from alertbot.clock import Clock, SteadyClock
 from alertbot.config import Config, Source
 from alertbot.domain.points import floor
 from alertbot.errors import AlertbotError, FlashbackMissing
@@ -39,7 +39,7 @@ def check_online(config: Config) -> Iterator[Line]:
 
 def _sources(config: Config, database: Database | None) -> Iterator[Line]:
     """What each source answers. Without a `database` that can be used no refresh token is: its successor would be lost."""
-    clock: Callable[[], datetime] = Clock() if database is None or database.is_sqlite else database.now
+    clock = Clock() if database is None else _checked(SteadyClock(database.now))
     metrics = Metrics()
     keepers: dict[str, TokenKeeper] = {}
     if database is not None:
@@ -66,6 +66,11 @@ def _sources(config: Config, database: Database | None) -> Iterator[Line]:
             yield f"source {source.name}: {error.lines[0]}", False
             continue
         yield from _read(source, reader, clock())
+
+
+def _checked(clock: SteadyClock) -> SteadyClock:
+    clock.check()
+    return clock
 
 
 def _logged_in(source: Source, clock: Callable[[], datetime]) -> Source:

@@ -183,14 +183,15 @@ def _connected(url: URL, **more: Any) -> Iterator[sa.Engine]:
 
 
 def _created(server: sa.Engine) -> Iterator[Database]:
+    # Two connections: whatever needs more of them than there are threads stands still.
     name = f"alertbot_{uuid.uuid4().hex[:12]}"  # a server that was given may have tests of others on it
     _run(server, f'CREATE DATABASE "{name}"')
-    yield from _opened(server.url.set(database=name))
+    yield from _opened(server.url.set(database=name), connections=2)
     _run(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def _opened(url: URL) -> Iterator[Database]:
-    database = Database(url.render_as_string(hide_password=False))
+def _opened(url: URL, **more: Any) -> Iterator[Database]:
+    database = Database(url.render_as_string(hide_password=False), **more)
     yield database
     database.close()
 

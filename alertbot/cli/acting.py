@@ -15,7 +15,6 @@ from alertbot.cli.base import (
     open_console,
     open_stored,
     print_json,
-    read_clock,
 )
 from alertbot.errors import AlertbotError
 
@@ -34,7 +33,7 @@ def _act(
     from alertbot.terminal import show_acted
 
     _, database = open_stored(ctx)
-    now = read_clock()
+    now = database.now()
     deed = Act(
         kind,
         who,
@@ -129,7 +128,7 @@ def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
     except ValueError as error:
         raise AlertbotError(str(error)) from error
     _, database = open_stored(ctx)
-    show_silences(open_console(), [operate.add_silence(database, request, author=by, now=read_clock())])
+    show_silences(open_console(), [operate.add_silence(database, request, author=by, now=database.now())])
 
 
 @silence.command("list")
@@ -142,7 +141,7 @@ def silence_list(ctx: click.Context, *, as_json: bool) -> None:
     from alertbot.terminal import show_silences
 
     _, database = open_stored(ctx)
-    found = operate.list_silences(database, now=read_clock())
+    found = operate.list_silences(database, now=database.now())
     if as_json:
         print_json([silence_json(one) for one in found])
     else:
@@ -158,5 +157,5 @@ def silence_end(ctx: click.Context, number: int, by: str) -> None:
     from alertbot.flows import operate
 
     _, database = open_stored(ctx)
-    operate.end_silence(database, number, by=by, now=read_clock())
+    operate.end_silence(database, number, by=by, now=database.now())
     click.echo(f"silence {number} is over")

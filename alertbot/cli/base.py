@@ -150,12 +150,6 @@ def warn(notes: Iterable[str]) -> None:
         click.echo(note, err=True)
 
 
-def read_clock() -> datetime:
-    from alertbot.clock import Clock
-
-    return Clock()()
-
-
 as_json_flag = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 
 

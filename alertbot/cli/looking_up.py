@@ -16,13 +16,13 @@ from alertbot.cli.base import (
     open_console,
     open_stored,
     print_json,
-    read_clock,
     warn,
 )
 from alertbot.errors import AlertbotError
 
 if TYPE_CHECKING:
     from alertbot.domain.windows import Span, Window
+    from alertbot.store.database import Database
 
 
 def _windowed(command: Callable[..., None]) -> Callable[..., None]:
@@ -34,10 +34,10 @@ def _windowed(command: Callable[..., None]) -> Callable[..., None]:
     return window(zone(command))
 
 
-def _window(span: "Span | None", zone: tzinfo) -> "Window":
+def _window(database: "Database", span: "Span | None", zone: tzinfo) -> "Window":
     from alertbot.domain.windows import DAY, window_of
 
-    return window_of(span or DAY, read_clock(), zone)
+    return window_of(span or DAY, database.now(), zone)
 
 
 @main.command()
@@ -56,7 +56,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
         version=__version__,
         intervals=intervals_of(config),
         blind_after={source.name: source.blind_after for source in config.sources},
-        now=read_clock(),
+        now=database.now(),
     )
     if as_json:
         print_json(status_json(report))
@@ -77,7 +77,7 @@ def stats(ctx: click.Context, llm: str | None, span: "Span | None", zone: tzinfo
     from alertbot.wiring import intervals_of
 
     config, database = open_stored(ctx)
-    window = _window(span, zone)
+    window = _window(database, span, zone)
     found = look_up.stats(database, intervals=intervals_of(config), wanted=llm, window=window)
     if as_json:
         print_json([stat_json(row) for row in found.rows])
@@ -106,7 +106,7 @@ def top(
     except ValueError as error:
         raise AlertbotError(str(error)) from error
     config, database = open_stored(ctx)
-    window = _window(span or question.span, zone)
+    window = _window(database, span or question.span, zone)
     ranking = look_up.top(
         database, intervals=intervals_of(config), question=question, window=window, prices=prices_of(config)
     )
@@ -133,7 +133,7 @@ def violations(ctx: click.Context, words: tuple[str, ...], span: "Span | None", 
     except ValueError as error:
         raise AlertbotError(str(error)) from error
     config, database = open_stored(ctx)
-    window = _window(span or wanted.span, zone)
+    window = _window(database, span or wanted.span, zone)
     listing = look_up_violations(
         database,
         sources=list(intervals_of(config)),
@@ -170,7 +170,7 @@ def spend(ctx: click.Context, words: tuple[str, ...], span: "Span | None", zone:
         database,
         intervals=intervals_of(config),
         prices=prices_of(config),
-        window=_window(span or question.span, zone),
+        window=_window(database, span or question.span, zone),
         by=question.by,
     )
     if as_json:
@@ -192,7 +192,7 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
     config, database = open_stored(ctx)
     rules = book_of(config).rules_in(database)
     found = look_up.budgets(
-        database, rules=rules, intervals=intervals_of(config), now=read_clock(), prices=prices_of(config)
+        database, rules=rules, intervals=intervals_of(config), now=database.now(), prices=prices_of(config)
     )
     if as_json:
         print_json(usage_json(found.usages))
@@ -241,7 +241,7 @@ def why(ctx: click.Context, rule: str, llm: str | None, moment: datetime | None,
         intervals_of(config),
         name=rule,
         llm=llm,
-        at=moment or read_clock(),
+        at=moment or database.now(),
         prices=prices_of(config),
     )
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from alertbot.cli.base import Since, load_config, main, open_console, print_json, read_clock
+from alertbot.cli.base import Since, load_config, main, open_console, print_json
 from alertbot.errors import AlertbotError
 
 if TYPE_CHECKING:
@@ -113,12 +113,15 @@ def backfill(ctx: click.Context, since: timedelta | datetime) -> None:
     from alertbot.config import Need
     from alertbot.logs import configure
     from alertbot.terminal import show_progress
+    from alertbot.wiring import open_database
 
     config = load_config(ctx, Need.DATABASE, Need.SOURCES)
     configure(form=config.log.format, level="warning")
-    now = read_clock()
+    database = open_database(config)
+    now = database.now()
     start = now - since if isinstance(since, timedelta) else since
-    show_progress(open_console(), backfill_all(config, since=start, now=now), until=start)
+    show_progress(open_console(), backfill_all(config, database, since=start, now=now), until=start)
+    database.close()
 
 
 @main.command()

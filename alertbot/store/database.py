@@ -1,6 +1,7 @@
 """The engine, its transactions and its clock."""
 
 import fcntl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,10 +14,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from alertbot.clock import Clock
 from alertbot.errors import StoreError
 
 Tx = sa.Connection
 _EVALUATING = 0x616C6565  # an advisory lock's key on Postgres
+_LASTING_CONNECTIONS = 10  # stay open to a Postgres between two uses; the rest is closed after use
 _BUSY_TIMEOUT_MS = 10_000  # how long a SQLite writer waits for another one's transaction
 # A server that is gone without a word is noticed within half a minute; the system's own patience is two hours.
 _DEAF = {
@@ -39,16 +42,27 @@ class Database:
     Raises StoreError where the URL makes no sense or no server answers.
     """
 
-    def __init__(self, url: str, *, durable: bool = True) -> None:
-        """`durable=False` is for what is thrown away anyway: SQLite does not wait for the disk then."""
+    def __init__(self, url: str, *, durable: bool = True, connections: int = 20) -> None:
+        """`durable=False` is for what is thrown away anyway: SQLite does not wait for the disk then.
+
+        At most so many `connections` to a Postgres are open at once. More threads than that may use the database: each
+        holds one at a time, so whoever waits for one waits for somebody who goes on.
+        """
         self.url = _normal(url)
+        self._thread = threading.local()
         self._held: TextIO | None = None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # hide_parameters: an exception's text must not hold what a row held.
         options: dict[str, Any] = {"hide_parameters": True}
         if not self.is_sqlite:
             given = {name: value for name, value in _DEAF.items() if name not in self.url.query}
-            options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10, "connect_args": given}
+            lasting = min(connections, _LASTING_CONNECTIONS)
+            options |= {
+                "pool_pre_ping": True,
+                "pool_size": lasting,
+                "max_overflow": connections - lasting,
+                "connect_args": given,
+            }
         self.engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
             _prepare_sqlite(self.engine, durable=durable)
@@ -63,18 +77,34 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
         """A transaction that writes: all of it is kept, or nothing. Raises StoreError where the database cannot be used."""
-        with self._translated(), self.engine.begin() as connection:
+        with self._alone_in_thread(), self._translated(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
         """A transaction that only reads; on SQLite it does not wait for a writer."""
         with (
+            self._alone_in_thread(),
             self._translated(),
             self.engine.connect() as connection,
             connection.execution_options(alertbot_reads=True).begin(),
         ):
             yield connection
+
+    @contextmanager
+    def _alone_in_thread(self) -> Iterator[None]:
+        """Refuse a second connection to a thread that holds one.
+
+        Threads that hold one and wait for another wait for each other as soon as the pool is empty; and on SQLite a thread
+        would wait for its own lock.
+        """
+        if getattr(self._thread, "holds_connection", False):
+            raise RuntimeError("this thread asks for a second connection while it holds one: pass the open `tx` on")
+        self._thread.holds_connection = True
+        try:
+            yield
+        finally:
+            self._thread.holds_connection = False
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -100,9 +130,12 @@ class Database:
             tx.execute(sa.text("SELECT 1"))
 
     def now(self) -> datetime:
-        """The time of the database's own clock, which all processes that share it agree on."""
+        """The time by which all processes that share the database go: Postgres' own, with SQLite the machine's.
+
+        Raises StoreError. Asks the server: who needs the time often asks a SteadyClock.
+        """
         if self.is_sqlite:
-            raise StoreError("SQLite has no clock of its own")
+            return Clock()()
         with self.reading() as tx:
             moment: datetime = tx.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
             return moment.astimezone(UTC)

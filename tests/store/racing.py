@@ -27,9 +27,11 @@ def in_threads(count: int, act: Callable[[int], object]) -> list[object]:
 def until_waiting(postgres: Database, count: int = 1) -> None:
     """Return once so many transactions wait for the locks of another one."""
     pause = threading.Event()
+    # By a connection of its own: whoever asks holds one of the database's.
+    watching = sa.create_engine(postgres.url, poolclass=sa.NullPool)
     for _ in range(3000):
-        with postgres.reading() as tx:
-            if tx.execute(_WAITING).scalar_one() >= count:
+        with watching.connect() as connection:
+            if connection.execute(_WAITING).scalar_one() >= count:
                 return
         pause.wait(0.01)
     pytest.fail("nobody came to wait for a lock")

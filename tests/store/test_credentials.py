@@ -143,8 +143,9 @@ def test_refusals_are_counted_until_tokens_come(database: Database) -> None:
 def test_tokens_that_are_refused_as_soon_as_they_are_there_are_counted_over_exchanges(database: Database) -> None:
     for turn in (1, 2):
         assert keep(database, claimed(database, 0), f"token {turn}")
+        before = stored(database)
         with database.transaction() as tx:
-            credentials.put_off(tx, stored(database), retry_at=at(1))
+            credentials.put_off(tx, before, retry_at=at(1))
         assert credentials.is_put_off(stored(database))
         assert stored(database).attempts == turn
     for expected in (2, 0):  # the first that works is not yet known to; the next one has nothing to do with it

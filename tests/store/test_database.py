@@ -1,7 +1,10 @@
 """Transactions: all or nothing, no update lost, and every failure in words that may be read by anybody."""
 
+import contextlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from alertbot.errors import StoreError
-from alertbot.store.database import Database
+from alertbot.store.database import Database, Tx
 from alertbot.store.tables import channels, sources
 from tests.store.racing import in_threads
 
@@ -20,6 +23,10 @@ SECRET = "s3cret"
 def insert(database: Database) -> None:
     with database.transaction() as tx:
         tx.execute(sa.insert(sources).values(name=NAME))
+
+
+def url_of(database: Database) -> str:
+    return database.url.render_as_string(hide_password=False)
 
 
 def refused(database: Database) -> int:
@@ -70,6 +77,24 @@ def test_two_processes_on_one_sqlite_file_lose_no_update(sqlite: Database) -> No
     assert refused(sqlite) == 100
 
 
+@pytest.mark.parametrize("second", [Database.reading, Database.transaction])
+def test_a_thread_that_holds_a_connection_gets_no_second_one(
+    database: Database, second: Callable[[Database], AbstractContextManager[Tx]]
+) -> None:
+    # Two such threads would wait for each other as soon as the pool is empty.
+    for first in (database.reading, database.transaction):
+        with first(), pytest.raises(RuntimeError, match="second connection"), second(database):
+            pass
+    with second(database) as tx:
+        assert tx.execute(sa.text("SELECT 1")).scalar_one() == 1, "it holds none any more"
+
+
+def test_more_threads_than_connections_all_get_their_turn(postgres: Database) -> None:
+    # The pool of the tests has two.
+    insert(postgres)
+    assert in_threads(12, lambda _: refused(postgres)) == [0] * 12
+
+
 def test_whoever_reads_does_not_wait_for_a_writer(database: Database) -> None:
     insert(database)
     with database.transaction() as tx:
@@ -111,7 +136,7 @@ def test_a_connection_that_breaks_off_is_told_and_the_next_one_works(postgres: D
         with postgres.transaction() as tx:
             tx.execute(sa.update(sources).values(refused=7))
             own = tx.execute(sa.select(sa.func.pg_backend_pid())).scalar_one()
-            with postgres.transaction() as other:
+            with contextlib.closing(Database(url_of(postgres))) as elsewhere, elsewhere.transaction() as other:
                 other.execute(sa.select(sa.func.pg_terminate_backend(own)))
             tx.execute(sa.update(sources).values(refused=8))
 
