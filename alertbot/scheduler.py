@@ -1,33 +1,71 @@
 """Calls things every so often, each never twice at once. Knows no word of alerts."""
 
+import math
+import time
 from collections.abc import Callable
-from datetime import UTC
+from datetime import datetime, timedelta, tzinfo
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+from apscheduler.triggers.base import BaseTrigger
 
 from alertbot.errors import AlertbotError
 
 log = structlog.get_logger()
 
 
+class _MonotonicTime(tzinfo):
+    """A "time zone" whose present is counted in seconds that nobody can set.
+
+    APScheduler 3 asks `datetime.now(timezone)` for the present, and waits for moments of it. By the wall clock nothing would
+    run for an hour when somebody sets that back by an hour.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._begin = datetime(2000, 1, 1, tzinfo=self)
+
+    def fromutc(self, _wall: datetime) -> datetime:
+        return self._begin + timedelta(seconds=self._seconds())
+
+    def utcoffset(self, _moment: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def dst(self, _moment: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def tzname(self, _moment: datetime | None) -> str:
+        return "seconds since boot"
+
+
+class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
+    """Fires at equal intervals from its start on. What was missed is left out: APScheduler would list it moment by moment."""
+
+    def __init__(self, interval: timedelta) -> None:
+        self._interval = interval
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        if previous_fire_time is None:
+            return now + self._interval
+        missed = math.floor((now - previous_fire_time) / self._interval)
+        return previous_fire_time + self._interval * (max(0, missed) + 1)
+
+
 class Scheduler:
     """Ticks. A tick that raises is logged and comes again; one that takes long is not started a second time."""
 
-    def __init__(self, *, on_failure: Callable[[str], None]) -> None:
-        """`on_failure` hears the name of a tick that raised."""
+    def __init__(self, *, on_failure: Callable[[str], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`on_failure` hears the name of a tick that raised; `monotonic` counts seconds, whatever is done to the clock."""
         self._on_failure = on_failure
         # misfire_grace_time None: after a stall (a laptop that slept, a blocked disk) the tick runs late, not never.
         self._scheduler = BackgroundScheduler(
-            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+            timezone=_MonotonicTime(monotonic),
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
 
     def every(self, seconds: float, name: str, tick: Callable[[], None]) -> None:
         """Call `tick` each so many seconds from the start on."""
-        self._scheduler.add_job(
-            _Guarded(name, tick, self._on_failure), IntervalTrigger(seconds=seconds, timezone=UTC), id=name
-        )
+        self._scheduler.add_job(_Guarded(name, tick, self._on_failure), _Every(timedelta(seconds=seconds)), id=name)
 
     def start(self) -> None:
         self._scheduler.start()

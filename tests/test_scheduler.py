@@ -123,3 +123,46 @@ def test_stopping_waits_for_the_tick_that_runs_and_starts_no_other(scheduler):
     assert len(ended) == 1
     scheduler.stop()  # a second time does no harm
     assert len(ended) == 1
+
+
+class Standing:
+    """Seconds that pass only when they are told to."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def __call__(self) -> float:
+        return self.passed
+
+
+@pytest.fixture
+def seconds() -> Standing:
+    return Standing()
+
+
+@pytest.fixture
+def by_seconds(seconds: Standing, failed: list[str]) -> Iterator[Scheduler]:
+    scheduler = Scheduler(on_failure=failed.append, monotonic=seconds)
+    yield scheduler
+    scheduler.stop()
+
+
+def test_ticks_run_by_seconds_that_nobody_can_set_and_not_by_the_wall_clock(by_seconds, seconds):
+    rare = Counted(1)
+    by_seconds.every(3600, "rare", rare)
+    by_seconds.start()
+    seconds.passed = 3600
+    by_seconds.every(OFTEN, "another", Counted(1))  # has it look at once
+    assert rare.done.wait(60), "by the wall clock it comes in an hour"
+
+
+def test_of_a_tick_that_was_missed_for_years_only_one_is_made_up_for(by_seconds, seconds):
+    tick = Counted(1)
+    by_seconds.every(OFTEN, "count", tick)
+    by_seconds.start()
+    seconds.passed = 20 * 365 * 86_400.0  # each missed moment by itself would be 31,536,000,000 of them
+    assert tick.done.wait(60)
+    seconds.passed += OFTEN
+    tick.done.clear()
+    assert tick.done.wait(60), "and it goes on"
+    assert tick.calls == 2
