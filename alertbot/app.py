@@ -20,6 +20,7 @@ from alertbot.domain.alerts import State
 from alertbot.domain.history import SourceState
 from alertbot.domain.rules import Severity
 from alertbot.errors import AlertbotError, SlackError, SlackRefused
+from alertbot.flows.clock_steps import check_clock
 from alertbot.flows.collect import Polled
 from alertbot.flows.deliver import Sender
 from alertbot.flows.trouble import note_greeting
@@ -34,7 +35,6 @@ from alertbot.slack.pictures import uploader
 from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
 from alertbot.store import alerts, channels, migrate, outbox, sources
-from alertbot.store.database import Database
 from alertbot.wiring import blind_after_of, book_of, intervals_of, on_call_of, open_database, prices_of, visibility_of
 
 log = structlog.get_logger()
@@ -43,7 +43,6 @@ _CHECK_CLOCK_EVERY = 1.0  # seconds: for so long a process whose machine stood s
 _HOMES_EVERY = 2.0  # seconds; one Home is published less often, see flows/homes.py
 _SLACK_TIMEOUT = timedelta(seconds=10)
 _PATIENCE = timedelta(minutes=5)
-_WORTH_TELLING = timedelta(seconds=10)  # that the clock was set back
 _READINGS_MISSED = 3  # a source is not ready when it was not read for this many intervals
 
 
@@ -76,7 +75,6 @@ class Bot:
         self._database = open_database(config)
         self._clock = clock or SteadyClock(self._database.now)
         self._steady = self._clock if isinstance(self._clock, SteadyClock) else None
-        self._was_set_back = False
         self._owner = name_of_this_process()
         self._patience = min(blind_after_of(config).values(), default=_PATIENCE)
         self._unanswered_since: datetime | None = None
@@ -97,7 +95,7 @@ class Bot:
         else:
             migrate.require_newest(self._database)
         if self._steady is not None:
-            _continue_from(self._steady, self._database)
+            self._check_clock()
         if self._given_sender is None:
             self._greet()
         if Parts.COLLECTOR in self._parts:
@@ -202,12 +200,8 @@ class Bot:
 
     def _check_clock(self) -> None:
         assert self._steady is not None, "asked for only then"
-        self._steady.check()
-        was_set_back = self._steady.ahead >= _WORTH_TELLING
-        if was_set_back != self._was_set_back:
-            seconds = round(self._steady.ahead.total_seconds())
-            log.warning("clock_was_set_back" if was_set_back else "clock_has_caught_up", seconds=seconds)
-        self._was_set_back = was_set_back
+        operators = self._config.slack.operator_channel
+        check_clock(self._database, self._steady, owner=self._owner, operators=operators)
 
     def _known_identity(self) -> Identity:
         return self._identity or bot.identify(self._client)
@@ -341,14 +335,6 @@ def raise_alarm(config: Config, text: str) -> None:
             raise
 
 
-def _continue_from(clock: SteadyClock, database: Database) -> None:
-    clock.check()
-    with database.reading() as tx:
-        newest = sources.newest(tx)
-    if newest is not None:
-        clock.not_before(newest)
-
-
 def poll_once(config: Config) -> tuple[dict[str, Polled], list[str]]:
     """One cycle of everything but Slack's questions: collect, evaluate, deliver. Raises AlertbotError.
 
@@ -358,7 +344,7 @@ def poll_once(config: Config) -> tuple[dict[str, Polled], list[str]]:
     database.lock()
     migrate.upgrade(database)
     clock = SteadyClock(database.now)
-    _continue_from(clock, database)
+    check_clock(database, clock, owner=name_of_this_process(), operators=config.slack.operator_channel)
     token = config.slack.bot_token.get_secret_value() if config.slack.bot_token else ""
     client = bot.web_client(token, api_url=config.slack.api_url, timeout=_SLACK_TIMEOUT)
     collector = Collector(

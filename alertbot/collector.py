@@ -38,6 +38,7 @@ log = structlog.get_logger()
 _SENDERS = 8
 _AT_ONCE = 2  # notices of one channel that are being sent: it takes about one message a second, and may hang
 _MOMENT = 0.25  # seconds
+_WARY = 86_400.0  # seconds after the clock was set forward in which nothing is deleted for its age
 _TURN = 0.15  # seconds; who waits for SQLite's lock looks every tenth of a second
 _INTERVALS_MISSED = 3  # a source that nobody tried to read for so many intervals is not watched
 _PATIENCE = timedelta(minutes=5)
@@ -248,7 +249,11 @@ class Collector:
             raise
 
     def _watch_over(self, now: datetime) -> None:
-        if self._awake_since is None or self._looked_at is None or now - self._looked_at > self._longest_nap:
+        if (
+            self._awake_since is None
+            or self._looked_at is None
+            or not timedelta(0) <= now - self._looked_at <= self._longest_nap
+        ):
             self._awake_since = now
         self._looked_at = now
         tell_stalls(
@@ -278,6 +283,8 @@ class Collector:
 
     def thin(self) -> None:
         """Delete what is older than it is kept."""
+        if self._delivery.since_leap() < _WARY:
+            return  # it may have been set too far: what is deleted does not come back
         thin(
             self._database,
             self._keep,

@@ -41,7 +41,7 @@ class Names:
     def ask_if_new(self, seen: set[str]) -> tuple[Configuration, ...] | None:
         """The configurations, or None where they need not be asked for or do not come: without them a reading counts too."""
         now = self._clock()
-        if self._named_at is not None and now - self._named_at < _NAMES_EVERY and seen <= self._named:
+        if self._named_at is not None and _is_younger(self._named_at, now, _NAMES_EVERY) and seen <= self._named:
             return None
         try:
             configurations = self._client.configurations()
@@ -59,7 +59,7 @@ class Names:
     def _with_workspaces(self, configurations: tuple[Configuration, ...]) -> tuple[Configuration, ...]:
         """The same with what their workspaces are called, as far as the server tells: not everybody may see them."""
         now = self._clock()
-        is_due = self._workspaces_at is None or now - self._workspaces_at >= _NAMES_EVERY
+        is_due = self._workspaces_at is None or not _is_younger(self._workspaces_at, now, _NAMES_EVERY)
         if is_due and any(one.workspace for one in configurations):
             self._workspaces_at = now
             try:
@@ -87,6 +87,11 @@ class Names:
         if event not in self._told:
             self._told.add(event)
             log.warning(event, **fields)
+
+
+def _is_younger(asked_at: datetime, now: datetime, limit: timedelta) -> bool:
+    """Whether something is still fresh. What was asked after `now` was dated by a clock that was set back since: it is not."""
+    return timedelta(0) <= now - asked_at < limit
 
 
 @dataclass(slots=True)
@@ -143,10 +148,10 @@ class SourceReader:
         kept, now = self._round, self._clock()
         if kept is None or kept.last_at != last_at:
             return None
-        fresh = {ai_llm: one for ai_llm, one in kept.found.items() if now - one[0] < self._fresh_for}
+        fresh = {ai_llm: one for ai_llm, one in kept.found.items() if _is_younger(one[0], now, self._fresh_for)}
         if not fresh:
             return None
-        if now - kept.began_at < self._fresh_for:
+        if _is_younger(kept.began_at, now, self._fresh_for):
             return replace(kept, found=fresh)
         return _Round(self._names.oldest(self._names.ask()), last_at, now, fresh, limited=True)
 

@@ -120,7 +120,7 @@ class TokenKeeper:
         self._lock = threading.Lock()
         self._held: _Held | None = None
         self._unsaved: _Unsaved | None = None
-        self._failed: tuple[FlashbackError, datetime] | None = None
+        self._failed: tuple[FlashbackError, datetime, datetime] | None = None  # and from when until when it counts
         self._seed = self._settle()
 
     def access_token(self) -> str:
@@ -226,7 +226,7 @@ class TokenKeeper:
 
     def _in_good_time(self, held: _Held, now: datetime) -> _Held:
         """Another token than this one, which is used up but may still work; this one, where none is to be had yet."""
-        if self._failed is not None and now < self._failed[1] and not _is_past(held.ends_at, now):
+        if self._recent_failure(now) is not None and not _is_past(held.ends_at, now):
             return held
         try:
             self._held = self._exchange(worn=held.access_token, waits=False)
@@ -270,8 +270,9 @@ class TokenKeeper:
             held = self._held_in(found)
             if held is not None and held.access_token != worn and not _is_past(held.due_at, now):
                 return held
-            if self._failed is not None and now < self._failed[1]:
-                raise self._failed[0].with_traceback(None)
+            failed = self._recent_failure(now)
+            if failed is not None:
+                raise failed.with_traceback(None)
             if found.refused and self._waits(found, now):
                 raise FlashbackRefused(found.refused, endpoint=REFRESH)
             return credentials.claim(tx, found, owner=self._owner, lease=self._account.lease, now=now)
@@ -318,12 +319,19 @@ class TokenKeeper:
 
     # --- what goes wrong
 
+    def _recent_failure(self, now: datetime) -> FlashbackError | None:
+        """Why the last exchange failed, while it is too early for another. A failure after `now` was dated by a wrong clock."""
+        if self._failed is None or not self._failed[1] <= now < self._failed[2]:
+            return None
+        return self._failed[0]
+
     def _note_failure(self, claimed: Stored, error: FlashbackError) -> None:
         """Not tried again by each request of a poll, but by the next poll."""
         pause = self._account.interval / 2
         if isinstance(error, FlashbackBusy) and error.retry_after is not None:
             pause = timedelta(seconds=error.retry_after)
-        self._failed = error, self._clock() + pause
+        now = self._clock()
+        self._failed = error, now, now + pause
         log.warning("tokens_not_exchanged", source=self._account.name, kind=error.kind, error=error.lines[0])
         with self._database.transaction() as tx:
             credentials.release(tx, claimed)
@@ -340,7 +348,7 @@ class TokenKeeper:
             stored = self._stored()
             if stored is not None and stored.access_token != worn:
                 return stored
-        self._failed = error, retry_at
+        self._failed = error, now, retry_at
         log.error("tokens_refused", source=self._account.name, error=reason)
         raise error
 

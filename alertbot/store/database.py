@@ -4,7 +4,7 @@ import fcntl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -201,6 +201,12 @@ class _WholeSum:
         return self._sum if abs(self._sum) < 2**63 else str(self._sum)
 
 
+def _moved(moment: str, seconds: float) -> str:
+    """A stored moment so many seconds earlier, in the form that SQLite keeps: its own functions know only milliseconds."""
+    earlier = datetime.fromisoformat(moment) - timedelta(seconds=seconds)
+    return earlier.isoformat(sep=" ", timespec="microseconds")
+
+
 def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
     """Real transactions on SQLite.
 
@@ -222,6 +228,7 @@ def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
         connection.create_aggregate("whole_sum", 1, _WholeSum)
+        connection.create_function("moved", 2, _moved, deterministic=True)
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:

@@ -1,0 +1,88 @@
+"""Compares our time with the clock: a step is told, and what a wrong clock has dated is set right."""
+
+from datetime import timedelta
+
+import structlog
+
+from alertbot.clock import SteadyClock
+from alertbot.domain.times import tell_duration
+from alertbot.flows.trouble import tell_operators
+from alertbot.store import redating, sources, troubles
+from alertbot.store.database import Database, Tx
+from alertbot.store.troubles import Trouble
+
+log = structlog.get_logger()
+_CAUGHT_UP_SOON = timedelta(minutes=5)  # our time runs slower until the clock has caught up, at a tenth of the speed
+_OTHER_REPLICA = timedelta(minutes=1)  # within which every process has noticed the same step
+_STEP = "clock"
+
+
+def check_clock(database: Database, clock: SteadyClock, *, owner: str, operators: str) -> None:
+    """Follow the reference clock, and tell the operators once if somebody has set it. Raises StoreError.
+
+    A clock that was ahead for a while, and was set back, has dated readings in a future that did not happen. Nothing newer
+    would count until then: they are dated back, and our time follows the clock. A clock that was right when it was set
+    back has not: then our time runs a little slower until the clock has caught up.
+    """
+    step = clock.check()
+    with database.reading() as tx:
+        newest = sources.newest(tx)
+    is_from_the_future = newest is not None and newest > clock() + _CAUGHT_UP_SOON
+    if not step and not is_from_the_future:
+        if newest is not None:
+            clock.not_before(newest)
+        return
+    with database.transaction() as tx:
+        database.one_at_a_time(tx)
+        moved = step <= timedelta(0) and _set_right(tx, clock)
+    # After the commit: until then the other threads' time must not be earlier than what is stored.
+    if moved:
+        clock.follow()
+    elif newest is not None:
+        clock.not_before(newest)
+    if step or moved:
+        log.warning("clock_was_set", seconds=round(step.total_seconds()), dated_back=moved)
+        with database.transaction() as tx:
+            database.one_at_a_time(tx)
+            _tell(tx, clock, step, owner=owner, operators=operators, moved=moved)
+
+
+def _set_right(tx: Tx, clock: SteadyClock) -> bool:
+    """Date back what is dated in a future that did not happen; whether there was any."""
+    ahead = clock.ahead
+    now = clock() - ahead
+    newest = sources.newest(tx)
+    if newest is None:
+        return False
+    ahead = max(ahead, newest - now)
+    if ahead <= _CAUGHT_UP_SOON:
+        return False
+    since = redating.begin_of_future(tx, now=now, ahead=ahead)
+    if since is None:
+        return False
+    redating.move_back(tx, since=since, by=ahead)
+    return True
+
+
+def _tell(tx: Tx, clock: SteadyClock, step: timedelta, *, owner: str, operators: str, moved: bool) -> None:
+    now = clock()
+    direction = "forward" if step > timedelta(0) else "back"
+    known = troubles.standing(tx).get(_STEP)
+    if known is not None:
+        if known.reason == direction and abs(now - known.since) <= _OTHER_REPLICA:
+            return  # another process has told
+        troubles.end(tx, known)
+    troubles.begin(tx, Trouble(_STEP, direction, now, owner, now))
+    tell_operators(tx, _in_words(clock, step, moved=moved), operators=operators, now=now)
+
+
+def _in_words(clock: SteadyClock, step: timedelta, *, moved: bool) -> str:
+    if step > timedelta(0):
+        return f"The clock was set forward by {tell_duration(step)}. Alertbot follows it, and deletes no old readings for a day."
+    if moved:
+        begins = f"The clock was set back by {tell_duration(-step)}" if step else "The clock was ahead and was set back"
+        return f"{begins}. Readings and alerts of the time in which it was wrong were dated back."
+    return (
+        f"The clock was set back by {tell_duration(-step)}. Nothing stops: alertbot's time is {tell_duration(clock.ahead)} "
+        "ahead, and runs a little slower until the clock has caught up."
+    )

@@ -1,0 +1,125 @@
+"""Somebody sets the clock: nothing stops, nothing is made up, and what a wrong clock has dated is set right."""
+
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from alertbot.clock import SteadyClock
+from alertbot.flows.clock_steps import check_clock
+from alertbot.flows.collect import Polled, Polling, collect
+from alertbot.store import redating
+from alertbot.store.database import Database
+from alertbot.store.tables import Moment, metadata, readings
+from tests.builders import MINUTE, START, rule, threshold
+from tests.flows.scene import BOTS, Scene
+
+HOUR = timedelta(hours=1)
+LEAPS = [2 * HOUR, timedelta(days=20 * 365)]
+DEADLINE = 5 * HOUR  # nothing is due later than this: an alert is repeated after four
+BURST = rule(threshold(window="5m", above=5))
+
+
+class Machine:
+    """The bot on a machine whose clock somebody sets; true minutes pass whatever it shows."""
+
+    def __init__(self, database: Database, drawn: str) -> None:
+        self.scene = Scene(database, drawn, BURST)
+        self.minute = 0
+        self.offset = timedelta(0)
+        self.outcomes: list[Polled] = []
+        self.start()
+
+    def start(self) -> None:
+        """A new process, which remembers nothing but what is stored."""
+        self.clock = SteadyClock(self._shown, monotonic=lambda: 60.0 * self.minute)
+
+    def _shown(self) -> datetime:
+        return START + self.minute * MINUTE + self.offset
+
+    def until(self, minute: int) -> None:
+        while self.minute <= minute:
+            self.check()
+            scene, player = self.scene, self.scene.players["acme"]
+            scene.now, player.turn = self.clock(), self.minute
+            polling = Polling("acme", MINUTE, 2 * MINUTE, player)
+            self.outcomes.append(collect(scene.database, polling, owner=scene.owner, now=scene.now))
+            scene.is_polling = False
+            scene.act()
+            self.minute += 1
+
+    def check(self) -> None:
+        check_clock(self.scene.database, self.clock, owner=self.scene.owner, operators=BOTS)
+
+    def read_at(self) -> list[float]:
+        """The minutes at which the source was read, as they are stored."""
+        with self.scene.database.reading() as tx:
+            moments = tx.execute(sa.select(readings.c.taken_at).order_by(readings.c.number)).scalars()
+            return [round((moment - START) / MINUTE, 3) for moment in moments]
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["while it runs", "while it is down"])
+@pytest.mark.parametrize("lasts", [1, 3], ids=["for one reading", "for three readings"])
+@pytest.mark.parametrize("leap", LEAPS, ids=["by 2 hours", "by 20 years"])
+def test_a_clock_that_was_ahead_for_a_while_leaves_no_trace(
+    database: Database, leap: timedelta, lasts: int, restarts: bool
+) -> None:
+    machine = Machine(database, "0 0 0 9 9 9 9 9 9 9 9 9 9 9 20 20 20")
+    machine.until(2)
+    machine.offset = leap
+    machine.until(2 + lasts)  # nine violations are seen by the wrong clock
+    machine.offset = timedelta(0)
+    if restarts:
+        machine.start()
+    machine.until(16)
+    assert machine.outcomes == [Polled.READ] * 17, "each interval has its reading"
+    assert machine.read_at() == pytest.approx(list(range(17)), abs=1), "at the time at which it was read"
+    assert [line.split()[1] for line in machine.scene.heard()] == ["first", "resolved", "first"], "once for each burst"
+    assert [alert.started_at <= machine.clock() for alert in machine.scene.alerts()] == [True, True]
+    assert len(machine.scene.told_operators()) == 2, "set forward, and set back"
+    with database.reading() as tx:
+        for column in redating.dated_by_our_clock():
+            newest = tx.execute(sa.select(sa.func.max(column))).scalar()
+            assert newest is None or newest <= machine.clock() + DEADLINE, (
+                f"{column} is of a future that did not happen"
+            )
+
+
+def test_a_clock_that_is_set_back_by_an_hour_stops_nothing_and_redates_nothing(database: Database) -> None:
+    machine = Machine(database, "0 0 0 0 0 9 9 9 9 9 9 9 9 9 9 9 9")
+    machine.until(3)
+    machine.offset = -HOUR
+    machine.until(16)
+    assert machine.read_at()[:4] == [0, 1, 2, 3]
+    assert machine.read_at() == sorted(machine.read_at())
+    assert machine.outcomes.count(Polled.READ) >= 15, "an interval takes as long as ever, or a tenth longer"
+    assert [line.split()[1] for line in machine.scene.heard()] == ["first", "resolved"]
+    (line,) = machine.scene.told_operators()
+    assert "set back by 1 h" in line
+
+
+def test_a_step_is_told_once_by_two_replicas(database: Database) -> None:
+    machine = Machine(database, "0 0 0 0 0 0")
+    other = SteadyClock(machine._shown, monotonic=lambda: 60.0 * machine.minute)
+    other.check()
+    machine.until(2)
+    machine.offset = 2 * HOUR
+    machine.check()
+    check_clock(database, other, owner="another", operators=BOTS)
+    machine.scene.send()
+    assert len(machine.scene.told_operators()) == 1
+
+
+def test_each_moment_that_is_stored_is_our_clocks_or_is_known_to_be_somebody_elses() -> None:
+    # A new column has to be one or the other: what our clock wrote is moved when the clock was wrong.
+    every = {
+        f"{table.name}.{column.name}"
+        for table in metadata.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, Moment)
+    }
+    assert every >= redating.GIVEN, "a column that is no more"
+    ours = {f"{column.table.name}.{column.name}" for column in redating.dated_by_our_clock()}
+    assert ours == every - redating.GIVEN
+    endings = ("_at", "_until", "_since", ".at", ".since")
+    assert [name for name in ours if not name.endswith(endings)] == [], "what is it a moment of?"
