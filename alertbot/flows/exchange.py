@@ -23,7 +23,7 @@ from alertbot.flashback.tokens import REFRESH, Given, TokenServer
 from alertbot.flows.trouble import tell_operators
 from alertbot.store import credentials, secret_box, sources, troubles
 from alertbot.store.credentials import Exchanged, Stored
-from alertbot.store.database import Database, Tx
+from alertbot.store.database import Database, Tx, is_open_to_others
 from alertbot.store.secret_box import SecretBox
 from alertbot.store.troubles import Trouble
 
@@ -85,6 +85,8 @@ def open_box(database: Database, key: str, file: Path, accounts: Mapping[str, Gi
             raise ConfigError([_MISFIT.format(name=name, cure=cure) for name in lost])
         found = secret_box.make_key(file)
         log.info("key_made", file=str(file))
+    elif is_open_to_others(file):
+        log.warning("key_open_to_others", file=str(file), cure=f"chmod 600 {file}")
     return SecretBox(found)
 
 

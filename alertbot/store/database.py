@@ -1,14 +1,17 @@
 """The engine, its transactions and its clock."""
 
 import fcntl
+import os
+import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
@@ -17,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from alertbot.clock import Clock
 from alertbot.errors import StoreError
 
+log = structlog.get_logger()
 Tx = sa.Connection
 _EVALUATING = 0x616C6565  # an advisory lock's key on Postgres
 _LASTING_CONNECTIONS = 10  # stay open to a Postgres between two uses; the rest is closed after use
@@ -148,7 +152,7 @@ class Database:
         if not self.is_sqlite:
             return
         try:
-            held = Path(f"{self.url.database}.lock").open("w")  # noqa: SIM115 — held open as long as we run
+            held = open(f"{self.url.database}.lock", "w", opener=_open_private)  # noqa: SIM115 — open as long as we run
         except OSError as error:
             raise StoreError(f"database {self.place}: cannot be locked: {error.strerror or error}") from error
         try:
@@ -157,6 +161,9 @@ class Database:
             held.close()
             raise StoreError(f"database {self.place}: another alertbot runs on it; several need Postgres") from error
         self._held = held
+        file = Path(self.url.database or "")
+        if is_open_to_others(file):
+            log.warning("database_open_to_others", file=str(file), cure=f"chmod 600 {file}*")
 
     def close(self) -> None:
         self.engine.dispose()
@@ -188,6 +195,16 @@ def _normal(url: str) -> URL:
     return parsed
 
 
+def _open_private(path: str, flags: int) -> int:
+    """Opens a file; one that is made is for this user alone."""
+    return os.open(path, flags, mode=0o600)
+
+
+def is_open_to_others(file: Path) -> bool:
+    """Whether other users of the machine may read or write a file."""
+    return file.exists() and bool(stat.S_IMODE(file.stat().st_mode) & 0o077)
+
+
 class _WholeSum:
     """SQLite's sum() stops at 2**63, and makes floats of the digits that stand for more: this one is exact."""
 
@@ -213,6 +230,12 @@ def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
     The driver would run a SELECT outside the transaction, and lose updates between threads; BEGIN IMMEDIATE takes the
     write lock at once. WAL lets readers read meanwhile.
     """
+
+    @event.listens_for(engine, "do_connect")
+    def make_private(*_: object) -> None:
+        # SQLite would make it as the umask says, mostly for everybody to read. Its WAL gets the permissions of the file.
+        with suppress(OSError):  # a file that cannot be made cannot be opened either, and SQLite says why
+            os.close(_open_private(engine.url.database or "", os.O_CREAT | os.O_EXCL))
 
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: object) -> None:

@@ -650,6 +650,17 @@ def test_the_key_file_is_made_at_first_and_never_in_place_of_one_that_is_needed(
     assert open_box(office.database, "", file, {"acme": office.logging_in})
 
 
+def test_a_key_file_that_others_can_read_is_told(small_office, tmp_path: Path):
+    file = tmp_path / "key"
+    open_box(small_office.database, "", file, {})
+    with captured_log() as log:
+        open_box(small_office.database, "", file, {})
+        assert log.text == "", "as we made it, it is for its user alone"
+        file.chmod(0o640)
+        open_box(small_office.database, "", file, {})
+    assert f"chmod 600 {file}" in log.text
+
+
 def test_a_key_that_is_configured_needs_no_file(small_office, tmp_path: Path):
     file = tmp_path / "key"
     locked = open_box(small_office.database, "a key that is configured", file, {}).lock("text")

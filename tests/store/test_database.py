@@ -1,6 +1,7 @@
 """Transactions: all or nothing, no update lost, and every failure in words that may be read by anybody."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from alertbot.errors import StoreError
 from alertbot.store.database import Database, Tx
 from alertbot.store.tables import channels, sources
+from tests.captured_log import captured_log
 from tests.store.racing import in_threads
 
 NAME = "acme"
@@ -195,6 +197,29 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{file}")
     with pytest.raises(StoreError, match="file is not a database"):
         database.check()
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o000], ids=["a usual umask", "no umask"])
+def test_what_sqlite_keeps_is_for_its_user_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with contextlib.closing(Database(f"sqlite:///{tmp_path / 'alertbot.db'}")) as made:
+            made.lock()
+            with made.transaction() as tx:
+                tx.execute(sa.text("CREATE TABLE t (x)"))
+                names = {file.name: f"{file.stat().st_mode & 0o777:o}" for file in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert names == dict.fromkeys(["alertbot.db", "alertbot.db-wal", "alertbot.db-shm", "alertbot.db.lock"], "600")
+
+
+def test_a_database_that_others_may_read_is_told_at_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "alertbot.db"
+    file.touch()
+    file.chmod(0o644)
+    with captured_log() as log, contextlib.closing(Database(f"sqlite:///{file}")) as shared:
+        shared.lock()
+    assert f"chmod 600 {file}" in log.text
 
 
 def test_the_clock_of_the_database_is_aware(postgres: Database) -> None:
