@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -40,6 +41,10 @@ _IDLE_IN_TRANSACTION = "30s"
 _OUR_MISTAKES = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 
 
+# postgresql://user:password@host1:5432,host2:5432/name, as libpq takes it.
+_HOSTS = re.compile(r"^(postgres(?:ql)?(?:\+\w+)?://(?:[^@/?]*@)?)([^@/?]+,[^@/?]+)(/[^?]*)?(?:\?(.*))?$")
+
+
 class Database:
     """A place where readings, alerts and notices are remembered: SQLite for one process, Postgres for several.
 
@@ -65,7 +70,8 @@ class Database:
                 "pool_pre_ping": True,
                 "pool_size": lasting,
                 "max_overflow": connections - lasting,
-                "connect_args": given,
+                # Behind a pgbouncer in transaction mode a prepared statement is on another connection the next time.
+                "connect_args": {**given, "prepare_threshold": None},
             }
         self.engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
@@ -76,7 +82,8 @@ class Database:
     @property
     def place(self) -> str:
         """Where it is, without its password, which may stand among the options behind the question mark as well."""
-        return self.url.set(query={}).render_as_string(hide_password=True)
+        hosts = {"host": self.url.query["host"]} if isinstance(self.url.query.get("host"), tuple) else {}
+        return self.url.set(query=hosts).render_as_string(hide_password=True).replace("%3A", ":")
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
@@ -171,10 +178,17 @@ class Database:
             self._held.close()
 
 
+def _hosts_as_options(url: re.Match[str]) -> str:
+    """A URL of several hosts in the form that SQLAlchemy takes: `host=host1:5432&host=host2:5432`."""
+    before, hosts, name, options = url.groups(default="")
+    query = [f"host={host}" for host in hosts.split(",")] + ([options] if options else [])
+    return f"{before}{name or '/'}?{'&'.join(query)}"
+
+
 def _normal(url: str) -> URL:
     """The URL with the driver that we ship; `postgres://`, which some hosts still hand out, is Postgres too."""
     try:
-        parsed = make_url(url)
+        parsed = make_url(_HOSTS.sub(_hosts_as_options, url))
     except (ArgumentError, ValueError):
         # Without its cause: a ValueError quotes what stands in the place of a port, which may be a part of a password.
         raise StoreError("database.url: expected a URL such as sqlite:///alertbot.db, got something else") from None
@@ -260,15 +274,17 @@ def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
 
 
 def _prepare_postgres(engine: sa.Engine) -> None:
-    """A limit on how long a transaction may lie idle, unless the server, the role or the URL has one."""
-    limit = "SELECT set_config('idle_in_transaction_session_timeout', %s, false) WHERE %s = current_setting(%s)"
+    """A limit on how long a transaction that writes may lie idle, unless the server, the role or the URL has one.
 
-    @event.listens_for(engine, "connect")
-    def connect(connection: Any, _record: object) -> None:
-        name = "idle_in_transaction_session_timeout"
-        with connection.cursor() as cursor:
-            cursor.execute(limit, (_IDLE_IN_TRANSACTION, "0", name))
-        connection.commit()
+    It is set for the transaction: behind a pgbouncer the session belongs to others as well.
+    """
+    limit = "SELECT set_config('idle_in_transaction_session_timeout', %s, true) WHERE %s = current_setting(%s)"
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if not connection.get_execution_options().get("alertbot_reads"):
+            name = "idle_in_transaction_session_timeout"
+            connection.exec_driver_sql(limit, (_IDLE_IN_TRANSACTION, "0", name))
 
 
 def _reason(error: DBAPIError) -> str:

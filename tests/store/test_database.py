@@ -222,6 +222,45 @@ def test_a_database_that_others_may_read_is_told_at_the_start(tmp_path: Path) ->
     assert f"chmod 600 {file}" in log.text
 
 
+def test_nothing_is_left_on_a_connection_that_others_may_get_next(postgres: Database) -> None:
+    # As behind a pgbouncer in transaction mode: there a session is whoever's transaction comes next.
+    for _ in range(12):  # psycopg prepares what it has run five times
+        insert_or_count(postgres)
+    with postgres.reading() as tx:
+        assert tx.execute(sa.text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
+        changed = sa.text("SELECT name FROM pg_settings WHERE source = 'session'")
+        assert not set(tx.execute(changed).scalars()) & {"idle_in_transaction_session_timeout"}
+        session_locks = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        assert tx.execute(session_locks).scalar_one() == 0
+    with postgres.transaction() as tx:
+        limit = tx.execute(sa.text("SHOW idle_in_transaction_session_timeout")).scalar_one()
+    assert limit == "30s", "a frozen process holds its locks no longer"
+
+
+def insert_or_count(postgres: Database) -> None:
+    with postgres.transaction() as tx:
+        postgres.one_at_a_time(tx)
+        tx.execute(sa.update(sources).values(refused=sources.c.refused + 1))
+
+
+def test_the_next_host_is_asked_where_the_first_is_away(postgres: Database, tmp_path: Path) -> None:
+    here = str(postgres.url.query.get("host") or postgres.url.host)
+    away = tmp_path / "nobody"
+    database = postgres.url.database
+    hosts = f"127.0.0.1:1,127.0.0.2:1/{database}"
+    with contextlib.closing(Database(f"postgresql://bot:{SECRET}@{hosts}?target_session_attrs=read-write")) as several:
+        assert several.url.query["host"] == ("127.0.0.1:1", "127.0.0.2:1")
+        assert several.url.query["target_session_attrs"] == "read-write"
+        with pytest.raises(StoreError) as raised:
+            several.check()
+        assert "127.0.0.1:1" in several.place
+        assert "127.0.0.2:1" in several.place
+        assert SECRET not in f"{raised.value} {several.place}"
+    options = f"host={away}&host={here}&target_session_attrs=read-write"
+    with contextlib.closing(Database(f"postgresql://{postgres.url.username}@/{database}?{options}")) as first_away:
+        first_away.check()
+
+
 def test_the_clock_of_the_database_is_aware(postgres: Database) -> None:
     offset = postgres.now().utcoffset()
     assert offset is not None
