@@ -1,11 +1,9 @@
 """The whole bot in one process: starts in order, stops in reverse."""
 
-import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Flag, auto
 from queue import Empty, SimpleQueue
@@ -16,16 +14,14 @@ from alertbot import __version__
 from alertbot.clock import SteadyClock
 from alertbot.collector import DRAIN, Collector
 from alertbot.config import Config
-from alertbot.domain.alerts import State
-from alertbot.domain.history import SourceState
-from alertbot.domain.rules import Severity
 from alertbot.errors import AlertbotError, SlackError, SlackRefused
 from alertbot.flows.clock_steps import check_clock
 from alertbot.flows.collect import Polled
 from alertbot.flows.deliver import Sender
 from alertbot.flows.trouble import note_greeting
 from alertbot.http import HttpServer, Metrics, Wsgi
-from alertbot.processes import name_of_this_process
+from alertbot.probes import Probes
+from alertbot.processes import end_process, name_of_this_process
 from alertbot.scheduler import Scheduler
 from alertbot.slack import bot, home
 from alertbot.slack.bot import Identity
@@ -34,7 +30,9 @@ from alertbot.slack.failures import translated
 from alertbot.slack.pictures import uploader
 from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
-from alertbot.store import alerts, channels, migrate, outbox, sources
+from alertbot.store import migrate, sources
+from alertbot.store.database import Database
+from alertbot.threads import Supervisor
 from alertbot.wiring import blind_after_of, book_of, intervals_of, on_call_of, open_database, prices_of, visibility_of
 
 log = structlog.get_logger()
@@ -43,7 +41,7 @@ _CHECK_CLOCK_EVERY = 1.0  # seconds: for so long a process whose machine stood s
 _HOMES_EVERY = 2.0  # seconds; one Home is published less often, see flows/homes.py
 _SLACK_TIMEOUT = timedelta(seconds=10)
 _PATIENCE = timedelta(minutes=5)
-_READINGS_MISSED = 3  # a source is not ready when it was not read for this many intervals
+_TICK_SECONDS = 1.0  # between two looks at whether the bot is ready
 
 
 class Parts(Flag):
@@ -79,6 +77,16 @@ class Bot:
         self._patience = min(blind_after_of(config).values(), default=_PATIENCE)
         self._unanswered_since: datetime | None = None
         self._scheduler = Scheduler(on_failure=lambda tick: self._metrics.ticks_failed.labels(tick).inc())
+        self._supervisor = Supervisor()
+        self._probes = Probes(
+            self._database,
+            self._metrics,
+            intervals_of(config),
+            needs_sources=Parts.COLLECTOR in parts,
+            clock=self._clock,
+            database_error=lambda: self._collector.database_error if self._collector is not None else "",
+            slack_error=self._slack_error,
+        )
         self._socket: bot.Socket | None = None
         self._desk: Desk | None = None
         self._collector: Collector | None = None
@@ -111,13 +119,14 @@ class Bot:
             if self._database.is_sqlite:
                 self._collector.take_over()
         wsgi = self._answer_slack() if Parts.SLACK in self._parts and self._given_sender is None else None
+        self._probes.check_readiness()
         listen = self._config.http.listen
         self._http = HttpServer(
             host=listen.host,
             port=listen.port,
             metrics=self._metrics,
-            unready=self.unready,
-            refresh=self._refresh,
+            probes=self._probes,
+            supervisor=self._supervisor,
             slack=wsgi,
         )
         self._http.start()
@@ -141,13 +150,21 @@ class Bot:
             self._scheduler.every(_HOMES_EVERY, "homes", self._refresh_homes)
         if self._given_sender is None:
             self._scheduler.every(min(60.0, self._patience.total_seconds() / 4), "greet", self._greet_again)
+        self._scheduler.every(_TICK_SECONDS, "note_tick", self._probes.note_tick)
+        self._scheduler.every(min(_TICK_SECONDS, pace), "check_readiness", self._probes.check_readiness)
         if self._steady is not None:
             self._scheduler.every(_CHECK_CLOCK_EVERY, "check_clock", self._check_clock)
         self._scheduler.start()
+        self._supervisor.watch("scheduler", lambda: self._scheduler.is_alive)
+
+    def dead_threads(self) -> list[str]:
+        """The threads that ended unexpectedly: without them the process is not whole."""
+        return self._supervisor.dead()
 
     def stop(self) -> None:
         """Stop claiming, finish what is in flight, close."""
         log.info("stopping")
+        self._supervisor.expect_ends()
         ends_at = time.monotonic() + DRAIN
         if self._collector is not None:
             self._collector.refrain()
@@ -237,7 +254,8 @@ class Bot:
         app_token = slack.app_token.get_secret_value()
         self._check_app_token(app_token)
         self._socket = bot.Socket(app, app_token)
-        threading.Thread(target=self._connect, name="socket", daemon=True).start()
+        self._supervisor.start("socket", self._connect, is_endless=False)
+        self._supervisor.watch("socket mode", self._socket.is_alive)
         return None
 
     def _refresh_homes(self) -> None:
@@ -270,59 +288,23 @@ class Bot:
                 log.info("socket_open")
                 return
 
-    def unready(self) -> Mapping[str, str]:
-        """Why the bot is not ready to be relied on, by what is wrong; empty when it is."""
-        reasons: dict[str, str] = {}
-        try:
-            now = self._clock()
-            with self._database.reading() as tx:
-                states = sources.states(tx, intervals_of(self._config))
-                refused = channels.reason_of(tx, channels.EVERY_CHANNEL)
-        except AlertbotError as error:
-            return {"database": error.lines[0]}
-        if self._collector is not None and self._collector.database_error:
-            reasons["database"] = self._collector.database_error
-        if Parts.COLLECTOR in self._parts:
-            reasons |= dict(self._unread(states, now))
-        if self._given_sender is None:
-            if self._identity is None:
-                reasons["slack"] = "not reached, or the token is refused"
-            elif refused:
-                reasons["slack"] = f"Slack refuses the app ({refused}); sending waits"
-            elif self._socket is not None and not self._socket.is_connected():
-                reasons["slack"] = "the socket is not connected"
-        return reasons
-
-    def _unread(self, states: Mapping[str, SourceState], now: datetime) -> Iterator[tuple[str, str]]:
-        """The sources that were not read as often as they should have been, and why."""
-        for name, interval in intervals_of(self._config).items():
-            state = states.get(name)
-            if state is None or state.read_at is None:
-                yield f"source {name}", "never read" + (f": {state.error}" if state and state.error else "")
-            elif now - state.read_at > interval * _READINGS_MISSED:
-                yield f"source {name}", f"last read at {state.read_at.isoformat()}: {state.error or 'no error'}"
+    def _slack_error(self, refused: str) -> str:
+        """Why Slack cannot be relied on, as far as this process knows; empty where it can."""
+        if self._given_sender is not None:
+            return ""
+        if self._identity is None:
+            return "not reached, or the token is refused"
+        if refused:
+            return f"Slack refuses the app ({refused}); sending waits"
+        if self._socket is not None and not self._socket.is_connected():
+            return "the socket is not connected"
+        return ""
 
     def _alarm(self, text: str) -> None:
         raise_alarm(self._config, text)
 
     def _count_call(self, method: str, outcome: str) -> None:
         self._metrics.slack_calls.labels(method, outcome).inc()
-
-    def _refresh(self) -> None:
-        """Fill the gauges."""
-        now = self._clock()
-        with self._database.reading() as tx:
-            counted = alerts.counts(tx)
-            depth, oldest_at = outbox.depth(tx)
-            states = sources.states(tx, intervals_of(self._config))
-        for state in (State.PENDING, State.FIRING):
-            for severity in Severity:
-                self._metrics.alerts.labels(state.value, severity.value).set(counted.get((state, severity), 0))
-        self._metrics.outbox_depth.set(depth)
-        self._metrics.outbox_age.set((now - oldest_at).total_seconds() if oldest_at else 0)
-        for name, source in states.items():
-            if source.read_at is not None:
-                self._metrics.reading_age.labels(name).set((now - source.read_at).total_seconds())
 
 
 def raise_alarm(config: Config, text: str) -> None:
@@ -363,33 +345,35 @@ def poll_once(config: Config) -> tuple[dict[str, Polled], list[str]]:
         database.close()
 
 
-def _came(signals: SimpleQueue[None]) -> bool:
-    """Whether a signal came. Asked again and again: one that comes just before the wait begins does not end it."""
+def _came(signals: SimpleQueue[int]) -> int | None:
+    """The signal that came. Asked again and again: one that comes just before the wait begins does not end it."""
     try:
-        signals.get(timeout=1.0)
+        return signals.get(timeout=1.0)
     except Empty:
-        return False
-    return True
+        return None
 
 
 def run_until_stopped(running: Bot) -> None:
-    """Run until SIGTERM or SIGINT; what is in flight is finished then."""
+    """Run until SIGTERM or SIGINT; what is in flight is finished then.
+
+    Ends the process with 1 where one of its threads ended: whoever started it starts a whole one.
+    """
     # Not an Event: its lock may be held by the very thread that the signal interrupts.
-    signals: SimpleQueue[None] = SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: signals.put(None))
+    signals: SimpleQueue[int] = SimpleQueue()
+    for heard in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(heard, lambda number, _frame: signals.put(number))
     running.start()
+    dead: list[str] = []
     try:
-        while not _came(signals):
-            pass
+        while not dead:
+            number = _came(signals)
+            if number == signal.SIGHUP:
+                log.info("sighup_ignored", why="the configuration is read at the start only")
+            elif number is not None:
+                break
+            dead = running.dead_threads()
+        if dead:
+            log.critical("threads_ended", threads=dead)
     finally:
         running.stop()
-    # Threads that still wait for an answer would hold the process up; what they claimed is found out at the next start.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    ends_at = time.monotonic() + 0.5
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join(max(0.0, ends_at - time.monotonic()))
-    if threading.active_count() > 1:  # at the end Python waits for the threads of pools, even where they are daemons
-        os._exit(0)
+    end_process(1 if dead else 0)

@@ -65,10 +65,16 @@ class Scheduler:
 
     def every(self, seconds: float, name: str, tick: Callable[[], None]) -> None:
         """Call `tick` each so many seconds from the start on."""
-        self._scheduler.add_job(_Guarded(name, tick, self._on_failure), _Every(timedelta(seconds=seconds)), id=name)
+        self._scheduler.add_job(Guarded(name, tick, self._on_failure), _Every(timedelta(seconds=seconds)), id=name)
 
     def start(self) -> None:
         self._scheduler.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread that starts the ticks runs."""
+        thread = getattr(self._scheduler, "_thread", None)  # the library keeps it to itself
+        return thread is not None and thread.is_alive()
 
     def stop(self) -> None:
         """Start no further tick, and wait for those that run."""
@@ -76,7 +82,7 @@ class Scheduler:
             self._scheduler.shutdown(wait=True)
 
 
-class _Guarded:
+class Guarded:
     """A tick whose failure does not end the ticks.
 
     The same failure, time after time, is told whole only once, then after 2, 4, 8 … times: in an outage all ticks fail,

@@ -1,6 +1,6 @@
 """A Slack that remembers what it was told, and fails when a test says so."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -160,6 +160,26 @@ class FakeSlack:
                     happen()
                 raise fault.error
         happen()
+
+
+class FakeProbes:
+    """Probes whose answers a test sets."""
+
+    def __init__(self) -> None:
+        self.unhealthy = ""
+        self.old_gauges = ""
+        self.reasons: dict[str, dict[str, str]] = {}
+
+    def why_unhealthy(self) -> str:
+        return self.unhealthy
+
+    def why_not_ready(self, exclude: Collection[str] = ()) -> dict[str, str]:
+        return {
+            name: text for check, texts in self.reasons.items() if check not in exclude for name, text in texts.items()
+        }
+
+    def why_gauges_are_old(self) -> str:
+        return self.old_gauges
 
 
 def describe(face: Face) -> str:

@@ -2,10 +2,12 @@
 
 import http.client
 import json
+import resource
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,10 @@ from alertbot.demo.slack import SlackServer
 from alertbot.demo.slack_deliveries import sign
 from alertbot.demo.slack_transcript import plain_text
 from alertbot.demo.traffic import World
-from alertbot.errors import AlertbotError, StoreError
+from alertbot.errors import AlertbotError
 from alertbot.http import HttpServer, Metrics
+from alertbot.threads import Supervisor
+from tests.fakes import FakeProbes
 
 EVENTS = "/slack/events"
 FORM = "application/x-www-form-urlencoded"
@@ -41,33 +45,161 @@ def ask(
 
 
 @pytest.fixture
-def reasons() -> dict[str, str]:
-    return {}
+def answers() -> FakeProbes:
+    return FakeProbes()
 
 
 @pytest.fixture
-def refresh() -> Callable[[], None]:
-    return lambda: None
+def serve(answers: FakeProbes) -> Iterator[Callable[..., HttpServer]]:
+    """Starts servers, and stops them at the end."""
+    servers: list[HttpServer] = []
+
+    def start(**more: Any) -> HttpServer:
+        server = HttpServer(
+            host="127.0.0.1", port=0, metrics=Metrics(), probes=answers, supervisor=Supervisor(), **more
+        )
+        server.start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
 
 
 @pytest.fixture
-def port(reasons: dict[str, str], refresh: Callable[[], None]) -> Iterator[int]:
-    server = HttpServer(host="127.0.0.1", port=0, metrics=Metrics(), unready=lambda: reasons, refresh=refresh)
-    server.start()
-    yield server.port
-    server.stop()
+def port(serve: Callable[..., HttpServer]) -> int:
+    return serve().port
 
 
-def test_health_is_told_while_the_process_lives(port):
+def test_health_is_told_while_the_process_lives_and_fails_when_its_ticks_stand_still(port, answers):
     assert ask(port, "GET", "/healthz") == (200, "ok\n")
-    assert ask(port, "HEAD", "/healthz") == (200, "")
+    answers.unhealthy = "no tick for 61 s"
+    assert ask(port, "GET", "/healthz") == (503, "no tick for 61 s\n")
 
 
-def test_readiness_names_what_is_missing(port, reasons):
+def test_readiness_names_what_is_missing(port, answers):
     assert ask(port, "GET", "/readyz") == (200, '{"ready": true, "reasons": {}}')
-    reasons["source acme"] = "never read"
+    answers.reasons = {"sources": {"source acme": "never read"}}
     code, body = ask(port, "GET", "/readyz")
     assert (code, json.loads(body)) == (503, {"ready": False, "reasons": {"source acme": "never read"}})
+
+
+def test_readiness_can_be_asked_for_without_some_checks(port, answers):
+    answers.reasons = {"sources": {"source acme": "never read"}}
+    assert ask(port, "GET", "/readyz?exclude=sources")[0] == 200
+    assert ask(port, "GET", "/readyz?exclude=source")[0] == 503, "a name that is not known leaves nothing out"
+    answers.reasons["slack"] = {"slack": "the socket is not connected"}
+    code, body = ask(port, "GET", "/readyz?exclude=sources")
+    assert (code, list(json.loads(body)["reasons"])) == (503, ["slack"])
+    assert ask(port, "GET", "/readyz?exclude=sources&exclude=slack")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/nothing", EVENTS])
+def test_an_answer_to_head_has_no_body_so_the_connection_can_be_used_again(port, path):
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as connection:
+        stream = connection.makefile("rb")
+        for _ in range(2):
+            connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert stream.readline().startswith(b"HTTP/1.1 ")
+            while stream.readline() != b"\r\n":
+                pass
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert stream.read().endswith(b"\r\n\r\nok\n")
+
+
+def test_a_client_that_does_not_wait_for_its_answers_gets_the_first_and_is_dropped(port):
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 150)
+        sent = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert 1 <= sent.count(b"HTTP/1.1 200 OK") <= 2, "one may be answered before the next are seen"
+
+
+def half_open(port: int, count: int, stack: ExitStack) -> list[socket.socket]:
+    """Connections that begin a request and never end it."""
+    connections = []
+    for _ in range(count):
+        connection = stack.enter_context(closing(socket.create_connection(("127.0.0.1", port), timeout=30)))
+        connection.sendall(b"POST /slack/events HTTP/1.1\r\nHost: x\r\n")
+        connections.append(connection)
+    return connections
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """As many open files as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_it_goes_on_when_the_process_has_more_than_1024_files_open(port):
+    with ExitStack() as stack:
+        for _ in range(1100):
+            stack.enter_context(Path("/dev/null").open("rb"))
+        assert ask(port, "GET", "/healthz") == (200, "ok\n")
+        assert ask(port, "GET", "/healthz") == (200, "ok\n")
+
+
+@pytest.mark.usefixtures("many_files")
+def test_clients_that_never_end_their_request_shut_nobody_out(port):
+    with ExitStack() as stack:
+        half_open(port, 450, stack)
+        assert ask(port, "GET", "/healthz") == (200, "ok\n")
+
+
+def wait_until_dropped(connection: socket.socket) -> None:
+    """Send a byte now and then until the other side has closed."""
+    ends_at = time.monotonic() + 60
+    connection.settimeout(0.05)
+    while time.monotonic() < ends_at:
+        try:
+            connection.sendall(b"x")
+            time.sleep(0.05)  # as slow a client as it is
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return
+    pytest.fail("it is still connected")
+
+
+def test_a_client_that_sends_a_byte_now_and_then_is_dropped(serve):
+    server = serve(patience=1.0)
+    with closing(socket.create_connection(("127.0.0.1", server.port))) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+        wait_until_dropped(connection)
+
+
+def test_a_client_that_does_not_take_its_answer_is_dropped(serve, answers):
+    answers.reasons = {"sources": {"source acme": "x" * 15_000_000}}  # more than fits between the two
+    server = serve(patience=1.0)
+    with closing(socket.create_connection(("127.0.0.1", server.port))) as connection:
+        connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until_dropped(connection)
+
+
+def test_probes_are_answered_while_every_thread_for_slack_waits(serve):
+    go, waiting = threading.Event(), threading.Semaphore(0)
+
+    def slow_slack(_environ: Any, respond: Any) -> list[bytes]:
+        waiting.release()
+        go.wait(60)
+        respond("200 OK", [("Content-Length", "0")])
+        return []
+
+    server = serve(slack=slow_slack)
+    posting = [threading.Thread(target=ask, args=(server.port, "POST", EVENTS, "x")) for _ in range(20)]
+    for thread in posting:
+        thread.start()
+    for _ in range(8):
+        assert waiting.acquire(timeout=60)
+    assert ask(server.port, "GET", "/healthz")[0] == 200
+    assert ask(server.port, "GET", "/readyz")[0] == 200
+    go.set()
+    for thread in posting:
+        thread.join()
 
 
 OTHERS = {
@@ -86,20 +218,16 @@ def test_anything_else_is_refused(port, method, path, code):
     assert ask(port, method, path)[0] == code
 
 
-def _no_database() -> None:
-    raise StoreError("database x: it does not answer")
-
-
-@pytest.mark.parametrize("refresh", [_no_database])
-def test_metrics_are_not_given_where_they_would_be_old(port):
-    assert ask(port, "GET", "/metrics") == (503, "database x: it does not answer\n")
+def test_metrics_are_not_given_where_they_would_be_old(port, answers):
+    answers.old_gauges = "the database was last read 20 s ago"
+    assert ask(port, "GET", "/metrics") == (503, "the database was last read 20 s ago\n")
 
 
 def test_an_address_that_is_in_use_is_told_in_a_line():
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         taken = other.getsockname()[1]
         with pytest.raises(AlertbotError, match=f"http.listen: cannot listen on 127.0.0.1:{taken}: .*in use"):
-            HttpServer(host="127.0.0.1", port=taken, metrics=Metrics(), unready=dict, refresh=lambda: None)
+            HttpServer(host="127.0.0.1", port=taken, metrics=Metrics(), probes=FakeProbes(), supervisor=Supervisor())
 
 
 # --- the server of a bot in HTTP mode

@@ -344,6 +344,12 @@ class Socket:
     def is_connected(self) -> bool:
         return bool(self._handler.client.is_connected())
 
+    def is_alive(self) -> bool:
+        """Whether the SDK's threads run: the one that looks after the connection begins with the first one."""
+        client = self._handler.client
+        monitored = client.current_app_monitor.is_alive() or not client.current_app_monitor_started
+        return monitored and client.current_session_runner.is_alive() and client.message_processor.is_alive()
+
     def close(self) -> None:
         self._handler.close()  # type: ignore[no-untyped-call]
 

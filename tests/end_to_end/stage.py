@@ -258,8 +258,15 @@ class Stage:
 
     def wait_for_silence(self) -> None:
         """Until nothing waits to be said any more, and another reading brought nothing new."""
-        self.wait_for(lambda: "alertbot_outbox_depth 0.0\n" in self.get("/metrics")[1])
+        begun_at = time.time()
+        self.wait_for(lambda: self._outbox_is_empty(begun_at))
         self.wait_for_readings(1)
+
+    def _outbox_is_empty(self, since: float) -> bool:
+        """Whether nothing waited when the gauges were last filled, if that was after a moment."""
+        lines = dict(line.rsplit(" ", 1) for line in self.get("/metrics")[1].splitlines() if not line.startswith("#"))
+        is_new = float(lines.get("alertbot_gauges_timestamp_seconds", 0)) > since
+        return is_new and lines.get("alertbot_outbox_depth") == "0.0"
 
     def click(self, action_id: str, user: str = "U1", **more: Any) -> Delivery:
         """Use a button or menu of the one message, and see that it is acknowledged."""

@@ -2,6 +2,8 @@
 
 import json
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -258,6 +260,14 @@ class Wall:
         return datetime.now(UTC) + self.offset
 
 
+def _is_ready(bot: Bot) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{bot.http_port}/readyz", timeout=10):
+            return True
+    except urllib.error.HTTPError:
+        return False
+
+
 @pytest.fixture
 def on_a_wall(new_stage: Callable[..., Stage]) -> Iterator[tuple[Stage, Wall]]:
     """The whole bot in this process, with a clock that can be set."""
@@ -266,7 +276,7 @@ def on_a_wall(new_stage: Callable[..., Stage]) -> Iterator[tuple[Stage, Wall]]:
     stage.write_config()
     bot = Bot(load(stage.folder / "config.yaml", {}), clock=SteadyClock(wall))
     bot.start()
-    stage.wait_for(lambda: not bot.unready())
+    stage.wait_for(lambda: _is_ready(bot))
     yield stage, wall
     bot.stop()
 

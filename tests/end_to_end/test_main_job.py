@@ -67,7 +67,7 @@ def test_a_poll_that_fails_changes_no_alert(new_stage):
     # Far beyond its window: were it judged by the clock, it would have ended.
     stage.wait_for(lambda: time.monotonic() - fired > 6 and stage.bot.events("poll_failed"))
     assert stage.reads("Warning")
-    assert 'alertbot_alerts{severity="warning",state="firing"} 1.0' in stage.get("/metrics")[1]
+    stage.wait_for(lambda: 'alertbot_alerts{severity="warning",state="firing"} 1.0' in stage.get("/metrics")[1])
     code, reasons = stage.ready()
     assert (code, "source acme" in reasons) == (503, True)
     stage.flashback.clear()

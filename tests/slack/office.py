@@ -28,7 +28,9 @@ from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
 from alertbot.store.database import Database
 from alertbot.store.tables import acts
+from alertbot.threads import Supervisor
 from tests.builders import rule
+from tests.fakes import FakeProbes
 from tests.flows.scene import AT_ONCE, CHANNEL, Drawn, Scene
 from tests.slack.payloads import texts
 
@@ -204,8 +206,8 @@ def office(
             host="127.0.0.1",
             port=0,
             metrics=Metrics(),
-            unready=dict,
-            refresh=lambda: None,
+            probes=FakeProbes(),
+            supervisor=Supervisor(),
             slack=only_signed(app, signing_secret=server.signing_secret),
         )
         http.start()
