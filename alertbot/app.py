@@ -140,9 +140,7 @@ class Bot:
         if self._collector is not None:
             self._scheduler.every(pace, "poll", self._collector.poll_due)
             self._scheduler.every(pace, "hold on", self._collector.hold_on)
-            self._scheduler.every(pace, "evaluate", self._collector.evaluate)
             self._scheduler.every(pace, "listen", self._collector.listen)
-            self._scheduler.every(min(pace, 0.5), "deliver", self._collector.deliver)
             self._scheduler.every(60.0 * pace, "probe", self._collector.probe)
             self._scheduler.every(_THIN_EVERY * pace, "thin", self._collector.thin)
             self._scheduler.every(self._collector.watch_every / self._speed, "watch", self._collector.watch_over)
@@ -154,6 +152,8 @@ class Bot:
         self._scheduler.every(min(_TICK_SECONDS, pace), "check_readiness", self._probes.check_readiness)
         if self._steady is not None:
             self._scheduler.every(_CHECK_CLOCK_EVERY, "check_clock", self._check_clock)
+        if self._collector is not None:
+            self._collector.start(self._supervisor, every=pace)
         self._scheduler.start()
         self._supervisor.watch("scheduler", lambda: self._scheduler.is_alive)
 

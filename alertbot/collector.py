@@ -3,10 +3,11 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
+from queue import SimpleQueue
 
 import structlog
 
@@ -25,13 +26,15 @@ from alertbot.flows.speak import speak_at_once, speak_when_due
 from alertbot.flows.thin import Keep, thin
 from alertbot.flows.trouble import tell_operators, tell_stalls
 from alertbot.gatherer import Gatherer
-from alertbot.heartbeat import ping
+from alertbot.heartbeat import Heartbeat
 from alertbot.http import Metrics
 from alertbot.outage import Outage
 from alertbot.processes import is_gone, name_of_this_process
-from alertbot.store import credentials, gatherings, leases, outbox, rule_files, sources
+from alertbot.scheduler import Guarded
+from alertbot.store import credentials, leases, outbox, rule_files, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.outbox import Row
+from alertbot.threads import Supervisor, WokenThread, log_failure
 from alertbot.wiring import on_call_of, watch_of
 
 log = structlog.get_logger()
@@ -41,6 +44,7 @@ _MOMENT = 0.25  # seconds
 _WARY = 86_400.0  # seconds after the clock was set forward in which nothing is deleted for its age
 _TURN = 0.15  # seconds; who waits for SQLite's lock looks every tenth of a second
 _INTERVALS_MISSED = 3  # a source that nobody tried to read for so many intervals is not watched
+_DELIVER_EVERY = 0.5  # seconds at most between two looks at whether a notice has come due
 _PATIENCE = timedelta(minutes=5)
 _STILL_UNDER_WAY = (
     1 / 9
@@ -81,7 +85,7 @@ class Collector:
             alarm=alarm,
             since_leap=clock.since_leap if isinstance(clock, SteadyClock) else never_set,
         )
-        self._heartbeat = config.heartbeat.url.get_secret_value() if config.heartbeat.url else ""
+        self._heartbeat = Heartbeat(config.heartbeat.url.get_secret_value()) if config.heartbeat.url else None
         self._readers = readers_of(config, database, owner=self._owner, clock=clock, metrics=metrics)
         operators, rules = slack.operator_channel, self._rules()
         self._pollings = [
@@ -96,14 +100,16 @@ class Collector:
             self._gatherer.add(source, self._readers[source.name].client)
         self._pool = ThreadPoolExecutor(max_workers=max(4, min(32, len(self._pollings))), thread_name_prefix="poll")
         self._senders = ThreadPoolExecutor(max_workers=_SENDERS, thread_name_prefix="send")
-        self._sending: dict[Future[None], str] = {}
+        self._sending: dict[Future[None], Row] = {}
         self._unmarked: set[int] = set()
         self._polling: dict[str, Future[None]] = {}
         self._began: dict[str, datetime] = {}
         self._outcomes: dict[str, Polled] = {}
-        self._pinging: Future[bool] | None = None
-        self._evaluating = threading.Lock()
-        self._delivering = threading.Lock()
+        self._read: SimpleQueue[str] = SimpleQueue()  # sources that were read and not evaluated yet
+        self._evaluated: SimpleQueue[str] = SimpleQueue()  # those that were evaluated since notices were last sent
+        self._evaluator = self._thread("evaluate", self._evaluate_news)
+        self._deliverer = self._thread("deliver", self._deliver_news)
+        self._pinger = self._thread("heartbeat", self._heartbeat.ping) if self._heartbeat else None
         self._stopping = threading.Event()
         self._shortest_lease = min((polling.lease for polling in self._pollings), default=LEAST_LEASE)
         # Nobody waits for longer before people are told that nothing is seen.
@@ -117,6 +123,16 @@ class Collector:
         with database.transaction() as tx:
             sources.remember(tx, [polling.name for polling in self._pollings])
             self._inherit(tx)
+
+    def start(self, supervisor: Supervisor, *, every: float) -> None:
+        """Evaluate and deliver from now on, each so many seconds and at once when there is news."""
+        self._evaluator.start("evaluate", supervisor, every=every)
+        self._deliverer.start("deliver", supervisor, every=min(every, _DELIVER_EVERY))
+        if self._pinger is not None:
+            self._pinger.start("heartbeat", supervisor)
+
+    def _thread(self, name: str, act: Callable[[], None]) -> WokenThread:
+        return WokenThread(Guarded(name, act, lambda tick: self._metrics.ticks_failed.labels(tick).inc()))
 
     def _rules(self) -> Sequence[Rule]:
         """The rules that hold now: people may make others at any time, at any replica."""
@@ -135,9 +151,11 @@ class Collector:
 
     def _inherit(self, tx: Tx) -> None:
         """After a kill -9 nobody waits for the leases of the dead to run out, where it is certain that they are dead."""
-        gone = [owner for owner in leases.holders(tx) if is_gone(owner)]
-        if gone:
-            leases.release(tx, gone, earlier=self._delivery.lease * (1 - _STILL_UNDER_WAY))
+        self._release(tx, [owner for owner in leases.holders(tx) if is_gone(owner)])
+
+    def _release(self, tx: Tx, owners: Collection[str]) -> None:
+        if owners:
+            leases.release(tx, owners, earlier=self._delivery.lease * (1 - _STILL_UNDER_WAY))
 
     def poll_due(self) -> None:
         """Start a poll of each source that is not being polled; whether it is due is decided in the database."""
@@ -145,6 +163,7 @@ class Collector:
             running = self._polling.get(polling.name)
             if not self._stopping.is_set() and (running is None or running.done()):
                 self._polling[polling.name] = self._pool.submit(self._poll, polling)
+                self._polling[polling.name].add_done_callback(log_failure)
 
     def hold_on(self) -> None:
         """Renew the claims of the polls that are under way: a slow source is no reason to lose it, a dead process is."""
@@ -165,11 +184,8 @@ class Collector:
     def take_over(self) -> None:
         """On a database that only this process uses: forget what a process that was killed had claimed."""
         with self._database.transaction() as tx:
-            sources.release_everyone(tx)
-            gatherings.release_everyone(tx)
-            outbox.release_everyone(tx)
+            self._release(tx, leases.holders(tx))
             credentials.release_everyone(tx)
-            rule_files.remove_all(tx)
 
     def cycle(self) -> dict[str, Polled]:
         """Poll every source at once, evaluate, say what is to be said without waiting, and deliver it."""
@@ -193,9 +209,8 @@ class Collector:
             if outcome is not Polled.NOT_DUE:
                 self._outcomes[polling.name] = outcome
             if outcome is Polled.READ:
-                self.evaluate()
-                self.deliver()
-                self._beat(feed_of(polling.name)[0])
+                self._read.put(feed_of(polling.name)[0])
+                self._evaluator.wake()
             if outcome is not Polled.NOT_DUE:
                 self._gatherer.prompt(polling.name)
         except StoreError as error:
@@ -226,10 +241,8 @@ class Collector:
         mine = {name: outcome for name, outcome in self._outcomes.items() if feed_of(name)[0] == source}
         if self.failed(mine):
             return
-        if not self._heartbeat or self._stopping.is_set() or (self._pinging is not None and not self._pinging.done()):
-            return
-        if is_drained(self._database, now=self._clock()):
-            self._pinging = self._pool.submit(ping, self._heartbeat)  # the watcher's slowness must not delay a poll
+        if self._pinger is not None and not self._stopping.is_set() and is_drained(self._database, now=self._clock()):
+            self._pinger.wake()  # the watcher may be slow
 
     def _end_outage(self) -> None:
         lasted = self._outage.lasts
@@ -266,12 +279,21 @@ class Collector:
             now=now,
         )
 
-    def evaluate(self) -> None:
-        """Evaluate what was read, and what depends on the clock."""
-        with self._evaluating:
-            started = time.monotonic()
-            if evaluate(self._database, self._watch, now=self._clock(), clock=self._clock):
-                self._metrics.evaluation.observe(time.monotonic() - started)
+    def _evaluate_news(self) -> None:
+        """Evaluate, and have sent what there is to say. A poll's thread does neither: a backlog must not delay the next poll."""
+        read = _taken(self._read)
+        if self.evaluate() or read:
+            for source in read:
+                self._evaluated.put(source)
+            self._deliverer.wake()
+
+    def evaluate(self) -> bool:
+        """Evaluate what was read, and what depends on the clock; whether there was anything to evaluate."""
+        started = time.monotonic()
+        has_evaluated = bool(evaluate(self._database, self._watch, now=self._clock(), clock=self._clock))
+        if has_evaluated:
+            self._metrics.evaluation.observe(time.monotonic() - started)
+        return has_evaluated
 
     def listen(self) -> None:
         """Say what has come due though nothing happened."""
@@ -298,16 +320,17 @@ class Collector:
         """Let others have their turn with the database."""
         self._stopping.wait(_TURN)
 
+    def _deliver_news(self) -> None:
+        evaluated = set(_taken(self._evaluated))
+        self.deliver()
+        for source in evaluated:
+            self._beat(source)
+
     def deliver(self) -> None:
         """Send what waits, until nothing does that may be sent now, or what is being sent hangs: it delays no other channel."""
-        if not self._delivering.acquire(blocking=False):
-            return
-        try:
-            self._give_back()
-            while not self._stopping.is_set() and (self._send_next() or self._one_was_sent()):
-                pass
-        finally:
-            self._delivering.release()
+        self._give_back()
+        while not self._stopping.is_set() and (self._send_next() or self._one_was_sent()):
+            pass
 
     def _give_back(self) -> None:
         """Claim anew what could not be marked while the database was away, without waiting for the end of its lease."""
@@ -318,14 +341,16 @@ class Collector:
 
     def _send_next(self) -> bool:
         """Hand one notice to a sender, if one is free, and one waits of a channel that is not busy."""
-        self._sending = {sent: channel for sent, channel in self._sending.items() if not sent.done()}
+        self._sending = {sent: row for sent, row in self._sending.items() if not sent.done()}
         if len(self._sending) >= _SENDERS:
             return False
-        in_flight = Counter(self._sending.values())
+        in_flight = Counter(row.channel for row in self._sending.values())
         busy = [channel for channel, count in in_flight.items() if count >= _AT_ONCE]
         rows = claim_due(self._database, self._delivery, limit=1, busy=busy)
         for row in rows:
-            self._sending[self._senders.submit(self._send, row)] = row.channel
+            sending = self._senders.submit(self._send, row)
+            sending.add_done_callback(log_failure)
+            self._sending[sending] = row
         return bool(rows)
 
     def _one_was_sent(self) -> bool:
@@ -350,8 +375,7 @@ class Collector:
 
     def wake(self) -> None:
         """Send soon what a person's act has caused."""
-        if not self._stopping.is_set():
-            self._pool.submit(self.deliver)
+        self._deliverer.wake()
 
     def refrain(self) -> None:
         """Claim nothing more, neither a source nor a notice."""
@@ -360,16 +384,27 @@ class Collector:
     def stop(self, *, within: float = DRAIN) -> None:
         """Give what is in flight its seconds; what is not done then is found out by whoever starts next."""
         self.refrain()
-        self._delivering.acquire(timeout=within)  # nobody hands anything out any more
-        wait([*self._polling.values(), *self._sending], timeout=within)
+        ends_at = time.monotonic() + within
+        for thread in (self._evaluator, self._deliverer):  # nobody hands anything out any more
+            thread.stop(within=ends_at - time.monotonic())
+        wait([*self._polling.values(), *self._sending], timeout=max(0.0, ends_at - time.monotonic()))
         self._gatherer.stop(within=_MOMENT)
+        if self._pinger is not None:
+            self._pinger.stop(within=0.0)
         self._senders.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
         for reader in self._readers.values():
             reader.close()
+        # A call that is still at Slack may arrive yet: whoever had its notice before the lease is over would post it twice.
+        in_flight = [row.number for sending, row in list(self._sending.items()) if not sending.done()]
         try:
             with self._database.transaction() as tx:
-                outbox.release_all(tx, owner=self._owner)
+                outbox.release_all(tx, owner=self._owner, but_not=in_flight)
                 rule_files.remove(tx, [self._owner])
         except StoreError as error:  # it is gone, and we go: what was claimed is free when its lease is over
             log.warning("not_released", error=error.lines[0])
+
+
+def _taken(queue: SimpleQueue[str]) -> list[str]:
+    """All that is in a queue now, which only this thread empties."""
+    return [queue.get() for _ in range(queue.qsize())]

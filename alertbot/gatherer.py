@@ -14,6 +14,7 @@ from alertbot.domain.rules import Rule
 from alertbot.errors import StoreError
 from alertbot.flows.gather import Gathering, Lister, gather
 from alertbot.store.database import Database
+from alertbot.threads import log_failure
 
 log = structlog.get_logger()
 _AT_ONCE = 2  # sources: it is a few requests each, and what is late is no less of use
@@ -49,6 +50,7 @@ class Gatherer:
             is_free = not self._is_stopping and (running is None or running.done())
             if is_free and name in self._gatherings:
                 self._running[name] = self._pool.submit(self._gather, self._gatherings[name])
+                self._running[name].add_done_callback(log_failure)
 
     def gather_all(self) -> None:
         """Fetch what there is now, one source after another."""

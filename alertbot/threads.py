@@ -51,15 +51,17 @@ class Supervisor:
 class WokenThread:
     """Acts in a thread of its own each time it is woken, and every so often; calls that come meanwhile become one."""
 
-    def __init__(self, act: Callable[[], None], *, every: float | None = None) -> None:
-        """`act` must not raise; `every` is in seconds, by the monotonic clock; None: only when it is woken."""
+    def __init__(self, act: Callable[[], None]) -> None:
+        """`act` must not raise."""
         self._act = act
-        self._every = every
+        self._every: float | None = None
         self._woken = threading.Event()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
 
-    def start(self, name: str, supervisor: Supervisor) -> None:
+    def start(self, name: str, supervisor: Supervisor, *, every: float | None = None) -> None:
+        """`every` is in seconds, by the monotonic clock; None: act only when it is woken."""
+        self._every = every
         self._thread = supervisor.start(name, self._run)
 
     def wake(self) -> None:

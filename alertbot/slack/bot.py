@@ -18,6 +18,7 @@ from slack_sdk import WebClient
 from slack_sdk.webhook import WebhookClient
 
 from alertbot.errors import AlertbotError, SlackError, SlackRejected
+from alertbot.punctual import make_timeouts_total
 from alertbot.slack import home, modals, rule_modals, showing
 from alertbot.slack.actions import (
     chosen,
@@ -70,14 +71,20 @@ class Identity:
 
 
 def web_client(token: str, *, api_url: str, timeout: timedelta) -> WebClient:
-    """A client that never repeats a call by itself: a repeated post would be a second message."""
-    return WebClient(
+    """A client that never repeats a call by itself: a repeated post would be a second message.
+
+    `timeout` holds for a whole call.
+    """
+    make_timeouts_total()
+    client = WebClient(
         token=token,
         base_url=api_url if api_url.endswith("/") else f"{api_url}/",
         timeout=max(1, int(timeout.total_seconds())),
         retry_handlers=[],
         logger=_quiet_logger(),
     )
+    client.proxy = None  # the one of the environment is used without it; with it the SDK goes another way
+    return client
 
 
 def _quiet_logger() -> logging.Logger:
@@ -105,6 +112,7 @@ def identify(client: WebClient) -> Identity:
 
 def post_webhook(url: str, text: str, *, timeout: timedelta) -> None:
     """Say something by an incoming webhook. Raises a SlackError where it does not arrive; its text does not hold the URL."""
+    make_timeouts_total()
     client = WebhookClient(url, timeout=max(1, int(timeout.total_seconds())), retry_handlers=[], logger=_quiet_logger())
     with translated("webhook"):
         answer = client.send(text=escape(text))

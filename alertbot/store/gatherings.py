@@ -124,8 +124,3 @@ def _end(tx: Tx, claimed: Claim, **values: object) -> bool:
 def note_difference(tx: Tx, source: int, text: str) -> None:
     """Note what is wrong between the list and the counts of a source; nothing where it is empty."""
     tx.execute(sa.update(gatherings).where(gatherings.c.source == source).values(differs=text))
-
-
-def release_everyone(tx: Tx) -> None:
-    """Forget every claim: for a start on a database that no other process uses, after one that could not end its own."""
-    tx.execute(sa.update(gatherings).where(gatherings.c.lease_until.is_not(None)).values(lease_until=None))

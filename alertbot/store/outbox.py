@@ -74,12 +74,6 @@ def add(tx: Tx, notice: Notice, *, group: int, channel: str, now: datetime) -> N
         _insert(tx, notice, lane=lane, channel=channel, group=group, form=Form.REPLY, now=now)
 
 
-def release_everyone(tx: Tx) -> None:
-    """Forget every claim: for a start on a database that no other process uses, after one that could not end its own."""
-    held = sa.and_(outbox.c.state == "waiting", outbox.c.lease_until.is_not(None))
-    tx.execute(sa.update(outbox).where(held).values(lease_until=None, owner=""))
-
-
 def add_file(tx: Tx, *, group: int, channel: str, now: datetime) -> None:
     """Write down that the thread gets the list of all alerts; after the message itself, in the same lane."""
     notice = Notice(Kind.EDIT, ping=False)
@@ -300,9 +294,12 @@ def drop(tx: Tx, numbers: Sequence[int], *, why: str, now: datetime) -> None:
     tx.execute(sa.update(outbox).where(waiting).values(state="given up", done_at=now, error=why))
 
 
-def release_all(tx: Tx, *, owner: str) -> int:
-    """Give back what was claimed and not marked: another process may take it at once. How many they were."""
-    held = sa.and_(outbox.c.owner == owner, outbox.c.state == "waiting")
+def release_all(tx: Tx, *, owner: str, but_not: Collection[int] = ()) -> int:
+    """Give back what was claimed and not marked: another process may take it at once. How many they were.
+
+    `but_not` are the numbers of those that are on their way to Slack now: they stay this owner's until their lease is over.
+    """
+    held = sa.and_(outbox.c.owner == owner, outbox.c.state == "waiting", outbox.c.number.not_in(but_not))
     return tx.execute(sa.update(outbox).where(held).values(lease_until=None, owner="")).rowcount
 
 

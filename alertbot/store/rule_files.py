@@ -44,8 +44,3 @@ def of_others(tx: Tx, process: str, *, now: datetime) -> list[RuleFile]:
 def remove(tx: Tx, processes: Collection[str]) -> None:
     """Forget the files of processes that have ended."""
     tx.execute(sa.delete(rule_files).where(rule_files.c.process.in_(processes)))
-
-
-def remove_all(tx: Tx) -> None:
-    """Forget every file: for a start on a database that no other process uses."""
-    tx.execute(sa.delete(rule_files))

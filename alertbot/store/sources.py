@@ -151,11 +151,6 @@ def renew(tx: Tx, *, owner: str, until: datetime, now: datetime, names: Collecti
     return tx.execute(sa.update(sources).where(mine).values(lease_until=until, tried_at=now)).rowcount
 
 
-def release_everyone(tx: Tx) -> None:
-    """Forget every claim: for a start on a database that no other process uses, after one that could not end its own."""
-    tx.execute(sa.update(sources).where(sources.c.lease_until.is_not(None)).values(lease_until=None))
-
-
 def mark_read(tx: Tx, claimed: Claim, taken_at: datetime, *, since: datetime | None = None) -> bool:
     """Note a good reading and end the claim; False if the claim was lost meanwhile, or the reading is not newer.
 

@@ -246,6 +246,3 @@ def test_what_the_dead_had_claimed_is_free_at_once(database, acme):
         assert leases.holders(tx) == {"a"}
         leases.release(tx, ["a"], earlier=timedelta(0))
     assert claim(database, "b") is not None
-    with database.transaction() as tx:
-        gatherings.release_everyone(tx)
-    assert claim(database, "c") is not None
