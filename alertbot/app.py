@@ -142,6 +142,7 @@ class Bot:
             self._scheduler.every(pace, "hold on", self._collector.hold_on)
             self._scheduler.every(pace, "listen", self._collector.listen)
             self._scheduler.every(60.0 * pace, "probe", self._collector.probe)
+            self._scheduler.every(60.0 * pace, "give_up_old", self._collector.give_up_old)
             self._scheduler.every(_THIN_EVERY * pace, "thin", self._collector.thin)
             self._scheduler.every(self._collector.watch_every / self._speed, "watch", self._collector.watch_over)
         if self._desk is not None:

@@ -22,6 +22,7 @@ from alertbot.feeds import LEAST_LEASE, pollings_of
 from alertbot.flows.collect import Polled, Polling, collect
 from alertbot.flows.deliver import LEASE, Delivery, Sender, claim_due, deliver, is_drained, never_set, probe_broken
 from alertbot.flows.evaluate import evaluate
+from alertbot.flows.give_up import give_up_old
 from alertbot.flows.speak import speak_at_once, speak_when_due
 from alertbot.flows.thin import Keep, thin
 from alertbot.flows.trouble import tell_operators, tell_stalls
@@ -192,6 +193,7 @@ class Collector:
         outcomes = {polling.name: self._collect(polling, at_once=True) for polling in self._pollings}
         self.evaluate()
         speak_at_once(self._database, now=self._clock())
+        self.give_up_old()
         self._deliver_all()
         self._gatherer.gather_all()
         self._deliver_all()
@@ -298,6 +300,10 @@ class Collector:
     def listen(self) -> None:
         """Say what has come due though nothing happened."""
         speak_when_due(self._database, now=self._clock())
+
+    def give_up_old(self) -> None:
+        """Give up what could not be sent while it mattered."""
+        give_up_old(self._database, operators=self._delivery.operators, now=self._clock())
 
     def probe(self) -> None:
         """Try the broken channels whose hour has come."""

@@ -31,7 +31,6 @@ from alertbot.store.outbox import Form, Row
 
 log = structlog.get_logger()
 LEASE = timedelta(seconds=45)  # longer than one send with its look into the history takes; then another may try
-_MATTERS_FOR = timedelta(hours=24)
 _LONGEST_PAUSE = timedelta(minutes=5)
 _PROBE_PAUSE = timedelta(minutes=1)
 _HISTORY = "history"  # the row of `channels` that remembers that the history may not be read
@@ -99,10 +98,6 @@ def deliver(database: Database, delivery: Delivery, row: Row) -> None:
     if now >= row.lease_until:
         # Others were slow before it; whoever has it by now, or takes it next, sends it.
         log.warning("notice_left", notice=row.number, kind=row.notice.kind.value, why="its lease is over")
-        return
-    if now - row.changed_at > _MATTERS_FOR:
-        with database.transaction() as tx:
-            _give_up(tx, delivery, row, "older than 24 hours", now)
         return
     with database.transaction() as tx:
         if not outbox.is_held(tx, row, owner=delivery.owner):

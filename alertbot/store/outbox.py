@@ -16,6 +16,7 @@ from alertbot.store.channels import EVERY_CHANNEL
 from alertbot.store.database import Tx
 from alertbot.store.tables import Moment, channels, groups, outbox
 
+_BATCH = 500  # numbers in one statement: SQLite takes 32,766 parameters
 _ALARMS = "webhook"  # the lane and the channel of what needs no token
 _EDIT_INTERVAL = timedelta(seconds=10)  # at most one edit of a message in this time; a person's act does not wait
 
@@ -275,6 +276,47 @@ def is_held(tx: Tx, row: Row, *, owner: str) -> bool:
     mine = sa.and_(outbox.c.owner == owner, outbox.c.attempts == row.attempts, outbox.c.state == "waiting")
     query = sa.select(outbox.c.number).where(outbox.c.number == row.number, mine).with_for_update()
     return tx.execute(query).first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A notice that will not be sent."""
+
+    number: int
+    group: int | None
+    kind: Kind
+
+
+def has_old(tx: Tx, *, before: datetime, now: datetime) -> bool:
+    """Whether anything waits that `give_up_old` would give up."""
+    return tx.execute(_old(before, now).limit(1)).first() is not None
+
+
+def give_up_old(tx: Tx, *, before: datetime, why: str, now: datetime) -> list[GivenUp]:
+    """Send no more what shows nothing newer than `before`, in its order.
+
+    Nobody's message is left out as long as its alerts fire, or while it stands in Slack: there it would stay untrue.
+    """
+    rows = tx.execute(_old(before, now).with_for_update(skip_locked=True, of=outbox)).all()
+    numbers = [row.number for row in rows]
+    for first in range(0, len(numbers), _BATCH):
+        batch = outbox.c.number.in_(numbers[first : first + _BATCH])
+        tx.execute(sa.update(outbox).where(batch).values(state="given up", done_at=now, error=why, uncertain=False))
+    return [GivenUp(row.number, row.group, Kind(row.kind)) for row in rows]
+
+
+def _old(before: datetime, now: datetime) -> sa.Select[Any]:
+    is_needed = sa.exists().where(
+        groups.c.number == outbox.c.group, sa.or_(groups.c.closed_at.is_(None), groups.c.message_ts != "")
+    )
+    is_message = sa.and_(outbox.c.form == Form.MESSAGE.value, is_needed)
+    is_for_operators = sa.and_(outbox.c.form == Form.ALONE.value, outbox.c.kind == Kind.OPERATOR.value)
+    is_free = sa.or_(outbox.c.lease_until.is_(None), outbox.c.lease_until <= now)
+    return (
+        sa.select(outbox.c.number, outbox.c.group, outbox.c.kind)
+        .where(outbox.c.state == "waiting", outbox.c.changed_at < before, is_free, ~is_message, ~is_for_operators)
+        .order_by(outbox.c.number)
+    )
 
 
 def replies_waiting(tx: Tx, lane: str) -> list[int]:

@@ -23,6 +23,7 @@ from alertbot.flows import operate
 from alertbot.flows.collect import Polled, Polling, collect
 from alertbot.flows.deliver import Delivery, claim_due, deliver, probe_broken
 from alertbot.flows.evaluate import Watch, blind_rule, evaluate
+from alertbot.flows.give_up import give_up_old
 from alertbot.flows.rulebook import Rulebook
 from alertbot.flows.speak import speak_when_due
 from alertbot.store import alerts, groups, outbox, snapshots, sources
@@ -136,6 +137,7 @@ class Scene:
         return collect(self.database, polling, owner=self.owner, now=self.now, at_once=at_once)
 
     def send(self) -> None:
+        give_up_old(self.database, operators=BOTS, now=self.now)
         probe_broken(self.database, self.delivery)
         while rows := claim_due(self.database, self.delivery):
             for row in rows:

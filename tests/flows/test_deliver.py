@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from alertbot.domain.alerts import ActKind, State
 from alertbot.domain.notices import Kind, Notice, Place
-from alertbot.domain.routes import Route
+from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import Where
 from alertbot.errors import (
     SlackBusy,
@@ -26,7 +26,7 @@ from alertbot.store import outbox
 from alertbot.store.database import Database
 from tests.builders import at, rule, threshold
 from tests.fakes import KilledError, refusal
-from tests.flows.scene import AT_ONCE, CHANNEL, FALLBACK, LEADS, Scene
+from tests.flows.scene import AT_ONCE, BOTS, CHANNEL, FALLBACK, LEADS, Scene
 from tests.store.racing import in_threads
 
 BURST = rule(threshold(window="2m", above=5))
@@ -348,20 +348,64 @@ def test_an_alert_that_still_fires_calls_people_when_it_can_be_sent_at_last(data
     assert (scene.slack.only.text, scene.slack.only.mention) == ("G1: A1 firing warning 9", ("@here",))
 
 
-def test_what_is_older_than_a_day_is_given_up(database: Database) -> None:
-    scene = Scene(database, "0 9", rule(threshold(window="4000m", above=5)))
+def test_what_is_older_than_a_day_is_given_up_and_the_operators_hear_how_many_and_which(database: Database) -> None:
+    route = replace(AT_ONCE, escalate=(Step(timedelta(minutes=5), ("S0LEADS",)),))
+    scene = Scene(database, "0 9", rule(threshold(window="4000m", above=5)), routes=[route]).until(2)
+    scene.is_sending = False
+    scene.rest_until(10)
+    scene.is_polling = scene.is_evaluating = False
+    scene.now += timedelta(hours=24)
+    scene.is_sending = True
+    scene.send()
+    assert "older than 24 hours" in given_up(database)
+    (told,) = [message.text for message in scene.slack.posted(BOTS)]
+    assert "1 notification was given up" in told
+    assert "G1 (escalation)" in told
+    scene.send()
+    assert len(scene.slack.posted(BOTS)) == 1
+
+
+def test_the_first_message_of_an_alert_that_still_fires_is_sent_however_late(database: Database) -> None:
+    scene = Scene(database, "0 9", rule(threshold(window="4000m", above=5)), routes=[PAGING])
     scene.is_sending = False
     scene.until(1)
     scene.is_polling = scene.is_evaluating = False
-    scene.now = at(1) + timedelta(hours=24)
+    scene.now = at(1) + timedelta(hours=49)
     scene.send()
-    assert tried(scene) == ["post"]
-    with database.transaction() as tx:
-        outbox.add_alone(tx, Notice(Kind.OPERATOR, ping=False), channel="#bots", now=scene.now)
+    assert (scene.slack.only.text, scene.slack.only.mention) == ("G1: A1 firing warning 9", ("@here",))
+    assert given_up(database) == []
+
+
+def test_the_first_message_of_an_alert_that_is_over_is_given_up_after_a_day(database: Database) -> None:
+    scene = Scene(database, "0 9", rule(threshold(window="5m", above=5)))
+    scene.is_sending = False
+    scene.until(10)
+    scene.is_polling = scene.is_evaluating = False
     scene.now += timedelta(hours=24, seconds=1)
     scene.send()
-    assert tried(scene) == ["post"]
-    assert given_up(database) == ["older than 24 hours"]
+    assert [message.text for message in scene.slack.posted(CHANNEL)] == []
+    assert "older than 24 hours" in given_up(database)
+    assert len(scene.slack.posted(BOTS)) == 1
+
+
+def test_a_message_that_stands_in_slack_becomes_true_however_late(database: Database) -> None:
+    scene = Scene(database, "0 9", rule(threshold(window="5m", above=5))).until(2)
+    scene.is_sending = False
+    scene.until(10)
+    scene.is_polling = scene.is_evaluating = False
+    scene.now += timedelta(hours=49)
+    scene.send()
+    (message,) = scene.slack.posted(CHANNEL)
+    assert "resolved" in message.text
+
+
+def test_what_operators_have_to_know_is_sent_however_late(database: Database) -> None:
+    scene = Scene(database, "0 0", rule(threshold(window="5m", above=5)))
+    with database.transaction() as tx:
+        outbox.add_alone(tx, Notice(Kind.OPERATOR, ping=False, lines=("look",)), channel=BOTS, now=scene.now)
+    scene.now += timedelta(hours=49)
+    scene.send()
+    assert len(scene.slack.posted(BOTS)) == 1
 
 
 def test_a_message_that_waited_for_a_day_is_sent_when_what_it_shows_is_younger(database: Database) -> None:
@@ -373,7 +417,8 @@ def test_a_message_that_waited_for_a_day_is_sent_when_what_it_shows_is_younger(d
     scene.now += timedelta(hours=2)
     scene.is_sending = True
     scene.send()
-    assert scene.slack.only.text == "G1: A1 acknowledged warning 9"
+    (message,) = scene.slack.posted(CHANNEL)
+    assert message.text == "G1: A1 acknowledged warning 9"
 
 
 def test_processes_that_send_at_the_same_time_send_each_notice_once(database: Database) -> None:
