@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -25,12 +26,19 @@ class _Group(click.Group):
     """Prints our errors as one line a problem, and ends with 1; nobody sees a traceback for a mistake of theirs."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        # SIGTERM is as good as Ctrl-C, also for process 1, which hears no signal that it has not asked for.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return super().invoke(ctx)
         except AlertbotError as error:
             for line in error.lines:
                 click.echo(line, err=True)
             ctx.exit(1)
+        except KeyboardInterrupt:
+            from alertbot.processes import end_process
+
+            click.echo("stopped before it was done; what it did until then is kept", err=True)
+            end_process(1)
         except BrokenPipeError:
             # The reader, such as `head`, has seen enough. Nothing more may be flushed into the closed pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

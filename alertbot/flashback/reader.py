@@ -158,10 +158,14 @@ class SourceReader:
     def _go_on(self, asked: _Round) -> tuple[Snapshot, ...]:
         """What the round found, once it is whole."""
         rest = [one.ai_llm for one in asked.configurations if one.ai_llm not in asked.found]
-        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
-            asking = [pool.submit(self._note_totals, asked, ai_llm) for ai_llm in rest]
+        pool = ThreadPoolExecutor(max_workers=self._concurrency)
+        asking = [pool.submit(self._note_totals, asked, ai_llm) for ai_llm in rest]
+        try:
             for one in wait(asking, return_when=FIRST_EXCEPTION).not_done:
                 one.cancel()
+            wait(asking)
+        finally:  # whoever is interrupted meanwhile does not wait for the answers
+            pool.shutdown(wait=False, cancel_futures=True)
         errors = [error for one in asking if not one.cancelled() and (error := one.exception()) is not None]
         busy = next((error for error in errors if isinstance(error, FlashbackBusy)), None)
         asked.limited |= busy is not None

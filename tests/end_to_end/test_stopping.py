@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from alertbot.demo.slack_faults import FaultKind
 
 POST = "chat.postMessage"
@@ -58,3 +60,27 @@ def test_a_source_that_does_not_answer_does_not_hold_the_end_up(new_stage):
     stage.wait_for(lambda: stage.flashback.count("/ai/llm/stats") > asked)
     code, seconds = stage.bot.terminate()
     assert (code, seconds < PATIENCE) == (0, True)
+
+
+@pytest.mark.parametrize("command", [["poll"], ["backfill", "--since", "2d"]], ids=["poll", "backfill"])
+def test_a_command_that_waits_for_a_source_ends_in_a_line_when_it_is_terminated(new_stage, command):
+    stage = new_stage(configurations=3)
+    stage.config["sources"][0] |= {"timeout": "30s", "collect": ["llm_stats", "ai_days"]}
+    for path in ("/ai/llm/stats", "/aistats/daily"):
+        stage.flashback.delay(path, 30)
+    process = stage.spawn(*command)
+    stage.wait_for(lambda: stage.flashback.count("/ai/llm/stats") + stage.flashback.count("/aistats/daily"))
+    code, seconds = process.terminate()
+    assert (code, seconds < PATIENCE) == (1, True), process.errors
+    assert "stopped before it was done" in process.errors
+    assert "Traceback" not in process.errors
+
+
+def test_a_bot_that_is_told_to_reload_goes_on_and_says_that_it_does_not(new_stage):
+    stage = new_stage(configurations=1)
+    stage.start()
+    stage.bot.send(signal.SIGHUP)
+    stage.wait_for(lambda: stage.bot.events("sighup_ignored"))
+    stage.wait_for_readings(2)
+    code, _ = stage.bot.terminate()
+    assert code == 0
