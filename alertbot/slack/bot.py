@@ -114,6 +114,7 @@ def post_webhook(url: str, text: str, *, timeout: timedelta) -> None:
     """Say something by an incoming webhook. Raises a SlackError where it does not arrive; its text does not hold the URL."""
     make_timeouts_total()
     client = WebhookClient(url, timeout=max(1, int(timeout.total_seconds())), retry_handlers=[], logger=_quiet_logger())
+    client.proxy = None  # as above
     with translated("webhook"):
         answer = client.send(text=escape(text))
     if answer.status_code != 200:
