@@ -30,8 +30,7 @@ from alertbot.slack.failures import translated
 from alertbot.slack.pictures import uploader
 from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
-from alertbot.store import migrate, sources
-from alertbot.store.database import Database
+from alertbot.store import migrate
 from alertbot.threads import Supervisor
 from alertbot.wiring import blind_after_of, book_of, intervals_of, on_call_of, open_database, prices_of, visibility_of
 
