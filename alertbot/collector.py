@@ -147,8 +147,8 @@ class Collector:
 
     @property
     def database_error(self) -> str:
-        """Why the database cannot be written to; empty where it can."""
-        return self._outage.text
+        """Why the database cannot be written to, as anybody may read it; empty where it can."""
+        return self._outage.public
 
     def _inherit(self, tx: Tx) -> None:
         """After a kill -9 nobody waits for the leases of the dead to run out, where it is certain that they are dead."""

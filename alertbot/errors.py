@@ -24,7 +24,7 @@
 Whether to try again is in the type, not in the text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class AlertbotError(Exception):
@@ -34,6 +34,14 @@ class AlertbotError(Exception):
     def lines(self) -> list[str]:
         """One line a problem, as printed on stderr."""
         return [" ".join(str(self).split())]
+
+    @property
+    def public(self) -> str:
+        """One sentence that anybody may read, in Slack or at `/readyz`: it names no path, user, host or address.
+
+        The rest is for operators: the log, the command line, the operators' channel.
+        """
+        return "this did not work; the log of the bot says why"
 
 
 class ConfigError(AlertbotError):
@@ -47,26 +55,50 @@ class ConfigError(AlertbotError):
     def lines(self) -> list[str]:
         return [" ".join(mistake.split()) for mistake in self.mistakes]
 
+    @property
+    def public(self) -> str:
+        return self.lines[0]
+
 
 class UsageError(AlertbotError):
     """What a person asked for does not exist or cannot be done; says what would work."""
+
+    @property
+    def public(self) -> str:
+        return self.lines[0]
 
 
 class StoreError(AlertbotError):
     """The database cannot be used as it is."""
 
+    @property
+    def public(self) -> str:
+        return "the database is not available; try again in a minute"
+
 
 class FlashbackError(AlertbotError):
     """A request to Flashback did not bring an answer that can be used.
 
-    `kind` is one word for logs and metrics; `endpoint` is the path that was asked.
+    `kind` is one word for logs and metrics; `endpoint` is the path that was asked. `detail` goes on with the message in
+    foreign words, such as the server's own, which may name machines: it is for operators only.
     """
 
     kind = "error"
 
-    def __init__(self, message: str, *, endpoint: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, endpoint: str, detail: str = "") -> None:
+        super().__init__(message, detail)
         self.endpoint = endpoint
+
+    def __str__(self) -> str:
+        return "".join(self.args)
+
+    @property
+    def public(self) -> str:
+        return " ".join(str(self.args[0]).split())
+
+    def redact(self, redact: Callable[[str], str]) -> None:
+        """Take something out of all that the error says."""
+        self.args = tuple(redact(part) for part in self.args)
 
 
 class FlashbackUnavailable(FlashbackError):
@@ -80,8 +112,8 @@ class FlashbackBusy(FlashbackError):
 
     kind = "busy"
 
-    def __init__(self, message: str, *, endpoint: str, retry_after: float | None) -> None:
-        super().__init__(message, endpoint=endpoint)
+    def __init__(self, message: str, *, endpoint: str, retry_after: float | None, detail: str = "") -> None:
+        super().__init__(message, endpoint=endpoint, detail=detail)
         self.retry_after = retry_after
 
 
@@ -121,6 +153,10 @@ class SlackError(AlertbotError):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def public(self) -> str:
+        return f"Slack did not take it ({self.code}); try again"
 
 
 class SlackBusy(SlackError):

@@ -27,7 +27,7 @@ class Outage:
         self._since: float | None = None
         self._logged_at = 0.0
         self._is_told = False
-        self.text = ""
+        self.text = self.public = ""
 
     @property
     def lasts(self) -> timedelta | None:
@@ -41,7 +41,7 @@ class Outage:
         """It failed."""
         with self._lock:
             now = self._monotonic()
-            self.text = error.lines[0]
+            self.text, self.public = error.lines[0], error.public
             is_new = self._since is None
             since = self._since = now if self._since is None else self._since
             if is_new or now - self._logged_at >= _SAID_AGAIN:
@@ -57,7 +57,7 @@ class Outage:
         with self._lock:
             if self._since is not None:
                 log.info("database_works", seconds=round(self._monotonic() - self._since))
-            self._since, self._is_told, self.text = None, False, ""
+            self._since, self._is_told, self.text, self.public = None, False, "", ""
 
     def _tell(self) -> None:
         text = f"The database cannot be used: nothing is read or told until it can. {self.text}"

@@ -66,7 +66,7 @@ class Probes:
         try:
             reasons = self._look()
         except AlertbotError as error:
-            self._readiness = Readiness(self._monotonic(), {"database": {"database": error.lines[0]}}, has_failed=True)
+            self._readiness = Readiness(self._monotonic(), {"database": {"database": error.public}}, has_failed=True)
             raise
         self._readiness = Readiness(self._monotonic(), reasons)
 

@@ -248,7 +248,7 @@ class FlashbackClient:
             outcome = "ok"
         except FlashbackError as error:
             outcome = error.kind
-            error.args = (without(token, str(error)),)
+            error.redact(lambda text: without(token, text))
             raise
         finally:
             if self._on_request is not None:
@@ -262,30 +262,31 @@ def raise_for_status(answer: Answer, endpoint: str, *, now: Callable[[], datetim
     if 200 <= status < 300:
         return
     said = server_words(answer.body)
-    said = f": {said}" if said else ""
+    said = f": {said}" if said else ""  # an error of theirs may name their machines
     match status:
         case 401:
-            raise FlashbackRefused(f"the access token is wrong or has expired (401){said}", endpoint=endpoint)
+            raise FlashbackRefused("the access token is wrong or has expired (401)", endpoint=endpoint, detail=said)
         case 403:
-            raise FlashbackForbidden(f"the access token may not read {endpoint} (403){said}", endpoint=endpoint)
+            raise FlashbackForbidden(f"the access token may not read {endpoint} (403)", endpoint=endpoint, detail=said)
         case 404:
-            raise FlashbackMissing(f"this server has no {endpoint} (404){said}", endpoint=endpoint)
+            raise FlashbackMissing(f"this server has no {endpoint} (404)", endpoint=endpoint, detail=said)
         case 429:
             retry_after = _retry_after(answer, now)
             pause = "" if retry_after is None else f", asks for a pause of {retry_after:.0f} s"
-            text = f"the server's quota is used up (429){pause}{said}"
-            raise FlashbackBusy(text, endpoint=endpoint, retry_after=retry_after)
+            text = f"the server's quota is used up (429){pause}"
+            raise FlashbackBusy(text, endpoint=endpoint, retry_after=retry_after, detail=said)
     named = one_line(f"{status} {answer.reason or _standard_reason(status)}", 60)
     if status == 408 or status >= 500:
-        raise FlashbackUnavailable(f"the server failed ({named}){said}", endpoint=endpoint)
+        raise FlashbackUnavailable(f"the server failed ({named})", endpoint=endpoint, detail=said)
     if 300 <= status < 400:
         # The token must not travel to wherever an answer points, so nothing is followed.
         target = _target(answer.headers.get("location", ""))
         raise FlashbackRejected(
-            f"the server redirects to {target} ({named}), which is not followed: correct base_url",
+            f"the server redirects ({named}), which is not followed",
             endpoint=endpoint,
+            detail=f", to {target}: correct base_url",
         )
-    raise FlashbackRejected(f"the server rejected the request ({named}){said}", endpoint=endpoint)
+    raise FlashbackRejected(f"the server rejected the request ({named})", endpoint=endpoint, detail=said)
 
 
 def _iso(moment: datetime) -> str:

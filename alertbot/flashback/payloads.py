@@ -184,7 +184,7 @@ def require_success(answer: dict[str, Any], body: bytes, endpoint: str) -> None:
     success = answer.get("success")
     if success is False:
         words = server_words(body) or "no reason given"
-        raise FlashbackRejected(f'the server answered "success": false: {words}', endpoint=endpoint)
+        raise FlashbackRejected('the server answered "success": false', endpoint=endpoint, detail=f": {words}")
     if success is not None and success is not True:
         misfit("success", "true or false", success, endpoint)
 
@@ -199,7 +199,8 @@ def read_json(body: bytes, endpoint: str) -> Any:
     except RecursionError as error:
         raise FlashbackUnreadable("answer: nested too deeply", endpoint=endpoint) from error
     except ValueError as error:
-        raise FlashbackUnavailable(f"expected JSON, got {_instead_of_json(body, error)}", endpoint=endpoint) from error
+        instead, title = _instead_of_json(body, error)
+        raise FlashbackUnavailable(f"expected JSON, got {instead}", endpoint=endpoint, detail=title) from error
 
 
 def parse_json(body: bytes) -> Any:
@@ -212,16 +213,17 @@ def _whole_number(text: str) -> int | Literal:
     return int(text) if len(text) <= 40 else Literal(text)
 
 
-def _instead_of_json(body: bytes, error: ValueError) -> str:
+def _instead_of_json(body: bytes, error: ValueError) -> tuple[str, str]:
+    """What came instead, in our words; and what a page calls itself."""
     start = body[:1024].strip()
     if not start:
-        return "an empty body"
+        return "an empty body", ""
     if start.startswith(b"<"):
         title = _title(body)
-        return f"HTML ({title})" if title else "HTML"
+        return "HTML", f" ({title})" if title else ""
     if isinstance(error, json.JSONDecodeError):
-        return f"something that breaks off or is damaged at character {error.pos + 1} of {len(error.doc)}"
-    return "bytes that are no text"
+        return f"something that breaks off or is damaged at character {error.pos + 1} of {len(error.doc)}", ""
+    return "bytes that are no text", ""
 
 
 def _title(body: bytes) -> str:
@@ -305,7 +307,7 @@ def expect(kind: type[_Value], value: Any, path: str, wanted: str, endpoint: str
 
 
 def misfit(path: str, wanted: str, value: Any, endpoint: str) -> NoReturn:
-    raise FlashbackUnreadable(f"{path}: expected {wanted}, got {_quoted(value)}", endpoint=endpoint)
+    raise FlashbackUnreadable(f"{path}: expected {wanted}", endpoint=endpoint, detail=f", got {_quoted(value)}")
 
 
 def _quoted(value: Any) -> str:

@@ -91,7 +91,7 @@ class TokenServer:
             outcome = "ok"
         except FlashbackError as error:
             outcome = error.kind
-            error.args = (_without_secrets(str(error), secrets, wrong),)
+            error.redact(lambda text: _without_secrets(text, secrets, wrong))
             raise
         finally:
             wire.close()
@@ -105,13 +105,13 @@ class TokenServer:
             # Whatever the number: the server has understood, and the same will not work by itself.
             said = server_words(answer.body)
             named = f"{wrong} ({status})" if status in {401, 403} else f"not exchanged: {_named(answer)}"
-            raise FlashbackRefused(f"{named}: {said}" if said else named, endpoint=endpoint)
+            raise FlashbackRefused(named, endpoint=endpoint, detail=f": {said}" if said else "")
         raise_for_status(answer, endpoint, now=self._now)
         try:
             return read_issued(answer.body, endpoint=endpoint)
         except FlashbackRejected as error:
             # Without its cause, whose text may hold what was sent.
-            raise FlashbackRefused(f"not exchanged: {error}", endpoint=endpoint) from None
+            raise FlashbackRefused("not exchanged", endpoint=endpoint, detail=f": {error}") from None
 
 
 def _named(answer: Answer) -> str:

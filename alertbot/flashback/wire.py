@@ -128,7 +128,8 @@ class Wire:
         except httpx.RequestError as error:
             # Of a breach of the protocol h11 quotes what the server sent, which may be our own token.
             cause = None if isinstance(error, httpx.ProtocolError) else error
-            raise FlashbackUnavailable(in_words(error), endpoint=endpoint) from cause
+            detail = f" ({one_line(str(error), 100)})" if isinstance(error, httpx.ProxyError) else ""
+            raise FlashbackUnavailable(in_words(error), endpoint=endpoint, detail=detail) from cause
 
     def close(self) -> None:
         self._client.close()
@@ -253,7 +254,7 @@ def in_words(error: httpx.RequestError) -> str:
     if cause is not None:
         return f"no connection ({(cause.strerror or 'unknown reason').lower()})"
     if isinstance(error, httpx.ProxyError):
-        return f"the proxy did not let the request through ({one_line(str(error), 100)})"
+        return "the proxy did not let the request through"
     for (protocol_kind, part), words in _WORDS_FOR_PROTOCOL.items():
         if isinstance(error, protocol_kind) and part in str(error):
             return words

@@ -173,7 +173,7 @@ def _note_failure(database: Database, claim: Claim, error: FlashbackError, *, no
         pause = timedelta(seconds=error.retry_after) if error.retry_after is not None else _BUSY_PAUSE
         pause_until = now + pause
     with database.transaction() as tx:
-        sources.mark_failed(tx, claim, error.lines[0], pause_until=pause_until)
+        sources.mark_failed(tx, claim, error.public, pause_until=pause_until)
     log.warning("poll_failed", source=claim.name, kind=error.kind, error=error.lines[0])
     return Polled.FAILED
 
@@ -186,7 +186,7 @@ def _note_missing(
     if not polling.instead and plane is Plane.TOTALS:
         return _note_failure(database, claim, error, now=now)
     with database.transaction() as tx:
-        if not sources.mark_missing(tx, claim, error.lines[0], ask_again_at=now + _ASK_AGAIN):
+        if not sources.mark_missing(tx, claim, error.public, ask_again_at=now + _ASK_AGAIN):
             return Polled.MISSING
         text = (
             f"{source}: {error.lines[0]}. Its counts come from its minute statistics instead."

@@ -197,7 +197,7 @@ def _mark_read(tx: Tx, claim: Claim, state: Gathered | None, fetched: _Fetched, 
         until={kind: max(at, known.get(kind) or at) for kind, at in newest.items()},
         complete_since=_complete_since(state, fetched.lists, now),
         missing=missing,
-        error="; ".join(error.lines[0] for error in fetched.missing.values()),
+        error="; ".join(error.public for error in fetched.missing.values()),
     )
 
 
@@ -217,7 +217,7 @@ def _fail(database: Database, gathering: Gathering, claim: Claim, error: Flashba
     if isinstance(error, FlashbackBusy):
         pause = timedelta(seconds=error.retry_after) if error.retry_after is not None else _BUSY_PAUSE
     with database.transaction() as tx:
-        gatherings.mark_failed(tx, claim, error.lines[0], paused_until=now + pause)
+        gatherings.mark_failed(tx, claim, error.public, paused_until=now + pause)
         if isinstance(error, FlashbackBusy):
             sources.pause(tx, gathering.name, now + pause)
     log.warning("evidence_not_read", source=gathering.name, kind=error.kind, error=error.lines[0])

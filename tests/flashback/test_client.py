@@ -117,17 +117,17 @@ WRONG_ANSWERS: dict[str, tuple[Step, type[FlashbackError], str]] = {
     "a redirect elsewhere": (
         answer(302, location="https://me:secret@login.example/sso?next=secret#secret"),
         FlashbackRejected,
-        "the server redirects to https://login.example/sso (302 Found), which is not followed: correct base_url",
+        "the server redirects (302 Found), which is not followed, to https://login.example/sso: correct base_url",
     ),
     "a redirect to nowhere": (
         answer(301),
         FlashbackRejected,
-        "the server redirects to nowhere (301 Moved Permanently), which is not followed: correct base_url",
+        "the server redirects (301 Moved Permanently), which is not followed, to nowhere: correct base_url",
     ),
     "a redirect to nonsense": (
         answer(301, location="https://[::1"),
         FlashbackUnavailable,
-        "the server redirects to an unreadable address",
+        "to an unreadable address: correct base_url",
     ),
     "200, but no": (
         json_body({"success": False, "message": "no organisation", "error_code": "E7"}),
