@@ -8,6 +8,7 @@ import click
 
 from alertbot.cli.base import (
     Duration,
+    Number,
     as_json_flag,
     by_whom,
     legible,
@@ -149,7 +150,7 @@ def silence_list(ctx: click.Context, *, as_json: bool) -> None:
 
 
 @silence.command("end")
-@click.argument("number", type=int)
+@click.argument("number", type=Number())
 @by_whom
 @click.pass_context
 def silence_end(ctx: click.Context, number: int, by: str) -> None:

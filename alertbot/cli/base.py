@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,18 +73,15 @@ class Since(click.ParamType[timedelta | datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta | datetime:
-        from alertbot.domain.times import parse_duration
+        from alertbot.domain.times import parse_duration, parse_moment
 
         if isinstance(value, timedelta | datetime):
             return value
+        read = parse_moment if "-" in str(value) else parse_duration
         try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            try:
-                return parse_duration(str(value))
-            except ValueError:
-                self.fail(f'expected a duration such as 30d or a day such as 2026-11-01, got "{value}"', param, ctx)
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            return read(str(value))
+        except ValueError as error:
+            self.fail(f"{error}; a duration such as 30d or a day such as 2026-11-01", param, ctx)
 
 
 class Zone(click.ParamType[tzinfo]):
@@ -103,13 +100,26 @@ class MomentOfTime(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
+        from alertbot.domain.times import parse_moment
+
         try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f'expected a time such as 2026-11-22T10:05Z, got "{value}"', param, ctx)
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            return value if isinstance(value, datetime) else parse_moment(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Number(click.ParamType[int]):
+    """The number of a thing that the database knows."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from alertbot.domain.times import parse_count
+
+        try:
+            return value if isinstance(value, int) else parse_count(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

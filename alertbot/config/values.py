@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from alertbot.config.mistakes import Unfit, mistake, nearest, quoted
 from alertbot.config.written import Unusable
-from alertbot.domain.times import parse_duration
+from alertbot.domain.times import LONGEST, OutOfBounds, bounded_moment, parse_duration
 
 WAIVED = SecretStr("")  # stands for a secret that is absent and that this command does not need
 
@@ -119,15 +119,14 @@ def matching(expected: str, pattern: str) -> Reads:
 # --- durations -------------------------------------------------------------------------------------------------------
 
 _DURATION_SCHEMA = or_variable({"type": "string", "pattern": "^(?:[0-9]{1,9}[smhdw])+$"})
-_LONGEST = timedelta(days=36_500)  # further back, calendars end
 _YEARS = re.compile(r"([0-9]{1,4})y((?:[0-9]{1,9}[smhdw])*)")
 
 
 def _bounded_duration(text: str) -> timedelta:
-    duration = parse_duration(text)
-    if duration > _LONGEST:
-        raise Unfit(f"a duration of at most {_LONGEST.days}d")
-    return duration
+    try:
+        return parse_duration(text)
+    except OutOfBounds as error:
+        raise Unfit(f"a duration of at most {LONGEST.days}d") from error
 
 
 def _positive_duration(text: str) -> timedelta:
@@ -385,7 +384,7 @@ def _zone(text: str) -> str:
 ZONE = Reads("a time zone such as Europe/Madrid", _zone, str, {"type": "string"})
 MOMENT = Reads(
     "a date and time such as 2026-01-05T09:00",
-    lambda text: datetime.fromisoformat(text.strip()),
+    lambda text: bounded_moment(datetime.fromisoformat(text.strip())),
     datetime,
     or_variable({"type": "string", "pattern": r"^[0-9]{4}-"}),
 )

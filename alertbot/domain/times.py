@@ -1,25 +1,69 @@
-"""Durations and moments as people write and read them."""
+"""Durations, moments and whole numbers as people write and read them, each within bounds that calendars and databases have."""
 
 import re
 from datetime import UTC, datetime, timedelta
 
+LONGEST = timedelta(days=3653)  # ten years: nothing is kept for longer, and a slip must not lead out of the calendar
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000  # ten years before and after there is still a calendar
+_LARGEST_COUNT = 2**63 - 1  # a whole number of both databases
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
 
 
+class OutOfBounds(ValueError):
+    """It was well written, and is more than anybody can mean."""
+
+
 def parse_duration(text: str) -> timedelta:
-    """Read `30s`, `15m`, `4h`, `7d`, `2w` or a sum such as `1h30m`.
+    """Read `30s`, `15m`, `4h`, `7d`, `2w` or a sum such as `1h30m`, of ten years at most.
+
+    Raises ValueError with a sentence that says what was expected; OutOfBounds for a longer one.
+    """
+    written = text.strip()
+    if not _DURATION.fullmatch(written):
+        raise ValueError(f'expected a duration such as 15m, got "{quotable(text)}"')
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smhdw])", written))
+    if seconds > LONGEST.total_seconds():
+        raise OutOfBounds(f'expected a duration such as 15m, of ten years at most, got "{quotable(text)}"')
+    return timedelta(seconds=seconds)
+
+
+def parse_moment(text: str) -> datetime:
+    """Read a moment in ISO 8601, such as `2026-11-22T10:05Z`, from 1970 to 9000. One without an offset is in UTC.
+
+    Raises ValueError with a sentence that says what was expected.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # the latter: year 1 or 9999, pushed over the edge by its offset
+        raise ValueError(f'expected a time such as 2026-11-22T10:05Z, got "{quotable(text)}"') from error
+    return bounded_moment(moment)
+
+
+def bounded_moment(moment: datetime) -> datetime:
+    """The moment, where there is a calendar around it. Raises ValueError with what was expected."""
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"expected a time from the year {_FIRST_YEAR} to {_LAST_YEAR}, got the year {moment.year}")
+    return moment
+
+
+def parse_count(text: str, *, what: str = "a number", example: str = "3") -> int:
+    """Read a whole number of 0 or more, in the digits 0 to 9, that a database can hold.
 
     Raises ValueError with a sentence that says what was expected.
     """
     written = text.strip()
-    if not _DURATION.fullmatch(written):
-        raise ValueError(f'expected a duration such as 15m, got "{text}"')
-    seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smhdw])", written))
-    try:
-        return timedelta(seconds=seconds)
-    except OverflowError as error:
-        raise ValueError(f'expected a duration such as 15m, got "{text}", which is too long') from error
+    # Not isdigit() alone: it takes ², of which int() makes nothing, and int() takes digits of every script.
+    if not (written.isascii() and written.isdecimal()) or len(written) > 19 or int(written) > _LARGEST_COUNT:
+        raise ValueError(f'expected {what} such as {example}, got "{quotable(text)}"')
+    return int(written)
+
+
+def quotable(text: str) -> str:
+    """What somebody wrote, short enough to be said back."""
+    line = " ".join(text.split())
+    return line if len(line) <= 100 else f"{line[:99]}…"
 
 
 def write_duration(duration: timedelta) -> str:

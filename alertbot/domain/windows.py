@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
-from alertbot.domain.times import parse_duration, tell_duration
+from alertbot.domain.times import OutOfBounds, parse_duration, tell_duration
 
-_LONGEST = timedelta(days=3653)  # nothing is kept for longer, and a slip must not lead out of the calendar
 _DURATION = re.compile(r"(?:[0-9]+[smhdw])+")
 
 
@@ -55,13 +54,13 @@ def parse_span(text: str) -> Span:
         return _SPOKEN[written]
     try:
         span = parse_duration(written)
+    except OutOfBounds as error:
+        raise ValueError(f"the window may be ten years long at most, got {written}") from error
     except ValueError as error:
         named = ", ".join(Calendar)
         raise ValueError(f'{str(error).partition(",")[0]} or one of {named}, got "{text}"') from error
     if not span:
         raise ValueError("the window has to be longer than nothing")
-    if span > _LONGEST:
-        raise ValueError(f"the window may be ten years long at most, got {text}")
     return span
 
 

@@ -22,6 +22,7 @@ from alertbot.domain.notices import Kind
 from alertbot.domain.rules import SUMS, Severity
 from alertbot.domain.silences import Matcher, check_matchers, parse_matcher
 from alertbot.domain.snapshots import Counter
+from alertbot.domain.times import parse_moment
 
 MOST_POLLS = 100_000  # of one test: nobody waits for more, and a typing error in a pattern must not fill the memory
 
@@ -188,8 +189,7 @@ def _state(text: str) -> State:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text.strip())
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    moment = parse_moment(text)
     if not 1990 <= moment.year <= 2900:  # windows look back, and calendars end
         raise Unfit("a year from 1990 to 2900")
     return moment

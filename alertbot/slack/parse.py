@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from alertbot.domain.evidence import Wanted, read_wanted
 from alertbot.domain.rankings import Question, read_question
 from alertbot.domain.silences import SilenceRequest, parse_silence
-from alertbot.domain.times import parse_duration
+from alertbot.domain.times import parse_count, parse_duration
 from alertbot.domain.windows import Span, take_span
 from alertbot.errors import UsageError
 from alertbot.slack.spoken import TOMORROW, bare_name, understood
@@ -76,7 +76,7 @@ COMMANDS = (
 )
 NAMES = {command.name: command for command in COMMANDS}
 _SNOOZE_FILLERS = frozenset({"until", "for", "9:00", "09:00", "9am"})
-_USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
+_MENTION = re.compile(r"<(?:@|!subteam\^)([UWS][A-Z0-9]+)(?:\|[^>]*)?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +168,9 @@ def _read_silence(name: str, rest: list[str], text: str) -> Request:
 
 
 def _read_unsilence(name: str, rest: list[str], _text: str) -> Request:
-    if len(rest) != 1 or not rest[0].isdigit():
+    if len(rest) != 1:
         raise ValueError("the number of a silence is missing; see silences")
-    return Request(name, target=rest[0])
+    return Request(name, target=str(parse_count(rest[0], what="the number of a silence")))
 
 
 def _read_help(name: str, rest: list[str], _text: str) -> Request:
@@ -199,8 +199,8 @@ def _read_act(name: str, rest: list[str], text: str) -> Request:
             return Request(name, target=rest[0], text=TOMORROW)
         return Request(name, target=rest[0], window=_snooze((lasts or rest[1:])[0]))
     if name == "assign":
-        user = _USER.fullmatch(rest[1])
-        return Request(name, target=rest[0], text=user[1] if user else rest[1].removeprefix("@"))
+        mention = _MENTION.fullmatch(rest[1])
+        return Request(name, target=rest[0], text=mention[1] if mention else rest[1].removeprefix("@"))
     return Request(name, target=rest[0], text=plain(text.split(None, 2)[2]) if name == "comment" else "")
 
 
