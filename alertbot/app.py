@@ -26,6 +26,8 @@ from alertbot.scheduler import Scheduler
 from alertbot.slack import bot, home
 from alertbot.slack.bot import Identity
 from alertbot.slack.desk import Desk
+from alertbot.slack.directory import members_of, name_of_channel, zone_of
+from alertbot.slack.executors import Executors
 from alertbot.slack.failures import translated
 from alertbot.slack.pictures import uploader
 from alertbot.slack.sender import SlackSender
@@ -39,6 +41,7 @@ _THIN_EVERY = 600.0  # seconds: each run has little to do then
 _CHECK_CLOCK_EVERY = 1.0  # seconds: for so long a process whose machine stood still may take its leases for valid
 _HOMES_EVERY = 2.0  # seconds; one Home is published less often, see flows/homes.py
 _SLACK_TIMEOUT = timedelta(seconds=10)
+_DIRECTORY_TIMEOUT = timedelta(seconds=2)  # who clicked waits for it, and Slack for the click no longer than three
 _PATIENCE = timedelta(minutes=5)
 _TICK_SECONDS = 1.0  # between two looks at whether the bot is ready
 
@@ -69,6 +72,8 @@ class Bot:
         self._speed = speed
         self._metrics = Metrics()
         self._identity: Identity | None = None
+        self._last_identity: Identity | None = None
+        self._executors = Executors()
         self._database = open_database(config)
         self._clock = clock or SteadyClock(self._database.now)
         self._steady = self._clock if isinstance(self._clock, SteadyClock) else None
@@ -177,6 +182,7 @@ class Bot:
             self._collector.stop(within=ends_at - time.monotonic())
         for thread in closing:
             thread.join(max(0.0, ends_at - time.monotonic()))
+        self._executors.close(within=ends_at - time.monotonic())
         self._http.stop()
         self._database.close()
         log.info("stopped")
@@ -221,11 +227,14 @@ class Bot:
         check_clock(self._database, self._steady, owner=self._owner, operators=operators)
 
     def _known_identity(self) -> Identity:
-        return self._identity or bot.identify(self._client)
+        """Who we are, without asking for each click while Slack is slow to say it again."""
+        self._last_identity = self._identity or self._last_identity or bot.identify(self._client)
+        return self._last_identity
 
     def _answer_slack(self) -> Wsgi | None:
         """Begin to answer commands and clicks, by the socket or by HTTP."""
         slack = self._config.slack
+        directory = bot.web_client(self._client.token or "", api_url=slack.api_url, timeout=_DIRECTORY_TIMEOUT)
         desk = Desk(
             database=self._database,
             clock=self._clock,
@@ -236,13 +245,14 @@ class Bot:
             book=book_of(self._config),
             on_call=on_call_of(self._config),
             operators=frozenset(slack.operators),
-            members_of=bot.members_of(self._client),
-            zone_of=bot.zone_of(self._client),
+            members_of=members_of(directory),
+            executors=self._executors,
+            zone_of=zone_of(directory),
             upload=uploader(self._client),
             prices=prices_of(self._config),
             visibility=visibility_of(self._config),
             routes=self._config.routes,
-            name_of_channel=bot.name_of_channel(self._client),
+            name_of_channel=name_of_channel(directory),
         )
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret else None
         self._desk = desk

@@ -168,7 +168,7 @@ def test_anchors_and_merge_keys_work(tmp_path):
     ]
 
 
-@given(st.integers(1, 5000), st.sampled_from("smhdw"))
+@given(st.integers(1, 500), st.sampled_from("smhdw"))  # ten years at most
 def test_every_duration_is_read_as_it_was_written(number, unit):
     seconds = number * {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[unit]
     assert Source(name="a", access_token="a", interval=f"{number}{unit}").interval == timedelta(seconds=seconds)

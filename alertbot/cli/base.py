@@ -73,15 +73,23 @@ class Since(click.ParamType[timedelta | datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta | datetime:
-        from alertbot.domain.times import parse_duration, parse_moment
-
-        if isinstance(value, timedelta | datetime):
-            return value
-        read = parse_moment if "-" in str(value) else parse_duration
         try:
-            return read(str(value))
+            return value if isinstance(value, timedelta | datetime) else _parse_since(str(value))
         except ValueError as error:
-            self.fail(f"{error}; a duration such as 30d or a day such as 2026-11-01", param, ctx)
+            self.fail(str(error), param, ctx)
+
+
+def _parse_since(text: str) -> timedelta | datetime:
+    from alertbot.domain.times import OutOfBounds, parse_duration, parse_moment, quotable
+
+    for parse in (parse_duration, parse_moment):
+        try:
+            return parse(text)
+        except OutOfBounds:
+            raise
+        except ValueError:
+            continue
+    raise ValueError(f'expected a duration such as 30d or a day such as 2026-11-01, got "{quotable(text)}"')
 
 
 class Zone(click.ParamType[tzinfo]):

@@ -31,7 +31,7 @@ def parse_duration(text: str) -> timedelta:
 def parse_moment(text: str) -> datetime:
     """Read a moment in ISO 8601, such as `2026-11-22T10:05Z`, from 1970 to 9000. One without an offset is in UTC.
 
-    Raises ValueError with a sentence that says what was expected.
+    Raises ValueError with a sentence that says what was expected; OutOfBounds for another year.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
@@ -42,9 +42,9 @@ def parse_moment(text: str) -> datetime:
 
 
 def bounded_moment(moment: datetime) -> datetime:
-    """The moment, where there is a calendar around it. Raises ValueError with what was expected."""
+    """The moment, where there is a calendar around it. Raises OutOfBounds."""
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise ValueError(f"expected a time from the year {_FIRST_YEAR} to {_LAST_YEAR}, got the year {moment.year}")
+        raise OutOfBounds(f"expected a time from the year {_FIRST_YEAR} to {_LAST_YEAR}, got the year {moment.year}")
     return moment
 
 

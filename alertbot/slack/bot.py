@@ -1,26 +1,26 @@
 """The Bolt app: who may talk to us, and which listener answers what."""
 
 import logging
-import math
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, timedelta, tzinfo
+from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
-from slack_bolt import Ack, App, BoltRequest, BoltResponse, Respond
+from slack_bolt import Ack, App, BoltContext, BoltRequest, BoltResponse
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 from slack_sdk.webhook import WebhookClient
 
-from alertbot.errors import AlertbotError, SlackError, SlackRejected
+from alertbot.domain.times import parse_count
+from alertbot.errors import SlackRejected
 from alertbot.punctual import make_timeouts_total
 from alertbot.slack import home, modals, rule_modals, showing
+from alertbot.slack.acting import InTime, acknowledging, act, delivery_of, not_saved
 from alertbot.slack.actions import (
+    Done,
     chosen,
     clicked_acknowledge,
     clicked_details,
@@ -28,16 +28,16 @@ from alertbot.slack.actions import (
     clicked_give_back,
     clicked_snooze,
 )
-from alertbot.slack.commands import answer
+from alertbot.slack.commands import Pace, answer, pace_of
+from alertbot.slack.deliveries import PATIENCE
 from alertbot.slack.desk import Desk
+from alertbot.slack.executors import Busy
 from alertbot.slack.failures import translated
-from alertbot.slack.surface import Surface, acknowledged_after
-from alertbot.slack.views import answers
+from alertbot.slack.surface import Surface, log_failure, sentence_for
 from alertbot.slack.views.modals import UNTIL
 from alertbot.slack.views.text import escape
 
 log = structlog.get_logger()
-_MEMBERS_AGE = 300.0  # seconds that a user group's list and a channel's name are kept: Slack limits the calls a minute
 # What the calls of this package need: posting, commands, a person's time zone, and looking for a post whose answer was lost.
 NEEDED_SCOPES = frozenset(
     {
@@ -121,60 +121,6 @@ def post_webhook(url: str, text: str, *, timeout: timedelta) -> None:
         raise SlackRejected(f"webhook: HTTP {answer.status_code}", code=f"http_{answer.status_code}")
 
 
-def members_of(client: WebClient) -> Callable[[str], frozenset[str]]:
-    """Who is in a user group; asked at most each five minutes, and the last answer holds where Slack gives none."""
-    known: dict[str, tuple[float, frozenset[str]]] = {}
-
-    def ask(group: str) -> frozenset[str]:
-        asked_at, members = known.get(group, (-math.inf, frozenset[str]()))
-        if time.monotonic() - asked_at > _MEMBERS_AGE:
-            try:
-                with translated("usergroups.users.list"):
-                    members = frozenset(client.usergroups_users_list(usergroup=group).get("users") or ())
-            except SlackError as error:
-                log.warning("user_group_not_read", group=group, code=error.code)
-            known[group] = (time.monotonic(), members)
-        return members
-
-    return ask
-
-
-def name_of_channel(client: WebClient) -> Callable[[str], str]:
-    """What a channel is called, by its id; asked at most each five minutes. Empty where Slack does not tell."""
-    known: dict[str, tuple[float, str]] = {}
-
-    def ask(channel: str) -> str:
-        asked_at, name = known.get(channel, (-math.inf, ""))
-        if time.monotonic() - asked_at > _MEMBERS_AGE:
-            try:
-                with translated("conversations.info"):
-                    name = str((client.conversations_info(channel=channel).get("channel") or {}).get("name") or "")
-            except SlackError as error:
-                log.info("channel_not_read", channel=channel, code=error.code)
-            known[channel] = (time.monotonic(), name)
-        return name
-
-    return ask
-
-
-def zone_of(client: WebClient) -> Callable[[str], tzinfo]:
-    """The time zone of a person; asked at most each five minutes, and UTC where Slack does not tell."""
-    known: dict[str, tuple[float, tzinfo]] = {}
-
-    def ask(user: str) -> tzinfo:
-        asked_at, zone = known.get(user, (-math.inf, UTC))
-        if time.monotonic() - asked_at > _MEMBERS_AGE:
-            try:
-                with translated("users.info"):
-                    zone = ZoneInfo(str((client.users_info(user=user).get("user") or {}).get("tz") or "UTC"))
-            except SlackError as error:  # also for a zone that this machine does not know
-                log.warning("time_zone_unknown", user=user, code=error.code)
-            known[user] = (time.monotonic(), zone)
-        return zone
-
-    return ask
-
-
 def channels(client: WebClient) -> dict[str, bool]:
     """Every channel that the bot can see, by name and by id, and whether it is a member. Raises a SlackError."""
     found: dict[str, bool] = {}
@@ -197,8 +143,12 @@ def build(
     identity: Callable[[], Identity],
     signing_secret: str | None,
     desk: Desk,
+    patience: float = PATIENCE,
 ) -> App:
-    """The app with its listeners. `identity` is asked at each request, so that a start without Slack heals by itself."""
+    """The app with its listeners. `identity` is asked at each request, so that a start without Slack heals by itself.
+
+    `patience` is for how many seconds an act waits for its acknowledgement.
+    """
 
     def authorize() -> AuthorizeResult:
         known = identity()
@@ -216,13 +166,15 @@ def build(
         authorize=authorize,
         logger=_bolt_logger(),
         raise_error_for_unhandled_request=False,
+        listener_executor=desk.executors.acts,
     )
 
-    _answer_commands(app, desk)
-    _answer_clicks(app, desk)
-    _show_home(app, desk)
-    modals.listen(app, desk)
-    rule_modals.listen(app, desk)
+    in_time = acknowledging(desk, patience=patience)
+    _answer_commands(app, desk, in_time)
+    _answer_clicks(app, desk, in_time)
+    _show_home(app, desk, in_time)
+    modals.listen(app, desk, in_time)
+    rule_modals.listen(app, desk, in_time)
     showing.listen(app, desk)
 
     @app.action(re.compile(".*"))
@@ -240,82 +192,88 @@ def build(
         log.debug("event_without_listener", type=str(event.get("type")))
 
     @app.error
-    def failed(error: Exception, request: BoltRequest, respond: Respond) -> BoltResponse:
-        if isinstance(
-            error, AlertbotError
-        ):  # such as a database that is away: its text says it all, also to the person
-            log.error("listener_failed", mode=request.mode, error=error.lines[0])
-        else:
-            log.error("listener_failed", mode=request.mode, exc_info=error)
-        if request.body.get("type") == "view_submission":
-            # An empty answer would close the modal as if it had been done: Slack's own "try again" is the truth.
-            return BoltResponse(status=500, body="")
-        if isinstance(error, AlertbotError):
-            answerable = respond if request.body.get("response_url") else None
-            Surface(desk, client, request.body, answerable).show(answers.complaint(error.lines[0]))
-        # An answer of our own: without one Bolt forgets an acknowledgement that was given just before.
-        return BoltResponse(status=200, body="")
+    def failed(error: Exception, request: BoltRequest) -> BoltResponse:
+        return _answer_failure(Surface(desk, client, request.body), request, error)
 
     return app
 
 
-def _answer_commands(app: App, desk: Desk) -> None:
-    @app.command(desk.command)
-    def command(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
-        surface = Surface(desk, client, body, respond)
-        if modals.asks_for_silence(body):
-            ack()
-            surface.open(lambda: modals.ask_silence(desk, body))
-            return
+def _answer_failure(surface: Surface, request: BoltRequest, error: Exception) -> BoltResponse:
+    """What Slack is answered where a listener failed. The person always hears of it."""
+    delivery = request.context.get("delivery")
+    if delivery is not None:
+        delivery.drop()
+    if isinstance(error, Busy):  # it was not begun: Slack says that it did not work
+        log.warning("listener_too_busy", why=error.lines[0])
+        return BoltResponse(status=503, body="")
+    if request.body.get("type") == "view_submission":
+        # An empty answer would close the modal as if it had been done.
+        log_failure(error)
+        return BoltResponse(status=200, body=not_saved(request.body, sentence_for(error)))
+    surface.fail(error)
+    # An answer of our own: without one Bolt forgets an acknowledgement that was given just before.
+    return BoltResponse(status=200, body="")
+
+
+def _answer_commands(app: App, desk: Desk, in_time: InTime) -> None:
+    @app.command(desk.command, middleware=[in_time])
+    def command(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
+        surface, delivery = Surface(desk, client, body), delivery_of(context)
         rule = rule_modals.asked_for(body)
-        if rule is not None:
-            ack()
+        if modals.asks_for_silence(body):
+            delivery.acknowledge()
+            surface.open(lambda: modals.ask_silence(desk, body))
+        elif rule is not None:
+            delivery.acknowledge()
             surface.open(lambda: rule_modals.ask_rule(desk, body, rule.text))
-            return
-        with acknowledged_after(ack):
-            reply = answer(desk, body)
-        surface.show(reply)
+        elif (pace := pace_of(desk, body)) is Pace.ACTS:
+            act(surface, context, lambda: Done(answer(desk, body)))
+        else:
+            try:
+                if pace is Pace.DRAWS:
+                    key = f"chart {body.get('user_id')} {body.get('text')}"
+                    surface.answer_slowly(lambda: answer(desk, body), key=key)
+                else:
+                    surface.look_up(lambda: answer(desk, body))
+            except Busy as busy:
+                delivery.acknowledge(text=busy.public)
+            else:
+                delivery.acknowledge()
 
 
-def _answer_clicks(app: App, desk: Desk) -> None:
-    @app.action("acknowledge")
-    def acknowledge(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
-        with acknowledged_after(ack):
-            reply = clicked_acknowledge(desk, body)
-        Surface(desk, client, body, respond).show(reply)
+def _answer_clicks(app: App, desk: Desk, in_time: InTime) -> None:
+    @app.action("acknowledge", middleware=[in_time])
+    def acknowledge(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
+        act(Surface(desk, client, body), context, lambda: clicked_acknowledge(desk, body))
 
-    @app.action("give_back")
-    def give_back(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
-        with acknowledged_after(ack):
-            reply = clicked_give_back(desk, body)
-        Surface(desk, client, body, respond).show(reply)
+    @app.action("give_back", middleware=[in_time])
+    def give_back(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
+        act(Surface(desk, client, body), context, lambda: clicked_give_back(desk, body))
 
     @app.action("details")
-    def details(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+    def details(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body, respond).open(lambda: clicked_details(desk, body))
+        Surface(desk, client, body).open(lambda: clicked_details(desk, body))
 
     @app.action(re.compile("details_page_.*"))
     def turn_page(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
         Surface(desk, client, body).update(lambda: clicked_details(desk, body))
 
-    @app.action("snooze")
-    def snooze(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
-        surface, (about, length) = Surface(desk, client, body, respond), chosen(body)
+    @app.action("snooze", middleware=[in_time])
+    def snooze(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
+        surface, (about, length) = Surface(desk, client, body), chosen(body)
         if length == UNTIL:
-            ack()
+            delivery_of(context).acknowledge()
             surface.open(lambda: modals.ask_snooze(desk, body, about))
             return
-        with acknowledged_after(ack):
-            reply = clicked_snooze(desk, body)
-        surface.show(reply)
+        act(surface, context, lambda: clicked_snooze(desk, body))
 
 
-def _show_home(app: App, desk: Desk) -> None:
+def _show_home(app: App, desk: Desk, in_time: InTime) -> None:
     @app.event("app_home_opened")
-    def opened(event: Mapping[str, Any], client: WebClient) -> None:
-        home.opened(desk, client, event)
+    def opened(body: Mapping[str, Any], event: Mapping[str, Any], client: WebClient) -> None:
+        Surface(desk, client, body).do(lambda: home.opened(desk, client, event))
 
     @app.action("home_refresh")
     def refresh(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
@@ -325,13 +283,13 @@ def _show_home(app: App, desk: Desk) -> None:
     @app.action(re.compile("home_page_.*"))
     def turn_page(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        home.publish(desk.for_whom(body), client, page=int(body["actions"][0]["value"]))
+        Surface(desk, client, body).do(
+            lambda: home.publish(desk.for_whom(body), client, page=parse_count(body["actions"][0]["value"]))
+        )
 
-    @app.action("end_silence")
-    def end_silence(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
-        with acknowledged_after(ack):
-            reply = clicked_end_silence(desk, body)
-        Surface(desk, client, body).show(reply)
+    @app.action("end_silence", middleware=[in_time])
+    def end_silence(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
+        act(Surface(desk, client, body), context, lambda: clicked_end_silence(desk, body))
 
 
 class Socket:

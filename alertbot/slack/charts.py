@@ -4,8 +4,12 @@ matplotlib takes a second to import, so that is left to the first chart. Its obj
 keeps every figure for ever.
 """
 
+import atexit
 import io
 import math
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -35,12 +39,14 @@ _TICKS = tuple(
 _MOST_TICKS = 8
 _CLOSE = 0.09  # of the height: nearer to one another, two notes would lie on one another
 _LARGEST = 10**300  # a float ends soon after, and a counter does not
+_MEMORY = "/dev/shm"  # noqa: S108 — writable in a container whose root is not
 _drawing = Lock()  # fonts are shared; and two at once take as long as two in turn
 
 
 def draw(curve: Curve) -> bytes:
-    """The chart as a PNG of 1200 × 510 pixels."""
+    """The chart as a PNG of 1200 × 510 pixels. Raises OSError where matplotlib finds no folder of its own."""
     with _drawing:
+        _give_matplotlib_a_folder()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -57,6 +63,18 @@ def draw(curve: Curve) -> bytes:
         picture = io.BytesIO()
         figure.savefig(picture, format="png", facecolor="none", metadata={"Software": "alertbot"})
         return picture.getvalue()
+
+
+def _give_matplotlib_a_folder() -> None:
+    """Where nothing on disk can be written, a folder in memory: matplotlib cannot be imported without one. Raises OSError."""
+    if "MPLCONFIGDIR" in os.environ:
+        return
+    try:
+        tempfile.gettempdir()  # matplotlib makes do with a temporary one
+    except FileNotFoundError:
+        folder = tempfile.mkdtemp(prefix="matplotlib-", dir=_MEMORY)
+        os.environ["MPLCONFIGDIR"] = folder
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _draw_card(figure: "Figure") -> None:

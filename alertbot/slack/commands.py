@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from enum import Enum, auto
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ import structlog
 from alertbot.domain.alerts import Act, ActKind
 from alertbot.domain.silences import Matcher, Sign, SilenceRequest
 from alertbot.domain.windows import Span, tomorrow_at_nine
-from alertbot.errors import AlertbotError, UsageError
+from alertbot.errors import ConfigError, UsageError
 from alertbot.flows import look_up, operate
 from alertbot.flows.chart import chart
 from alertbot.flows.edit_rules import list_rules
@@ -27,19 +28,39 @@ from alertbot.slack.views import answers, evidence, figures
 from alertbot.slack.views.answers import Answer
 from alertbot.slack.views.rules import rules_answer
 from alertbot.slack.views.sharing import shared, with_share_button
+from alertbot.slack.views.text import is_user_group
 
 log = structlog.get_logger()
 _SHORT_ID = re.compile(r"[AaGg][0-9]+")
 
 
+class Pace(Enum):
+    """What answering a command takes."""
+
+    ACTS = auto()
+    LOOKS = auto()
+    DRAWS = auto()
+
+
+def pace_of(desk: Desk, body: Mapping[str, Any]) -> Pace:
+    """What answering takes, by the text alone."""
+    try:
+        request = parse(str(body.get("text") or ""), command=desk.command)
+    except UsageError:
+        return Pace.LOOKS
+    if request.command == "chart":
+        return Pace.DRAWS
+    return Pace.LOOKS if _only_looks(request) or request.command == "help" else Pace.ACTS
+
+
 def answer(desk: Desk, body: Mapping[str, Any]) -> Answer:
-    """The answer to one slash command; every mistake is answered too, nothing is raised for it."""
+    """The answer to one slash command; a mistake in it is answered too. Raises what is no mistake of the person's."""
     text = str(body.get("text") or "")
     try:
         request = parse(text, command=desk.command)
         found = _ANSWERS[request.command](desk.for_whom(body), request, body)
-    except AlertbotError as error:
-        return answers.complaint(error.lines[0])
+    except (UsageError, ConfigError) as error:
+        return answers.complaint(error.public)
     return with_share_button(found, text) if _only_looks(request) else found
 
 
@@ -265,6 +286,8 @@ _KINDS = {
 
 
 def _act(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
+    if request.command == "assign" and is_user_group(request.text) and not desk.may_operate():
+        raise UsageError("only operators may give an alert to a whole user group; name a person")
     now = desk.clock()
     is_tomorrow = request.command == "snooze" and request.text == TOMORROW
     deed = Act(

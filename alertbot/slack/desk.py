@@ -21,6 +21,7 @@ from alertbot.domain.windows import DAY, Calendar, Span, Window, window_of
 from alertbot.errors import UsageError
 from alertbot.flows import look_up, operate
 from alertbot.flows.rulebook import Rulebook
+from alertbot.slack.executors import Executors
 from alertbot.slack.views.remembered import remembered
 from alertbot.store.database import Database
 from alertbot.store.names import known_names
@@ -51,7 +52,7 @@ def _utc(_user: str) -> tzinfo:
 class Desk:
     """What answering needs: the store, the clock, what is configured. `wake` has fresh notices sent at once.
 
-    `zone_of` is whose calendar "today" is meant by, `upload` brings a picture to Slack and tells its id, `routes` say how
+    `executors` are the threads that answer, `zone_of` is whose calendar "today" is meant by, `upload` brings a picture to Slack and tells its id, `routes` say how
     much of the evidence may be told.
     `fixed` are the rules that the person may not change, because they are for more than the person sees.
     It answers nobody in general: `for_person` and `for_whom` give the desk of somebody, where hidden sources do not exist.
@@ -67,6 +68,7 @@ class Desk:
     on_call: Mapping[str, OnCall]
     operators: frozenset[str]
     members_of: Callable[[str], frozenset[str]]
+    executors: Executors
     visibility: tuple[Entry, ...] = ()
     name_of_channel: Callable[[str], str] = _nameless
     zone_of: Callable[[str], tzinfo] = _utc

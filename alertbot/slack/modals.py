@@ -1,23 +1,24 @@
 """Modals: what opens them, and what becomes of what people fill in."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from slack_bolt import Ack, App, Respond
+from slack_bolt import Ack, App, BoltContext
 from slack_sdk import WebClient
 
 from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, labels_with_severity
 from alertbot.domain.silences import Matcher, Sign, Silence, SilenceRequest, check_matchers, parse_matcher
 from alertbot.domain.times import parse_duration
-from alertbot.errors import AlertbotError, UsageError
+from alertbot.errors import UsageError
 from alertbot.flows import operate
+from alertbot.slack.acting import InTime, Reply, act, delivery_of, submitted
 from alertbot.slack.actions import chosen, clicked_menu
 from alertbot.slack.desk import Desk
 from alertbot.slack.parse import split
-from alertbot.slack.surface import Surface, acknowledged_after
+from alertbot.slack.surface import Surface
 from alertbot.slack.views.message import gravity
 from alertbot.slack.views.modals import (
     ANY,
@@ -34,7 +35,6 @@ from alertbot.slack.views.remembered import remember, remembered
 
 _DAY = timedelta(days=1)
 _LONGEST = timedelta(days=366)  # a date further away is a slip of the finger
-Reply = dict[str, Any]  # how a submission is acknowledged: nothing closes the modal
 
 
 class _Unfit(Exception):
@@ -151,8 +151,8 @@ def save_silence(desk: Desk, body: Mapping[str, Any]) -> Reply:
         reach = _reach(here, draft)
     except _Unfit as unfit:
         return _errors(unfit.field, str(unfit))
-    except AlertbotError as error:
-        return _errors("rule", error.lines[0])
+    except UsageError as error:
+        return _errors("rule", error.public)
     here.wake()
     return {"response_action": "update", "view": silenced_modal(made, reach)}
 
@@ -199,8 +199,8 @@ def save_snooze(desk: Desk, body: Mapping[str, Any]) -> Reply:
         return _act(here, body, ActKind.SNOOZE, field="until", until=until)
     except _Unfit as unfit:
         return _errors(unfit.field, str(unfit))
-    except AlertbotError as error:
-        return _errors("until", error.lines[0])
+    except UsageError as error:
+        return _errors("until", error.public)
 
 
 # --- a comment
@@ -221,8 +221,8 @@ def save_comment(desk: Desk, body: Mapping[str, Any]) -> Reply:
         # What may come too late goes first, so that a second try does not write the comment twice.
         reply = _act(here, body, ActKind.ASSIGN, field="assignee", text=str(whom)) if whom else {}
         return reply or (_act(here, body, ActKind.COMMENT, field="comment", text=text) if text else {})
-    except AlertbotError as error:
-        return _errors("comment", error.lines[0])
+    except UsageError as error:
+        return _errors("comment", error.public)
 
 
 def _act(
@@ -254,44 +254,30 @@ def _errors(field: str, problem: str) -> Reply:
 # --- listening
 
 
-def listen(app: App, desk: Desk) -> None:
+def listen(app: App, desk: Desk, in_time: InTime) -> None:
     """Register what opens modals, and what is sent from them."""
 
     @app.action("silence")
-    def open_silence(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+    def open_silence(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
         about = str(body["actions"][0].get("value") or "")
-        Surface(desk, client, body, respond).open(lambda: ask_silence(desk, body, about))
+        Surface(desk, client, body).open(lambda: ask_silence(desk, body, about))
 
     @app.action(re.compile("silence_(rule|source|llm|more|lasts)"))
     def count_anew(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
         Surface(desk, client, body).update(lambda: recount(desk, body))
 
-    @app.action("alert_menu")
-    def menu(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+    @app.action("alert_menu", middleware=[in_time])
+    def menu(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
         about, what = chosen(body)
         surface = Surface(desk, client, body)
         asks = {"comment": ask_comment, "silence": ask_silence}.get(what)
         if asks is not None:
-            ack()
+            delivery_of(context).acknowledge()
             surface.open(lambda: asks(desk, body, about))
             return
-        with acknowledged_after(ack):
-            reply = clicked_menu(desk, body)
-        surface.show(reply)
+        act(surface, context, lambda: clicked_menu(desk, body))
 
     for name, save in (("silence", save_silence), ("snooze_until", save_snooze), ("comment", save_comment)):
-        app.view(name)(_saved(desk, save))
-
-
-def _saved(desk: Desk, save: Callable[[Desk, Mapping[str, Any]], Reply]) -> Callable[..., None]:
-    """A listener for submissions. Their acknowledgement is the answer, so it comes when it is known what became of them."""
-
-    def saved(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
-        reply = save(desk, body)
-        ack(**reply)
-        if reply.get("response_action") != "errors":
-            Surface(desk, client, body).show_below()
-
-    return saved
+        app.view(name, middleware=[in_time])(submitted(desk, save))

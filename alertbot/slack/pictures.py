@@ -17,7 +17,7 @@ _PAUSES = (0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 3.0)
 _NAME = "chart.png"
 
 
-def uploader(client: WebClient, *, pause: Callable[[float], None] = time.sleep) -> Callable[[bytes, str], str]:
+def uploader(client: WebClient, *, pause: Callable[[float], object] = time.sleep) -> Callable[[bytes, str], str]:
     """What uploads a PNG with a title, and returns its id when it can be shown. It raises a SlackError where that fails."""
 
     def upload(png: bytes, title: str) -> str:
@@ -43,4 +43,6 @@ def pictured(curve: Curve, upload: Callable[[bytes, str], str] | None) -> str | 
         return upload(draw(curve), f"{curve.what}: {curve.subject}"[:200])
     except SlackError as error:
         log.warning("chart_not_uploaded", code=error.code, why=error.lines[0])
-        return None
+    except OSError as error:
+        log.warning("chart_not_drawn", why=str(error))
+    return None

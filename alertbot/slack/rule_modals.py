@@ -3,24 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from slack_bolt import Ack, App, Respond
+from slack_bolt import Ack, App, BoltContext
 from slack_sdk import WebClient
 
 from alertbot.domain.rules import Rule
-from alertbot.errors import AlertbotError, ConfigError, UsageError
+from alertbot.errors import ConfigError, UsageError
 from alertbot.flows.edit_rules import change_rule, delete_rule, make_rule, stored_rule
 from alertbot.flows.try_rule import is_collected, try_rule
+from alertbot.slack.acting import InTime, Reply, act, submitted
+from alertbot.slack.actions import Done
 from alertbot.slack.desk import Desk
 from alertbot.slack.parse import Request, parse
 from alertbot.slack.rule_drafts import Keys, MistakesInRule, by_field, draft_in, draft_of, keys_of, new_draft
-from alertbot.slack.surface import Surface, acknowledged_after
+from alertbot.slack.surface import Surface
 from alertbot.slack.views import answers
 from alertbot.slack.views.answers import Answer
 from alertbot.slack.views.remembered import remember, remembered
 from alertbot.slack.views.rule_form import RuleDraft, View, rule_form, saved_rule_view
 from alertbot.slack.views.text import literal
-
-Reply = dict[str, Any]
 
 
 def asked_for(body: Mapping[str, Any]) -> Request | None:
@@ -91,8 +91,8 @@ def save_rule(desk: Desk, body: Mapping[str, Any]) -> Reply:
             make_rule(here.database, here.book, keys, by=by, now=now, key=key)
     except MistakesInRule as mistakes:
         return _errors(mistakes.by_field)
-    except AlertbotError as error:
-        return _errors({"type" if draft.about else "name": error.lines[0]})
+    except (ConfigError, UsageError) as error:
+        return _errors({"type" if draft.about else "name": error.public})
     here.wake()
     shown = saved_rule_view(rule.name, is_new=not draft.about, notes=_notes(here, rule))
     return {"response_action": "update", "view": shown}
@@ -169,34 +169,32 @@ def remove(here: Desk, name: str, *, key: str) -> Answer:
     return answers.sentence(f":wastebasket: *{literal(name, 200)}* was deleted. Alerts of it end now.")
 
 
-def clicked_delete(desk: Desk, body: Mapping[str, Any]) -> Answer:
+def clicked_delete(desk: Desk, body: Mapping[str, Any]) -> Done:
     """Delete the rule of the button."""
     here, action = desk.for_whom(body), body["actions"][0]
     try:
-        return remove(here, str(action.get("value") or ""), key=f"click {action.get('action_ts')} {here.user}")
-    except AlertbotError as error:
-        return answers.complaint(error.lines[0])
+        return Done(remove(here, str(action.get("value") or ""), key=f"click {action.get('action_ts')} {here.user}"))
+    except UsageError as error:
+        return Done(answers.complaint(error.public))
 
 
-def listen(app: App, desk: Desk) -> None:
+def listen(app: App, desk: Desk, in_time: InTime) -> None:
     """Register what opens the form, and what is done in it."""
 
     @app.action("rule_new")
-    def new(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+    def new(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body, respond).open(lambda: ask_rule(desk, body))
+        Surface(desk, client, body).open(lambda: ask_rule(desk, body))
 
     @app.action("rule_change")
-    def change(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+    def change(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
         name = str(body["actions"][0].get("value") or "")
-        Surface(desk, client, body, respond).open(lambda: ask_rule(desk, body, name))
+        Surface(desk, client, body).open(lambda: ask_rule(desk, body, name))
 
-    @app.action("rule_delete")
-    def delete(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
-        with acknowledged_after(ack):
-            reply = clicked_delete(desk, body)
-        Surface(desk, client, body, respond).show(reply)
+    @app.action("rule_delete", middleware=[in_time])
+    def delete(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
+        act(Surface(desk, client, body), context, lambda: clicked_delete(desk, body))
 
     @app.action("rule_type")
     def choose_type(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
@@ -206,11 +204,6 @@ def listen(app: App, desk: Desk) -> None:
     @app.action("rule_try")
     def attempt(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body).update(lambda: try_it(desk, body))
+        Surface(desk, client, body).update_slowly(lambda: try_it(desk, body))
 
-    @app.view("rule")
-    def save(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
-        reply = save_rule(desk, body)
-        ack(**reply)
-        if reply.get("response_action") != "errors":
-            Surface(desk, client, body).show_below()
+    app.view("rule", middleware=[in_time])(submitted(desk, save_rule))

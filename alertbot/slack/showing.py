@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from slack_bolt import Ack, App, Respond
+from slack_bolt import Ack, App
 from slack_sdk import WebClient
 
-from alertbot.errors import AlertbotError, SlackError
+from alertbot.errors import SlackError, UsageError
 from alertbot.flows.chart import chart_of
 from alertbot.slack.commands import answer_for_all
 from alertbot.slack.desk import Desk
 from alertbot.slack.failures import translated
 from alertbot.slack.pictures import pictured
-from alertbot.slack.surface import Surface, say
-from alertbot.slack.views import answers, figures
+from alertbot.slack.surface import Surface
+from alertbot.slack.views import figures
 from alertbot.slack.views.answers import Answer
 from alertbot.slack.views.message import gravity
 
@@ -25,42 +25,49 @@ def listen(app: App, desk: Desk) -> None:
     """Have the two buttons answered."""
 
     @app.action("share")
-    def share(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+    def share(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        surface = Surface(desk, client, body, respond)
-        try:
-            reply = answer_for_all(desk, body)
-            say(respond, reply, response_type="in_channel", replace_original=False)
-            with translated("response_url"):
-                respond(delete_original=True)
-        except SlackError as error:
-            log.warning("answer_not_shared", code=error.code, why=error.lines[0])
-            surface.show(answers.complaint("Slack did not take it; try again"))
-        except AlertbotError as error:
-            surface.show(answers.complaint(error.lines[0]))
+        surface = Surface(desk, client, body)
+        surface.work(lambda: share_answer(surface), key=f"share {_place(body)}")
 
     @app.action("chart")
-    def chart(ack: Ack, body: Mapping[str, Any], respond: Respond, client: WebClient) -> None:
+    def chart(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        surface = Surface(desk, client, body, respond)
-        try:
-            reply = clicked_chart(desk.for_channel(body), body)
-        except AlertbotError:  # not everybody in the channel may see it, or there is nothing to see
-            surface.show(_chart_for_one(desk, body))
-            return
-        try:
-            put_into_thread(client, body, reply)
-        except SlackError as error:  # whoever asked sees it at least
-            log.warning("chart_not_posted", code=error.code, why=error.lines[0])
-            surface.show(reply)
+        surface = Surface(desk, client, body)
+        # One at a time for a person and a message; a second click hears that the first is being worked on.
+        surface.work(lambda: show_chart(surface), key=f"chart {body['user']['id']} {_place(body)}")
 
 
-def _chart_for_one(desk: Desk, body: Mapping[str, Any]) -> Answer:
-    """The chart for whoever clicked alone, or why there is none."""
+def _place(body: Mapping[str, Any]) -> str:
+    """The message of a click."""
+    container = body.get("container") or {}
+    return f"{container.get('channel_id')} {container.get('message_ts')}"
+
+
+def share_answer(surface: Surface) -> None:
+    """Show an answer to everybody in the channel, in place of the person's own. Raises AlertbotError."""
     try:
-        return clicked_chart(desk.for_whom(body), body)
-    except AlertbotError as error:
-        return answers.complaint(error.lines[0])
+        reply = answer_for_all(surface.desk, surface.body)
+        surface.say(reply, response_type="in_channel", replace_original=False)
+        surface.say({}, delete_original=True)
+    except SlackError as error:
+        log.warning("answer_not_shared", code=error.code, why=error.lines[0])
+        surface.tell("Slack did not take it; try again")
+
+
+def show_chart(surface: Surface) -> None:
+    """Put the chart of a message below it; where not everybody may see it, for whoever clicked alone. Raises UsageError."""
+    desk, body = surface.desk, surface.body
+    try:
+        reply = clicked_chart(desk.for_channel(body), body)
+    except UsageError:  # not everybody in the channel may see it, or there is nothing to see
+        surface.show(clicked_chart(desk.for_whom(body), body))
+        return
+    try:
+        put_into_thread(surface.client, body, reply)
+    except SlackError as error:  # whoever asked sees it at least
+        log.warning("chart_not_posted", code=error.code, why=error.lines[0])
+        surface.show(reply)
 
 
 def clicked_chart(here: Desk, body: Mapping[str, Any]) -> Answer:

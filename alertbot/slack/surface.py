@@ -1,23 +1,24 @@
 """Where somebody clicked or typed: a message, a modal, Home. How they are told something there, and shown a modal."""
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from slack_bolt import Respond
 from slack_sdk import WebClient
+from slack_sdk.webhook import WebhookClient
 
 from alertbot.errors import AlertbotError, SlackError, SlackRejected
 from alertbot.slack import home
 from alertbot.slack.actions import details_of, shown_details
 from alertbot.slack.desk import Desk
+from alertbot.slack.executors import BoundedExecutor, Busy
 from alertbot.slack.failures import translated
 from alertbot.slack.views import answers
 from alertbot.slack.views.answers import Answer
 from alertbot.slack.views.remembered import remembered
+from alertbot.slack.views.trouble import with_trouble
 
 log = structlog.get_logger()
 View = dict[str, Any]
@@ -28,69 +29,145 @@ _WHY_NOT = {
     "push_limit_reached": "There are too many windows above one another; close one, and click again.",
     "hash_conflict": "What you looked at has changed meanwhile; look again.",
 }
+_OUR_MISTAKE = "Something went wrong on our side, and is in the log. Look whether it was done before you try again."
 
 
-_PATIENCE = 2.0  # seconds: Slack waits for three, and the acknowledgement has to travel
+def sentence_for(error: BaseException) -> str:
+    """What a person hears of an error, whatever it is."""
+    return error.public if isinstance(error, AlertbotError) else _OUR_MISTAKE
 
 
-@contextmanager
-def acknowledged_after(ack: Callable[[], object], *, patience: float = _PATIENCE) -> Iterator[None]:
-    """Acknowledge what is done in here when it is done, or before Slack loses its patience.
-
-    A process that is killed before has acknowledged nothing: Slack tells the person, instead of showing a click that worked.
-    """
-    late = threading.Timer(patience, ack)
-    late.daemon = True
-    late.start()
-    try:
-        yield
-    finally:
-        late.cancel()
-        ack()
-
-
-def say(respond: Respond, reply: Answer, **how: Any) -> None:
-    """Answer at a response_url, plainly where Slack does not take the blocks. Raises a SlackError."""
-    with translated("response_url"):
-        said = respond(**reply, **how)
-        if said.status_code != 200:
-            said = respond(text=reply["text"], **how)
-    if said.status_code != 200:
-        raise SlackRejected(f"response_url: HTTP {said.status_code}", code=f"http_{said.status_code}")
+def log_failure(error: BaseException) -> None:
+    """One line for an error whose text says it all, such as a database that is away; a traceback for one of ours."""
+    if isinstance(error, AlertbotError):
+        log.error("listener_failed", error=error.lines[0])
+    else:
+        log.error("listener_failed", exc_info=error)
 
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """Where something was clicked or typed. What is said there must not undo what was done: nothing is raised."""
+    """Where something was clicked or typed. What is said there must not undo what was done: nothing is raised.
+
+    Slack is called by threads of its own; whatever fails there is told to the person.
+    """
 
     desk: Desk
     client: WebClient
     body: Mapping[str, Any]
-    respond: Respond | None = None
+
+    # --- in the threads that answer
 
     def show(self, reply: Answer | None = None) -> None:
         """Bring what the person looks at up to date, and tell what they have to know: in Home and modals it stands on top."""
+        self._answer(lambda: self._show(reply))
+
+    def open(self, make: Callable[[], View]) -> None:
+        """Show a modal, above the one that the click was in. What keeps it from being shown is told in one line."""
+        self._answer(lambda: self._open(make))
+
+    def update(self, make: Callable[[], View]) -> None:
+        """Replace what the modal of the click shows."""
+        self._answer(lambda: self._update_modal(make))
+
+    def show_below(self) -> None:
+        """Bring up to date what the person sees when a modal is gone: the details below it, and Home."""
+        self._answer(self._show_below)
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Do something else that calls Slack."""
+        self._answer(work)
+
+    def look_up(self, ask: Callable[[], Answer]) -> None:
+        """Answer a question that only looks. Raises Busy."""
+        self._start(self.desk.executors.look_ups, lambda: self._show(ask()))
+
+    def tell(self, text: str) -> None:
+        """Say a sentence where the person is."""
+        self._answer(lambda: self._tell(text))
+
+    def fail(self, error: BaseException) -> None:
+        """Log it, and say what it means to the person."""
+        log_failure(error)
+        self.tell(sentence_for(error))
+
+    # --- in those for what takes long
+
+    def work(self, work: Callable[[], None], *, key: str) -> None:
+        """Do what draws, uploads or looks far back, once at a time for one `key`. What keeps it from being begun is told."""
+        try:
+            self._start(self.desk.executors.slow, work, key=key)
+        except Busy as busy:
+            self.tell(busy.public)
+
+    def answer_slowly(self, ask: Callable[[], Answer], *, key: str) -> None:
+        """Answer a question that takes long. Raises Busy."""
+        self._start(self.desk.executors.slow, lambda: self._show(ask()), key=key)
+
+    def update_slowly(self, make: Callable[[], View]) -> None:
+        """Replace what the modal of the click shows by what takes long to find out."""
+        self.work(lambda: self._update_modal(make), key=f"view {self.body['view']['id']}")
+
+    # --- how
+
+    def _answer(self, work: Callable[[], None]) -> None:
+        try:
+            self._start(self.desk.executors.answers, work)
+        except Busy as busy:  # a hundred answers wait for Slack: one more would not arrive either
+            log.warning("answer_dropped", user=self._user, why=busy.lines[0])
+
+    def _start(self, executor: BoundedExecutor, work: Callable[[], None], *, key: str = "") -> None:
+        executor.start(lambda: self._attempt(work), person=self._user, key=key).add_done_callback(self._tell_dropped)
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        """Do it; what goes wrong is told to the person."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 — one listener: it must not end the thread, nor leave the person without an answer
+            log_failure(error)
+            self._tell(sentence_for(error))
+
+    def _tell_dropped(self, future: Future[Any]) -> None:
+        if future.cancelled():
+            self.tell("The bot is restarting, and did not get to this; try again in a minute.")
+
+    def _show(self, reply: Answer | None) -> None:
         view = self.body.get("view") or {}
         note = reply["text"] if reply is not None else ""
         try:
             if view.get("type") == "home":
                 home.publish(self.desk.for_whom(self.body), self.client, note=note)
             elif view.get("callback_id") == "details":
-                self._update(view["id"], shown_details(self.desk, self.body, note=note))
-            elif reply is not None and self.respond is not None:
-                say(self.respond, reply, response_type="ephemeral", replace_original=False)
+                self.put(view["id"], shown_details(self.desk, self.body, note=note))
+            elif reply is not None:
+                self.say(reply, response_type="ephemeral", replace_original=False)
         except SlackError as error:
             log.warning("answer_not_shown", user=self._user, code=error.code, why=error.lines[0])
-        except AlertbotError as error:
-            log.warning("answer_not_shown", user=self._user, code="", why=error.lines[0])
 
-    def open(self, make: Callable[[], View]) -> None:
-        """Show a modal, above the one that the click was in. What keeps it from being shown is told in one line."""
-        try:
-            view = make()
-        except AlertbotError as error:
-            self.show(answers.complaint(error.lines[0]))
+    def say(self, reply: Answer, **how: Any) -> None:
+        """Answer at the response_url, plainly where Slack does not take the blocks. Raises a SlackError."""
+        url = str(self.body.get("response_url") or "")
+        if not url:
+            log.warning("answer_not_shown", user=self._user, code="", why="there is no place to answer at")
             return
+        # As patient as every other call of ours; the usual client waits for half a minute, and repeats what it posts.
+        hook = WebhookClient(
+            url,
+            timeout=self.client.timeout,
+            proxy=self.client.proxy,
+            ssl=self.client.ssl,
+            retry_handlers=[],
+            logger=self.client._logger,  # noqa: SLF001 — it has no other name; one of its own would print bodies
+        )
+        with translated("response_url"):
+            said = hook.send_dict({**reply, **how})
+            if said.status_code != 200 and reply:
+                said = hook.send_dict({"text": reply["text"], **how})
+        if said.status_code != 200:
+            raise SlackRejected(f"response_url: HTTP {said.status_code}", code=f"http_{said.status_code}")
+
+    def _open(self, make: Callable[[], View]) -> None:
+        view = make()
         is_above = (self.body.get("view") or {}).get("type") == "modal"
         method = "views.push" if is_above else "views.open"
         try:
@@ -98,34 +175,44 @@ class Surface:
                 self.client.api_call(method, json={"trigger_id": self.body["trigger_id"], "view": view})
         except SlackError as error:
             log.warning("modal_not_shown", user=self._user, code=error.code, why=error.lines[0])
-            self.show(answers.complaint(_WHY_NOT.get(error.code, "Slack did not open the window; click again.")))
+            self._tell(_WHY_NOT.get(error.code, "Slack did not open the window; click again."))
 
-    def update(self, make: Callable[[], View]) -> None:
-        """Replace what the modal of the click shows."""
-        try:
-            self._update(self.body["view"]["id"], make())
-        except SlackError as error:  # `not_found`: the person has closed it meanwhile
-            log.info("modal_not_updated", user=self._user, code=error.code, why=error.lines[0])
-        except AlertbotError as error:
-            log.warning("modal_not_updated", user=self._user, code="", why=error.lines[0])
+    def _update_modal(self, make: Callable[[], View]) -> None:
+        self._put_if_open(self.body["view"]["id"], make())
 
-    def show_below(self) -> None:
-        """Bring up to date what the person sees when a modal is gone: the details below it, and Home."""
+    def _show_below(self) -> None:
         kept, below = remembered(self.body), self.body["view"].get("previous_view_id")
         here = self.desk.for_whom(self.body)
-        try:
-            home.publish_if_in_sight(here, self.client)
-            if below and kept.get("below"):
-                self._update(below, details_of(here, str(kept["below"]), page=int(kept.get("page") or 0)))
-        except SlackError as error:
-            log.info("modal_not_updated", user=self._user, code=error.code, why=error.lines[0])
-        except AlertbotError as error:
-            log.warning("modal_not_updated", user=self._user, code="", why=error.lines[0])
+        home.publish_if_in_sight(here, self.client)
+        if below and kept.get("below"):
+            self._put_if_open(below, details_of(here, str(kept["below"]), page=int(kept.get("page") or 0)))
 
-    def _update(self, view_id: str, view: View) -> None:
+    def _put_if_open(self, view_id: str, view: View) -> None:
+        try:
+            self.put(view_id, view)
+        except SlackError as error:  # `not_found`: the person has closed it meanwhile
+            log.info("modal_not_updated", user=self._user, code=error.code, why=error.lines[0])
+
+    def put(self, view_id: str, view: View) -> None:
+        """Replace what a modal shows. Raises a SlackError."""
         with translated("views.update"):
             self.client.views_update(view_id=view_id, view=view)
 
+    def _tell(self, text: str) -> None:
+        """Say a sentence without looking anything up: also while the database is away."""
+        view = self.body.get("view") or {}
+        try:
+            if view.get("type") == "modal":
+                self.put(view["id"], with_trouble(view, text))
+            elif view.get("type") == "home" or "event" in self.body:
+                with translated("views.publish"):
+                    self.client.views_publish(user_id=self._user, view=with_trouble({**view, "type": "home"}, text))
+            else:
+                self.say(answers.complaint(text), response_type="ephemeral", replace_original=False)
+        except SlackError as error:
+            log.warning("answer_not_shown", user=self._user, code=error.code, why=error.lines[0])
+
     @property
     def _user(self) -> str:
-        return str(self.body.get("user_id") or (self.body.get("user") or {}).get("id"))
+        user = self.body.get("user") or {}
+        return str(self.body.get("user_id") or user.get("id") or (self.body.get("event") or {}).get("user") or "")

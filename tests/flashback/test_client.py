@@ -127,7 +127,7 @@ WRONG_ANSWERS: dict[str, tuple[Step, type[FlashbackError], str]] = {
     "a redirect to nonsense": (
         answer(301, location="https://[::1"),
         FlashbackUnavailable,
-        "to an unreadable address: correct base_url",
+        "the server redirects to an unreadable address",
     ),
     "200, but no": (
         json_body({"success": False, "message": "no organisation", "error_code": "E7"}),
@@ -157,6 +157,18 @@ WRONG_ANSWERS: dict[str, tuple[Step, type[FlashbackError], str]] = {
         "the answer cannot be decompressed",
     ),
 }
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 418])
+def test_what_a_server_says_of_its_own_machines_is_for_operators_only(server, client, status: int):
+    words = "cannot reach db.internal:5432 as root"
+    server.will(json_body({"success": False, "message": words}, status=status))
+    with pytest.raises(FlashbackError) as caught:
+        client(budget=timedelta(seconds=60)).totals()
+    assert words in str(caught.value)
+    assert f"({status}" in caught.value.public
+    assert "internal" not in caught.value.public
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -23,6 +23,8 @@ from alertbot.domain.visibility import Entry
 from alertbot.http import HttpServer, Metrics
 from alertbot.slack import bot, home
 from alertbot.slack.desk import Desk
+from alertbot.slack.directory import members_of, name_of_channel, zone_of
+from alertbot.slack.executors import Executors
 from alertbot.slack.pictures import uploader
 from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
@@ -176,12 +178,19 @@ def office(
     route: Route = AT_ONCE,
     slack: SlackServer | None = None,
     wake: Callable[[], None] | None = None,
+    pause: Callable[[float], object] = lambda _seconds: time.sleep(0.02),
+    upload: Callable[[bytes, str], str] | None = None,
+    patience: float = 2.9,
 ) -> Iterator[Office]:
-    """Open it; `slack` is a workspace with something special about it."""
+    """Open it; `slack` is a workspace with something special about it, `pause` is called while a picture is not ready.
+
+    `patience` is how many seconds an act may take before it is acknowledged as late: here as many as Slack waits.
+    """
     with slack or SlackServer(page=False) as server:
         scene = Scene(database, drawn, *(rules or (BURST,)), routes=(route,))
         client = bot.web_client(server.bot_token, api_url=server.api_url, timeout=timedelta(seconds=5))
         scene.delivery = replace(scene.delivery, sender=SlackSender(client))
+        executors = Executors()
         desk = Desk(
             database=database,
             clock=lambda: scene.now,
@@ -192,15 +201,18 @@ def office(
             book=there(scene.watch.book),
             on_call=on_call or {},
             operators=frozenset(operators),
-            members_of=bot.members_of(client),
+            members_of=members_of(client),
+            executors=executors,
             visibility=tuple(visibility),
-            name_of_channel=bot.name_of_channel(client),
-            zone_of=bot.zone_of(client),
+            name_of_channel=name_of_channel(client),
+            zone_of=zone_of(client),
             routes=scene.watch.routes,
-            upload=uploader(client, pause=lambda _seconds: time.sleep(0.02)),
+            upload=upload or uploader(client, pause=pause),
         )
         identity = bot.identify(client)
-        app = bot.build(client, identity=lambda: identity, signing_secret=server.signing_secret, desk=desk)
+        app = bot.build(
+            client, identity=lambda: identity, signing_secret=server.signing_secret, desk=desk, patience=patience
+        )
         # Over HTTP: a socket of the SDK takes a second to close.
         http = HttpServer(
             host="127.0.0.1",
@@ -216,7 +228,7 @@ def office(
             yield Office(server, scene, desk)
         finally:
             http.stop()
-            app.listener_runner.listener_executor.shutdown()  # what a click has begun is not left to the next test
+            executors.close(within=60)  # what a click has begun is not left to the next test
 
 
 def firing(here: Office) -> list[Alert]:

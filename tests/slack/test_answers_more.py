@@ -9,10 +9,8 @@ from fractions import Fraction
 import pytest
 import structlog
 from PIL import Image
-from slack_bolt import Respond
 
 from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_deliveries import Delivery
 from alertbot.demo.slack_faults import FaultKind
 from alertbot.demo.slack_records import Message
 from alertbot.demo.slack_transcript import plain_text
@@ -24,7 +22,7 @@ from alertbot.domain.visibility import Entry
 from alertbot.slack import commands
 from alertbot.slack.charts import draw
 from alertbot.slack.parse import Request, parse
-from alertbot.slack.surface import say
+from alertbot.slack.surface import Surface
 from alertbot.slack.views import figures
 from alertbot.slack.views.message import notice_message
 from alertbot.slack.views.sharing import with_share_button
@@ -164,7 +162,7 @@ def test_a_person_whose_zone_slack_does_not_tell_has_that_of_utc(sqlite):
         here.scene.until(1)
         here.slack.fault(FaultKind.ERROR, "users.info", error="user_not_found")
         assert "Growth today" in shown(answered(here, "stats today"))
-    assert [log["event"] for log in logs if log["event"] == "time_zone_unknown"]
+    assert [log["what"] for log in logs if log["event"] == "slack_did_not_say"] == ["time zone"]
 
 
 def test_budgets_are_bars(sqlite):
@@ -381,12 +379,9 @@ def test_an_answer_whose_blocks_slack_refuses_is_told_in_plain_words(sqlite):
         reply = commands.answer(desk, {"text": "chart violations 2m", "user_id": "U1"})
         delivery = here.slack.command("/alertbot status")
         here.slack.wait_for(lambda: here.slack.answers(delivery))
-        say(respond_of(delivery), reply, response_type="ephemeral", replace_original=False)
+        surface = Surface(here.desk, here.client, delivery.payload)
+        surface.say(reply, response_type="ephemeral", replace_original=False)
         assert "Most 9" in here.slack.answers(delivery)[-1].text
-
-
-def respond_of(delivery: Delivery) -> Respond:
-    return Respond(response_url=delivery.payload["response_url"])
 
 
 # --- the alert's message

@@ -260,3 +260,19 @@ def test_what_slack_refuses_is_told_as_such(method):
         with pytest.raises(SlackError) as caught:
             upload(slack, [])
     assert caught.value.code == "missing_scope"
+
+
+READ_ONLY = """
+import os, sys, tempfile
+tempfile._candidate_tempdir_list = lambda: ["/proc/no/such/folder"]
+os.environ |= {"HOME": "/proc/nowhere", "XDG_CONFIG_HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
+os.environ.pop("MPLCONFIGDIR", None)
+from alertbot.slack import charts
+from tests.slack.faces import curve
+sys.stdout.buffer.write(charts.draw(curve()))
+"""
+
+
+def test_a_chart_is_drawn_where_no_folder_on_disk_can_be_written():
+    done = subprocess.run([sys.executable, "-c", READ_ONLY], capture_output=True, check=False)
+    assert done.stdout.startswith(PNG), done.stderr.decode()

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from alertbot.flows.rulebook import Rulebook
-from alertbot.slack.bot import NEEDED_SCOPES, Identity, build, name_of_channel, web_client
+from alertbot.slack.bot import NEEDED_SCOPES, Identity, build, web_client
 from alertbot.slack.desk import Desk
+from alertbot.slack.directory import name_of_channel
+from alertbot.slack.executors import Executors
 from alertbot.slack.manifest import EVENTS, OPTIONAL_SCOPES, manifest, manifest_yaml
 from alertbot.slack.parse import COMMANDS
 from alertbot.wiring import GRAMMAR
@@ -87,6 +89,7 @@ def test_the_command_is_the_one_that_the_app_listens_to(mode):
         on_call={},
         operators=frozenset(),
         members_of=lambda _: frozenset(),
+        executors=Executors(),
         name_of_channel=name_of_channel(client),
     )
     identity = Identity("Acme", "T1", "B1", "U1", frozenset())

@@ -84,6 +84,11 @@ def person(who: str) -> str:
     return f"<!subteam^{who}>" if _TEAM.fullmatch(who) else literal(who, 100)
 
 
+def is_user_group(who: str) -> bool:
+    """Whether a mention of this would reach a whole group."""
+    return bool(_TEAM.fullmatch(who))
+
+
 def with_moments(text: str) -> str:
     """Safe mrkdwn with every moment that is written in it, such as `2026-01-05T10:02:03Z`, in the reader's own time zone."""
     return _WRITTEN_MOMENT.sub(_shown_moment, text)

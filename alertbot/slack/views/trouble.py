@@ -1,0 +1,41 @@
+"""What stands on top of a view where something went wrong, and what stands in place of a form that takes longer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from alertbot.slack.views.text import literal, mrkdwn
+
+View = dict[str, Any]
+_MOST_BLOCKS = 100  # of a view
+_BLOCK = "trouble"
+# What Slack takes back of a view that it has sent.
+_KEYS = ("type", "callback_id", "title", "submit", "close", "private_metadata", "blocks")
+
+
+def with_trouble(view: Mapping[str, Any], text: str) -> View:
+    """The view as Slack sent it, with a sentence on top; fields keep what was typed into them."""
+    blocks = [block for block in view.get("blocks") or () if block.get("block_id") != _BLOCK][: _MOST_BLOCKS - 1]
+    sentence = {"type": "section", "block_id": _BLOCK, "text": mrkdwn(f":warning: {literal(text, 2000)}")}
+    return {name: view[name] for name in _KEYS if view.get(name)} | {"blocks": [sentence, *blocks]}
+
+
+def waiting_view() -> View:
+    """In place of a form whose submission takes longer than Slack waits."""
+    return _note_view("Not done yet", ":hourglass: This takes longer than usual. What became of it will stand here.")
+
+
+def outcome_view(problems: Mapping[str, str]) -> View:
+    """What became of a submission that took longer: it was done, or these are the problems."""
+    if not problems:
+        return _note_view("Done", ":white_check_mark: It is done.")
+    return _note_view("Not done", "\n".join(f":warning: {literal(problem, 500)}" for problem in problems.values()))
+
+
+def _note_view(title: str, text: str) -> View:
+    return {
+        "type": "modal",
+        "callback_id": "note",
+        "title": {"type": "plain_text", "text": title},
+        "close": {"type": "plain_text", "text": "Close"},
+        "blocks": [{"type": "section", "text": mrkdwn(text)}],
+    }
