@@ -1,13 +1,24 @@
 """What people read of an error names no path, user, host or address; operators read all of it."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from alertbot import config
-from alertbot.app import Bot
-from alertbot.errors import AlertbotError, ConfigError, FlashbackBusy, FlashbackError, SlackBusy, SlackError, UsageError
+from alertbot.errors import (
+    AlertbotError,
+    ConfigError,
+    FlashbackBusy,
+    FlashbackError,
+    SlackBusy,
+    SlackError,
+    StoreError,
+    UsageError,
+)
+from alertbot.http import Metrics
+from alertbot.probes import Probes
+from alertbot.store.database import Database
 
 CANARY = "postgresql://alertbot:hush@db.internal:5432/x in /var/lib/alertbot"
 # What these say is about what the person wrote themselves.
@@ -41,11 +52,16 @@ def test_people_read_a_sentence_and_operators_the_rest(kind):
 
 
 def test_readyz_does_not_say_where_the_database_is(tmp_path: Path):
-    path = tmp_path / "config.yaml"
-    path.write_text(
-        f"database: {{url: 'sqlite:///{tmp_path}/secret-place.db'}}\n"
-        "sources: [{name: acme, base_url: 'http://127.0.0.1:9', access_token: x}]\n",
-        encoding="utf-8",
+    database = Database(f"sqlite:///{tmp_path}/secret-place.db")  # without a schema, nothing can be read of it
+    probes = Probes(
+        database,
+        Metrics(),
+        {"acme": timedelta(seconds=60)},
+        needs_sources=True,
+        clock=lambda: datetime(2026, 1, 5, tzinfo=UTC),
+        database_error=lambda: "",
+        slack_error=lambda refused: refused,
     )
-    bot = Bot(config.load(path, {}, needs=()))
-    assert bot.unready() == {"database": "the database is not available; try again in a minute"}
+    with pytest.raises(StoreError):
+        probes.check_readiness()
+    assert probes.why_not_ready() == {"database": "the database is not available; try again in a minute"}
