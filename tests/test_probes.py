@@ -103,5 +103,5 @@ def test_a_database_that_fails_is_the_reason_and_the_gauges_are_not_shown(build)
     probes = build(clock=fail)
     with pytest.raises(StoreError):
         probes.check_readiness()
-    assert probes.why_not_ready() == {"database": "database x: it does not answer"}
-    assert probes.why_gauges_are_old() == "database x: it does not answer"
+    assert probes.why_not_ready() == {"database": "the database is not available; try again in a minute"}
+    assert probes.why_gauges_are_old() == "the database is not available; try again in a minute"
