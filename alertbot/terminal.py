@@ -291,6 +291,8 @@ def show_silences(console: Console, found: Sequence[Silence]) -> None:
     for silence in found:
         what = " ".join(str(matcher) for matcher in silence.matchers) or "everything"
         by, comment = Text(clean(silence.author)), Text(clean(silence.comment))
+        if silence.problem:
+            comment = Text(clean(f"not valid, so it mutes nothing: {silence.problem}"), style="yellow")
         until = "it is unmuted" if silence.is_endless else _when(silence.ends_at)
         table.add_row(str(silence.number), Text(clean(what)), until, by, comment)
     console.print(table)

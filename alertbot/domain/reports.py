@@ -333,4 +333,5 @@ def silence_json(silence: Silence) -> dict[str, Any]:
         "ends_at": _time(silence.ends_at),
         "author": silence.author,
         "comment": silence.comment,
+        "problem": silence.problem or None,
     }

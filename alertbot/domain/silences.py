@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from alertbot.domain.patterns import LONGEST_PATTERN, regex, regex_problem
 from alertbot.domain.rules import glob
 from alertbot.domain.times import parse_duration
 
 ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)  # the end of a silence that has none: a rule that is muted
-_LONGEST_PATTERN = 200  # characters of a regular expression
+MOST_MATCHERS = 20  # of one silence: each is held against every alert
+LONGEST_COMMENT = 500  # characters, as in the form
 _WRITTEN = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)(=~|!~|!=|=)(.*)", re.DOTALL)
 
 
@@ -22,26 +24,37 @@ class Sign(StrEnum):
     FITS = "=~"
     FITS_NOT = "!~"
 
+    @property
+    def takes_regex(self) -> bool:
+        """Whether the value is a regular expression; else it is a glob."""
+        return self in {Sign.FITS, Sign.FITS_NOT}
+
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
     """One condition on one label: a glob (`=`, `!=`) or a regular expression that has to fit whole (`=~`, `!~`).
 
     A configuration is meant by its id or by its name. A label that is not there counts as empty.
+    A regular expression that cannot be used matches nothing, whatever the sign.
     """
 
     label: str
     sign: Sign
     value: str
 
+    @property
+    def problem(self) -> str:
+        """Why the value cannot be used, such as one that was stored when another syntax was read; empty if it can be."""
+        return regex_problem(self.value) if self.sign.takes_regex else ""
+
     def matches(self, labels: Mapping[str, str]) -> bool:
+        if self.problem:
+            return False
         named = "name" if self.label == "ai_llm" else f"{self.label}_name"
         values = [labels.get(self.label, ""), *([labels[named]] if named in labels else [])]
-        pattern = (
-            re.compile(self.value) if self.sign in {Sign.FITS, Sign.FITS_NOT} else glob(_literal_brackets(self.value))
-        )
-        found = any(pattern.fullmatch(value) for value in values)
-        return found if self.sign in {Sign.IS, Sign.FITS} else not found
+        pattern = regex(self.value) if self.sign.takes_regex else glob(_literal_brackets(self.value))
+        fits = any(pattern.fullmatch(value) for value in values)
+        return fits if self.sign in {Sign.IS, Sign.FITS} else not fits
 
     def __str__(self) -> str:
         value = f'"{self.value}"' if re.search(r"\s|^$", self.value) else self.value
@@ -69,6 +82,11 @@ class Silence:
         return self.starts_at <= now <= self.ends_at and all(matcher.matches(labels) for matcher in self.matchers)
 
     @property
+    def problem(self) -> str:
+        """Why the silence mutes nothing; empty for one that is valid. A page too many is better than one too few."""
+        return next((matcher.problem for matcher in self.matchers if matcher.problem), "")
+
+    @property
     def is_endless(self) -> bool:
         """Whether it holds until somebody ends it."""
         return self.ends_at >= ENDLESS
@@ -88,15 +106,10 @@ def parse_matcher(text: str) -> Matcher:
     if written is None:
         raise ValueError(f'expected a matcher such as rule=violation-burst, got "{text}"')
     matcher = Matcher(written[1], Sign(written[2]), written[3])
-    if matcher.sign in {Sign.FITS, Sign.FITS_NOT}:
-        if len(matcher.value) > _LONGEST_PATTERN:
-            raise ValueError(
-                f"expected a regular expression of at most {_LONGEST_PATTERN} characters, got {len(matcher.value)}"
-            )
-        try:
-            re.compile(matcher.value)
-        except re.error as error:
-            raise ValueError(f'expected a regular expression, got "{matcher.value}" ({error})') from error
+    if len(matcher.value) > LONGEST_PATTERN:
+        raise ValueError(f"expected a pattern of at most {LONGEST_PATTERN} characters, got {len(matcher.value)}")
+    if matcher.problem:
+        raise ValueError(matcher.problem)
     return matcher
 
 
@@ -105,6 +118,8 @@ def check_matchers(matchers: Sequence[Matcher], *, everything: bool) -> tuple[Ma
 
     Asked as Prometheus' Alertmanager asks it: one matcher at least must not fit an empty label.
     """
+    if len(matchers) > MOST_MATCHERS:
+        raise ValueError(f"expected at most {MOST_MATCHERS} matchers, got {len(matchers)}")
     if not everything and all(matcher.matches({}) for matcher in matchers):
         raise ValueError("this would silence everything; say `all` alone if that is meant")
     return tuple(matchers)
@@ -140,4 +155,7 @@ def parse_silence(words: Sequence[str]) -> SilenceRequest:
     if duration <= timedelta(0):
         raise ValueError("a silence has to last longer than nothing")
     checked = check_matchers(matchers, everything=words[0] == "all")
-    return SilenceRequest(checked, duration, " ".join(rest[1:]))
+    comment = " ".join(rest[1:])
+    if len(comment) > LONGEST_COMMENT:
+        raise ValueError(f"expected a comment of at most {LONGEST_COMMENT} characters, got {len(comment)}")
+    return SilenceRequest(checked, duration, comment)

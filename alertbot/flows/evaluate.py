@@ -19,7 +19,8 @@ from alertbot.flows.past import Past, judged_at, load, plane_of, states_of_feeds
 from alertbot.flows.rule_conflicts import NO_CONFLICT, RuleConflict, find_conflict, register_rules, report_conflict
 from alertbot.flows.rulebook import Rulebook
 from alertbot.flows.speak import enroll, speak
-from alertbot.store import alerts, faults, outbox, sources
+from alertbot.flows.trouble import tell_operators
+from alertbot.store import alerts, faults, outbox, silences, sources
 from alertbot.store.database import Database, Tx
 
 log = structlog.get_logger()
@@ -87,6 +88,7 @@ def evaluate(database: Database, watch: Watch, *, now: datetime, clock: Callable
             now = clock()
         if watch.book is not None:
             watch.book.tell_unfit(tx, operators=watch.operator_channel, now=now)
+        _report_invalid_silences(tx, operators=watch.operator_channel, now=now)
         watch = _in_force(tx, watch, now)
         if watch.process:
             report_conflict(tx, watch.process, watch.conflict, operators=watch.operator_channel, now=now)
@@ -94,6 +96,18 @@ def evaluate(database: Database, watch: Watch, *, now: datetime, clock: Callable
         _close_orphans(tx, watch, now)
         faults.keep_only(tx, [*(rule.name for rule in watch.rules), *watch.conflict.rules])
     return evaluated
+
+
+def _report_invalid_silences(tx: Tx, *, operators: str, now: datetime) -> None:
+    """Tell the operators once of each silence that mutes nothing because its pattern cannot be used any more."""
+    for silence in silences.unreported(tx, now):
+        if silence.problem and silences.mark_reported(tx, silence.number):
+            log.warning("silence_invalid", silence=silence.number, problem=silence.problem)
+            text = (
+                f"Silence {silence.number} is not valid and mutes nothing: {silence.problem}. "
+                "What it was made for is sent; end it and make a new one."
+            )
+            tell_operators(tx, text, operators=operators, now=now)
 
 
 def _feeds(watch: Watch) -> list[str]:

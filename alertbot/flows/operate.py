@@ -20,6 +20,8 @@ from alertbot.store import alerts, groups, outbox, silences
 from alertbot.store.database import Database, Tx
 
 log = structlog.get_logger()
+_MOST_SILENCES = 500  # that have not ended: each decision holds all of them against its alerts
+_LONGEST_COMMENT = 2000  # characters, as in the form
 _NAME = re.compile(r"\s*([AaGg])([0-9]{1,18})\s*")
 
 
@@ -43,7 +45,12 @@ def find(database: Database, name: str, *, sight: Sight = SEES_EVERYTHING) -> tu
 
 
 def act(database: Database, numbers: Sequence[int], deed: Act) -> Acted:
-    """Do what a person asked for to these alerts; people hear of it in the same transaction."""
+    """Do what a person asked for to these alerts; people hear of it in the same transaction.
+
+    Raises UsageError for a text that is too long.
+    """
+    if len(deed.text) > _LONGEST_COMMENT:
+        raise UsageError(f"expected a text of at most {_LONGEST_COMMENT} characters, got {len(deed.text)}")
     with database.transaction() as tx:
         found = alerts.by_numbers(tx, numbers, lock=True)
         before = alerts.acted_on(tx, deed.key, numbers)
@@ -107,13 +114,14 @@ def add_silence(
 ) -> Silence:
     """Silence what the request means from now on; what fires already is looked at again at once.
 
-    An act that is delivered again, with the same `key`, makes no second silence.
+    An act that is delivered again, with the same `key`, makes no second silence. Raises UsageError for one too many.
     """
     silence = Silence(request.matchers, now, now + request.duration, author, request.comment)
     with database.transaction() as tx:
         made = silences.add(tx, silence, key=key)
         if made is None:
             return silences.made_by(tx, key or "")
+        _require_room(tx, now)
         speak(tx, groups.open_ones(tx), now=now)
     _log_silence(made)
     return made
@@ -123,6 +131,7 @@ def mute_rule(database: Database, matchers: tuple[Matcher, ...], *, by: str, now
     """Say nothing of a rule until somebody unmutes it; the silence that does it, which may have been there before.
 
     The first of the matchers is the rule's name; the others say for which of its alerts.
+    Raises UsageError for one silence too many.
     """
     with database.transaction() as tx:
         known = [
@@ -132,9 +141,16 @@ def mute_rule(database: Database, matchers: tuple[Matcher, ...], *, by: str, now
             return known[0]
         made = silences.add(tx, Silence(matchers, now, ENDLESS, by))
         assert made is not None, "it has no key that another one could have"
+        _require_room(tx, now)
         speak(tx, groups.open_ones(tx), now=now)
     _log_silence(made)
     return made
+
+
+def _require_room(tx: Tx, now: datetime) -> None:
+    """Raise UsageError, which takes the new silence back, where there are more than there may be."""
+    if silences.count(tx, now) > _MOST_SILENCES:
+        raise UsageError(f"there are {_MOST_SILENCES} silences that have not ended, which is the most; end some first")
 
 
 def _log_silence(made: Silence) -> None:

@@ -60,6 +60,22 @@ def _is_not_over(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(silences.c.ends_at >= now, silences.c.ended_by == "")
 
 
+def unreported(tx: Tx, now: datetime) -> list[Silence]:
+    """The silences that have not ended and were not reported as invalid."""
+    return _silences(tx, _is_not_over(now), silences.c.reported.is_(False))
+
+
+def mark_reported(tx: Tx, number: int) -> bool:
+    """Note that the operators are notified that a silence is not valid; False if they were before."""
+    unreported = sa.and_(silences.c.number == number, silences.c.reported.is_(False))
+    return tx.execute(sa.update(silences).where(unreported).values(reported=True)).rowcount == 1
+
+
+def count(tx: Tx, now: datetime) -> int:
+    """How many silences have not ended."""
+    return tx.execute(sa.select(sa.func.count()).select_from(silences).where(_is_not_over(now))).scalar_one()
+
+
 def next_start(tx: Tx, now: datetime) -> datetime | None:
     """When the next silence begins that was made for later."""
     query = sa.select(sa.func.min(silences.c.starts_at)).where(silences.c.starts_at > now, silences.c.ends_at > now)

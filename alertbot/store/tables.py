@@ -289,6 +289,8 @@ silences = sa.Table(
     sa.Column("comment", sa.String, nullable=False),
     sa.Column("ended_by", sa.String, nullable=False, server_default=""),
     sa.Column("key", sa.String, unique=True),  # the same submission delivered twice makes one silence
+    # Whether the operators were notified that it is not valid and so mutes nothing.
+    sa.Column("reported", sa.Boolean, nullable=False, server_default=sa.false()),
     sqlite_autoincrement=True,
 )
 

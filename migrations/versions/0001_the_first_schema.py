@@ -153,6 +153,7 @@ def upgrade() -> None:
         sa.Column("comment", sa.String(), nullable=False),
         sa.Column("ended_by", sa.String(), server_default="", nullable=False),
         sa.Column("key", sa.String(), nullable=True),
+        sa.Column("reported", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_silences")),
         sa.UniqueConstraint("key", name=op.f("uq_silences_key")),
         sqlite_autoincrement=True,

@@ -7,9 +7,10 @@ import pytest
 
 from alertbot.domain.alerts import ActKind, Outcome, State
 from alertbot.domain.routes import Step
+from alertbot.domain.silences import Matcher, Sign, Silence, parse_silence
 from alertbot.errors import UsageError
 from alertbot.flows import operate
-from alertbot.store import alerts
+from alertbot.store import alerts, silences
 from alertbot.store.database import Database
 from tests.builders import at, minutes, rule, threshold
 from tests.flows.scene import AT_ONCE, Scene
@@ -211,3 +212,41 @@ def test_what_was_done_and_what_it_says_are_written_together(firing: Scene) -> N
         (alert,) = alerts.by_numbers(tx, [1])
     assert alert.acknowledged_by == "U1"
     assert firing.heard() == ["1 first", "1 acknowledged"], "before anything was sent"
+
+
+# --- silences that are not valid, and too many of them
+
+
+def test_a_stored_silence_that_cannot_be_used_mutes_nothing_and_the_operators_hear_of_it_once(
+    database: Database,
+) -> None:
+    scene = Scene(database, "0 9", LASTING)
+    with database.transaction() as tx:
+        made = silences.add(tx, Silence((Matcher("ai_llm", Sign.FITS, "(?!test).*"),), at(0), at(600), "U1"))
+        assert made is not None
+    scene.until(3)
+    assert scene.heard() == ["1 first"]
+    (line,) = scene.told_operators()
+    assert line.startswith("Silence 1 is not valid and mutes nothing:")
+    assert "look-around" in line
+    assert [silence.problem != "" for silence in operate.list_silences(database, now=scene.now)] == [True]
+
+
+def test_there_may_be_so_many_silences_and_no_more(sqlite: Database) -> None:
+    request = parse_silence(["rule=a", "1h"])
+    with sqlite.transaction() as tx:
+        for number in range(499):
+            silences.add(tx, Silence(request.matchers, at(0), at(60), f"U{number}"))
+    operate.add_silence(sqlite, request, author="U1", now=at(1), key="one")
+    operate.add_silence(sqlite, request, author="U1", now=at(1), key="one")  # delivered again
+    with pytest.raises(UsageError, match="500 silences that have not ended"):
+        operate.add_silence(sqlite, request, author="U1", now=at(1), key="two")
+    with pytest.raises(UsageError, match="500 silences that have not ended"):
+        operate.mute_rule(sqlite, "burst", by="U1", now=at(1))
+    assert len(operate.list_silences(sqlite, now=at(1))) == 500
+    operate.add_silence(sqlite, request, author="U1", now=at(61), key="two")
+
+
+def test_a_comment_may_be_so_long_and_no_longer(firing: Scene) -> None:
+    with pytest.raises(UsageError, match="at most 2000 characters, got 2001"):
+        firing.person(ActKind.COMMENT, text="x" * 2001)

@@ -115,7 +115,9 @@ def silence_line(silence: Silence) -> str:
     comment = f": {literal(silence.comment, 200)}" if silence.comment else ""
     until = "until it is unmuted" if silence.is_endless else f"until {moment(silence.ends_at)}"
     since = f"from {moment(silence.starts_at)} {until}"
-    return f":mute: *{silence.number}* `{_code(what)}` {since} by {person(silence.author)}{comment}"
+    line = f":mute: *{silence.number}* `{_code(what)}` {since} by {person(silence.author)}{comment}"
+    problem = f"\n:warning: Not valid, so it mutes nothing: {literal(silence.problem, 500)}" if silence.problem else ""
+    return line + problem
 
 
 def unmuted_answer(rule: str) -> Answer:
