@@ -45,7 +45,7 @@ class Acts:
             raise LookupError(f"{name} is not a command of the app; it has {', '.join(self.commands)}")
         delivery = self._replyable(DeliveryKind.COMMAND, user, channel=channel)
         form = payloads.command(user, channel, name, rest.strip(), self._reply_to(delivery, "commands"))
-        form["text"] = payloads.escape_mentions(form["text"], self._world)
+        form["text"] = payloads.escape_typed(form["text"], self._world)
         delivery.payload = form
         return await self._deliveries.deliver(delivery)
 
@@ -65,7 +65,7 @@ class Acts:
         block, element = payloads.find_element(blocks, action_id, value, block_id)
         action = payloads.action_of(block, element, value, f"{self._world.clock():.6f}")
         given = {**(state or {}), **({action_id: value} if value is not None else {})}
-        values = payloads.state_values(blocks, given)
+        values = payloads.escape_fields(payloads.state_values(blocks, given))
         if isinstance(place, View):
             delivery = new_delivery(self._context, DeliveryKind.INTERACTIVE, {}, user.id, view=place)
             trigger_id = self._context.new_trigger(user.id, place.id)
@@ -83,7 +83,9 @@ class Acts:
         """Submit a modal; values are given by action id or block id, the others are as they were shown."""
         user = self.user(user_id)
         values = payloads.state_values(view.blocks, given)
-        payload = payloads.view_submission(user, view, values, self._context.new_trigger(user.id, view.id))
+        payload = payloads.view_submission(
+            user, view, payloads.escape_fields(values), self._context.new_trigger(user.id, view.id)
+        )
         delivery = new_delivery(self._context, DeliveryKind.INTERACTIVE, payload, user.id, view=view)
         missing = payloads.missing_inputs(view.blocks, values)
         if missing:

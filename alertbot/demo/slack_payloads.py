@@ -1,5 +1,6 @@
 """The payloads that Slack sends to an app: commands, clicks, submitted views and events; pure but for the world they read."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -144,10 +145,13 @@ def command(user: User, channel: Channel, name: str, text: str, reply: Mapping[s
     }
 
 
-def escape_mentions(text: str, world: World) -> str:
-    """Write `@name` and `#channel` as Slack does for a command with should_escape."""
+_ADDRESS = re.compile(r"(?<![\w.@/-])(?:https?://)?(?:[a-z0-9-]+\.)+(?:com|dev|io|net|org|tech)\b(?:/[^\s&<>|]*)?")
+
+
+def escape_typed(text: str, world: World) -> str:
+    """Write what was typed as Slack does for a command with should_escape: addresses, `@name` and `#channel` become links."""
     words = []
-    for word in text.split(" "):
+    for word in _ADDRESS.sub(_linked, escape_entities(text)).split(" "):
         user = next((u for u in world.users.values() if word == f"@{u.name}"), None)
         group = next((g for g in world.groups.values() if word == f"@{g.handle}"), None)
         channel = next((c for c in list(world.channels.values()) if word == f"#{c.name}"), None)
@@ -160,6 +164,28 @@ def escape_mentions(text: str, world: World) -> str:
         else:
             words.append(word)
     return " ".join(words)
+
+
+def escape_entities(text: str) -> str:
+    """Write the three characters that mean something to Slack as it does."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _linked(address: re.Match[str]) -> str:
+    return f"<{address[0]}>" if "://" in address[0] else f"<http://{address[0]}|{address[0]}>"
+
+
+def escape_fields(values: JsonObject) -> JsonObject:
+    """The state of a view's elements with the text of its fields as Slack sends it."""
+    return {
+        block_id: {
+            action_id: {**state, "value": escape_entities(state["value"])}
+            if state["type"] == "plain_text_input" and state.get("value")
+            else state
+            for action_id, state in elements.items()
+        }
+        for block_id, elements in values.items()
+    }
 
 
 def click_on_message(

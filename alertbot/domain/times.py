@@ -10,16 +10,46 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
 
 
+_SPELLED = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "m"),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("d", "day", "days"), "d"),
+    **dict.fromkeys(("w", "week", "weeks"), "w"),
+}
+_NUMERALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NUMBERS = {"a": "1", "an": "1", **{name: str(number) for number, name in enumerate(_NUMERALS, start=1)}}
+_PART = re.compile(
+    rf"(?:and )?([0-9]{{1,9}}|\b(?:{'|'.join(_NUMBERS)})\b) ?({'|'.join(sorted(_SPELLED, key=len, reverse=True))})(?![a-z])(?:, | )?"
+    rf"|([0-9]{{1,9}})([smhdw])(?=[0-9])"
+)
+
+
+def short_form(text: str) -> str:
+    """`1 hour 30 minutes` as `1h30m`, `two hours` as `2h`: the largest unit first. Another text stays as it is."""
+    spelled = " ".join(text.lower().split()).replace("half an hour", "30 minutes")
+    parts, place = [], 0
+    while place < len(spelled):
+        part = _PART.match(spelled, place)
+        if part is None:
+            return text
+        number, unit = part[1] or part[3], _SPELLED[part[2] or part[4]]
+        parts.append((_NUMBERS.get(number, number), unit))
+        place = part.end()
+    sizes = [_UNITS[unit] for _, unit in parts]
+    return "".join(map("".join, parts)) if sizes == sorted(set(sizes), reverse=True) else text
+
+
 class OutOfBounds(ValueError):
     """It was well written, and is more than anybody can mean."""
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `30s`, `15m`, `4h`, `7d`, `2w` or a sum such as `1h30m`, of ten years at most.
+    """Read `30s`, `15m`, `4h`, `7d`, `2w`, a sum such as `1h30m`, or words such as `1 hour 30 minutes`; ten years at most.
 
     Raises ValueError with a sentence that says what was expected; OutOfBounds for a longer one.
     """
-    written = text.strip()
+    written = short_form(text.strip())
     if not _DURATION.fullmatch(written):
         raise ValueError(f'expected a duration such as 15m, got "{quotable(text)}"')
     seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smhdw])", written))

@@ -17,8 +17,8 @@ from alertbot.flows import operate
 from alertbot.slack.acting import InTime, Reply, act, delivery_of, submitted
 from alertbot.slack.actions import chosen, clicked_menu
 from alertbot.slack.desk import Desk
-from alertbot.slack.parse import split
 from alertbot.slack.surface import Surface
+from alertbot.slack.typed_text import split, typed_text
 from alertbot.slack.views.message import gravity
 from alertbot.slack.views.modals import (
     ANY,
@@ -50,7 +50,7 @@ class _Unfit(Exception):
 
 def asks_for_silence(body: Mapping[str, Any]) -> bool:
     """Whether a slash command asks for the form: `silence` and nothing more."""
-    return str(body.get("text") or "").strip().lower() == "silence"
+    return typed_text(str(body.get("text") or "")).strip().lower() == "silence"
 
 
 def ask_silence(desk: Desk, body: Mapping[str, Any], about: str = "") -> View:
@@ -121,7 +121,9 @@ def _filled(body: Mapping[str, Any], field: str) -> Any:
     held: Mapping[str, Any] = next(iter(body["view"]["state"]["values"].get(field, {}).values()), {})
     if "selected_option" in held:
         return (held["selected_option"] or {}).get("value")
-    return next((held[name] for name in ("value", "selected_date_time", "selected_user") if name in held), None)
+    if "value" in held:
+        return typed_text(held["value"] or "")
+    return next((held[name] for name in ("selected_date_time", "selected_user") if name in held), None)
 
 
 def _matchers_of(draft: Draft) -> tuple[Matcher, ...]:

@@ -1,7 +1,6 @@
 """The text of a slash command → what is asked. Pure."""
 
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +13,7 @@ from alertbot.domain.times import parse_count, parse_duration
 from alertbot.domain.windows import Span, take_span
 from alertbot.errors import UsageError
 from alertbot.slack.spoken import TOMORROW, bare_name, understood
+from alertbot.slack.typed_text import split, typed_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ COMMANDS = (
     Command("help", "[command]", "this list, or one command with an example", "help stats"),
 )
 NAMES = {command.name: command for command in COMMANDS}
+_LONGEST_TEXT = 3000  # characters, as Slack lets a field of a form have
 _SNOOZE_FILLERS = frozenset({"until", "for", "9:00", "09:00", "9am"})
 _MENTION = re.compile(r"<(?:@|!subteam\^)([UWS][A-Z0-9]+)(?:\|[^>]*)?>")
 
@@ -97,7 +98,9 @@ def parse(text: str, *, command: str = "/alertbot") -> Request:
 
     Raises UsageError with the nearest sub-command and an example.
     """
-    words = understood(split(text))
+    if len(text) > _LONGEST_TEXT:
+        raise UsageError(f"expected at most {_LONGEST_TEXT} characters, got {len(text)}")
+    words = understood(split(typed_text(text)))
     if not words:
         return Request("status")
     name, rest = words[0].lower(), words[1:]
@@ -113,22 +116,6 @@ def parse(text: str, *, command: str = "/alertbot") -> Request:
         known = NAMES[name]
         usage = f"{command} {name} {known.arguments}".strip()
         raise UsageError(f"{error}. Usage: {usage}, for example: {command} {known.example}") from error
-
-
-def plain(text: str) -> str:
-    """What a person typed, of what Slack made of it: `<@U1|ana>` was @ana, `<#C1|general>` #general, `&amp;` an ampersand."""
-    text = re.sub(r"<@([A-Z0-9]+)\|([^>]*)>", r"@\2", text)
-    text = re.sub(r"<#([A-Z0-9]+)\|([^>]*)>", r"#\2", text)
-    text = re.sub(r"<([a-z]+:[^|>]*)(?:\|[^>]*)?>", r"\1", text)
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-
-
-def split(text: str) -> list[str]:
-    """The words of a text, those in quotation marks as one."""
-    try:
-        return shlex.split(text.replace("\u201c", '"').replace("\u201d", '"'))
-    except ValueError:  # a quotation mark that is never closed, such as an apostrophe
-        return text.split()
 
 
 def _read(name: str, rest: list[str], text: str) -> Request:
@@ -157,13 +144,13 @@ def _read_rules(name: str, rest: list[str], _text: str) -> Request:
         raise ValueError("the name of a new rule is asked for in the form")
     if deed != "new" and len(named) != 1:
         raise ValueError("the name of one rule, in quotation marks if it has spaces; see rules")
-    return Request(name, target=deed, text=plain(named[0]) if named else "")
+    return Request(name, target=deed, text=named[0] if named else "")
 
 
 def _read_silence(name: str, rest: list[str], text: str) -> Request:
     if not rest:  # alone it opens a window that asks for what is missing
         return Request(name)
-    words, bare = bare_name(split(plain(text))[1:])
+    words, bare = bare_name(split(typed_text(text))[1:])
     return Request(name, silence=parse_silence(words), text=bare)
 
 
@@ -199,9 +186,9 @@ def _read_act(name: str, rest: list[str], text: str) -> Request:
             return Request(name, target=rest[0], text=TOMORROW)
         return Request(name, target=rest[0], window=_snooze((lasts or rest[1:])[0]))
     if name == "assign":
-        mention = _MENTION.fullmatch(rest[1])
+        mention = _MENTION.search(text)
         return Request(name, target=rest[0], text=mention[1] if mention else rest[1].removeprefix("@"))
-    return Request(name, target=rest[0], text=plain(text.split(None, 2)[2]) if name == "comment" else "")
+    return Request(name, target=rest[0], text=typed_text(text).split(None, 2)[2] if name == "comment" else "")
 
 
 def _read_stats(name: str, rest: list[str], _text: str) -> Request:
@@ -221,7 +208,7 @@ def _read_spend(name: str, rest: list[str], _text: str) -> Request:
 
 
 def _read_violations(name: str, _rest: list[str], text: str) -> Request:
-    return Request(name, wanted=read_wanted(split(plain(text))[1:]))
+    return Request(name, wanted=read_wanted(split(typed_text(text))[1:]))
 
 
 def _read_chart(name: str, rest: list[str], _text: str) -> Request:

@@ -10,7 +10,7 @@ import yaml
 from alertbot.domain.rules import Comparison
 from alertbot.domain.stored_rules import StoredRule
 from alertbot.errors import UsageError
-from alertbot.slack.parse import split
+from alertbot.slack.typed_text import split, typed_text
 from alertbot.slack.views.rule_form import ANY, FIELDS, MORE_LIMIT, Field, RuleDraft, fields_of, switches_of
 
 Keys = dict[str, Any]
@@ -46,7 +46,9 @@ def draft_in(body: Mapping[str, Any], *, about: str, version: int, timezone: str
             on = {option["value"] for option in state.get("selected_options") or ()}
             fields |= {switch: "true" if switch in on else "false" for switch, _ in switches_of(kind)}
         else:
-            fields[name] = _option(state) if "selected_option" in state else str(state.get("value") or "").strip()
+            fields[name] = (
+                _option(state) if "selected_option" in state else typed_text(str(state.get("value") or "")).strip()
+            )
     menus = {one.name: {value for value, _ in one.choices} for one in fields_of(kind) if one.choices}
     for name, offered in menus.items():
         if fields[name] not in offered:  # chosen from the menu of another type

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from alertbot.domain.times import short_form
+
 TOMORROW = "tomorrow"
 _CALLED = {
     **dict.fromkeys(("take", "acknowledge", "claim"), "ack"),
@@ -21,14 +23,7 @@ _CALLED = {
 _VIOLATORS = frozenset({"violator", "violators", "offender", "offenders"})
 _ASKING = frozenset({"who", "who's", "whos", "on"})
 _DURATION = re.compile(r"(?:[0-9]+[smhdw])+")
-_UNITS = {
-    **dict.fromkeys(("second", "seconds", "sec", "secs"), "s"),
-    **dict.fromkeys(("minute", "minutes", "min", "mins"), "m"),
-    **dict.fromkeys(("hour", "hours", "hr", "hrs", "h"), "h"),
-    **dict.fromkeys(("day", "days", "d"), "d"),
-    **dict.fromkeys(("week", "weeks"), "w"),
-}
-_GROWN = re.compile(r"([0-9]+)([a-z]{2,})")
+_LONGEST_DURATION = 9  # words, such as "1 week, 2 days, 3 hours and 4 minutes"
 _MATCHER = re.compile(r"[A-Za-z_]+(?:!=|!~|=~|=).*", re.DOTALL)
 
 
@@ -47,14 +42,12 @@ def understood(words: Sequence[str]) -> list[str]:
 
 
 def _in_short(words: Sequence[str]) -> list[str]:
-    """The words with the first duration as it is written here: `2 hours` is 2h."""
-    for place, word in enumerate(words):
-        unit = _UNITS.get(words[place + 1].lower()) if place + 1 < len(words) else None
-        if word.isascii() and word.isdigit() and unit:
-            return [*words[:place], word + unit, *words[place + 2 :]]
-        grown = _GROWN.fullmatch(word.lower())
-        if grown and grown[2] in _UNITS:
-            return [*words[:place], grown[1] + _UNITS[grown[2]], *words[place + 1 :]]
+    """The words with the first duration as it is written here: `2 hours` is 2h, `1 hour 30 minutes` is 1h30m."""
+    for place in range(len(words)):
+        for end in range(min(len(words), place + _LONGEST_DURATION), place, -1):
+            short = short_form(" ".join(words[place:end]))
+            if _DURATION.fullmatch(short):
+                return [*words[:place], short, *words[end:]]
     return list(words)
 
 
@@ -63,7 +56,13 @@ def bare_name(words: Sequence[str]) -> tuple[list[str], str]:
 
     The duration may stand in front, and `for` before it.
     """
-    found = _in_short([word for place, word in enumerate(words) if place > 2 or word.lower() != "for"])
+    short = _in_short(words)
+    fillers = {
+        place
+        for place, word in enumerate(short[:-1])
+        if word.lower() == "for" and _DURATION.fullmatch(short[place + 1])
+    }
+    found = [word for place, word in enumerate(short) if place not in fillers]
     if len(found) > 1 and _DURATION.fullmatch(found[0]):
         matchers = next((place for place, word in enumerate(found[1:]) if not _MATCHER.fullmatch(word)), len(found) - 1)
         last = 1 + max(matchers, 1)

@@ -1,0 +1,130 @@
+"""What people type, as Slack sends it: other quotation marks, links that nobody made, patterns with backslashes."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alertbot.domain.silences import Matcher, Sign
+from alertbot.domain.times import parse_duration, short_form
+from alertbot.slack.parse import Request, parse
+from alertbot.slack.typed_text import split, typed_text
+from tests.slack.office import office
+
+
+@pytest.mark.parametrize(
+    ("sent", "typed"),
+    [
+        ("<http://chat.acme.io|chat.acme.io>", "chat.acme.io"),
+        ("<https://acme.io/>", "https://acme.io/"),
+        ("<http://acme.io/|acme.io>", "acme.io"),
+        ("<https://wiki/run|the runbook>", "https://wiki/run"),
+        ("<mailto:ana@acme.io|ana@acme.io>", "ana@acme.io"),
+        ("<tel:+34123|+34123>", "+34123"),
+        ("<@U1|ana> <@U2>", "@ana @U2"),
+        ("<#C1|general> <#C2>", "#general #C2"),
+        ("<!subteam^S1|@ops> <!subteam^S1> <!here>", "@ops @S1 @here"),
+        ("&lt;b&gt; R&amp;D &amp;lt;", "<b> R&D &lt;"),
+        ("pasted\u200b\ufeff", "pasted"),
+    ],
+)
+def test_what_slack_made_of_the_text_is_undone(sent: str, typed: str) -> None:
+    assert typed_text(sent) == typed
+
+
+@pytest.mark.parametrize("opened", "\"\u201c\u201d\u201e\u201f\u00ab\u00bb'\u2018\u2019\u201a\u2039")
+@pytest.mark.parametrize("closed", "\"\u201c\u201d\u00bb\u00ab'\u2018\u2019\u203a")
+def test_words_in_quotation_marks_of_any_kind_are_one(opened: str, closed: str) -> None:
+    single = "'\u2018\u2019\u201a\u2039\u203a"
+    if (opened in single) is (closed in single):
+        assert split(f"policy={opened}No customer PII{closed} today") == ["policy=No customer PII", "today"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (r"ai_llm=~support-\d+ 1h", [r"ai_llm=~support-\d+", "1h"]),
+        (r'ai_llm=~"support \d+" 1h', [r"ai_llm=~support \d+", "1h"]),
+        ("2h it's Ana\u2019s 'big day' isn't it", ["2h", "it's", "Ana\u2019s", "big day", "isn't", "it"]),
+        ('he said "wait', ["he", "said", '"wait']),
+        ("stats\u00a0support-chat\u202f1h\u2003", ["stats", "support-chat", "1h"]),
+        ('x=""', ["x="]),
+    ],
+)
+def test_backslashes_apostrophes_and_odd_spaces_are_what_they_are(text: str, words: list[str]) -> None:
+    assert split(text) == words
+
+
+@given(st.text())
+def test_without_quotation_marks_words_are_what_stands_between_spaces(text: str) -> None:
+    marks = "\"'\u201c\u201d\u201e\u201f\u00ab\u00bb\u301d\u301e\uff02\u2018\u2019\u201a\u201b\u2039\u203a"
+    plain = {ord(mark): None for mark in marks}
+    assert split(" ".join(text.translate(plain).split())) == text.translate(plain).split()
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("1 hour 30 minutes", "1h30m"),
+        ("1h 30m", "1h30m"),
+        ("1 hour and 30 minutes", "1h30m"),
+        ("two hours", "2h"),
+        ("An hour", "1h"),
+        ("half an hour", "30m"),
+        ("2 Weeks, 3 days", "2w3d"),
+        ("90 min", "90m"),
+        ("2h", "2h"),
+        ("30 minutes 1 hour", "30 minutes 1 hour"),  # more likely a duration and what follows it
+        ("5 mississippi", "5 mississippi"),
+        ("soon", "soon"),
+    ],
+)
+def test_a_duration_in_words_means_all_of_its_words(words: str, meant: str) -> None:
+    assert short_form(words) == meant
+    if meant != words:
+        assert parse_duration(words) == parse_duration(meant)
+
+
+NINETY = timedelta(minutes=90)
+
+
+@pytest.mark.parametrize(
+    ("text", "lasts", "comment"),
+    [
+        ("silence violation-burst 1 hour 30 minutes", NINETY, ""),
+        ("silence violation-burst for an hour and 30 minutes it's planned", NINETY, "it's planned"),
+        ("silence violation-burst for two hours", timedelta(hours=2), ""),
+        (
+            "silence rule=violation-burst for half an hour for Ana\u2019s deploy",
+            timedelta(minutes=30),
+            "for Ana\u2019s deploy",
+        ),
+        ("silence 1h 30m violation-burst", NINETY, ""),
+        ("SILENCE\u00a0violation-burst\u00a02 H", timedelta(hours=2), ""),
+    ],
+)
+def test_a_silence_lasts_as_long_as_was_said(text: str, lasts: timedelta, comment: str) -> None:
+    silence = parse(text).silence
+    assert silence is not None
+    assert silence.matchers == (Matcher("rule", Sign.IS, "violation-burst"),)
+    assert (silence.duration, silence.comment) == (lasts, comment)
+
+
+def test_a_comment_keeps_its_own_quotation_marks_and_dashes() -> None:
+    assert parse("comment A1 -v2 he said \u201chi\u201d  R&amp;D") == Request(
+        "comment", target="A1", text="-v2 he said \u201chi\u201d  R&D"
+    )
+
+
+def test_names_that_slack_takes_for_addresses_arrive_as_typed_in_commands_and_forms(sqlite) -> None:
+    with office(sqlite, {"acme/chat.acme.io": "0 9", "acme/R&D": "0 9"}) as here:
+        here.scene.until(1)
+        assert "`ai_llm=chat.acme.io`" in here.ask("silence ai_llm=chat.acme.io 1h")
+        here.slack.command("/alertbot silence")
+        here.submit(here.modal(), silence_llm="R&D")
+        assert [str(silence.matchers[0]) for silence in here.desk.for_person("U1").silences()] == [
+            "ai_llm=chat.acme.io",
+            "ai_llm=R&D",
+        ]
+        assert "Growth" in here.ask("stats chat.acme.io")
