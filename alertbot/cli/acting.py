@@ -97,7 +97,7 @@ def assign(ctx: click.Context, id_: str, user: str, by: str) -> None:
     _act(ctx, id_, ActKind.ASSIGN, by, text=user)
 
 
-@main.command()
+@main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("id_", metavar="ID")
 @click.argument("text", nargs=-1, required=True)
 @by_whom
@@ -122,14 +122,21 @@ def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
     """Silence what MATCHERS fit, such as rule=violation-burst "ai_llm=support *", for DURATION; `all` alone fits everything."""
     from alertbot.domain.silences import parse_silence
     from alertbot.flows import operate
+    from alertbot.flows.look_up import preview_silence
     from alertbot.terminal import show_silences
+    from alertbot.wiring import book_of, intervals_of
 
     try:
         request = parse_silence([legible(word) for word in words])
     except ValueError as error:
         raise AlertbotError(str(error)) from error
-    _, database = open_stored(ctx)
-    show_silences(open_console(), [operate.add_silence(database, request, author=by, now=database.now())])
+    config, database = open_stored(ctx)
+    now = database.now()
+    made = operate.add_silence(database, request, author=by, now=now)
+    show_silences(open_console(), [made])
+    rules = book_of(config).rules_in(database)
+    preview = preview_silence(database, made.matchers, rules=rules, intervals=intervals_of(config), now=now)
+    click.echo(preview.sentence, err=preview.matches_nothing)
 
 
 @silence.command("list")

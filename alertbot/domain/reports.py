@@ -43,6 +43,38 @@ class Acted:
 
 
 @dataclass(frozen=True, slots=True)
+class SilencePreview:
+    """What a silence mutes now: some of the open alerts, and the LLMs that its matchers and the rules mean.
+
+    `problem` says why that cannot be told.
+    """
+
+    muted: Sequence[Alert]
+    open_alerts: int
+    llms: int = 0
+    problem: str = ""
+
+    @property
+    def matches_nothing(self) -> bool:
+        """Whether the silence matches nothing that was ever read: almost certainly a typing error."""
+        return not self.muted and not self.llms and not self.problem
+
+    @property
+    def sentence(self) -> str:
+        """What the silence mutes now."""
+        if self.matches_nothing:
+            return "This matches nothing that was ever read: please check the names, the letters' case and the pattern."
+        firing = sum(alert.state is State.FIRING for alert in self.muted)
+        alerts = f"{firing or 'no'} firing {'alert' if firing == 1 else 'alerts'}"
+        return f"Mutes {alerts} and {count_llms(self.llms)} now."
+
+
+def count_llms(count: int) -> str:
+    """A number of LLMs in words."""
+    return f"{count:,} {'LLM' if count == 1 else 'LLMs'}"
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRow:
     """A source in the status report."""
 

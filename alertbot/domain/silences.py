@@ -1,13 +1,14 @@
 """Silences: who is not to be heard of, from when until when. They stop speech, never evaluation."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from alertbot.domain.history import Member, group
 from alertbot.domain.patterns import LONGEST_PATTERN, regex, regex_problem
-from alertbot.domain.rules import glob
+from alertbot.domain.rules import DIMENSIONS, Rule, Severity, glob
 from alertbot.domain.times import parse_duration
 
 ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)  # the end of a silence that has none: a rule that is muted
@@ -123,6 +124,44 @@ def check_matchers(matchers: Sequence[Matcher], *, everything: bool) -> tuple[Ma
     if not everything and all(matcher.matches({}) for matcher in matchers):
         raise ValueError("this would silence everything; say `all` alone if that is meant")
     return tuple(matchers)
+
+
+_OF_LLM = frozenset({"source", "ai_llm", "provider", "workspace"})  # what every reading says of an LLM
+
+
+def needs_points(matchers: Sequence[Matcher]) -> bool:
+    """Whether the matchers name what only points tell of, such as `user`."""
+    return any(matcher.label in DIMENSIONS and matcher.label not in _OF_LLM for matcher in matchers)
+
+
+def muted_llms(
+    matchers: Sequence[Matcher], rules: Sequence[Rule], members: Iterable[Member]
+) -> frozenset[tuple[str, str]]:
+    """The LLMs (source and id) about which the matchers mute alerts of these rules, whether or not any is open.
+
+    Each member is held against the matchers once, not once a rule: this runs for each letter typed into a form.
+    """
+    of_member = [matcher for matcher in matchers if matcher.label in DIMENSIONS]
+    of_rule = [matcher for matcher in matchers if matcher.label not in DIMENSIONS]
+    known = {member.number: member for member in members if "ai_llm" in member.labels}
+    fitting = [member for member in known.values() if all(matcher.matches(member.labels) for matcher in of_member)]
+    muted: set[int] = set()
+    for rule in rules:
+        if not any(all(matcher.matches(labels) for matcher in of_rule) for labels in _labels_of(rule)):
+            continue
+        if rule.per not in {"source", "provider", "workspace", "all"}:
+            muted.update(member.number for member in fitting if rule.where.selects(member.labels))
+            continue
+        for series in group(known.values(), rule.per, rule.where):
+            if all(matcher.matches(series.labels) for matcher in of_member):
+                muted.update(series.members)
+    return frozenset((known[number].labels["source"], known[number].labels["ai_llm"]) for number in muted)
+
+
+def _labels_of(rule: Rule) -> Iterator[Mapping[str, str]]:
+    """The labels of a rule's alerts but for those of their series."""
+    builtin = {"builtin": "true"} if rule.builtin else {}
+    return ({**rule.labels, **builtin, "rule": rule.name, "severity": severity.value} for severity in Severity)
 
 
 @dataclass(frozen=True, slots=True)

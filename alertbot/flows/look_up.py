@@ -5,25 +5,26 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from alertbot.domain.alerts import Alert, State
+from alertbot.domain.alerts import Alert, State, labels_with_severity
 from alertbot.domain.budgets import period_of
 from alertbot.domain.coverage import Asked, coverage_of
 from alertbot.domain.evidence import Privacy
 from alertbot.domain.history import Growth, Increase, Series, SourceState, group
 from alertbot.domain.planes import plane_for, planes_of
-from alertbot.domain.points import SPEND
+from alertbot.domain.points import SPEND, Plane
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, PERSONAL, alias
 from alertbot.domain.rankings import Question, Rank, Ranking, rank
-from alertbot.domain.reports import AlertRow, Health, SourceRow, StatRow, Stats, StatusReport
+from alertbot.domain.reports import AlertRow, Health, SilencePreview, SourceRow, StatRow, Stats, StatusReport
 from alertbot.domain.rules import SUMS, Budget, Rule, Where
+from alertbot.domain.silences import Matcher, Silence, muted_llms, needs_points
 from alertbot.domain.spending import PAIRS, Spending, Spent, spend
 from alertbot.domain.usage import Budgets, Usage, usages, with_forecast
 from alertbot.domain.visibility import SEES_EVERYTHING, Sight, counted_by
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
 from alertbot.flows.past import load, look_back
-from alertbot.store import alerts, evidence, gatherings, groups, outbox, silences, snapshots, sources
+from alertbot.store import alerts, evidence, gatherings, groups, outbox, points, silences, snapshots, sources
 from alertbot.store.database import Database, Tx
 
 Row = TypeVar("Row", Rank, Spent)
@@ -101,6 +102,30 @@ def list_alerts(
         number, place = messages.get(alert.number, (None, None))
         rows.append(AlertRow(alert, number, place.channel if place else None, place.ts if place else None))
     return rows
+
+
+def preview_silence(
+    database: Database,
+    matchers: Sequence[Matcher],
+    *,
+    rules: Sequence[Rule],
+    intervals: Mapping[str, timedelta],
+    now: datetime,
+    sight: Sight = SEES_EVERYTHING,
+) -> SilencePreview:
+    """What a silence with these matchers mutes now: open alerts, and LLMs of the sources in `intervals`."""
+    silence = Silence(tuple(matchers), now, now, author="")
+    found = [row.alert for row in list_alerts(database, sight=sight)]
+    muted = [alert for alert in found if silence.covers(labels_with_severity(alert), now)]
+    with database.reading() as tx:
+        members = list(snapshots.members(tx, intervals).values())
+        if needs_points(matchers):
+            members += [
+                member
+                for plane in (Plane.AI, Plane.STORAGE)
+                for member in points.members(tx, intervals, plane).values()
+            ]
+    return SilencePreview(muted, len(found), len(muted_llms(matchers, rules, members)))
 
 
 def stats(database: Database, *, intervals: Mapping[str, timedelta], wanted: str | None, window: Window) -> Stats:

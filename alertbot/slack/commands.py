@@ -168,7 +168,7 @@ def _silence(desk: Desk, request: Request, body: Mapping[str, Any]) -> Answer:
         desk.database, wanted, author=desk.user, now=desk.clock(), key=f"command {body.get('trigger_id')}"
     )
     desk.wake()
-    return answers.silences_answer([made])
+    return answers.silenced_answer(made, desk.preview_silence(made.matchers))
 
 
 def _meant(desk: Desk, wanted: SilenceRequest, name: str) -> SilenceRequest:
@@ -200,7 +200,7 @@ def _mute(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
     matchers = desk.confined((Matcher("rule", Sign.IS, request.target),))
     made = operate.mute_rule(desk.database, matchers, by=desk.user, now=desk.clock())
     desk.wake()
-    return answers.silences_answer([made])
+    return answers.silenced_answer(made, desk.preview_silence(made.matchers))
 
 
 def _unmute(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:

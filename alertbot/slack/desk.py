@@ -11,7 +11,7 @@ from alertbot.domain.evidence import Privacy, privacy_of, strictest
 from alertbot.domain.oncall import OnCall
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import PERSONAL, redact_alert, redact_series
-from alertbot.domain.reports import Acted, AlertRow, StatusReport
+from alertbot.domain.reports import Acted, AlertRow, SilencePreview, StatusReport
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Rule, Where
 from alertbot.domain.silences import Matcher, Silence
@@ -238,6 +238,13 @@ class Desk:
         found = operate.list_silences(self.database, now=self.clock())
         shown = [self.sight.silence_as_shown(silence) for silence in found]
         return [self._without_people(silence) for silence in shown if silence is not None]
+
+    def preview_silence(self, matchers: Sequence[Matcher]) -> SilencePreview:
+        """What a silence with these matchers mutes now, of what exists for the person."""
+        preview = look_up.preview_silence(
+            self.database, matchers, rules=self.rules, intervals=self.intervals, now=self.clock(), sight=self.sight
+        )
+        return replace(preview, muted=[self.redact(alert) for alert in preview.muted])
 
     def _without_people(self, silence: Silence) -> Silence:
         if self.tells_names():

@@ -1,5 +1,6 @@
 """Modals: what opens them, and what becomes of what people fill in."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,8 +10,9 @@ from typing import Any
 from slack_bolt import Ack, App, BoltContext
 from slack_sdk import WebClient
 
-from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, labels_with_severity
-from alertbot.domain.silences import Matcher, Sign, Silence, SilenceRequest, check_matchers, parse_matcher
+from alertbot.domain.alerts import Act, ActKind, Alert, Outcome
+from alertbot.domain.reports import SilencePreview
+from alertbot.domain.silences import Matcher, Sign, SilenceRequest, check_matchers, parse_matcher
 from alertbot.domain.times import parse_duration
 from alertbot.errors import UsageError
 from alertbot.flows import operate
@@ -24,7 +26,6 @@ from alertbot.slack.views.modals import (
     ANY,
     UNTIL,
     Draft,
-    Reach,
     View,
     comment_modal,
     silence_modal,
@@ -80,27 +81,25 @@ def recount(desk: Desk, body: Mapping[str, Any]) -> View:
     return _silence_form(desk.for_whom(body), _draft_in(body), body["view"]["private_metadata"])
 
 
-def _silence_form(desk: Desk, draft: Draft, metadata: str) -> View:
+def _silence_form(desk: Desk, draft: Draft, metadata: str, *, is_doubted: bool = False) -> View:
     if draft.lasts == UNTIL and draft.until is None:
         draft = replace(draft, until=_whole_hour(desk.clock() + _DAY))
     return silence_modal(
         draft,
-        _reach(desk, draft),
+        _preview(desk, draft),
         rules=[rule.name for rule in desk.rules],
         sources=list(desk.intervals),
         metadata=metadata,
+        is_doubted=is_doubted,
     )
 
 
-def _reach(desk: Desk, draft: Draft) -> Reach:
-    found = [row.alert for row in desk.open_alerts()]
-    now = desk.clock()
+def _preview(desk: Desk, draft: Draft) -> SilencePreview:
     try:
-        silence = Silence(desk.confined(_matchers_of(draft)), now, now, desk.user)
+        preview = desk.preview_silence(desk.confined(_matchers_of(draft)))
     except (_Unfit, UsageError) as unfit:
-        return Reach((), len(found), str(unfit))
-    muted = [alert for alert in found if silence.covers(labels_with_severity(alert), now)]
-    return Reach(sorted(muted, key=gravity), len(found))
+        return SilencePreview((), len(desk.open_alerts()), problem=str(unfit))
+    return replace(preview, muted=sorted(preview.muted, key=gravity))
 
 
 def _draft_in(body: Mapping[str, Any]) -> Draft:
@@ -143,20 +142,31 @@ def _matchers_of(draft: Draft) -> tuple[Matcher, ...]:
 
 
 def save_silence(desk: Desk, body: Mapping[str, Any]) -> Reply:
-    """Make the silence that was filled in; what is wrong with it stands below its field."""
+    """Make the silence that was filled in; what is wrong with it stands below its field.
+
+    One that matches nothing that was ever read has to be submitted twice: a typing error in it is found out by a page.
+    """
     here, draft = desk.for_whom(body), _draft_in(body)
     now = here.clock()
     try:
         here.require_operator()
         request = SilenceRequest(here.confined(_matchers_of(draft)), _length(draft, now), draft.comment)
+        preview, meant = _preview(here, draft), _fingerprint(request.matchers)
+        if preview.matches_nothing and remembered(body).get("doubted") != meant:
+            metadata = remember(**{**remembered(body), "doubted": meant})
+            return {"response_action": "update", "view": _silence_form(here, draft, metadata, is_doubted=True)}
         made = operate.add_silence(here.database, request, author=here.user, now=now, key=_key(body))
-        reach = _reach(here, draft)
     except _Unfit as unfit:
         return _errors(unfit.field, str(unfit))
     except UsageError as error:
         return _errors("rule", error.public)
     here.wake()
-    return {"response_action": "update", "view": silenced_modal(made, reach)}
+    return {"response_action": "update", "view": silenced_modal(made, preview)}
+
+
+def _fingerprint(matchers: Sequence[Matcher]) -> str:
+    """Which matchers were doubted, in a few letters: a view remembers 3,000 at most."""
+    return hashlib.sha256(repr(matchers).encode(errors="replace")).hexdigest()[:16]
 
 
 def _length(draft: Draft, now: datetime) -> timedelta:

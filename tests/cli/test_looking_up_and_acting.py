@@ -174,6 +174,8 @@ def test_an_alert_is_taken_given_back_snoozed_assigned_and_commented(firing, sla
         (["snooze", "G1", "2h", "--by", "ana"], "done"),
         (["assign", "A1", "ben", "--by", "ana"], "done"),
         (["comment", "A1", "rolled", "back", "--by", "ana"], "done"),
+        (["comment", "A1", "-v2", "--by", "ana"], "done"),
+        (["snooze", "G1", "1 hour 30 minutes", "--by", "ana"], "done"),
     ):
         ended = firing.run(*arguments)
         assert ended.output == f"A1 support-chat: {said}\n"
@@ -206,3 +208,13 @@ def test_bytes_that_are_no_text_end_in_no_traceback(firing):
         assert ended.code in {0, 1}
     (alert,) = firing.json("alerts")
     assert alert["id"] == "A1"
+
+
+def test_a_silence_is_answered_with_what_it_mutes_now(firing):
+    assert (
+        "Mutes 1 firing alert and 1 LLM now."
+        in firing.run("silence", "add", "ai_llm=llm-1", "1h", "--by", "ana").output
+    )
+    nothing = firing.run("silence", "add", "ai_llm=lllm-1", "1h", "--by", "ana")
+    assert nothing.code == 0
+    assert any("matches nothing that was ever read" in line for line in nothing.mistakes)

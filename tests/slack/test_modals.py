@@ -9,8 +9,9 @@ import structlog
 from alertbot.demo.slack_limits import check_view
 from alertbot.demo.slack_records import View
 from alertbot.domain.alerts import Alert
+from alertbot.domain.reports import SilencePreview
 from alertbot.slack.views.details import PAGE, details_view
-from alertbot.slack.views.modals import Draft, Reach, comment_modal, silence_modal, silenced_modal, snooze_modal
+from alertbot.slack.views.modals import Draft, comment_modal, silence_modal, silenced_modal, snooze_modal
 from tests.builders import START, at
 from tests.slack.faces import NOW, alert, many
 from tests.slack.office import Office, errors, labels, office, options, said
@@ -69,7 +70,7 @@ def test_a_silence_tells_what_it_would_mute_whenever_a_matcher_changes(sqlite):
         assert "Mutes *1* of 2 open alerts" in said(form)
         here.click(form, "silence_source", value="acme", state={"silence_llm": "nobody"})
         form = here.changed(form)
-        assert "Mutes none of the 2 open alerts" in said(form)
+        assert "matches nothing that was ever read" in said(form)
         assert (value(form, "source"), value(form, "llm")) == ("acme", "nobody")
         here.click(form, "silence_more", value="rule=~(", state={"silence_source": "acme"})
         assert "expected a regular expression" in said(here.changed(form))
@@ -424,12 +425,14 @@ def _evil(number: int) -> Alert:
 VIEWS = {
     "silence": lambda: silence_modal(
         Draft(rule="rule-399", more="x" * 300, lasts="until", until=START, comment="y" * 500),
-        Reach([_evil(number) for number in range(50)], 1000),
+        SilencePreview([_evil(number) for number in range(50)], 1000),
         rules=LONG,
         sources=["s" * 100, *LONG],
         metadata="",
     ),
-    "silence with a mistake": lambda: silence_modal(Draft(), Reach((), 3, EVIL), rules=(), sources=(), metadata=""),
+    "silence with a mistake": lambda: silence_modal(
+        Draft(), SilencePreview((), 3, problem=EVIL), rules=(), sources=(), metadata=""
+    ),
     "snooze": lambda: snooze_modal([_evil(n) for n in range(1000)], until=START, may_operate=True, metadata="x"),
     "comment": lambda: comment_modal(_evil(10**12), metadata="x"),
     "details": lambda: details_view(10**12, [_evil(n) for n in range(1000)], now=NOW, note=EVIL[:0] + "x" * 5000),
@@ -459,5 +462,33 @@ def test_the_confirmation_is_within_the_limits(sqlite):
         here.slack.command("/alertbot silence")
         here.submit(here.modal(), silence_more="all", comment="<!channel>" * 50)
         (made,) = here.desk.for_person("U1").silences()
-        assert check_view(silenced_modal(made, Reach((), 0))) == []
+        assert check_view(silenced_modal(made, SilencePreview((), 0))) == []
         assert "<!channel>" not in said(here.modal())
+
+
+# --- a silence that matches nothing
+
+
+def test_a_silence_that_matches_nothing_that_was_ever_read_is_asked_about_once_more(sqlite):
+    with office(sqlite, TWO) as here:
+        here.scene.until(1)
+        here.slack.command("/alertbot silence")
+        here.submit(here.modal(), silence_llm="lllm-1")
+        asked = here.modal()
+        assert silences(here) == []
+        assert "matches nothing that was ever read" in said(asked)
+        assert asked.content["submit"]["text"] == "Silence anyway"
+        assert value(asked, "llm") == "lllm-1"
+        here.submit(asked, silence_llm="llm-9")  # another doubt
+        assert silences(here) == []
+        here.submit(here.modal())
+        assert silences(here) == ["1 ai_llm=llm-9"]
+
+
+def test_a_silence_that_was_doubted_and_mended_is_made_at_once(sqlite):
+    with office(sqlite, TWO) as here:
+        here.scene.until(1)
+        here.slack.command("/alertbot silence")
+        here.submit(here.modal(), silence_more="user=~" + "x" * 290)
+        here.submit(here.modal(), silence_more="", silence_llm="llm-1")
+        assert silences(here) == ["1 ai_llm=llm-1"]

@@ -1,15 +1,19 @@
 """What people type, as Slack sends it: other quotation marks, links that nobody made, patterns with backslashes."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertbot.domain.silences import Matcher, Sign
+from alertbot.domain.history import Member
+from alertbot.domain.silences import Matcher, Sign, muted_llms, parse_matcher
 from alertbot.domain.times import parse_duration, short_form
+from alertbot.domain.visibility import Entry
 from alertbot.slack.parse import Request, parse
 from alertbot.slack.typed_text import split, typed_text
+from tests.builders import START, rule
 from tests.slack.office import office
 
 
@@ -128,3 +132,58 @@ def test_names_that_slack_takes_for_addresses_arrive_as_typed_in_commands_and_fo
             "ai_llm=R&D",
         ]
         assert "Growth" in here.ask("stats chat.acme.io")
+
+
+# --- what a silence mutes
+
+
+PREVIEWED = {
+    "silence ai_llm=llm-1 1h": "Mutes 1 firing alert and 1 LLM now.",
+    "silence rule=violation-burst 1h": "Mutes 2 firing alerts and 3 LLMs now.",
+    "silence all 1h": "Mutes 2 firing alerts and 3 LLMs now.",
+    "silence ai_llm=idle 1h": "Mutes no firing alerts and 1 LLM now.",
+    r"silence ai_llm=~llm-\d+ 1h": "Mutes 2 firing alerts and 2 LLMs now.",
+    "silence severity=critical 1h": "Mutes no firing alerts and 3 LLMs now.",
+    "silence ai_llm=LLM-1 1h": "matches nothing that was ever read",
+    "silence rule=violaton-burst ai_llm=llm-1 1h": "matches nothing that was ever read",
+    "silence user=ana 1h": "matches nothing that was ever read",
+    "mute violation-burst": "Mutes 2 firing alerts and 3 LLMs now.",
+}
+
+
+@pytest.mark.parametrize(("typed", "told"), PREVIEWED.items())
+def test_a_silence_is_answered_with_what_it_mutes_now(sqlite, typed: str, told: str) -> None:
+    with office(sqlite, {"acme/llm-1": "0 9", "acme/llm-2": "0 9", "acme/idle": "0 0"}) as here:
+        here.scene.until(1)
+        assert told in here.ask(typed)
+        assert len(here.desk.for_person("U1").silences()) == 1
+
+
+def test_what_a_silence_mutes_tells_nothing_of_a_hidden_source(sqlite) -> None:
+    drawn = {"acme/llm-1": "0 9", "globex/llm-2": "0 9"}
+    with office(sqlite, drawn, visibility=[Entry("globex", users=frozenset({"U9"}))]) as here:
+        here.scene.until(1)
+        assert "Mutes 1 firing alert and 1 LLM now." in here.ask("silence ai_llm=llm-* 1h")
+
+
+class Counted(dict[str, str]):
+    """The labels of an LLM, counting how often they are looked at."""
+
+    looks = 0
+
+    def get(self, key: str, default: str = "") -> str:  # type: ignore[override]
+        Counted.looks += 1
+        return super().get(key, default)
+
+
+def test_what_a_draft_would_mute_is_found_by_one_look_at_each_llm_however_many_rules_there_are() -> None:
+    members = [Member(number, Counted(source="acme", ai_llm=f"llm-{number}"), START) for number in range(200)]
+    matcher = parse_matcher(r"ai_llm=~(\w+-?)+-test")
+    looks = []
+    for rules in (1, 50):
+        Counted.looks = 0
+        assert (
+            muted_llms([matcher], [replace(rule(), name=f"rule-{number}") for number in range(rules)], members) == set()
+        )
+        looks.append(Counted.looks)
+    assert looks == [200, 200]

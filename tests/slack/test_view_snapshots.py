@@ -19,14 +19,14 @@ import pytest
 
 from alertbot.demo.slack_limits import check_view
 from alertbot.domain.alerts import State
-from alertbot.domain.reports import Health, SourceRow
+from alertbot.domain.reports import Health, SilencePreview, SourceRow
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import ENDLESS, Silence, parse_matcher
 from alertbot.domain.trials import Trial, TrialAlert
 from alertbot.slack.rule_drafts import new_draft
 from alertbot.slack.views.details import details_view
 from alertbot.slack.views.home import Board, home_view
-from alertbot.slack.views.modals import Draft, Reach, comment_modal, silence_modal, silenced_modal, snooze_modal
+from alertbot.slack.views.modals import Draft, comment_modal, silence_modal, silenced_modal, snooze_modal
 from alertbot.slack.views.remembered import remember
 from alertbot.slack.views.rule_form import rule_form, saved_rule_view
 from tests.slack.faces import NOW, alert, failing, many, resolved, row, status, summary, taken
@@ -94,7 +94,7 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     ),
     "silence": lambda: silence_modal(
         Draft(rule="violation-burst", source="acme", llm="support-chat"),
-        Reach([alert()], 3),
+        SilencePreview([alert()], 3, llms=14),
         rules=["violation-burst", "token-budget"],
         sources=["acme", "globex"],
         metadata=METADATA,
@@ -103,15 +103,19 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
         Draft(
             rule="violation-burst", lasts="until", until=NOW + timedelta(days=1), more="severity=warning", comment="x"
         ),
-        Reach([], 0),
+        SilencePreview([], 0, llms=14),
         rules=["violation-burst"],
         sources=["acme"],
         metadata=METADATA,
     ),
     "silence-of-everything": lambda: silence_modal(
-        Draft(), Reach([], 3, "this would silence everything"), rules=["a"], sources=["b"], metadata=METADATA
+        Draft(),
+        SilencePreview([], 3, problem="this would silence everything"),
+        rules=["a"],
+        sources=["b"],
+        metadata=METADATA,
     ),
-    "silenced": lambda: silenced_modal(SILENCE, Reach([alert()], 3)),
+    "silenced": lambda: silenced_modal(SILENCE, SilencePreview([alert()], 3, llms=14)),
     "snooze": lambda: snooze_modal([alert()], until=NOW + timedelta(hours=4), may_operate=False, metadata=METADATA),
     "snooze-of-operators": lambda: snooze_modal(
         many(7), until=NOW + timedelta(hours=4), may_operate=True, metadata=METADATA

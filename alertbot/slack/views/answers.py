@@ -10,6 +10,7 @@ from alertbot.domain.reports import (
     AlertRow,
     Explanation,
     Health,
+    SilencePreview,
     SourceRow,
     StatusReport,
     explain_lines,
@@ -107,6 +108,12 @@ def silences_answer(found: Sequence[Silence]) -> Answer:
         return sentence("Nothing is silenced.")
     lines = [silence_line(silence) for silence in found[:_MOST_ALERTS]]
     return sentence(fit(lines, SECTION_LIMIT, hidden=len(found) - len(lines)))
+
+
+def silenced_answer(silence: Silence, preview: SilencePreview) -> Answer:
+    """The silence that was made, and what it mutes now."""
+    warning = ":warning: " if preview.matches_nothing else ""
+    return sentence(f"{silence_line(silence)}\n{warning}{preview.sentence}")
 
 
 def silence_line(silence: Silence) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from alertbot.domain.alerts import Alert
+from alertbot.domain.reports import SilencePreview, count_llms
 from alertbot.domain.silences import Silence
 from alertbot.domain.wording import headline
 from alertbot.slack.views.answers import silence_line
@@ -43,17 +44,16 @@ class Draft:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Which of the open alerts a draft would mute; `problem` says why that cannot be told."""
-
-    muted: Sequence[Alert]
-    open_alerts: int
-    problem: str = ""
-
-
-def silence_modal(draft: Draft, reach: Reach, *, rules: Iterable[str], sources: Iterable[str], metadata: str) -> View:
-    """Ask what to silence, until when, and why."""
+def silence_modal(
+    draft: Draft,
+    preview: SilencePreview,
+    *,
+    rules: Iterable[str],
+    sources: Iterable[str],
+    metadata: str,
+    is_doubted: bool = False,
+) -> View:
+    """Ask what to silence, until when, and why; `is_doubted` asks once more for what matches nothing that was ever read."""
     blocks: list[Block] = [
         _choice("rule", "Rule", "Every rule", rules, draft.rule),
         _choice("source", "Source", "Every source", sources, draft.source),
@@ -65,7 +65,7 @@ def silence_modal(draft: Draft, reach: Reach, *, rules: Iterable[str], sources: 
         ),
         _lasts(draft.lasts),
         *([_date("until", "Until", draft.until)] if draft.lasts == UNTIL else []),
-        {"type": "section", "block_id": "reach", "text": mrkdwn(_reach(reach))},
+        {"type": "section", "block_id": "reach", "text": mrkdwn(_preview(preview, is_doubted=is_doubted))},
         {
             "type": "input",
             "block_id": "comment",
@@ -86,13 +86,16 @@ def silence_modal(draft: Draft, reach: Reach, *, rules: Iterable[str], sources: 
             hint="For experts: matchers such as severity=warning provider!=OPENAI. The word all alone means everything.",
         ),
     ]
-    return _modal("silence", "New silence", "Silence", blocks, metadata)
+    return _modal("silence", "New silence", "Silence anyway" if is_doubted else "Silence", blocks, metadata)
 
 
-def silenced_modal(silence: Silence, reach: Reach) -> View:
+def silenced_modal(silence: Silence, preview: SilencePreview) -> View:
     """What stands in place of the form when the silence was made."""
-    muted = _counted(len(reach.muted), "open alert is", "open alerts are")
-    lines = [silence_line(silence), f"{muted} muted by it. Nothing is lost: alerts go on being counted and kept."]
+    muted = _counted(len(preview.muted), "open alert is", "open alerts are")
+    lines = [
+        silence_line(silence),
+        f"{muted} muted by it, of {count_llms(preview.llms)}. Nothing is lost: alerts go on being counted and kept.",
+    ]
     return {
         "type": "modal",
         "callback_id": "silenced",
@@ -151,17 +154,21 @@ def _modal(name: str, title: str, submit: str, blocks: Sequence[Block], metadata
     }
 
 
-def _reach(reach: Reach) -> str:
-    if reach.problem:
-        return f":warning: {literal(reach.problem, 500)}"
-    if not reach.open_alerts:
-        return "No alert is open now."
-    total = _counted(reach.open_alerts, "open alert", "open alerts")
-    if not reach.muted:
-        return f"Mutes none of the {total}." if reach.open_alerts > 1 else f"Does not mute the {total}."
-    lines = [f":mute: Mutes *{len(reach.muted)}* of {total}:"]
-    lines += [f"• `A{alert.number}` {literal(headline(alert), 150)}" for alert in reach.muted[:_MOST_NAMED]]
-    return fit(lines, SECTION_LIMIT, hidden=max(0, len(reach.muted) - _MOST_NAMED))
+def _preview(preview: SilencePreview, *, is_doubted: bool) -> str:
+    if preview.problem:
+        return f":warning: {literal(preview.problem, 500)}"
+    if preview.matches_nothing:
+        return f":warning: {preview.sentence}{' Submit it again if that is meant.' if is_doubted else ''}"
+    llms = f"It applies to {count_llms(preview.llms)}."
+    if not preview.open_alerts:
+        return f"No alert is open now. {llms}"
+    total = _counted(preview.open_alerts, "open alert", "open alerts")
+    if not preview.muted:
+        return f"{f'Mutes none of the {total}.' if preview.open_alerts > 1 else f'Does not mute the {total}.'} {llms}"
+    lines = [f":mute: Mutes *{len(preview.muted)}* of {total}:"]
+    lines += [f"• `A{alert.number}` {literal(headline(alert), 150)}" for alert in preview.muted[:_MOST_NAMED]]
+    shown = fit(lines, SECTION_LIMIT - len(llms) - 1, hidden=max(0, len(preview.muted) - _MOST_NAMED))
+    return f"{shown}\n{llms}"
 
 
 def _about(alerts: Sequence[Alert]) -> Block:
