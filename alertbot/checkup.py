@@ -1,6 +1,6 @@
 """`check --online`: asks everything that the bot depends on, and says what is wrong with each."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,6 +11,8 @@ from alertbot.access import given_of, keepers_of, reader_of
 from alertbot.clock import Clock, SteadyClock
 from alertbot.config import Config, Source
 from alertbot.domain.points import floor
+from alertbot.domain.rules import unmatched_globs
+from alertbot.domain.snapshots import Configuration
 from alertbot.errors import AlertbotError, FlashbackMissing
 from alertbot.feeds import spans_of
 from alertbot.flashback.client import POINTS, POLICY_ALERTS, VIOLATIONS, FlashbackClient
@@ -24,21 +26,28 @@ from alertbot.slack.bot import NEEDED_SCOPES, Identity
 from alertbot.slack.failures import translated
 from alertbot.store import migrate
 from alertbot.store.database import Database
-from alertbot.wiring import open_database
+from alertbot.wiring import open_database, wheres_of
 
-Line = tuple[str, bool]
+Line = tuple[str, bool | None]  # what there is to say, and whether it is fine; None for what may be a slip
 
 
 def check_online(config: Config) -> Iterator[Line]:
     """One line a thing that was asked, and whether it is fine."""
     lines, database = _database(config)
     yield from lines
-    yield from _sources(config, database)
+    llms: dict[str, list[Mapping[str, str]]] = {}
+    yield from _sources(config, database, llms)
+    if len(llms) == len(config.sources):  # else nobody knows what there is
+        known = [labels for name in llms for labels in llms[name]]
+        yield from ((line, None) for line in unmatched_globs(wheres_of(config), known))
     yield from _slack(config)
 
 
-def _sources(config: Config, database: Database | None) -> Iterator[Line]:
-    """What each source answers. Without a `database` that can be used no refresh token is: its successor would be lost."""
+def _sources(config: Config, database: Database | None, llms: dict[str, list[Mapping[str, str]]]) -> Iterator[Line]:
+    """What each source answers; the labels of its LLMs are put into `llms`.
+
+    Without a `database` that can be used no refresh token is: its successor would be lost.
+    """
     clock = Clock() if database is None else _checked(SteadyClock(database.now))
     metrics = Metrics()
     keepers: dict[str, TokenKeeper] = {}
@@ -65,7 +74,7 @@ def _sources(config: Config, database: Database | None) -> Iterator[Line]:
         except AlertbotError as error:
             yield f"source {source.name}: {error.lines[0]}", False
             continue
-        yield from _read(source, reader, clock())
+        yield from _read(source, reader, clock(), llms)
 
 
 def _checked(clock: SteadyClock) -> SteadyClock:
@@ -79,13 +88,16 @@ def _logged_in(source: Source, clock: Callable[[], datetime]) -> Source:
     return source.model_copy(update={"access_token": SecretStr(issued.access_token)})
 
 
-def _read(source: Source, reader: SourceReader, now: datetime) -> Iterator[Line]:
+def _read(
+    source: Source, reader: SourceReader, now: datetime, llms: dict[str, list[Mapping[str, str]]]
+) -> Iterator[Line]:
     """What each endpoint answers that the source is read by."""
     has_points = bool(spans_of(source))
     with closing(reader):
         if "llm_stats" in source.collect:
             try:
-                found, _ = reader.read(None)
+                found, configurations = reader.read(None)
+                llms[source.name] = _labels(source, [snapshot.ai_llm for snapshot in found], configurations or ())
                 yield f"source {source.name}: {len(found)} configurations at {source.base_url}", True
             except FlashbackMissing as error:
                 instead = "; its counts come from the minute statistics" if has_points else ""
@@ -94,6 +106,25 @@ def _read(source: Source, reader: SourceReader, now: datetime) -> Iterator[Line]
                 yield f"source {source.name}: {error.lines[0]}", False
                 return  # the others would say the same
         yield from _read_more(source, reader.client, now)
+
+
+def _labels(source: Source, ids: Sequence[str], configurations: Sequence[Configuration]) -> list[Mapping[str, str]]:
+    """What is known of each LLM of a reading."""
+    described = {configuration.ai_llm: configuration for configuration in configurations}
+    labels: list[Mapping[str, str]] = []
+    for ai_llm in ids:
+        known = described.get(ai_llm, Configuration(ai_llm, ai_llm))
+        labels.append(
+            {
+                "source": source.name,
+                "ai_llm": ai_llm,
+                "name": known.name,
+                "provider": known.provider,
+                "workspace": known.workspace,
+                "workspace_name": known.workspace_name,
+            }
+        )
+    return labels
 
 
 def _read_more(source: Source, client: FlashbackClient, now: datetime) -> Iterator[Line]:

@@ -15,7 +15,7 @@ from alertbot.access import readers_of
 from alertbot.clock import SteadyClock
 from alertbot.config import Config
 from alertbot.domain.planes import feed_of
-from alertbot.domain.rules import Rule
+from alertbot.domain.rules import Rule, unmatched_globs
 from alertbot.domain.times import tell_duration
 from alertbot.errors import AlertbotError, StoreError
 from alertbot.feeds import LEAST_LEASE, pollings_of
@@ -32,11 +32,11 @@ from alertbot.http import Metrics
 from alertbot.outage import Outage
 from alertbot.processes import is_gone, name_of_this_process
 from alertbot.scheduler import Guarded
-from alertbot.store import credentials, leases, outbox, rule_files, sources
+from alertbot.store import credentials, leases, outbox, rule_files, snapshots, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.outbox import Row
 from alertbot.threads import Supervisor, WokenThread, log_failure
-from alertbot.wiring import on_call_of, watch_of
+from alertbot.wiring import on_call_of, watch_of, wheres_of
 
 log = structlog.get_logger()
 _SENDERS = 8
@@ -70,6 +70,7 @@ class Collector:
         self._database = database
         self._clock = clock
         self._metrics = metrics
+        self._wheres = wheres_of(config)  # until they are held against what is read
         kept = config.database.keep
         self._keep = Keep(kept.raw, kept.hourly, kept.daily, kept.evidence, kept.audit)
         self._owner = name_of_this_process()
@@ -213,6 +214,7 @@ class Collector:
             if outcome is Polled.READ:
                 self._read.put(feed_of(polling.name)[0])
                 self._evaluator.wake()
+                self._name_unmatched_globs()
             if outcome is not Polled.NOT_DUE:
                 self._gatherer.prompt(polling.name)
         except StoreError as error:
@@ -221,6 +223,18 @@ class Collector:
         except Exception:  # one source's failure must not end the polls of the others
             log.exception("poll_broke", source=polling.name)
             self._metrics.polls.labels(polling.name, "broke").inc()
+
+    def _name_unmatched_globs(self) -> None:
+        """Log each glob of the configuration that fits no LLM, once after the start, when every source was read."""
+        if not self._wheres:
+            return
+        with self._database.reading() as tx:
+            states = sources.states(tx, self._watch.intervals)
+            members = snapshots.members(tx, self._watch.intervals)
+        if all(name in states and states[name].read_at is not None for name in self._watch.intervals):
+            wheres, self._wheres = self._wheres, []
+            for line in unmatched_globs(wheres, [member.labels for member in members.values()]):
+                log.warning("where_fits_no_llm", where=line)
 
     def _collect(self, polling: Polling, *, at_once: bool = False) -> Polled:
         self._began[polling.name] = now = self._clock()

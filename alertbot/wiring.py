@@ -10,7 +10,7 @@ from alertbot.config import Config, parse_rules, read_yaml
 from alertbot.domain.oncall import OnCall, Rotation
 from alertbot.domain.planes import planes_of
 from alertbot.domain.prices import Override, Price, Prices
-from alertbot.domain.rules import Rule
+from alertbot.domain.rules import Rule, Where
 from alertbot.domain.visibility import Entry
 from alertbot.errors import ConfigError
 from alertbot.flows.evaluate import Watch, blind_rule
@@ -30,6 +30,15 @@ def without_refresh_tokens(config: Config) -> Config:
     """The same for a process whose database does not last: a refresh token works once, and its successor would be lost."""
     sources = tuple(source.model_copy(update={"refresh_token": None}) for source in config.sources)
     return replace(config, sources=sources)
+
+
+def wheres_of(config: Config) -> list[tuple[str, Where]]:
+    """Where the configuration says which LLMs are meant, each with the name of its place."""
+    return [
+        *((f"rule {rule.name}: where", rule.where) for rule in config.rules),
+        *((f"routes[{index}].match", route.match) for index, route in enumerate(config.routes)),
+        *((f"prices[{index}].match", price.match) for index, price in enumerate(config.prices)),
+    ]
 
 
 def intervals_of(config: Config) -> dict[str, timedelta]:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from alertbot.app import Parts
 
 
+_MARKS = {True: "ok    ", False: "fault ", None: "note  "}  # of what `check --online` says
+
+
 @main.command()
 @click.option("--only", type=click.Choice(["collector", "slack"]), help="Run one half of the bot in this process.")
 @click.option("--dry-run", is_flag=True, help="Do everything but Slack: notices are printed.")
@@ -157,8 +160,8 @@ def check(ctx: click.Context, *, online: bool) -> None:
 
     problems = []
     for line, is_fine in check_online(config):
-        click.echo(("ok    " if is_fine else "fault ") + line, err=not is_fine)
-        problems += [] if is_fine else [line]
+        click.echo(_MARKS[is_fine] + line, err=is_fine is False)
+        problems += [line] if is_fine is False else []
     if problems:
         ctx.exit(1)
 

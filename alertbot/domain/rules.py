@@ -6,9 +6,10 @@ A rule is data: which growth it looks at (`metric`, `per`, `where`), how (`condi
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from difflib import get_close_matches
 from enum import StrEnum
 from fnmatch import translate
 from fractions import Fraction
@@ -299,6 +300,29 @@ class Where:
 
 
 EVERYTHING = Where()
+_OF_LLM = ("ai_llm", "provider", "workspace")
+
+
+def unmatched_globs(places: Iterable[tuple[str, Where]], llms: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """One line for each glob that fits no LLM, `places` naming where it stands: a rule with a typing error never fires.
+
+    While no LLM is known nothing is said.
+    """
+    for place, where in places if llms else ():
+        of_sources = tuple(glob for glob in where.globs if glob[0] == "source")
+        for dimension, patterns in where.globs:
+            for pattern in patterns if dimension in _OF_LLM else ():
+                if not any(Where((*of_sources, (dimension, (pattern,)))).selects(labels) for labels in llms):
+                    named = "name" if dimension == "ai_llm" else f"{dimension}_name"
+                    known = {labels[label] for labels in llms for label in (dimension, named) if labels.get(label)}
+                    yield f'{place}: {dimension} "{pattern}" fits none of the {len(llms)} LLMs{did_you_mean(pattern, known)}'
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """`; did you mean support-chat?`, where a known name is near to what was typed, whatever the letters' case."""
+    by_lower = {name.lower(): name for name in known}
+    near = get_close_matches(text.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[near[0]]}?" if near else ""
 
 
 @lru_cache(maxsize=4096)

@@ -32,6 +32,7 @@ def test_a_dry_run_prints_what_it_would_say_and_says_nothing(desk, flashback, sl
     desk.keys["sources"][0]["interval"] = "1s"
     desk.keys["routes"] = [{"group_wait": "0s"}]
     desk.keys["slack"] = {}
+    desk.keys["rules"][0]["where"] = {"ai_llm": ["*", "suport-*"]}
     calls = len(slack.calls)
     process = subprocess.Popen(
         desk.command("run", "--dry-run"), env=environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -44,13 +45,14 @@ def test_a_dry_run_prints_what_it_would_say_and_says_nothing(desk, flashback, sl
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
+    assert errors.count('ai_llm \\"suport-*\\" fits none of the 3 LLMs; did you mean support-chat?') == 1
     assert re.fullmatch(r"\d\d:\d\d:\d\d #ai-alerts  posts G1 firing\n", lines[0])
     assert lines[1] == "  A1 warning: 10 violations in 1 h on support-chat (acme), above 5, worst 10 violations\n"
     assert len(slack.calls) == calls
     assert not (desk.folder / "alertbot.db").exists()
 
 
-def _wait(predicate: Callable[[], bool], seconds: float = 20.0) -> None:
+def _wait(predicate: Callable[[], bool], seconds: float = 120.0) -> None:
     pause = threading.Event()
     for _ in range(int(seconds / 0.05)):
         if predicate():
@@ -76,6 +78,17 @@ def test_check_online_asks_everything(desk):
     ):
         assert line in ended.output
     assert "empty; alertbot run or alertbot migrate makes its schema" in ended.output
+
+
+def test_check_online_names_a_glob_that_fits_no_llm(desk):
+    desk.keys["rules"][0]["where"] = {"ai_llm": ["suport-*", "llm-1"], "provider": "*"}
+    desk.keys["prices"] = [{"match": {"provider": "nobody"}, "usd_per_million_in": 1, "usd_per_million_out": 1}]
+    ended = desk.run("check", "--online")
+    assert (ended.code, ended.errors) == (0, "")
+    assert [line for line in ended.output.splitlines() if line.startswith("note  rule") or "prices" in line] == [
+        'note  rule burst: where: ai_llm "suport-*" fits none of the 3 LLMs; did you mean support-chat?',
+        'note  prices[0].match: provider "nobody" fits none of the 3 LLMs',
+    ]
 
 
 Befalls = Callable[[Desk, FlashbackServer, SlackServer], Any]
