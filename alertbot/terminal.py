@@ -23,7 +23,7 @@ from alertbot.domain.spending import Spending
 from alertbot.domain.stored_rules import RuleChange
 from alertbot.domain.usage import Budgets, Usage, bar, percent
 from alertbot.domain.windows import Window
-from alertbot.domain.wording import headline, limit, name_of, shown_severity, tell_severity, write_amount
+from alertbot.domain.wording import headline, id_endings, limit, name_of, shown_severity, tell_severity, write_amount
 from alertbot.flows.backfill import Progress
 
 _COLOURS = {Severity.INFO: "blue", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
@@ -106,10 +106,12 @@ def show_stats(console: Console, stats: Stats) -> None:
     columns = ("api_calls", "tokens_in", "tokens_out", "policy_violations", "policy_alerts", "policy_blocks")
     names = ("calls", "tokens in", "tokens out", "violations", "alerts", "blocks")
     table = _table(("configuration", "left"), ("source", "left"), *((name, "right") for name in names))
-    for row in sorted(rows, key=lambda one: -(one.metrics["api_calls"] or 0)):
+    endings = id_endings([(row.name, f"{row.source}/{row.ai_llm}") for row in rows])
+    order = sorted(zip(rows, endings, strict=True), key=lambda pair: -(pair[0].metrics["api_calls"] or 0))
+    for row, ending in order:
         counts = (row.metrics[column] for column in columns)
         table.add_row(
-            Text(clean(row.name)),
+            Text(clean(row.name + ending)),
             Text(clean(row.source)),
             *("?" if count is None else f"{count:,}" for count in counts),
         )
@@ -147,8 +149,11 @@ def show_ranking(console: Console, ranking: Ranking) -> None:
         _show_nothing(console, zero, f"{metric} {window.name}", coverage)
         return
     table = _table(("", "right"), (ranking.by, "left"), ("source", "left"), (metric, "right"))
-    for row in ranking.grown[:_MOST_RANKS]:
-        table.add_row(str(row.rank), Text(clean(row.name)), Text(clean(row.source)), _amount(row.value, ranking.metric))
+    shown = ranking.grown[:_MOST_RANKS]
+    for row, ending in zip(shown, id_endings([(row.name, row.key) for row in shown]), strict=True):
+        table.add_row(
+            str(row.rank), Text(clean(row.name + ending)), Text(clean(row.source)), _amount(row.value, ranking.metric)
+        )
     console.print(table)
     if len(ranking.grown) > _MOST_RANKS:
         console.print(f"… and {len(ranking.grown) - _MOST_RANKS} more; --json has all of them")
@@ -198,10 +203,11 @@ def show_spending(console: Console, spending: Spending) -> None:
         return
     columns = (("tokens in", "right"), ("tokens out", "right"), ("USD", "right"))
     table = _table((spending.by, "left"), ("source", "left"), *columns)
-    for row in spending.rows[:_MOST_RANKS]:
+    shown = spending.rows[:_MOST_RANKS]
+    for row, ending in zip(shown, id_endings([(row.name, row.key) for row in shown]), strict=True):
         is_priced = row.usd or not (row.tokens_in or row.tokens_out)
         table.add_row(
-            Text(clean(row.name)),
+            Text(clean(row.name + ending)),
             Text(clean(row.source)),
             f"{row.tokens_in:,}",
             f"{row.tokens_out:,}",

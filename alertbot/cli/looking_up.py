@@ -102,7 +102,7 @@ def top(
     from alertbot.wiring import intervals_of, prices_of
 
     try:
-        question = read_question([*words, *([by] if by is not None else [])])
+        question = read_question([*words, *(["by", by] if by is not None else [])])
     except ValueError as error:
         raise AlertbotError(str(error)) from error
     config, database = open_stored(ctx)

@@ -13,6 +13,7 @@ from alertbot.config.keys import given
 from alertbot.config.mistakes import Location, mistake, mistakes_at, nearest, quoted
 from alertbot.config.values import LABEL_NAME, TEXT, Reads, choice
 from alertbot.config.written import Unusable, Written
+from alertbot.domain.patterns import LONGEST_PATTERN
 from alertbot.domain.rules import DIMENSIONS, EVERYTHING, Comparison, Levels, Severity, Where
 
 Thresholds = tuple[tuple[Severity | None, Fraction], ...]  # mildest first; without a severity there is one only
@@ -88,6 +89,8 @@ def _wrong_globs(name: str, patterns: list[Any], *, listed: bool) -> Iterator[tu
             yield location, pattern.sentence
         elif not isinstance(pattern, str) or not pattern:
             yield location, f'expected a glob such as "support-*" or a list of them, got {quoted(pattern)}'
+        elif len(pattern) > LONGEST_PATTERN:
+            yield location, f"expected a glob of at most {LONGEST_PATTERN} characters, got {len(pattern)}"
         elif name == "severity" and not set(pattern) & set("*?[") and pattern not in list(Severity):
             meant = nearest(pattern, list(Severity))
             hint = f'; did you mean "{meant}"?' if meant else ""

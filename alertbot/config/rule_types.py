@@ -207,6 +207,9 @@ class BudgetRule(RuleKeys):
         return Budget(self.metric, self.amount, self.period, levels, self.timezone, week_starts, self.forecast)
 
 
+_MOST_WINDOWS = 8  # of a burn rate: each is added up at every evaluation
+
+
 class BurnRule(Factored):
     """Growth over each of `windows` exceeds factor × amount / period."""
 
@@ -222,6 +225,8 @@ class BurnRule(Factored):
     @classmethod
     def _inside_the_period(cls, windows: tuple[timedelta, ...], others: ValidationInfo) -> tuple[timedelta, ...]:
         period = others.data.get("period")
+        if len(windows) > _MOST_WINDOWS:
+            raise mistake(f"expected at most {_MOST_WINDOWS} windows, got {len(windows)}")
         for index, window in enumerate(windows):
             if window in windows[:index]:
                 raise mistakes_at([((index,), f'expected another window than before, got "{write_duration(window)}"')])

@@ -118,11 +118,14 @@ def matching(expected: str, pattern: str) -> Reads:
 
 # --- durations -------------------------------------------------------------------------------------------------------
 
-_DURATION_SCHEMA = or_variable({"type": "string", "pattern": "^(?:[0-9]{1,9}[smhdw])+$"})
+_DURATION = r"(?:[0-9]{1,9}[smhdw])+"  # words such as "5 minutes" are for people who type: a file has one form
+_DURATION_SCHEMA = or_variable({"type": "string", "pattern": f"^{_DURATION}$"})
 _YEARS = re.compile(r"([0-9]{1,4})y((?:[0-9]{1,9}[smhdw])*)")
 
 
 def _bounded_duration(text: str) -> timedelta:
+    if not re.fullmatch(_DURATION, text.strip()):
+        raise Unfit
     try:
         return parse_duration(text)
     except OutOfBounds as error:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from alertbot.domain.coverage import Coverage, coverage_json, without_silent
 from alertbot.domain.history import Amount, Growth, History, group
 from alertbot.domain.prices import write_usd
-from alertbot.domain.rules import EVERYTHING, MEANS, counted_metric
+from alertbot.domain.rules import EVERYTHING, MEANS, counted_metric, did_you_mean
 from alertbot.domain.times import write_moment
 from alertbot.domain.windows import Span, Window, take_span
 
@@ -69,6 +70,7 @@ def read_question(words: Sequence[str]) -> Question:
 
     Raises ValueError for what is not counted, or not counted by that.
     """
+    _require_dimensions(words)
     rest = [word for word in words if word.lower() not in _FILLERS]
     if any(word.lower() in _VIOLATORS for word in rest):
         rest = ["user", *(word for word in rest if word.lower() not in _VIOLATORS)]
@@ -90,6 +92,15 @@ def read_question(words: Sequence[str]) -> Question:
         else:
             raise ValueError(f'one metric, one window and one of {", ".join(RANKED_BY)}; "{word}" is too much')
     return Question(metric or METRIC, by or "ai_llm", span)
+
+
+def _require_dimensions(words: Sequence[str]) -> None:
+    """Raise ValueError where `by` or `per` stands before what nothing is counted by."""
+    for preposition, word in pairwise(words):
+        dimension = _SHORT.get(word.lower(), word.lower())
+        if preposition.lower() in {"by", "per"} and dimension not in {*RANKED_BY, *_VIOLATORS, *_FILLERS}:
+            hint = did_you_mean(word, RANKED_BY) or f"; there are {', '.join(RANKED_BY)}"
+            raise ValueError(f'nothing is counted by "{word}"{hint}')
 
 
 def rank(history: History, question: Question, window: Window, coverage: Coverage) -> Ranking:

@@ -300,6 +300,7 @@ class Where:
 
 
 EVERYTHING = Where()
+_TELLING = 3  # letters of a name from which on it can be guessed
 _OF_LLM = ("ai_llm", "provider", "workspace")
 
 
@@ -318,10 +319,27 @@ def unmatched_globs(places: Iterable[tuple[str, Where]], llms: Sequence[Mapping[
                     yield f'{place}: {dimension} "{pattern}" fits none of the {len(llms)} LLMs{did_you_mean(pattern, known)}'
 
 
+def is_called(labels: Mapping[str, str], wanted: str | None) -> bool:
+    """Whether an LLM is meant by its id, its name or a glob, whatever the letters' case. Without a name all are meant."""
+    if wanted is None:
+        return True
+    pattern = glob(wanted.lower())
+    return any(pattern.fullmatch(labels.get(label, "").lower()) for label in ("ai_llm", "name"))
+
+
+def nobody_called(wanted: str, llms: Iterable[Mapping[str, str]]) -> str:
+    """What to say where no LLM is meant."""
+    known = {labels[label] for labels in llms for label in ("ai_llm", "name") if labels.get(label)}
+    hint = did_you_mean(wanted, known) or " (a name, an id, or a pattern such as support-*)"
+    return f'no configuration is called "{wanted}"{hint}'
+
+
 def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """`; did you mean support-chat?`, where a known name is near to what was typed, whatever the letters' case."""
-    by_lower = {name.lower(): name for name in known}
-    near = get_close_matches(text.lower(), by_lower, n=1)
+    """`; did you mean support-chat?`, where a known name holds what was typed or is near to it, whatever the letters' case."""
+    by_lower, typed = {name.lower(): name for name in sorted(known)}, text.lower()
+    near = get_close_matches(typed, by_lower, n=1) or [
+        name for name in by_lower if typed in name and len(typed) >= _TELLING
+    ]
     return f"; did you mean {by_lower[near[0]]}?" if near else ""
 
 

@@ -1,7 +1,7 @@
 """Alerts in sentences, for every place where people read them: messages, threads, tables, the terminal."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -23,6 +23,25 @@ _SINGULARS = {
     "tokens": "token",
     "policy alerts": "policy alert",
 }
+_SHORTEST_ID = 4  # characters
+
+
+def id_endings(named: Sequence[tuple[str, str]]) -> list[str]:
+    """For each (name, id) what tells it from others of its name: the end of its id such as ` …4f1c`, empty where no other is."""
+    together: dict[str, set[str]] = {}
+    for name, identity in named:
+        together.setdefault(name, set()).add(identity)
+    return [_ending(identity, together[name]) if len(together[name]) > 1 else "" for name, identity in named]
+
+
+def _ending(identity: str, all_ids: Collection[str]) -> str:
+    longest = max(map(len, all_ids))
+    telling = (
+        length for length in range(_SHORTEST_ID, longest) if len({one[-length:] for one in all_ids}) == len(all_ids)
+    )
+    return f" …{identity[-next(telling, longest) :]}"
+
+
 _LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 

@@ -23,7 +23,17 @@ from alertbot.domain.planes import plane_for
 from alertbot.domain.points import SPEND, Plane
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_alert, redact_series
-from alertbot.domain.rules import Absence, Budget, Rule, Threshold, Where, counted_metric, glob
+from alertbot.domain.rules import (
+    Absence,
+    Budget,
+    Rule,
+    Threshold,
+    Where,
+    counted_metric,
+    glob,
+    is_called,
+    nobody_called,
+)
 from alertbot.domain.times import tell_duration
 from alertbot.domain.windows import Window
 from alertbot.domain.wording import name_from, name_of
@@ -158,15 +168,16 @@ def _only_series(rule: Rule, frame: _Frame, wanted: str | None) -> Series:
 
 def _fits(series: Series, wanted: str) -> bool:
     named = (series.key, *(series.labels.get(label, "") for label in ("ai_llm", "name", "source")))
-    return any(glob(wanted).match(value) for value in named)
+    pattern = glob(wanted.lower())
+    return any(pattern.fullmatch(value.lower()) for value in named)
 
 
 def _together(frame: _Frame, wanted: str | None) -> Series:
     """The configurations that `wanted` fits as one series, or all of them."""
-    where = Where() if wanted is None else Where((("ai_llm", (wanted,)),))
-    chosen = [member for member in frame.members.values() if where.selects(member.labels)]
+    chosen = [member for member in frame.members.values() if is_called(member.labels, wanted)]
     if not chosen:
-        raise UsageError(f'no configuration is called "{wanted}"' if wanted else "no configuration was read yet")
+        known = [member.labels for member in frame.members.values()]
+        raise UsageError(nobody_called(wanted, known) if wanted else "no configuration was read yet")
     (series,) = group(chosen, "ai_llm" if len(chosen) == 1 else "all", Where())
     return series
 

@@ -14,6 +14,7 @@ from alertbot.flows.rulebook import Rulebook
 from alertbot.store import rules
 from alertbot.store.database import Database
 
+_MOST_RULES = 200  # made in Slack: each is judged at every reading
 log = structlog.get_logger()
 
 
@@ -22,7 +23,7 @@ def make_rule(
 ) -> StoredRule:
     """Keep a new rule. An act that is delivered again, with the same `key`, makes no second one.
 
-    Raises ConfigError where the keys make no rule, UsageError where there is a rule of its name.
+    Raises ConfigError where the keys make no rule, UsageError where there is a rule of its name, or too many.
     """
     name = book.grammar.rule(keys).name
     if any(rule.name == name for rule in book.given):
@@ -34,6 +35,10 @@ def make_rule(
             return rules.find(tx, name) or made
         if not rules.add(tx, made):
             raise UsageError(f"there is a rule {name} already; choose another name, or change that one")
+        if len(rules.stored(tx)) > _MOST_RULES:
+            raise UsageError(
+                f"there are {_MOST_RULES} rules that were made in Slack, which is the most; delete some first"
+            )
     log.info("rule_made", rule=name, by=by)
     return made
 

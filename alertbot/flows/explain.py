@@ -96,8 +96,8 @@ def _explain_source(
 def _is_meant(series: Series, llm: str | None) -> bool:
     if llm is None:
         return True
-    values = (series.key, *series.labels.values())
-    return any(glob(llm).match(value) for value in values)
+    pattern = glob(llm.lower())
+    return any(pattern.fullmatch(value.lower()) for value in (series.key, *series.labels.values()))
 
 
 def _explain(tx: Tx, rule: Rule, finding: Finding, told: Series, at: datetime) -> Explanation:

@@ -16,7 +16,7 @@ from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, PERSONAL, alias
 from alertbot.domain.rankings import Question, Rank, Ranking, rank
 from alertbot.domain.reports import AlertRow, Health, SilencePreview, SourceRow, StatRow, Stats, StatusReport
-from alertbot.domain.rules import SUMS, Budget, Rule, Where
+from alertbot.domain.rules import EVERYTHING, SUMS, Budget, Rule, is_called, nobody_called
 from alertbot.domain.silences import Matcher, Silence, muted_llms, needs_points
 from alertbot.domain.spending import PAIRS, Spending, Spent, spend
 from alertbot.domain.usage import Budgets, Usage, usages, with_forecast
@@ -133,16 +133,19 @@ def stats(database: Database, *, intervals: Mapping[str, timedelta], wanted: str
 
     Raises UsageError where nothing fits.
     """
-    where = Where() if wanted is None else Where((("ai_llm", (wanted,)),))
     with database.reading() as tx:
         history, coverage = look_back(tx, intervals, SUMS, ("ai_llm",), window=window)
         by_points = {member.source for member in history.members.values() if member.number < 0}
         named = snapshots.members(tx, by_points)
-    found = group(history.members.values(), "ai_llm", where)
+    known = [*history.members.values(), *named.values()]
+    found = group(
+        [member for member in history.members.values() if is_called(member.labels, wanted)], "ai_llm", EVERYTHING
+    )
     told = {series.key for series in found}
-    quiet = [series for series in group(named.values(), "ai_llm", where) if series.key not in told]
+    among = [member for member in named.values() if is_called(member.labels, wanted)]
+    quiet = [series for series in group(among, "ai_llm", EVERYTHING) if series.key not in told]
     if wanted is not None and not found and not quiet:
-        raise UsageError(f'no configuration is called "{wanted}" (a name, an id, or a pattern such as support-*)')
+        raise UsageError(nobody_called(wanted, [member.labels for member in known]))
     start, end = window.start, window.end
     growth = {metric: Growth(history, metric, start, end) for metric in SUMS}
     rows = [_stat_row(series, growth, start, end) for series in found]

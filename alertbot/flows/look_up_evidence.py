@@ -1,7 +1,7 @@
 """What a person asks about the evidence: which violations there were, by whom, and what is behind an alert. Read-only."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from alertbot.domain.alerts import Alert
 from alertbot.domain.evidence import (
@@ -16,7 +16,7 @@ from alertbot.domain.evidence import (
     strictest,
     told,
 )
-from alertbot.domain.rules import Rule, Where
+from alertbot.domain.rules import EVERYTHING, Rule, Where, did_you_mean
 from alertbot.domain.times import write_moment
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
@@ -24,6 +24,8 @@ from alertbot.flows.faces import evidence_of
 from alertbot.store import evidence, gatherings, groups
 from alertbot.store.database import Database, Tx
 from alertbot.store.gatherings import Gathered
+
+_MOST_NAMES = 500  # that a slip is compared with
 
 
 def violations(
@@ -49,12 +51,25 @@ def violations(
         found = evidence.summary(tx, scopes) or Summary(EvidenceKind.VIOLATION, 0)
         shown = evidence.listed(tx, [one for one in scopes if careful[one.source] is not Privacy.COUNTS], limit=most)
         states = gatherings.states(tx, asked)
+        slips = [] if found.total else list(_unknown_names(tx, scopes, wanted))
     return Listing(
         tuple(one if careful[one.source] is Privacy.FULL else masked(one) for one in shown),
         told(found, tells),
-        tuple(note for name in asked for note in _notes(name, states.get(name), window)),
+        (*slips, *(note for name in asked for note in _notes(name, states.get(name), window))),
         is_known=any(_is_listed(states.get(name)) for name in asked),
     )
+
+
+def _unknown_names(tx: Tx, scopes: Sequence[Scope], wanted: Wanted) -> Iterator[str]:
+    """One sentence for each filter that fits no name in the window, with the nearest."""
+    everything = [replace(scope, where=EVERYTHING) for scope in scopes]
+    for dimension, patterns in wanted.where.globs:
+        if dimension in {"source", "ai_llm"}:  # asked about before
+            continue
+        known = evidence.names(tx, everything, dimension, most=_MOST_NAMES)
+        for pattern in patterns:
+            if known and not fits([pattern], known, any_case=True):
+                yield f'no {dimension.replace("_", " ")} is called "{pattern}" in this time{did_you_mean(pattern, known)}'
 
 
 def _sources(sources: Collection[str], wanted: Wanted) -> list[str]:

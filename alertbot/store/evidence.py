@@ -78,6 +78,13 @@ def listed(tx: Tx, scopes: Sequence[Scope], *, limit: int | None = None) -> list
     return [_evidence(row) for row in tx.execute(query).mappings()]
 
 
+def names(tx: Tx, scopes: Sequence[Scope], dimension: str, *, most: int) -> set[str]:
+    """Which ids and names of a dimension the evidence in these scopes has, as many as `most` rows."""
+    columns = [evidence.c[dimension], *([evidence.c[f"{dimension}_name"]] if dimension in NAMED else [])]
+    rows = tx.execute(sa.select(*columns).where(_any_of(tx, scopes)).distinct().limit(most))
+    return {name for row in rows for name in row if name}
+
+
 def people(tx: Tx, source: str, users: Collection[str]) -> dict[str, str]:
     """What the users of a source are called, as far as any evidence has told."""
     wanted, found = sorted(users), dict[str, str]()

@@ -103,4 +103,5 @@ def _compiles_variables(path: Path) -> set[str]:
         and isinstance(call.func.value, ast.Name)
         and call.func.value.id == "re"
         and not isinstance(call.args[0], ast.Constant)
+        and not (isinstance(call.args[0], ast.Name) and call.args[0].id.isupper())  # a constant of its module
     }

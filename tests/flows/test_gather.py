@@ -534,3 +534,20 @@ def test_alerts_of_what_no_policy_found_have_nothing_behind_them(sqlite):
     assert len(case.scene.alerts()) == 1
     assert case.shown() is None
     assert case.behind() == Behind(None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("policy=PI", 'no policy is called "PI" in this time; did you mean PII?'),
+        ("policy=card", 'no policy is called "card" in this time'),
+        ("user=ruiz", 'no user is called "ruiz" in this time; did you mean Ana Ruiz?'),
+        ("model=gpt4o", 'no model is called "gpt4o" in this time; did you mean gpt-4o?'),
+    ],
+)
+def test_a_filter_that_fits_no_name_is_answered_with_the_nearest(looked_at: Case, asked: str, told: str) -> None:
+    assert look_up(looked_at, read_wanted([asked])).notes[0] == told
+
+
+def test_a_filter_that_fits_a_name_is_no_slip_though_nothing_is_found(looked_at: Case) -> None:
+    assert look_up(looked_at, read_wanted(["policy=pii", "model=gemini", "severity=HIGH"])).notes == ()

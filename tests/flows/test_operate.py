@@ -242,7 +242,7 @@ def test_there_may_be_so_many_silences_and_no_more(sqlite: Database) -> None:
     with pytest.raises(UsageError, match="500 silences that have not ended"):
         operate.add_silence(sqlite, request, author="U1", now=at(1), key="two")
     with pytest.raises(UsageError, match="500 silences that have not ended"):
-        operate.mute_rule(sqlite, "burst", by="U1", now=at(1))
+        operate.mute_rule(sqlite, (Matcher("rule", Sign.IS, "burst"),), by="U1", now=at(1))
     assert len(operate.list_silences(sqlite, now=at(1))) == 500
     operate.add_silence(sqlite, request, author="U1", now=at(61), key="two")
 

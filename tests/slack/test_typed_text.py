@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 from alertbot.domain.history import Member
 from alertbot.domain.silences import Matcher, Sign, muted_llms, parse_matcher
+from alertbot.domain.snapshots import Configuration
 from alertbot.domain.times import parse_duration, short_form
 from alertbot.domain.visibility import Entry
+from alertbot.domain.wording import id_endings
+from alertbot.errors import UsageError
+from alertbot.flows.edit_rules import make_rule
 from alertbot.slack.parse import Request, parse
 from alertbot.slack.typed_text import split, typed_text
 from tests.builders import START, rule
@@ -187,3 +191,64 @@ def test_what_a_draft_would_mute_is_found_by_one_look_at_each_llm_however_many_r
         )
         looks.append(Counted.looks)
     assert looks == [200, 200]
+
+
+# --- names that are not quite those
+
+
+MISTYPED = {
+    "stats suport-chat": "did you mean support-chat?",
+    "stats SUPPORT-CHAT": "Growth",
+    "stats Support*": "Growth",
+    "chart policy_violations suport-chat": "did you mean support-chat?",
+    "stats zzz": 'no configuration is called "zzz" (a name, an id, or a pattern such as support-*)',
+    "why violation-burst SUPPORT-CHAT": "violation-burst on support-chat",
+    "top violations by foo": 'nothing is counted by "foo"; there are ai_llm, source, provider,',
+    "top tokens per modle today": "did you mean model?",
+}
+
+
+@pytest.mark.parametrize(("typed", "told"), MISTYPED.items())
+def test_a_name_in_other_letters_is_understood_and_one_that_is_near_is_offered(sqlite, typed: str, told: str) -> None:
+    with office(sqlite, {"acme/support-chat": "0 9"}) as here:
+        here.scene.until(1)
+        assert told in here.ask(typed)
+
+
+@pytest.mark.parametrize(
+    ("named", "endings"),
+    [
+        ([("a", "acme/1234"), ("b", "acme/5678")], ["", ""]),
+        ([("a", "acme/1234"), ("a", "acme/5678")], [" …1234", " …5678"]),
+        ([("a", "acme/x-1234"), ("a", "acme/y-1234"), ("b", "acme/z")], [" …x-1234", " …y-1234", ""]),
+        ([("a", "acme/1"), ("a", "acme/1")], ["", ""]),
+        ([("a", "acme/x"), ("a", "x")], [" …me/x", " …x"]),
+    ],
+)
+def test_two_of_one_name_are_told_apart_by_the_end_of_their_ids(
+    named: list[tuple[str, str]], endings: list[str]
+) -> None:
+    assert id_endings(named) == endings
+
+
+def test_two_llms_of_one_name_are_told_apart_in_tables(sqlite) -> None:
+    with office(sqlite, {"acme/chat-0001": "0 9", "acme/chat-0002": "0 8"}) as here:
+        here.scene.players["acme"].described[0] = tuple(
+            Configuration(ai_llm, "support-chat-of-the-north") for ai_llm in ("chat-0001", "chat-0002")
+        )
+        here.scene.until(1)
+        for typed in ("stats", "top violations"):
+            delivery = here.slack.command(f"/alertbot {typed}", "U1")
+            (answer,) = here.slack.wait_for(lambda: here.slack.answers(delivery))  # noqa: B023
+            assert "…0001" in str(answer.blocks)
+            assert "…0002" in str(answer.blocks)
+
+
+def test_there_may_be_so_many_rules_made_in_slack_and_no_more(sqlite) -> None:
+    with office(sqlite) as here:
+        keys = {"metric": "api_calls", "window": "1h", "above": "1"}
+        for number in range(200):
+            make_rule(sqlite, here.desk.book, {"name": f"r-{number}", **keys}, by="U1", now=START, key=f"{number}")
+        with pytest.raises(UsageError, match="200 rules that were made in Slack"):
+            make_rule(sqlite, here.desk.book, {"name": "one-more", **keys}, by="U1", now=START, key="200")
+        assert len(here.desk.book.rules_in(sqlite)) == 201

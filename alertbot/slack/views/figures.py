@@ -15,7 +15,7 @@ from alertbot.domain.spending import Spending, Spent
 from alertbot.domain.times import tell_duration
 from alertbot.domain.usage import Budgets, Usage, bar, percent
 from alertbot.domain.windows import Window
-from alertbot.domain.wording import write_amount
+from alertbot.domain.wording import id_endings, write_amount
 from alertbot.slack.views.answers import Answer, preformatted, sentence, write_count
 from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, fit, literal, moment, mrkdwn, visible, with_moments
 
@@ -86,7 +86,7 @@ def _table(rows: Sequence[Rank], metric: str, *, several: bool) -> list[str]:
     values = [_value(row.value, metric) for row in rows]
     right, left = max(map(len, values)), len(str(rows[-1].rank))
     space = _COLUMNS - left - right - 3
-    names = [cut(visible(f"{row.name} ({row.source})" if several else row.name), space) for row in rows]
+    names = _names([(f"{row.name} ({row.source})" if several else row.name, row.key) for row in rows], space)
     width = max(map(len, names))
     return [
         f"{row.rank:>{left}} {name:<{width}}  {value:>{right}}"
@@ -132,7 +132,7 @@ def _spend_table(rows: Sequence[Spent], *, several: bool) -> list[str]:
     tokens = [write_count(row.tokens_in + row.tokens_out) for row in rows]
     right, middle = max(map(len, costs)), max(map(len, tokens))
     space = _COLUMNS - right - middle - 4
-    names = [cut(visible(f"{row.name} ({row.source})" if several else row.name), space) for row in rows]
+    names = _names([(f"{row.name} ({row.source})" if several else row.name, row.key) for row in rows], space)
     width = max(map(len, names))
     return [
         f"{name:<{width}}  {count:>{middle}}  {cost:>{right}}"
@@ -148,10 +148,11 @@ def stats_answer(stats: Stats) -> Answer:
         return told | {"blocks": [*told["blocks"], *notes_block(stats.coverage.notes)]}
     order = sorted(rows, key=lambda row: -(row.metrics["api_calls"] or 0))
     table = [f"{'':<{_NAME_WIDTH}} {'calls':>7} {'tokens':>8} {'viol':>5} {'alert':>5} {'block':>5}"]
-    for row in order[:_MOST_LLMS]:
+    names = _names([(row.name, f"{row.source}/{row.ai_llm}") for row in order[:_MOST_LLMS]], _NAME_WIDTH)
+    for row, name in zip(order, names, strict=False):
         counts = row.metrics
         table.append(
-            f"{_short(row.name):<{_NAME_WIDTH}} {write_count(counts['api_calls']):>7} {write_count(counts['tokens']):>8}"
+            f"{name:<{_NAME_WIDTH}} {write_count(counts['api_calls']):>7} {write_count(counts['tokens']):>8}"
             f" {write_count(counts['policy_violations']):>5} {write_count(counts['policy_alerts']):>5} {write_count(counts['policy_blocks']):>5}"
         )
     if len(order) > _MOST_LLMS:
@@ -167,8 +168,13 @@ def stats_answer(stats: Stats) -> Answer:
     }
 
 
-def _short(name: str) -> str:
-    return cut(visible(name), _NAME_WIDTH)
+def _names(named: Sequence[tuple[str, str]], width: int) -> list[str]:
+    """The names of (name, id) for a column of that width; those that two have with the end of their id."""
+    endings = id_endings(named)
+    return [
+        cut(visible(name), max(1, width - len(ending))) + visible(ending)
+        for (name, _), ending in zip(named, endings, strict=True)
+    ]
 
 
 def budget_answer(budgets: Budgets) -> Answer:
