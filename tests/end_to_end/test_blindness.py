@@ -59,7 +59,8 @@ def measured(stage: Stage, name: str) -> float:
 
 
 def pings_stop(stage: Stage, watcher: Watcher) -> bool:
-    """Whether no ping comes any more, though the source is still asked."""
+    """Whether no ping comes any more, though the source is still asked; that of the last whole cycle may still be on its way."""
+    stage.wait_for_readings(2)
     pings = watcher.pings
     stage.wait_for_readings(2)
     return watcher.pings == pings
