@@ -7,7 +7,8 @@ with overheard(here.desk) as slack:
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -21,9 +22,25 @@ from slack_bolt import App, BoltRequest
 from alertbot.slack import bot
 from alertbot.slack.bot import Identity
 from alertbot.slack.desk import Desk
+from alertbot.slack.executors import BoundedExecutor, Executors
 
 CHANNEL = ("C0AIALERTS", "ai-alerts")
 _numbers = count(1)
+
+
+class _InPlace(BoundedExecutor):
+    """Does everything at once, in the thread that asks for it."""
+
+    def start(self, work: Callable[[], Any], *, person: str = "", key: str = "") -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(work())
+        return done
+
+
+class AtOnce(Executors):
+    def __init__(self) -> None:
+        in_place = _InPlace("test", threads=1, waiting=0, each=1)
+        self.acts = self.answers = self.look_ups = self.slow = in_place
 
 
 class Overheard:
@@ -130,12 +147,11 @@ def overheard(desk: Desk) -> Iterator[Overheard]:
     client = bot.web_client("xoxb-1", api_url=url, timeout=timedelta(seconds=5))
     identity = Identity("team", "T1", "B1", "U0", frozenset())
     # Charts are told in words: drawing takes long, and nothing can be read from a picture here.
-    mute = replace(desk, upload=None, wake=lambda: None)
-    app = bot.build(client, identity=lambda: identity, signing_secret="s", desk=mute)
+    mute = replace(desk, upload=None, wake=lambda: None, executors=AtOnce())
+    app = bot.build(client, identity=lambda: identity, signing_secret="s", desk=mute, patience=3600)
     app.listener_runner.process_before_response = True  # each delivery is answered before the next one
     try:
         yield Overheard(app, url, heard)
     finally:
-        app.listener_runner.listener_executor.shutdown()
         server.shutdown()
         server.server_close()
