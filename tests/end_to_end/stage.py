@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -286,11 +286,16 @@ class Stage:
         """The lines in the message's thread that begin with this mark."""
         return [line for line in self.thread() if line.startswith(begins)]
 
-    def assert_said_once(self) -> None:
-        """One message, posted once, with each line in its thread once; and nothing else anywhere."""
+    def assert_said_once(self, *, operators_hear: Collection[str] = ()) -> None:
+        """One message, posted once, with each line in its thread once; and nothing else anywhere.
+
+        The operators hear the lines with these words, each once.
+        """
         message = self.posted()
         assert message is not None, self.slack.transcript()
-        assert [each.ts for each in self._every() if not each.is_reply] == [message.ts], self.slack.transcript()
+        others = [each.text for each in self._every() if not each.is_reply and each.ts != message.ts]
+        assert len(others) == len(operators_hear), self.slack.transcript()
+        assert all(any(words in text for text in others) for words in operators_hear), self.slack.transcript()
         lines = self.thread()
         assert len(set(lines)) == len(lines), self.slack.transcript()
         # A call is noted when it was answered, which is after what it posted can be seen.

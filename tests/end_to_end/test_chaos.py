@@ -289,7 +289,7 @@ def test_a_clock_that_is_set_back_by_an_hour_stops_nothing(on_a_wall):
     stage.wait_for_message()
     stage.wait_for_word("Resolved")  # a window of four seconds takes as long as ever, or little longer
     stage.wait_for(lambda: stage.replies(":white_check_mark:"))
-    stage.assert_said_once()
+    stage.assert_said_once(operators_hear=["set back by 1 h"])
     (resolved,) = stage.replies(":white_check_mark:")
     assert "at most 10 violations" in resolved
 
@@ -305,7 +305,7 @@ def test_a_clock_that_is_set_forward_by_an_hour_makes_nothing_up(on_a_wall):
     assert "10 violations" in message.text, "the growth of before is not of this window"
     stage.wait_for_word("Resolved")
     stage.wait_for(lambda: stage.replies(":white_check_mark:"))
-    stage.assert_said_once()
+    stage.assert_said_once(operators_hear=["set forward by 1 h"])
 
 
 def waiting(database: Database) -> int:

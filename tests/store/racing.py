@@ -28,10 +28,10 @@ def until_waiting(postgres: Database, count: int = 1) -> None:
     """Return once so many transactions wait for the locks of another one."""
     pause = threading.Event()
     # By a connection of its own: whoever asks holds one of the database's.
-    watching = sa.create_engine(postgres.url, poolclass=sa.NullPool)
-    for _ in range(3000):
-        with watching.connect() as connection:
+    watching = sa.create_engine(postgres.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with watching.connect() as connection:
+        for _ in range(3000):
             if connection.execute(_WAITING).scalar_one() >= count:
                 return
-        pause.wait(0.01)
+            pause.wait(0.01)
     pytest.fail("nobody came to wait for a lock")
