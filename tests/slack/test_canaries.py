@@ -265,6 +265,9 @@ LISTENERS: Mapping[str, Way | None] = {
 }
 
 
+VIEWS = {"home", "details", "silence", "silenced", "snooze_until", "comment", "rule", "rule_saved"}
+
+
 def test_every_sub_command_and_every_listener_is_tried(here):
     assert set(COMMANDS) == set(NAMES)
     with overheard(here.desk) as slack:
@@ -274,12 +277,15 @@ def test_every_sub_command_and_every_listener_is_tried(here):
 @pytest.mark.parametrize("channel", [CHANNEL, DIRECT], ids=["in a channel", "in direct messages"])
 def test_a_stranger_learns_nothing_of_what_is_hidden(here, channel):
     with overheard(here.desk) as slack:
+        views: set[str] = set()
         for name, use in LISTENERS.items():
             if use is not None:
                 use(slack, channel)
                 told = slack.said()
                 assert told, name
                 assert around(told) == [], name
+                views |= set(re.findall(r'"callback_id": ?"(\w+)"', told))
+    assert views == VIEWS, "each of these is sent in above, or cannot be"
 
 
 def around(told: str) -> list[str]:
