@@ -150,6 +150,7 @@ def test_every_table_is_thinned_or_is_known_to_have_an_end() -> None:
         "counters": "one a configuration",
         "faults": "those of rules that are no more go at the next evaluation",
         "gatherings": "one a source",
+        "rule_files": "those of processes that no longer run go with the next one that is told",
         "rules": "made and deleted by people",
         "troubles": "some a source",
     }
