@@ -10,7 +10,8 @@ from functools import lru_cache
 import re2
 
 LONGEST_PATTERN = 300  # characters that a person may type, as in the forms
-_MOST_BYTES = 1024 * 1024  # of memory that one compiled expression and its states may take; RE2 allows 8 MiB
+_MOST_INSTRUCTIONS = 2000  # of a compiled expression: matching takes at most so many steps a letter
+_MOST_BYTES = 256 * 1024  # of memory that one compiled expression and its states may take; RE2 allows 8 MiB
 # What RE2 leaves out because it cannot be matched in linear time, and what people call it.
 _NOT_SUPPORTED = (
     (re.compile(r"\(\?<?[=!]"), "look-around such as (?=…) or (?<!…) is not supported"),
@@ -33,7 +34,7 @@ def _options() -> re2.Options:
 
 
 class Regex:
-    """A compiled regular expression."""
+    """A compiled regular expression. Other threads run while it is matched."""
 
     __slots__ = ("_compiled",)
 
@@ -45,6 +46,9 @@ class Regex:
             raise InvalidPattern(
                 f'expected a regular expression, got "{pattern[:LONGEST_PATTERN]}" ({_reason(pattern, error)})'
             ) from error
+        if self._compiled.programsize > _MOST_INSTRUCTIONS:
+            shown = pattern[:LONGEST_PATTERN]
+            raise InvalidPattern(f'expected a shorter regular expression, or one with fewer repetitions, got "{shown}"')
 
     def fullmatch(self, text: str) -> bool:
         """Whether the whole text matches."""

@@ -117,6 +117,8 @@ def add_silence(
     An act that is delivered again, with the same `key`, makes no second silence. Raises UsageError for one too many.
     """
     silence = Silence(request.matchers, now, now + request.duration, author, request.comment)
+    if silence.problem:
+        raise UsageError(silence.problem)
     with database.transaction() as tx:
         made = silences.add(tx, silence, key=key)
         if made is None:

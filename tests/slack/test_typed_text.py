@@ -7,16 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alertbot.domain.coverage import Coverage
 from alertbot.domain.history import Member
+from alertbot.domain.rankings import Rank, Ranking
 from alertbot.domain.silences import Matcher, Sign, muted_llms, parse_matcher
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.times import parse_duration, short_form
 from alertbot.domain.visibility import Entry
+from alertbot.domain.windows import Window
 from alertbot.domain.wording import id_endings
 from alertbot.errors import UsageError
 from alertbot.flows.edit_rules import make_rule
 from alertbot.slack.parse import Request, parse
 from alertbot.slack.typed_text import split, typed_text
+from alertbot.slack.views.figures import top_answer
 from tests.builders import START, rule
 from tests.slack.office import office
 
@@ -242,6 +246,14 @@ def test_two_llms_of_one_name_are_told_apart_in_tables(sqlite) -> None:
             (answer,) = here.slack.wait_for(lambda: here.slack.answers(delivery))  # noqa: B023
             assert "…0001" in str(answer.blocks)
             assert "…0002" in str(answer.blocks)
+
+
+def test_people_who_may_only_be_told_by_a_short_name_are_not_told_apart_by_their_ids() -> None:
+    rows = [Rank(1, f"acme/user=ana-{number}", "A. R.", "acme", 9) for number in (1111, 2222)]
+    window = Window(START, START + timedelta(hours=1), "in the last 1 h")
+    shown = str(top_answer(Ranking("tokens", "user", window, tuple(rows), Coverage(START))))
+    assert "1111" not in shown
+    assert shown.count("A. R.") == 2
 
 
 def test_there_may_be_so_many_rules_made_in_slack_and_no_more(sqlite) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from alertbot.domain.coverage import Coverage
 from alertbot.domain.curves import Curve, sparkline
 from alertbot.domain.history import Amount
+from alertbot.domain.privacy import PERSONAL
 from alertbot.domain.rankings import Rank, Ranking
 from alertbot.domain.reports import Stats
 from alertbot.domain.rules import Period
@@ -169,8 +170,11 @@ def stats_answer(stats: Stats) -> Answer:
 
 
 def _names(named: Sequence[tuple[str, str]], width: int) -> list[str]:
-    """The names of (name, id) for a column of that width; those that two have with the end of their id."""
-    endings = id_endings(named)
+    """The names of (name, key) for a column of that width; those that two have with the end of their id.
+
+    But for people and what leads to them: there the name may be all that may be told.
+    """
+    endings = id_endings([(name, "" if _is_personal(key) else key) for name, key in named])
     return [
         cut(visible(name), max(1, width - len(ending))) + visible(ending)
         for (name, _), ending in zip(named, endings, strict=True)
@@ -257,3 +261,8 @@ def _summary(curve: Curve) -> str:
         for severity, threshold in curve.thresholds
     )
     return f"{told}; {literal(curve.rule, 80)}: {limits}" if limits else told
+
+
+def _is_personal(key: str) -> bool:
+    """Whether a series is of a person, or of what leads to one: such keys are `acme/user=ana`."""
+    return any(f"/{dimension}=" in key for dimension in PERSONAL)
