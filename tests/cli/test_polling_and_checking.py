@@ -4,7 +4,8 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -34,22 +35,31 @@ def test_a_dry_run_prints_what_it_would_say_and_says_nothing(desk, flashback, sl
     desk.keys["slack"] = {}
     desk.keys["rules"][0]["where"] = {"ai_llm": ["*", "suport-*"]}
     calls = len(slack.calls)
-    process = subprocess.Popen(
-        desk.command("run", "--dry-run"), env=environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    asked = flashback.count("/ai/llm/stats")
-    _wait(lambda: flashback.count("/ai/llm/stats") >= asked + 2)
-    flashback.world.bump("llm-1", "policy_violations", 10)
-    assert process.stdout is not None
-    lines = [process.stdout.readline(), process.stdout.readline()]
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
+    with running(desk.command("run", "--dry-run")) as process:
+        asked = flashback.count("/ai/llm/stats")
+        _wait(lambda: flashback.count("/ai/llm/stats") >= asked + 2)
+        flashback.world.bump("llm-1", "policy_violations", 10)
+        assert process.stdout is not None
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     assert errors.count('ai_llm \\"suport-*\\" fits none of the 3 LLMs; did you mean support-chat?') == 1
     assert re.fullmatch(r"\d\d:\d\d:\d\d #ai-alerts  posts G1 firing\n", lines[0])
     assert lines[1] == "  A1 warning: 10 violations in 1 h on support-chat (acme), above 5, worst 10 violations\n"
     assert len(slack.calls) == calls
     assert not (desk.folder / "alertbot.db").exists()
+
+
+@contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive the test, however that ends."""
+    process = subprocess.Popen(command, env=environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _wait(predicate: Callable[[], bool], seconds: float = 120.0) -> None:

@@ -174,6 +174,8 @@ def test_the_form_of_a_silence_offers_and_counts_only_what_is_seen(sqlite):
         assert "Mutes *1* of 1 open alert" in said(counted)
         assert traces(said(counted)) == []
         here.submit(here.modal(STRANGER), silence_more="source=globex")
+        assert "matches nothing that was ever read" in said(here.modal(STRANGER))  # as for what does not exist
+        here.submit(here.modal(STRANGER))
         assert "0 open alerts are muted" in said(here.modal(STRANGER))
 
 
