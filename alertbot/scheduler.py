@@ -12,6 +12,9 @@ from apscheduler.triggers.base import BaseTrigger
 from alertbot.errors import AlertbotError
 
 log = structlog.get_logger()
+_THREADS = (
+    32  # more than there are ticks: those that wait for the database must not keep one from running that does not
+)
 
 
 class _MonotonicTime(tzinfo):
@@ -60,6 +63,7 @@ class Scheduler:
         # misfire_grace_time None: after a stall (a laptop that slept, a blocked disk) the tick runs late, not never.
         self._scheduler = BackgroundScheduler(
             timezone=_MonotonicTime(monotonic),
+            executors={"default": {"type": "threadpool", "max_workers": _THREADS}},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
 

@@ -79,6 +79,24 @@ def test_a_tick_that_takes_long_is_not_started_a_second_time(scheduler):
     let_go.set()
 
 
+def test_a_tick_goes_on_while_twenty_others_hang(scheduler):
+    hanging, let_go = threading.Semaphore(0), threading.Event()
+
+    def hang() -> None:
+        hanging.release()
+        let_go.wait(60)
+
+    for number in range(20):
+        scheduler.every(OFTEN, f"hangs {number}", hang)
+    scheduler.start()
+    for _ in range(20):
+        assert hanging.acquire(timeout=60)
+    beside = Counted(3)
+    scheduler.every(OFTEN, "beside", beside)
+    assert beside.done.wait(60)
+    let_go.set()
+
+
 def test_a_tick_that_raises_comes_again_and_is_counted_and_told_whole_once(scheduler, failed, log):
     tick = Counted(9, fail(RuntimeError("broken")))
     scheduler.every(OFTEN, "breaks", tick)
