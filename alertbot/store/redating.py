@@ -15,6 +15,7 @@ GIVEN = frozenset(
         "alerts.period",
         "alerts.snoozed_until",
         "backfills.done_since",
+        "combinations.last_at",
         "configurations.created_at",
         "evidence.at",
         "gatherings.alerts_until",

@@ -136,5 +136,5 @@ def test_each_moment_that_is_stored_is_our_clocks_or_is_known_to_be_somebody_els
     assert every >= redating.GIVEN, "a column that is no more"
     ours = {f"{column.table.name}.{column.name}" for column in redating.dated_by_our_clock()}
     assert ours == every - redating.GIVEN
-    endings = ("_at", "_until", "_since", ".at", ".since")
+    endings = ("_at", "_until", "_since", ".at", ".since", ".until")
     assert [name for name in ours if not name.endswith(endings)] == [], "what is it a moment of?"
