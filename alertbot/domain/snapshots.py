@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-MOST_LLMS = 5000  # of one source: each costs a row in each reading, and every rule looks at each of them
+MOST_LLMS = 20_000  # of one source: each costs a row in each reading, and every rule looks at each of them
 MOST_REPOS = 1000  # of one LLM, by which violations are found to be its own
 # What is absent for longer has one row for all of the readings to come, and not one in each of them.
 RESTS_AFTER = timedelta(days=7)

@@ -267,17 +267,22 @@ def _renamed(
     return {number: present[ai_llm] for ai_llm, (number, one) in known.items() if present[ai_llm] != one}
 
 
-def apply(tx: Tx, claim: Claim, reading: Reading, *, operators: str = "") -> bool:
-    """Count a reading; False, and nothing is written, if it is not newer than the last one or the claim was lost."""
+def apply(tx: Tx, claim: Claim, reading: Reading, *, operators: str = "", most: int = MOST_LLMS) -> bool:
+    """Count a reading; False, and nothing is written, if it is not newer than the last one or the claim was lost.
+
+    No more than `most` LLMs of a source are counted.
+    """
     last_at, at = snapshots.last_reading(tx, claim.source), reading.taken_at
     known: Mapping[str, Known] = snapshots.known(tx, claim.source)
     if not sources.mark_read(tx, claim, at):
         return False
     number = snapshots.begin_reading(tx, claim.source, at)
     was_crowded = _is_crowded(tx, claim.name)
-    listed, left_out = within_limit(reading.snapshots, known)
-    _tell_crowded(tx, claim.name, len(listed), left_out, was_crowded=was_crowded, operators=operators, now=at)
-    known = _make_room(tx, known, listed, at)
+    listed, left_out = within_limit(reading.snapshots, known, most=most)
+    _tell_crowded(
+        tx, claim.name, len(listed), left_out, was_crowded=was_crowded, operators=operators, most=most, now=at
+    )
+    known = _make_room(tx, known, listed, at, most=most)
     before = {ai_llm: (one.number, one.configuration) for ai_llm, one in known.items()}
     described: dict[str, Configuration] = {}
     if reading.configurations is not None:
@@ -327,10 +332,12 @@ def _note_absence(tx: Tx, known: Mapping[str, Known], seen: Collection[str], at:
     return frozenset(one.number for one in long_absent)
 
 
-def _make_room(tx: Tx, known: Mapping[str, Known], listed: Iterable[Snapshot], now: datetime) -> Mapping[str, Known]:
+def _make_room(
+    tx: Tx, known: Mapping[str, Known], listed: Iterable[Snapshot], now: datetime, *, most: int
+) -> Mapping[str, Known]:
     """Forget those who are absent for longest where there would be too many with those who are new; who is left."""
     present = {snapshot.ai_llm for snapshot in listed}
-    too_many = len(present | known.keys()) - MOST_LLMS
+    too_many = len(present | known.keys()) - most
     if too_many <= 0:
         return known
     # Who is absent for the first time now comes last.
@@ -350,17 +357,17 @@ def _crowd(name: str) -> str:
 
 
 def _tell_crowded(
-    tx: Tx, name: str, counted: int, left_out: int, *, was_crowded: bool, operators: str, now: datetime
+    tx: Tx, name: str, counted: int, left_out: int, *, was_crowded: bool, operators: str, most: int, now: datetime
 ) -> None:
     """Once when LLMs are left out, and once when there is room again for all and some more."""
     if left_out and not was_crowded:
-        log.warning("too_many_llms", source=name, most=MOST_LLMS, left_out=left_out)
+        log.warning("too_many_llms", source=name, most=most, left_out=left_out)
         troubles.begin(tx, Trouble(_crowd(name), "too many", now, "", now))
         text = (
-            f"{name} lists {counted + left_out:,} LLMs; {MOST_LLMS:,} of them are counted, those that were known before "
+            f"{name} lists {counted + left_out:,} LLMs; {most:,} of them are counted, those that were known before "
             "and those with the most calls. Nothing is known of the others."
         )
-    elif was_crowded and counted <= MOST_LLMS * 9 // 10:  # not with each one that comes and goes
+    elif was_crowded and counted <= most * 9 // 10:  # not with each one that comes and goes
         troubles.forget(tx, _crowd(name))
         text = f"{name} lists {counted:,} LLMs: all of them are counted again."
     else:

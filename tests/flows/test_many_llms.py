@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from alertbot.domain.snapshots import MOST_LLMS, RESTS_AFTER, Configuration, Counter, Reading, Snapshot, within_limit
+from alertbot.domain.snapshots import RESTS_AFTER, Configuration, Counter, Reading, Snapshot, within_limit
 from alertbot.flows.collect import apply
 from alertbot.flows.thin import Keep, thin
 from alertbot.store import snapshots, sources, trails
 from alertbot.store.database import Database
 from tests.builders import START
 
+MOST = 200  # as many LLMs of a source are counted in these tests
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CALLS = Counter.API_CALLS
 KEEP = Keep(raw=7 * DAY, hourly=90 * DAY, daily=1000 * DAY, evidence=90 * DAY, audit=1000 * DAY)
@@ -39,7 +40,7 @@ def read(
     with database.transaction() as tx:
         claim = sources.claim(tx, "acme", owner="me", interval=HOUR, lease=HOUR, now=at, at_once=True)
         assert claim is not None
-        assert apply(tx, claim, Reading("acme", at, tuple(seen), named), operators="#operators")
+        assert apply(tx, claim, Reading("acme", at, tuple(seen), named), operators="#operators", most=MOST)
 
 
 def grown(database: Database, ai_llm: str, start: datetime, end: datetime) -> int | None:
@@ -106,8 +107,8 @@ def test_a_flood_of_ids_takes_no_place_from_what_was_watched_and_is_told_once(ac
     read(acme, START, llms(("a", 10), ("b", 10)))
     read(acme, START + HOUR, llms(("a", 11), ("b", 12)))
     for hour in (2, 3):
-        read(acme, START + hour * HOUR, [*flood(MOST_LLMS + 1000), *llms(("a", 13), ("b", 14 + hour), ("busy", 99))])
-    assert rows(acme, "configurations") == MOST_LLMS
+        read(acme, START + hour * HOUR, [*flood(MOST + 50), *llms(("a", 13), ("b", 14 + hour), ("busy", 99))])
+    assert rows(acme, "configurations") == MOST
     assert rows(acme, "configurations", "ai_llm = 'busy'") == 1, "of what is new, that with the most calls comes first"
     assert grown(acme, "b", START, START + 3 * HOUR) == 7
     assert told(acme) == 1
@@ -116,17 +117,17 @@ def test_a_flood_of_ids_takes_no_place_from_what_was_watched_and_is_told_once(ac
 def test_ids_that_change_with_each_reading_make_room_for_one_another(acme: Database) -> None:
     read(acme, START, llms(("a", 10)))
     for hour in range(1, 4):
-        read(acme, START + hour * HOUR, [*flood(3000, hour * 3000), *llms(("a", 10 + hour))])
-    assert rows(acme, "configurations") == MOST_LLMS
+        read(acme, START + hour * HOUR, [*flood(120, hour * 120), *llms(("a", 10 + hour))])
+    assert rows(acme, "configurations") == MOST
     assert grown(acme, "a", START, START + 3 * HOUR) == 3
-    assert rows(acme, "configurations", "ai_llm = 'flood-003000'") == 0, "who is absent for longest goes first"
+    assert rows(acme, "configurations", "ai_llm = 'flood-000120'") == 0, "who is absent for longest goes first"
     assert told(acme) == 0, "each of them was counted"
 
 
 def test_what_was_left_out_does_not_count_its_whole_past_when_there_is_room_for_it(acme: Database) -> None:
-    read(acme, START, flood(MOST_LLMS))
+    read(acme, START, flood(MOST))
     late = llms(("left-out", 0))
-    read(acme, START + HOUR, [*flood(MOST_LLMS), *late])
+    read(acme, START + HOUR, [*flood(MOST), *late])
     two, three = START + 2 * HOUR, START + 3 * HOUR
     made = Configuration("made", "made", created_at=START + HOUR + timedelta(minutes=1))
     read(acme, two, [*flood(10), *llms(("left-out", 500), ("made", 20))], named=(made,))
