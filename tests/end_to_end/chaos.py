@@ -114,8 +114,10 @@ def held_up(stage: Stage, postgres: Database, statement: str) -> Iterator[None]:
 
 
 def _is_waiting(postgres: Database) -> bool:
-    with postgres.reading() as tx:
-        return bool(tx.execute(_WAITING).scalar_one())
+    with (
+        postgres.engine.connect() as connection
+    ):  # not by `reading()`: this thread holds the lock by a transaction of its own
+        return bool(connection.execute(_WAITING).scalar_one())
 
 
 @contextmanager

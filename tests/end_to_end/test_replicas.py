@@ -26,6 +26,7 @@ from tests.end_to_end.stage import Process, Stage
 
 INTERVAL = 1.0
 BUSY = 2.0  # seconds that a busy machine takes longer
+OPERATORS = "#ai-alerts-fallback"
 STATS, POST = "/ai/llm/stats", "chat.postMessage"
 SOURCES = "SELECT * FROM sources FOR UPDATE"
 
@@ -166,7 +167,8 @@ def test_the_time_is_that_of_the_database_also_when_its_clock_is_set(pair, postg
         clock.set("5 hours")
         pair.wait_for_readings(2)
         pair.wait_for(lambda: pair.replies(":white_check_mark:"))
-        pair.assert_said_once()
+        pair.wait_for(lambda: len(pair.slack.messages(OPERATORS)) == 2)
+        pair.assert_said_once(operators_hear=["set back by 1 h", "set forward by 3 h"])
         for process in (one, two):
             assert not process.events("reading_refused")
     finally:

@@ -259,14 +259,14 @@ def test_a_message_of_several_alerts_has_no_trend(sqlite):
     assert (face.trend, face.description) == ((), "d")
 
 
-def test_a_trend_costs_two_queries(sqlite):
+def test_a_trend_costs_three_queries(sqlite):
     Scene(sqlite, "0 9", BURST).until(3)
     asked: list[str] = []
     sa.event.listen(sqlite.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     with sqlite.reading() as tx:
         found = trails.trail(tx, "acme", "llm-1", [at(0), at(1), at(2)], [Counter.POLICY_VIOLATIONS])
     assert [one.grown[Counter.POLICY_VIOLATIONS] for one in found] == [{1: 0}, {1: 9}, {1: 9}]
-    assert len([one for one in asked if one.startswith(("SELECT", "WITH"))]) == 2
+    assert len([one for one in asked if one.startswith(("SELECT", "WITH"))]) == 3
 
 
 def test_slices_of_many_moments_are_those_that_are_loaded_one_by_one(database):
