@@ -284,7 +284,7 @@ def show_violations(console: Console, listing: Listing, window: Window) -> None:
 
 
 def show_acted(console: Console, acted: Acted) -> None:
-    words = {Outcome.DONE: "done", Outcome.ALREADY: "it was so already", Outcome.TOO_LATE: "too late, it had ended"}
+    words = {Outcome.DONE: "done", Outcome.ALREADY: "no change", Outcome.TOO_LATE: "too late, it had ended"}
     for alert, outcome in acted.outcomes:
         console.print(Text(f"A{alert.number} {clean(name_of(alert))}: {words[outcome]}"))
 

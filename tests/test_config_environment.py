@@ -268,8 +268,8 @@ def test_an_override_heals_a_variable_that_is_not_set(tmp_path):
 
 def test_check_names_every_variable_that_is_missing(tmp_path):
     assert mistakes(tmp_path, CONTRACT, {}) == (
-        "slack.bot_token: expected a value in the environment for SLACK_BOT_TOKEN, got nothing",
-        "sources[0].access_token: expected a value in the environment for FLASHBACK_TOKEN, got nothing",
+        "slack.bot_token: the variable SLACK_BOT_TOKEN is not set",
+        "sources[0].access_token: the variable FLASHBACK_TOKEN is not set",
     )
 
 
@@ -286,7 +286,7 @@ def test_a_secret_that_a_command_does_not_need_may_be_missing(tmp_path):
     assert config.database.url.get_secret_value() == ""
     assert len(mistakes(tmp_path, text, {}, needs=EVERYTHING)) == 3
     assert mistakes(tmp_path, text, {}, needs={Need.DATABASE, Need.SLACK}) == (
-        "database.url: expected a value in the environment for NOT_SET, got nothing",
+        "database.url: the variable NOT_SET is not set",
     )
 
 

@@ -16,7 +16,7 @@ from alertbot.errors import ConfigError
 from tests.config_files import ENVIRON, mistakes, write
 
 BROKEN = sorted((Path(__file__).parent / "configs").glob("*.yaml"))
-SENTENCE = re.compile(r"[^ :][^:]*(?:, line \d+, column \d+)?: expected .+", re.DOTALL)
+SENTENCE = re.compile(r"[^ :][^:]*(?:, line \d+, column \d+)?: (?:expected .+|the variables? .+ not set)", re.DOTALL)
 JARGON = re.compile(r"pydantic|Input should|type=|validation|NoneType|dict|tuple|Traceback|object at 0x", re.IGNORECASE)
 
 

@@ -207,8 +207,8 @@ FAILING = {
         # 1m  off  firing  none  the rule is not enabled
         # 1m  share llm-1  firing, value 100%  none  9 of 9 api_calls: fewer than min_of 50
         # 1m  share llm-2  firing  none  nothing can be said: policy_blocks was never reported
-        # 1m  burst llm-3  firing  none  no series of burst fits "lab/llm-3" in a reading at or before 2026-01-05T00:01:00Z
-        # 1m  support  firing  none  support has no series in a reading at or before 2026-01-05T00:01:00Z
+        # 1m  burst llm-3  firing  none  nothing was read of lab/llm-3 before 2026-01-05T00:01:00Z
+        # 1m  support  firing  none  support had nothing to count before 2026-01-05T00:01:00Z
         # 1m  source-blind acme  firing  none  it never fired until then
         # 3m  burst llm-1  firing, value 9  none  sees 1 violation in 15 min, needs above 5, policy_violations fell from 9 to 1 (held), policy_violations fell from 9 to 10 (recovered)
         # 3m  slow  warning  2 alerts  say which: acme/llm-1, acme/llm-2
@@ -230,7 +230,7 @@ FAILING = {
         # 4m  heard  first, no ping about burst llm-1  first, pings about burst acme/llm-1, burst acme/llm-2  9 violations in 15 min on llm-1 (acme)
         # 5m  heard  nothing  acknowledged, no ping about burst acme/llm-1, burst acme/llm-2  ana acknowledged: llm-1, llm-2
         # 9m  heard  nothing  first, pings about slow acme/llm-1, slow acme/llm-2  9 violations in 15 min on llm-1 (acme)
-        # 10m  heard  repeat, pings  nothing  G2 at 9m: people are told (first)
+        # 10m  heard  repeat, pings  nothing  G2 at 9m: announced as first
         """,
     "noise, and silence": """
         - name: t

@@ -140,7 +140,8 @@ def _filled(written: Written, environ: Mapping[str, str]) -> Written | Unusable:
         shown += [between, quoted]
     if missing:
         names = " and ".join(dict.fromkeys(missing))
-        return Unusable(f"expected a value in the environment for {names}, got nothing", absent=True)
+        verb = "variables {} are" if len(set(missing)) > 1 else "variable {} is"
+        return Unusable(f"the {verb.format(names)} not set", absent=True)
     return Written("".join(parts) + written[rest:], "".join(shown) + written[rest:])
 
 

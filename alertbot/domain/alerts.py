@@ -67,7 +67,7 @@ class Reason(StrEnum):
 class Alert:
     """One alert. `number` is 0 until the store gave it one; people see it as `A42`.
 
-    `value`, held by `comparison` against `threshold`, is in `unit`, counted `over` such as "in 15 min".
+    `value`, held by `comparison` against `threshold`, is in `unit`, counted `over` such as "in 15 min"; `amount` is a budget's.
     `peak` and `peak_severity` are what it was at its worst. `spoken`, `spoken_at` and `period` are a budget's memory: the
     highest level that spoke in the period which ends at `period`, and the amount at which that level stood. `taken_by` and
     `taken_at` tell of an acknowledgement that a rise in severity has broken.
@@ -88,6 +88,7 @@ class Alert:
     peak: Fraction | None = None
     peak_severity: Severity | None = None
     threshold: Fraction | None = None
+    amount: Fraction | None = None
     started_at: datetime | None = None
     keeping_since: datetime | None = None
     resolved_at: datetime | None = None
@@ -144,9 +145,10 @@ def advance(rule: Rule, alert: Alert | None, finding: Finding, now: datetime) ->
 def _worded(rule: Rule, transition: Transition) -> Transition:
     """With the rule's present words, so that a message never shows a threshold of today with a window of yesterday."""
     alert = transition.alert
-    if (alert.comparison, alert.over) == (rule.comparison, rule.over):
+    amount = rule.condition.amount if isinstance(rule.condition, Budget) else None
+    if (alert.comparison, alert.over, alert.amount) == (rule.comparison, rule.over, amount):
         return transition
-    return replace(transition, alert=replace(alert, comparison=rule.comparison, over=rule.over))
+    return replace(transition, alert=replace(alert, comparison=rule.comparison, over=rule.over, amount=amount))
 
 
 def _move(rule: Rule, alert: Alert | None, finding: Finding, now: datetime) -> tuple[Transition, ...]:

@@ -32,10 +32,15 @@ class Kind(StrEnum):
     EDIT = "edit"
 
 
+def announced(why: str, kinds: str) -> str:
+    """A decision in words, as `why` tells it: `announced as first`, or the reason why nothing was sent."""
+    return f"{why} as {' and '.join(kinds.split())}" if kinds else why
+
+
 class Why(StrEnum):
     """The reason of a decision."""
 
-    SPEAKS = "people are told"
+    SPEAKS = "announced"
     NOTHING_NEW = "nothing new"
     GATHERING = "gathers alerts that fire together (group_wait)"
     MEMBER_WAITS = "a new member, or a rise no worse than what was told, waits for group_interval"

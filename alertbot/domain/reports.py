@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
-from alertbot.domain.alerts import Act, Alert, Outcome, State
+from alertbot.domain.alerts import Act, Alert, Outcome, Reason, State
 from alertbot.domain.coverage import Coverage
 from alertbot.domain.findings import Finding
 from alertbot.domain.rules import Rule
@@ -165,10 +166,17 @@ def explain_lines(found: Explanation) -> list[str]:
     ]
     number = f" A{found.alert}" if found.alert else ""
     became = "" if found.before is found.after else f"{found.before.value} → "
-    lines.append(f"alert{number}: {became}{found.after.value}, because {found.reason}")
+    lines.append(f"alert{number}: {became}{_standing(found)}")
     if found.heard:
         lines.append(found.heard)
     return lines
+
+
+def _standing(found: Explanation) -> str:
+    """How the alert stands, and why: `not firing, the condition is still not met`."""
+    state = "not firing" if found.after is State.NONE else found.after.value
+    reason = "the condition is still not met" if found.reason == Reason.STILL_FALSE.value else found.reason
+    return f"{state}, {reason}" if found.before is found.after else f"{state}, because {reason}"
 
 
 def _limit(found: Explanation) -> str:
@@ -288,8 +296,12 @@ CSV_COLUMNS = (
 
 
 def alerts_csv(alerts: Sequence[Alert]) -> str:
-    """Alerts as CSV for a spreadsheet, a header first. Foreign text cannot become a formula there."""
+    """Alerts as CSV for a spreadsheet, a header first. Foreign text cannot become a formula there, nor an id a number.
+
+    The byte order mark tells Excel that it is UTF-8.
+    """
     sheet = io.StringIO()
+    sheet.write("\ufeff")
     writer = csv.writer(sheet, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for alert in alerts:
@@ -299,10 +311,17 @@ def alerts_csv(alerts: Sequence[Alert]) -> str:
 
 
 def _cell(value: object) -> object:
-    """A spreadsheet takes a text that begins with one of these for a formula; an apostrophe keeps it a text."""
-    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
-        return f"'{value}"
-    return "" if value is None else value
+    """A spreadsheet takes some texts for formulas or numbers, and keeps 15 digits of a number; an apostrophe makes it a text."""
+    if value is None:
+        return ""
+    text = str(value)
+    is_formula = isinstance(value, str) and text[:1] in {"=", "+", "-", "@", "\t", "\r"}
+    is_rounded = bool(_LONG_NUMBER.fullmatch(text) or (isinstance(value, str) and _POWER_OF_TEN.fullmatch(text)))
+    return f"'{text}" if is_formula or is_rounded else value
+
+
+_LONG_NUMBER = re.compile(r"[0-9]{16,}")
+_POWER_OF_TEN = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE][0-9]+")
 
 
 def stat_json(row: StatRow) -> dict[str, Any]:

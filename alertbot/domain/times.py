@@ -107,6 +107,11 @@ def write_duration(duration: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def count_of(number: int, noun: str) -> str:
+    """`1 source`, `2 sources`, `1,200 LLMs`: a count with its noun, which forms its plural with an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def tell_duration(duration: timedelta) -> str:
     """For people, to two units: `58 min`, `2 h 5 min`, `3 days`; from ten minutes on, seconds are not told."""
     seconds = max(0, round(duration.total_seconds()))

@@ -82,7 +82,7 @@ def take_span(words: Sequence[str]) -> tuple[Span | None, list[str]]:
 def window_of(span: Span, now: datetime, zone: tzinfo) -> Window:
     """The stretch of time that the words mean at this moment, for somebody whose clock shows `zone`."""
     if isinstance(span, timedelta):
-        return Window(now - span, now, f"in the last {tell_duration(span)}")
+        return Window(now - span, now, f"in the last {'24 h' if span == DAY else tell_duration(span)}")
     today = now.astimezone(zone).date()
     monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)
     starts = {

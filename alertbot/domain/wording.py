@@ -108,6 +108,13 @@ def measure(alert: Alert, amount: Fraction | None) -> str:
     return f"{write_amount(amount, alert.unit)} {alert.over}".rstrip()
 
 
+def worst(alert: Alert) -> str:
+    """How bad it was: `at most 9 violations in 15 min`, `longest gap 11 min`."""
+    if alert.kind == "absence" and alert.unit == "s":
+        return f"longest gap {tell_duration_of(alert.peak)}"
+    return f"at most {measure(alert, alert.peak)}"
+
+
 def tell_duration_of(seconds: Fraction | None) -> str:
     """A number of seconds in words."""
     return tell_duration(timedelta(seconds=float(seconds or 0)))
@@ -121,8 +128,16 @@ def limit(alert: Alert) -> str:
         return "" if alert.unit != "s" else f"limit {tell_duration_of(alert.threshold)}"
     unit = alert.unit if alert.unit in {"%", "×", *_MONEY} else ""
     if alert.kind == "budget":
-        return f"{write_amount(alert.threshold, unit)} is the limit"
+        return _of_budget(alert, unit)
     return f"{alert.comparison} {write_amount(alert.threshold, unit)}"
+
+
+def _of_budget(alert: Alert, unit: str) -> str:
+    """How much of a budget is used: `of 50,000,000 (80 %)`."""
+    if not alert.amount:
+        return f"at least {write_amount(alert.threshold, unit)}"
+    used = alert.peak if alert.state is State.RESOLVED else alert.value
+    return f"of {write_amount(alert.amount, unit)} ({int((used or 0) * 100 / alert.amount):,} %)"
 
 
 def headline(alert: Alert) -> str:

@@ -61,7 +61,7 @@ def blind_rule(source: str, after: timedelta) -> Rule:
         condition=Absence(metric=None, window=after, severity=Severity.WARNING),
         per="source",
         where=Where((("source", (_literal(source),)),)),
-        description="The source could not be read: nothing is known of it, and no rule can see it.",
+        description="The source cannot be read. Its rules are suspended until it answers.",
         builtin=True,
     )
 

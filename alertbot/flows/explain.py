@@ -8,6 +8,7 @@ from alertbot.domain.alerts import Reason, State
 from alertbot.domain.evidence import Privacy
 from alertbot.domain.findings import Finding, Verdict, check
 from alertbot.domain.history import History, Series
+from alertbot.domain.notices import announced
 from alertbot.domain.planes import feed_name, plane_for
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_series
@@ -65,8 +66,8 @@ def _find(rules: Sequence[Rule], name: str) -> Rule:
 
 
 def _nothing(rule: Rule, llm: str | None, at: datetime) -> str:
-    what = f'no series of {rule.name} fits "{llm}"' if llm else f"{rule.name} has no series"
-    return f"{what} in a reading at or before {write_moment(at)}"
+    what = f"nothing was read of {llm} before" if llm else f"{rule.name} had nothing to count before"
+    return f"{what} {write_moment(at)}"
 
 
 def _chosen(found: list[Explanation], llm: str | None) -> list[Explanation]:
@@ -142,5 +143,4 @@ def _heard(tx: Tx, newest: Change | None, at: datetime) -> str:
     if decided is None:
         return ""
     group, when, why, kinds = decided
-    said = f" ({kinds})" if kinds else ""
-    return f"message G{group} at {write_moment(when)}: {why}{said}"
+    return f"G{group} at {write_moment(when)}: {announced(why, kinds)}"

@@ -13,7 +13,7 @@ from alertbot.domain.notices import CALM, Decision, Group, Kind, Notice, Told, d
 from alertbot.domain.privacy import redact_alert
 from alertbot.domain.routes import Route, group_key, route_for
 from alertbot.domain.silences import Silence
-from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, measure, name_of
+from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, name_of, worst
 from alertbot.store import alerts, groups, outbox, silences
 from alertbot.store.database import Database, Tx
 
@@ -156,7 +156,7 @@ def _end(alert: Alert, now: datetime) -> str:
     if alert.is_gone:
         return f"Gone after {lasted(alert, now)}: {where} was deleted, so nothing more can come of it"
     severity = f" ({alert.worst})" if alert.worst is not alert.severity else ""
-    return f"Resolved after {lasted(alert, now)}: {where}, at most {measure(alert, alert.peak)}{severity}"
+    return f"Resolved after {lasted(alert, now)}: {where}, {worst(alert)}{severity}"
 
 
 def _new_of(alert: Alert, told: Told) -> Kind:

@@ -9,7 +9,7 @@ from glob import escape
 
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.findings import Verdict
-from alertbot.domain.notices import Kind, Notice
+from alertbot.domain.notices import Kind, Notice, announced
 from alertbot.domain.reports import Explanation
 from alertbot.domain.rules import Rule
 from alertbot.domain.times import write_duration
@@ -283,5 +283,4 @@ def _silence(tx: Tx, test: RuleTest, expected: HeardNotice) -> str:
     if not decided:
         return "no alert had fired until then"
     group, moment, why, kinds = max(decided, key=lambda decision: decision[1])
-    said = f" ({kinds})" if kinds else ""
-    return f"G{group} at {write_duration(since_start(test, moment))}: {why}{said}"
+    return f"G{group} at {write_duration(since_start(test, moment))}: {announced(why, kinds)}"

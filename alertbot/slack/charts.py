@@ -11,7 +11,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
@@ -43,8 +44,9 @@ _MEMORY = "/dev/shm"  # noqa: S108 — writable in a container whose root is not
 _drawing = Lock()  # fonts are shared; and two at once take as long as two in turn
 
 
-def draw(curve: Curve) -> bytes:
-    """The chart as a PNG of 1200 × 510 pixels. Raises OSError where matplotlib finds no folder of its own."""
+def draw(curve: Curve, zone: tzinfo = UTC) -> bytes:
+    """The chart as a PNG of 1200 × 510 pixels, its times in `zone`. Raises OSError where matplotlib finds no folder of its own."""
+    curve = in_zone(curve, zone)
     with _drawing:
         _give_matplotlib_a_folder()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -191,13 +193,29 @@ def _note(
     )
 
 
+def in_zone(curve: Curve, zone: tzinfo) -> Curve:
+    """The curve with its moments on the clock of a time zone."""
+    return replace(
+        curve,
+        start=curve.start.astimezone(zone),
+        end=curve.end.astimezone(zone),
+        points=tuple((at.astimezone(zone), value) for at, value in curve.points),
+        fired_at=None if curve.fired_at is None else curve.fired_at.astimezone(zone),
+    )
+
+
+def zone_name(moment: datetime) -> str:
+    """`Europe/Madrid`, or `UTC`."""
+    return str(getattr(moment.tzinfo, "key", None) or moment.tzname())
+
+
 def _draw_marks(axes: "Axes", curve: Curve, top: float) -> None:
     """When the alert fired, and where the value is now."""
     if curve.fired_at is not None and curve.start < curve.fired_at <= curve.end:
         place = _x(curve.fired_at)
         axes.axvline(place, color=_FAINT, linewidth=1.6, dashes=(1.5, 2.5), zorder=2)
         is_late = (curve.fired_at - curve.start) / (curve.end - curve.start) > 0.8
-        told = f"fired {curve.fired_at.astimezone(UTC):%H:%M}"
+        told = f"fired {curve.fired_at:%H:%M}"
         _note(axes, told, (place, top), _FAINT, offset=(-6 if is_late else 6, -4))
     if curve.bucket is None and curve.known:
         at, value = curve.known[-1]
@@ -207,7 +225,7 @@ def _draw_marks(axes: "Axes", curve: Curve, top: float) -> None:
 
 def _write_head(figure: "Figure", curve: Curve) -> None:
     subject = _drawable(curve.subject) or _drawable(curve.key) or "what was asked for"
-    under = f"{_drawable(curve.what)}, {_stretch(curve.start, curve.end)} UTC"
+    under = f"{_drawable(curve.what)}, {_stretch(curve.start, curve.end)} {zone_name(curve.start)}"
     _write(figure, _cut(subject, 44), (0.028, 0.9), is_large=True)
     _write(figure, _cut(under, 78), (0.028, 0.82))
     if not curve.known:
@@ -246,8 +264,8 @@ def _in_short(curve: Curve) -> tuple[str, str]:
     (at, extreme), (last_at, last) = curve.worst, curve.known[-1]
     found = f"{'peak' if curve.comparison.looks_up else 'least'} {write_amount(extreme, unit)}"
     if curve.bucket is not None:
-        return write_amount(sum(value for _, value in curve.known)), f"{found} at {at.astimezone(UTC):%H:%M}"
-    return found, f"{write_amount(last, unit)} at {last_at.astimezone(UTC):%H:%M}"
+        return write_amount(sum(value for _, value in curve.known)), f"{found} at {at:%H:%M}"
+    return found, f"{write_amount(last, unit)} at {last_at:%H:%M}"
 
 
 @cache
@@ -305,9 +323,9 @@ def _short(height: float, unit: str) -> str:
 
 
 def _moments(start: datetime, end: datetime) -> Iterator[tuple[datetime, str]]:
-    """Round moments of UTC along the time axis, with what is written below them."""
+    """Round moments on the clock of `start` along the time axis, with what is written below them."""
     step = next((tick for tick in _TICKS if (end - start) / tick <= _MOST_TICKS), _TICKS[-1])
-    midnight = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
     at = midnight + step * math.ceil((start - midnight) / step)
     while at <= end:
         yield at, f"{at:%H:%M}" if step < timedelta(days=1) and (at.hour or at.minute) else f"{at.day} {at:%b}"
@@ -316,6 +334,5 @@ def _moments(start: datetime, end: datetime) -> Iterator[tuple[datetime, str]]:
 
 def _stretch(start: datetime, end: datetime) -> str:
     """The window in words: `5 Jan 10:00 – 11:00`."""
-    first, last = start.astimezone(UTC), end.astimezone(UTC)
-    until = f"{last:%H:%M}" if first.date() == last.date() else f"{last.day} {last:%b %H:%M}"
-    return f"{first.day} {first:%b %H:%M} – {until}"
+    until = f"{end:%H:%M}" if start.date() == end.date() else f"{end.day} {end:%b %H:%M}"
+    return f"{start.day} {start:%b %H:%M} – {until}"

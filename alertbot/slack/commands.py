@@ -147,7 +147,7 @@ def _chart(desk: Desk, request: Request, _body: Mapping[str, Any]) -> Answer:
         prices=desk.prices,
         privacy=desk.privacy(),
     )
-    return figures.chart_answer(curve, pictured(curve, desk.upload))
+    return figures.chart_answer(curve, pictured(curve, desk.upload, desk.zone_of(desk.user)))
 
 
 def _alerts(desk: Desk, _request: Request, _body: Mapping[str, Any]) -> Answer:

@@ -55,16 +55,16 @@ COMMANDS = (
     Command("why", "<rule> [llm]", "why a rule did or did not fire", "why violation-burst support-chat"),
     Command("ack", "<id>", "take an alert (A42) or all of a message (G17)", "ack A42"),
     Command("unack", "<id>", "give it back", "unack A42"),
-    Command("snooze", "<id> <duration>", "hear nothing of it for a while", "snooze G17 2h"),
+    Command("snooze", "<id> <duration>", "snooze an alert", "snooze G17 2h"),
     Command(
         "silence",
         "<matchers> <duration> [comment]",
-        "hear nothing of what fits; alone, it opens a window",
+        "mute what matches; alone, it opens a form",
         'silence rule=violation-burst ai_llm="support *" 2h planned test',
     ),
     Command("silences", "", "the silences that hold now or will", "silences"),
     Command("unsilence", "<number>", "end a silence before its time", "unsilence 3"),
-    Command("mute", "<rule>", "hear nothing of a rule until it is unmuted", "mute violation-burst"),
+    Command("mute", "<rule>", "mute a rule until it is unmuted", "mute violation-burst"),
     Command("unmute", "<rule>", "hear of it again", "unmute violation-burst"),
     Command(
         "rules", "[new | change <rule> | delete <rule>]", "what is watched; new and change open a form", "rules new"
@@ -124,7 +124,7 @@ def _read(name: str, rest: list[str], text: str) -> Request:
 
 def _read_alone(name: str, rest: list[str], _text: str) -> Request:
     if rest:
-        raise ValueError(f'{name} takes nothing more, got "{" ".join(rest)}"')
+        raise ValueError(f'`{name}` takes no arguments, got "{" ".join(rest)}"')
     return Request(name)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import tzinfo
 
 import structlog
 from slack_sdk import WebClient
@@ -35,12 +36,12 @@ def uploader(client: WebClient, *, pause: Callable[[float], object] = time.sleep
     return upload
 
 
-def pictured(curve: Curve, upload: Callable[[bytes, str], str] | None) -> str | None:
-    """The id of the curve's picture in Slack; None where there is none to be had, and words have to do."""
+def pictured(curve: Curve, upload: Callable[[bytes, str], str] | None, zone: tzinfo) -> str | None:
+    """The id of the curve's picture in Slack, its times in `zone`; None where there is none to be had, and words have to do."""
     if upload is None or not curve.known:
         return None
     try:
-        return upload(draw(curve), f"{curve.what}: {curve.subject}"[:200])
+        return upload(draw(curve, zone), f"{curve.what}: {curve.subject}"[:200])
     except SlackError as error:
         log.warning("chart_not_uploaded", code=error.code, why=error.lines[0])
     except OSError as error:

@@ -82,7 +82,7 @@ def clicked_chart(here: Desk, body: Mapping[str, Any]) -> Answer:
         prices=here.prices,
         privacy=here.privacy(),
     )
-    return figures.chart_answer(curve, pictured(curve, here.upload))
+    return figures.chart_answer(curve, pictured(curve, here.upload, here.zone_of(str(body["user"]["id"]))))
 
 
 def put_into_thread(client: WebClient, body: Mapping[str, Any], reply: Answer) -> None:

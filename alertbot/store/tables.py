@@ -213,6 +213,7 @@ alerts = sa.Table(
     sa.Column("peak", Exact),
     sa.Column("peak_severity", sa.String),
     sa.Column("threshold", Exact),
+    sa.Column("amount", Exact),
     sa.Column("pending_since", Moment, nullable=False),
     sa.Column("started_at", Moment),
     sa.Column("keeping_since", Moment),

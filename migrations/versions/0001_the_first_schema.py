@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("peak", sa.String(), nullable=True),
         sa.Column("peak_severity", sa.String(), nullable=True),
         sa.Column("threshold", sa.String(), nullable=True),
+        sa.Column("amount", sa.String(), nullable=True),
         sa.Column("pending_since", MOMENT, nullable=False),
         sa.Column("started_at", MOMENT, nullable=True),
         sa.Column("keeping_since", MOMENT, nullable=True),

@@ -40,7 +40,7 @@ def test_people_look_things_up_and_act_with_commands_and_buttons(stage_of_mode):
 
     assert ":white_check_mark: Done: `A1` config-7" in stage.command("ack A1", "U2")
     assert "Acknowledged by <@U2>" in str(stage.wait_for_word("Acknowledged").attachments)
-    assert "It was so already" in stage.command("ack G1", "U3")
+    assert "No change" in stage.command("ack G1", "U3")
     stage.command("unack A1")
     stage.wait_for_word("Warning")
     stage.command("comment A1 rolled back <the prompt>")

@@ -19,7 +19,7 @@ def test_home_follows_what_happens_and_hides_what_is_hidden(stage: Stage) -> Non
     home = stage.wait_for(lambda: _home_that_says(stage, "U1", "violations in 20 s on config-7"))
     stage.slack.click(home, "acknowledge", "U1")
     stage.wait_for_word("Acknowledged")
-    stage.wait_for(lambda: _home_that_says(stage, "U1", "Give it back"))
+    stage.wait_for(lambda: _home_that_says(stage, "U1", "Unacknowledge"))
 
     assert "acme" not in str(stage.slack.home("U2"))
     assert "there is no alert A1" in stage.command("ack A1", "U2")

@@ -53,7 +53,7 @@ def test_the_next_firing_is_a_new_message_that_links_to_the_last(new_stage):
     stage.wait_for(lambda: len(stage.slack.messages("#ai-alerts", replies=False)) == 2)
     second = stage.slack.messages("#ai-alerts", replies=False)[1]
     assert "7 violations" in second.text
-    assert f"{first.ts.replace('.', '')}|the one before>" in str(second.attachments)
+    assert f"{first.ts.replace('.', '')}|previous alert>" in str(second.attachments)
 
 
 def test_a_poll_that_fails_changes_no_alert(new_stage):

@@ -129,10 +129,10 @@ def test_top_is_answered(sqlite):
         here.scene.until(1)
         assert "1 llm-2  9\n2 llm-1  4" in shown(answered(here, "top"))
         assert "1 acme  13" in shown(answered(here, "top violations 1h source"))
-        assert "Tokens in the last 1 day: not known." in shown(answered(here, "top tokens"))
+        assert "Tokens in the last 24 h: not known." in shown(answered(here, "top tokens"))
         assert "not known by model" in shown(answered(here, "top tokens model"))
         assert "latency_ms is a mean" in shown(answered(here, "top latency_ms"))
-        assert "Spend in the last 1 day: not known." in shown(answered(here, "spend"))
+        assert "Spend in the last 24 h: not known." in shown(answered(here, "spend"))
         assert "one window and one of ai_llm" in shown(answered(here, "spend model user"))
 
 
@@ -170,8 +170,8 @@ def test_budgets_are_bars(sqlite):
     with office(sqlite, "0+20x9", daily) as here:
         here.scene.until(4)
         answer = shown(answered(here, "budget"))
-    assert "*hourly*: 100 policy violations an hour, the present one until" in answer
-    assert "`████████░░` *80 %* :large_orange_circle: llm-1: 80 used, 20 left, all of it <!date^" in answer
+    assert "*hourly*: 100 policy violations per hour, resets" in answer
+    assert "`████████░░` *80 %* :large_orange_circle: llm-1: 80 used, 20 left; used up <!date^" in answer
 
 
 def test_without_a_budget_that_is_said(sqlite):
@@ -394,7 +394,7 @@ def test_the_message_of_one_alert_shows_how_it_was_and_who_is_on_call():
     message = notice_message(dressed)
     assert_sendable(message)
     said = "\n".join(texts(message))
-    assert "*Each 15 min, the last 4*\n·▁▂█" in said
+    assert "*Per 15 min, last 1 h*\n·▁▂█" in said
     assert "*On call*\n<@U7>" in said
     assert "Runbook: <https://wiki.example.com/a?b=1&amp;c=2>. · Rule violation-burst" in said
     over = "\n".join(texts(notice_message(replace(dressed, alerts=(resolved(alert()),)))))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,7 @@ from alertbot.domain.curves import Curve
 from alertbot.domain.rules import Comparison, Severity
 from alertbot.errors import SlackError, SlackUncertain
 from alertbot.slack.bot import web_client
-from alertbot.slack.charts import HEIGHT, WIDTH, _moments, _short, draw
+from alertbot.slack.charts import HEIGHT, WIDTH, _moments, _short, draw, in_zone, zone_name
 from alertbot.slack.pictures import uploader
 from tests.slack.faces import NOW, curve
 
@@ -211,6 +212,16 @@ def test_several_charts_at_once_come_out_as_one_by_one():
     alone = [draw(one) for one in wanted]
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(draw, wanted)) == alone
+
+
+def test_the_clock_of_a_chart_is_the_readers_and_is_named():
+    madrid = in_zone(curve(fired_at=NOW - timedelta(minutes=15)), ZoneInfo("Europe/Madrid"))
+    assert [moment.hour for moment in (madrid.end, madrid.points[-1][0])] == [NOW.hour + 1] * 2
+    assert zone_name(madrid.start) == "Europe/Madrid"
+    assert zone_name(NOW) == "UTC"
+    written = [text for _, text in _moments(madrid.start, madrid.end)]
+    assert f"{NOW.hour + 1}:00" in written, "round moments are round on the reader's clock"
+    assert draw(curve(), ZoneInfo("Asia/Kathmandu")) != draw(curve())
 
 
 @pytest.mark.parametrize("module", ["alertbot.app", "alertbot.cli", "alertbot.slack.pictures"])

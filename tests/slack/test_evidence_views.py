@@ -187,7 +187,7 @@ def test_somebody_asks_and_shares_the_answer(here):
         ('violations policy="their policy"', "*1 violation*"),
         ("violations user=“gi*” today", "*1 violation*"),
         ("violations source=acme ai_llm=acme-bot 1h", "*1 violation*"),
-        ("violations model=nothing", "No violation is listed in the last 1 day."),
+        ("violations model=nothing", "No violation is listed in the last 24 h."),
         ("violations ana", "expected filters such as policy="),
         ("violations source=nobody", "no source is called"),
         ("violation", "*2 violations*"),

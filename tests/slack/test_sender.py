@@ -209,7 +209,7 @@ def test_the_link_to_the_message_before_leads_there(slack, sender):
     link = sender.permalink(place)
     assert place.ts.replace(".", "") in link
     sender.edit(place, face(alert(), previous=LINK))
-    assert f"<{LINK}|the one before>" in str(only_message(slack).attachments)
+    assert f"<{LINK}|previous alert>" in str(only_message(slack).attachments)
 
 
 def test_threads_may_share_a_sender(slack, sender):

@@ -216,7 +216,7 @@ def test_looks_as_it_did(name):
 def test_what_is_shown_may_be_sent(name):
     payload = SNAPSHOTS[name]()
     assert_sendable(payload)
-    meant = {"<@U1>", "<@U2>", "<@U3>", "<!here>", "<!subteam^S0123TEAM>", f"<{LINK}|the one before>"}
+    meant = {"<@U1>", "<@U2>", "<@U3>", "<!here>", "<!subteam^S0123TEAM>", f"<{LINK}|previous alert>"}
     assert_harmless(payload, markup=meant)
 
 

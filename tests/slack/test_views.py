@@ -89,7 +89,7 @@ def assert_fine(payload: dict[str, Any], *markup: str) -> None:
 @settings(deadline=None)
 def test_a_message_of_one_alert_takes_any_name(text):
     one = evil_alert(text)
-    assert_fine(notice_message(face(one, previous=LINK)), f"<{LINK}|the one before>")
+    assert_fine(notice_message(face(one, previous=LINK)), f"<{LINK}|previous alert>")
     assert_fine(notice_message(face(resolved(one))))
     assert_fine(notice_message(face(taken(one, by=text))), *_meant(text))
     assert_fine(

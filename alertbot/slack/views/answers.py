@@ -122,13 +122,13 @@ def silence_line(silence: Silence) -> str:
     comment = f": {literal(silence.comment, 200)}" if silence.comment else ""
     until = "until it is unmuted" if silence.is_endless else f"until {moment(silence.ends_at)}"
     since = f"from {moment(silence.starts_at)} {until}"
-    line = f":mute: *{silence.number}* `{_code(what)}` {since} by {person(silence.author)}{comment}"
+    line = f":mute: *Silence {silence.number}*: `{_code(what)}`, {since} by {person(silence.author)}{comment}"
     problem = f"\n:warning: Not valid, so it mutes nothing: {literal(silence.problem, 500)}" if silence.problem else ""
     return line + problem
 
 
 def unmuted_answer(rule: str) -> Answer:
-    return sentence(f":loud_sound: {literal(rule, 100)} is heard again.")
+    return sentence(f":loud_sound: {literal(rule, 100)} is unmuted.")
 
 
 def oncall_answer(who: Mapping[str, str]) -> Answer:
@@ -183,7 +183,7 @@ def _done(act: Act) -> str:
 
 
 _OUTCOMES = {
-    Outcome.ALREADY: "It was so already:",
+    Outcome.ALREADY: "No change:",
     Outcome.TOO_LATE: ":hourglass: Too late, it had ended:",
 }
 

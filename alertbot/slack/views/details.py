@@ -88,7 +88,7 @@ def _menu(alert: Alert) -> dict[str, Any]:
     """What can be done to one alert. What has ended takes comments only."""
     taken = alert.acknowledged_at is not None
     choices = [
-        ("unacknowledge", "Give it back") if taken else ("acknowledge", "Acknowledge"),
+        ("unacknowledge", "Unacknowledge") if taken else ("acknowledge", "Acknowledge"),
         ("snooze", "Snooze 1 hour"),
         ("assign", "Assign to me"),
         ("comment", "Comment or assign…"),

@@ -11,7 +11,6 @@ from alertbot.domain.history import Amount
 from alertbot.domain.privacy import PERSONAL
 from alertbot.domain.rankings import Rank, Ranking
 from alertbot.domain.reports import Stats
-from alertbot.domain.rules import Period
 from alertbot.domain.spending import Spending, Spent
 from alertbot.domain.times import tell_duration
 from alertbot.domain.usage import Budgets, Usage, bar, percent
@@ -31,7 +30,6 @@ _ALT_LIMIT = 1900
 _SPARK = 32
 _MOST_NOTES = 5
 _NOTE_LIMIT = 300
-_EACH = {period: f"{'an' if period is Period.HOUR else 'a'} {period.value}" for period in Period}
 
 
 def top_answer(ranking: Ranking) -> Answer:
@@ -208,7 +206,7 @@ def _budget_lines(found: Sequence[Usage]) -> str:
     metric = first.condition.metric.replace("_", " ")
     amount = write_amount(first.condition.amount, first.unit)
     metric = "" if first.unit else f" {metric}"
-    head = f"*{literal(first.rule.name, 80)}*: {amount}{metric} {_EACH[first.condition.period]}, the present one until {moment(first.end)}"
+    head = f"*{literal(first.rule.name, 80)}*: {amount}{metric} per {first.condition.period.value}, resets {moment(first.end)}"
     return fit([head, *map(_usage_line, rows)], SECTION_LIMIT, hidden=len(found) - len(rows))
 
 
@@ -222,7 +220,7 @@ def _usage_line(one: Usage) -> str:
     if one.over > 0:
         return f"{used}, {write_amount(one.over, one.unit)} too much"
     until = f" to {moment(one.exhausted_by)}" if one.exhausted_by not in {None, one.exhausted_at} else ""
-    soon = f", all of it {moment(one.exhausted_at)}{until} at this pace" if one.exhausted_at is not None else ""
+    soon = f"; used up {moment(one.exhausted_at)}{until} at this pace" if one.exhausted_at is not None else ""
     return f"{used}, {write_amount(one.left, one.unit)} left{soon}"
 
 

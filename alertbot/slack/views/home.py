@@ -168,7 +168,7 @@ def _buttons(board: Board, bundle: _Bundle) -> Block:
     if not bundle.is_taken:
         elements = [_button("acknowledge", "Acknowledge", name) | {"style": "primary"}]
     elif any(alert.acknowledged_by == board.user for alert in bundle.alerts):
-        elements = [_button("give_back", "Give it back", name)]
+        elements = [_button("give_back", "Unacknowledge", name)]
     else:
         elements = []
     return {"type": "actions", "block_id": f"row-{name}", "elements": [*elements, _button("details", "Details", name)]}

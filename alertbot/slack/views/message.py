@@ -9,6 +9,7 @@ from typing import Any
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.curves import sparkline
 from alertbot.domain.notices import Face
+from alertbot.domain.times import parse_duration, tell_duration
 from alertbot.domain.wording import (
     MOST_ROWS,
     headline,
@@ -128,9 +129,15 @@ def _one(face: Face, state: _Look) -> list[Block]:
 
 
 def _trend_name(alert: Alert, windows: int) -> str:
-    """What the bars are: `Each 15 min, the last 12`."""
+    """What the bars are: `Per 15 min, last 3 h`."""
     window = alert.over.removeprefix("in ")
-    return f"Each {literal(window, 60)}, the last {windows}" if window else f"The last {windows} windows"
+    if not window:
+        return f"Last {windows} windows"
+    try:
+        whole = f", last {tell_duration(parse_duration(window) * windows)}"
+    except ValueError:  # such as "this day": a window without one length
+        whole = f", last {windows}"
+    return f"Per {literal(window, 60)}{whole}"
 
 
 def _on_call(face: Face) -> str:
@@ -155,7 +162,9 @@ def _link(found: re.Match[str]) -> str:
 def _now(alert: Alert, amount: Fraction | None) -> str:
     """The number against its threshold: `19 (above 5)`, and how bad it has been if it was worse."""
     threshold = limit(alert)
-    told = literal(_number(alert, amount), 300) + (f" ({literal(threshold, 200)})" if threshold else "")
+    told = literal(_number(alert, amount), 300)
+    if threshold:
+        told += f" {literal(threshold, 200)}" if alert.kind == "budget" else f" ({literal(threshold, 200)})"
     eased = alert.state is State.FIRING and alert.peak is not None and amount is not None and alert.peak != amount
     return f"{told}, at worst {literal(_number(alert, alert.peak), 100)}" if eased else told
 
@@ -240,7 +249,7 @@ def _context(face: Face, state: _Look) -> Block:
     if len(face.alerts) == 1 and alert.note:
         parts.append(literal(alert.note, 300))
     if face.previous:
-        parts.append(f"<{face.previous}|the one before>")
+        parts.append(f"<{face.previous}|previous alert>")
     return {"type": "context", "elements": [mrkdwn(" · ".join(parts))]}
 
 
@@ -253,7 +262,7 @@ _ACKNOWLEDGE: Block = {
 _GIVE_BACK: Block = {
     "type": "button",
     "action_id": "give_back",
-    "text": {"type": "plain_text", "text": "Give it back"},
+    "text": {"type": "plain_text", "text": "Unacknowledge"},
 }
 
 

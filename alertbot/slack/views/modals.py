@@ -81,9 +81,9 @@ def silence_modal(
         },
         _field(
             "more",
-            "Only where also",
+            "More matchers",
             draft.more,
-            hint="For experts: matchers such as severity=warning provider!=OPENAI. The word all alone means everything.",
+            hint="For experts: matchers such as severity=warning provider!=OPENAI. Write `all` to match every alert.",
         ),
     ]
     return _modal("silence", "New silence", "Silence anyway" if is_doubted else "Silence", blocks, metadata)
@@ -108,7 +108,7 @@ def silenced_modal(silence: Silence, preview: SilencePreview) -> View:
 def snooze_modal(alerts: Sequence[Alert], *, until: datetime, may_operate: bool, metadata: str) -> View:
     """Ask until when nobody is to hear of these alerts. `until` is what stands there at first."""
     hint = "On your own clock, up to a year ahead." if may_operate else "On your own clock, at most a day ahead."
-    blocks = [_about(alerts), _date("until", "Hear nothing until", until, hint=hint)]
+    blocks = [_about(alerts), _date("until", "Snooze until", until, hint=hint)]
     return _modal("snooze_until", "Snooze", "Snooze", blocks, metadata)
 
 

@@ -76,7 +76,7 @@ _SUMS = tuple((name, words) for name, words in _METRICS if name not in MEANS)
 _METRIC = Field("metric", "What is counted", choices=_SUMS, initially="policy_violations")
 _COMPARISON = Field(
     "comparison",
-    "Tell when it is",
+    "Alert when it is",
     choices=tuple((str(name), text) for name, text in _COMPARISONS.items()),
     initially="above",
 )
@@ -86,13 +86,13 @@ _SHARE = "A share such as 2% or 0.02."
 _TIMES = (
     Field(
         "times_warning",
-        "Warning: how many times as much",
+        "Warning at (times the baseline)",
         "A number such as 3. One of the two is enough.",
         optional=True,
     ),
-    Field("times_critical", "Critical: how many times as much", "A number such as 10.", optional=True),
+    Field("times_critical", "Critical at (times the baseline)", "A number such as 10.", optional=True),
 )
-_WINDOW = Field("window", "In which time", "A duration such as 15m, 4h or 7d.", initially="15m")
+_WINDOW = Field("window", "Time window", "A duration such as 15m, 4h or 7d.", initially="15m")
 _AMOUNT = Field("amount", "Budget", "A number, in what is counted: 50000000 tokens, or 100 dollars.")
 
 FIELDS: Mapping[str, tuple[Field, ...]] = {
@@ -120,34 +120,34 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
         Field("warning", "Warning", f"{_SHARE} One of the two levels is enough.", optional=True),
         Field("critical", "Critical", _SHARE, optional=True),
         _WINDOW,
-        Field("min_of", "Only if there are so many of the whole", "1 of 1 is no outage: a number such as 50.", optional=True),
+        Field("min_of", "Only if the total is at least", "1 of 1 is no outage: a number such as 50.", optional=True),
     ),
     "spike": (
         _METRIC,
         *_TIMES,
-        Field("window", "In which time", "A duration such as 1h.", initially="1h"),
-        Field("baseline", "Compared with the same time over and over in", "A duration such as 24h.", initially="24h"),
-        Field("at_least", "And at least so many", "What is less is never a spike: a number such as 20.", optional=True),
+        Field("window", "Time window", "A duration such as 1h.", initially="1h"),
+        Field("baseline", "Baseline: same length windows over the last", "A duration such as 24h.", initially="24h"),
+        Field("at_least", "And at least", "Less than this is never a spike: a number such as 20.", optional=True),
     ),
     "budget": (
         _METRIC,
         _AMOUNT,
-        Field("period", "For each", choices=tuple((str(one), str(one)) for one in Period), initially="day"),
-        Field("percent_warning", "Warning: at how many percent of it", "A number such as 80.", initially="80", optional=True),
-        Field("percent_critical", "Critical: at how many percent of it", "A number such as 100.", initially="100", optional=True),
-        Field("timezone", "Where a day begins at midnight", "A time zone such as Europe/Madrid.", initially="UTC"),
+        Field("period", "Period", choices=tuple((str(one), str(one)) for one in Period), initially="day"),
+        Field("percent_warning", "Warn at (% of budget)", "A number such as 80.", initially="80", optional=True),
+        Field("percent_critical", "Critical at (% of budget)", "A number such as 100.", initially="100", optional=True),
+        Field("timezone", "Time zone", "A time zone such as Europe/Madrid.", initially="UTC"),
     ),
     "burn": (
         _METRIC,
         _AMOUNT,
-        Field("lasts", "Has to last for", "A duration such as 30d.", initially="30d"),
+        Field("lasts", "For", "A duration such as 30d.", initially="30d"),
         *_TIMES,
-        Field("windows", "Measured over each of", "Durations such as 1h, 5m: all of them have to be too fast.", initially="1h, 5m"),
+        Field("windows", "Time windows", "Durations such as 1h, 5m: the rate must be too high in all of them.", initially="1h, 5m"),
     ),
     "absence": (
         Field(
             "metric",
-            "What does not come",
+            "What is missing",
             choices=((ANY, "readings of the source"), *_SUMS),
             initially="api_calls",
         ),
@@ -164,7 +164,7 @@ COMMON = (
         "per",
         "An alert for each",
         choices=(
-            (ANY, "configuration (of storage: source)"),
+            (ANY, "LLM (of storage: source)"),
             *((name, counted(name)) for name in _DIMENSIONS),
             ("all", "one for everything together"),
         ),
@@ -177,8 +177,8 @@ COMMON = (
         optional=True,
         limit=500,
     ),
-    Field("for", "Only if it lasts", "A duration such as 5m; empty means that it is told at once.", optional=True),
-    Field("keep_firing", "Wait before it is over", "A duration such as 15m, so that it does not flap.", optional=True),
+    Field("for", "Fire only after", "A duration such as 5m; empty: fire at once.", optional=True),
+    Field("keep_firing", "Resolve only after", "A duration such as 15m, so that it does not flap.", optional=True),
     Field("description", "What to do about it", "Shown with the alert.", optional=True, limit=1000, is_long=True),
 )
 MORE = Field(
@@ -189,8 +189,8 @@ MORE = Field(
     limit=MORE_LIMIT,
     is_long=True,
 )
-FORECAST = ("forecast", "Also tell when it will be used up before its time")
-ENABLED = ("enabled", "Watch it")
+FORECAST = ("forecast", "Also alert when it will be used up before the period ends")
+ENABLED = ("enabled", "Evaluate this rule")
 
 
 def fields_of(kind: str) -> tuple[Field, ...]:
@@ -207,7 +207,7 @@ def switches_of(kind: str) -> tuple[tuple[str, str], ...]:
 def rule_form(draft: RuleDraft, *, metadata: str, trial: Trial | None = None, problems: Sequence[str] = ()) -> View:
     """Ask for a rule. `trial` is what came of trying it, `problems` what keeps it from being tried."""
     named = _field_block(NAME, draft) if not draft.about else _about(draft.about)
-    kind = Field("type", "What is wrong when", choices=TYPES, initially="threshold")
+    kind = Field("type", "Condition", choices=TYPES, initially="threshold")
     *fields, more = (_field_block(one, draft) for one in fields_of(draft.type))
     return {
         "type": "modal",
@@ -237,7 +237,7 @@ def _tried(trial: Trial | None, problems: Sequence[str]) -> str:
         lines = [f":warning: {literal(problem, 400)}" for problem in problems]
         return fit(lines, SECTION_LIMIT)
     if trial is None:
-        return "_Try it_ tells how often the rule would have fired on the last 24 hours. Nobody hears of that."
+        return "_Try it_ shows how often the rule would have fired in the last 24 hours, or since the first reading. Nothing is sent."
     mark = ":warning:" if trial.problem else ":mag:"
     first, *rest = (literal(line, 400) for line in tell_trial(trial))
     lines = [f"{mark} *{first}*", *rest]
@@ -303,7 +303,7 @@ def _switches(draft: RuleDraft) -> Block:
         "type": "input",
         "block_id": "switches",
         "optional": True,
-        "label": _plain("Switched on"),
+        "label": _plain("Enabled"),
         "element": {
             "type": "checkboxes",
             "action_id": "rule_switches",
