@@ -19,7 +19,7 @@ from alertbot.store.database import Database
 from alertbot.store.tables import readings
 from tests.fakes import FakeSlack
 
-SOURCES, TIMES = 40, 3
+SOURCES, TIMES = 40, 2
 CONFIG = """
 database: {{url: "sqlite:///unused.db"}}
 sources:

@@ -16,15 +16,16 @@ import structlog
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from alertbot.clock import Clock
 from alertbot.errors import StoreError
+from alertbot.store.turns import Turns
 
 log = structlog.get_logger()
 Tx = sa.Connection
 _EVALUATING = 0x616C6565  # an advisory lock's key on Postgres
 _LASTING_CONNECTIONS = 10  # stay open to a Postgres between two uses; the rest is closed after use
+_LONGEST_WAIT = 30.0  # seconds that a thread waits for a connection
 _BUSY_TIMEOUT_MS = 10_000  # how long a SQLite writer waits for another one's transaction
 # A server that is gone without a word is noticed within half a minute; the system's own patience is two hours.
 _DEAF = {
@@ -55,7 +56,7 @@ class Database:
         """`durable=False` is for what is thrown away anyway: SQLite does not wait for the disk then.
 
         At most so many `connections` to a Postgres are open at once. More threads than that may use the database: each
-        holds one at a time, so whoever waits for one waits for somebody who goes on.
+        holds one at a time, and they have their turns in the order in which they come.
         """
         self.url = _normal(url)
         self._thread = threading.local()
@@ -63,6 +64,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # hide_parameters: an exception's text must not hold what a row held.
         options: dict[str, Any] = {"hide_parameters": True}
+        self._turns = None if self.is_sqlite else Turns(connections)
         if not self.is_sqlite:
             given = {name: value for name, value in _DEAF.items() if name not in self.url.query}
             lasting = min(connections, _LASTING_CONNECTIONS)
@@ -88,7 +90,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
         """A transaction that writes: all of it is kept, or nothing. Raises StoreError where the database cannot be used."""
-        with self._alone_in_thread(), self._translated(), self.engine.begin() as connection:
+        with self._alone_in_thread(), self._translated(), self._in_turn(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -97,6 +99,7 @@ class Database:
         with (
             self._alone_in_thread(),
             self._translated(),
+            self._in_turn(),
             self.engine.connect() as connection,
             connection.execution_options(alertbot_reads=True).begin(),
         ):
@@ -118,11 +121,20 @@ class Database:
             self._thread.holds_connection = False
 
     @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Wait for one of the connections. SQLite opens as many as are needed."""
+        if self._turns is None:
+            yield
+            return
+        with self._turns.turn(within=_LONGEST_WAIT):
+            yield
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         """Turn what the driver says of the database's state into a StoreError."""
         try:
             yield
-        except PoolTimeout as error:
+        except TimeoutError as error:
             raise StoreError(f"database {self.place}: all of its connections are in use") from error
         except DBAPIError as error:
             # Without a statement the mistake is one of the URL, such as an option that does not exist.

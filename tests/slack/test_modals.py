@@ -202,7 +202,9 @@ def test_a_muted_rule_is_silent_until_it_is_unmuted(sqlite):
         here.scene.until(5)
         assert here.slack.messages("#ai-alerts") == []
         assert ":mute: *violation-burst*" in here.ask("rules")
-        assert "*Silence 1*: `rule=violation-burst`" in here.ask("mute violation-burst", "U3")  # it was: by whom, since when
+        assert "*Silence 1*: `rule=violation-burst`" in here.ask(
+            "mute violation-burst", "U3"
+        )  # it was: by whom, since when
         assert "is unmuted" in here.ask("unmute violation-burst", "U3")
         here.scene.until(6)
         assert "Warning" in here.message().text
