@@ -22,7 +22,7 @@ from alertbot.domain.notices import Kind
 from alertbot.domain.rules import SUMS, Severity
 from alertbot.domain.silences import Matcher, check_matchers, parse_matcher
 from alertbot.domain.snapshots import Counter
-from alertbot.domain.times import parse_moment
+from alertbot.domain.times import OutOfBounds, parse_moment
 
 MOST_POLLS = 100_000  # of one test: nobody waits for more, and a typing error in a pattern must not fill the memory
 
@@ -174,6 +174,7 @@ def _is_endless(value: Fraction) -> bool:
 
 
 _LARGE = re.compile(r"[0-9]{1,300}")
+_YEARS = "a year from 1990 to 2900"
 
 
 def _amount(text: str) -> Amount:
@@ -189,9 +190,12 @@ def _state(text: str) -> State:
 
 
 def _moment(text: str) -> datetime:
-    moment = parse_moment(text)
+    try:
+        moment = parse_moment(text)
+    except OutOfBounds as error:
+        raise Unfit(_YEARS) from error
     if not 1990 <= moment.year <= 2900:  # windows look back, and calendars end
-        raise Unfit("a year from 1990 to 2900")
+        raise Unfit(_YEARS)
     return moment
 
 

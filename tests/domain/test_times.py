@@ -3,14 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from alertbot.domain.times import LONGEST, parse_count, parse_duration, parse_moment, write_duration
 
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow])  # the tables of all characters are read first
 TYPED = st.text(max_size=60) | st.text(alphabet="0123456789²٣smhdwy:-+.TZ ", max_size=40)
 
 
+@PATIENT
 @given(TYPED)
 @example("9999999d")
 @example("999999999w")
@@ -26,6 +28,7 @@ def test_a_duration_is_within_ten_years_or_refused_in_a_sentence(text):
         assert parse_duration(write_duration(duration)) == duration
 
 
+@PATIENT
 @given(TYPED)
 @example("0001-01-01T00:00+14:00")
 @example("9999-12-31T23:59-14:00")
@@ -41,6 +44,7 @@ def test_a_moment_has_a_calendar_around_it_or_is_refused_in_a_sentence(text):
         assert moment - LONGEST < moment < moment + LONGEST
 
 
+@PATIENT
 @given(TYPED)
 @example("²")
 @example("٣")
