@@ -8,6 +8,7 @@ import structlog
 
 from alertbot.demo.slack import SlackServer
 from alertbot.demo.slack_records import User
+from alertbot.slack.parse import parse
 from alertbot.store.database import Database
 from tests.slack.office import Office, office, said
 
@@ -94,10 +95,10 @@ def test_an_act_that_waits_for_a_locked_database_is_acknowledged_and_confirmed_o
         message = here.message()
         with locked(sqlite):
             delivery = here.click(message, "acknowledge", "U2")
-            assert "not done yet" in here.answer_to(delivery)
+            (told,) = here.slack.wait_for(lambda: here.slack.answers(delivery))
+            assert "not done yet" in told.text
             assert here.acts() == []
-        here.slack.wait_for(lambda: len(here.slack.answers(delivery)) > 1)
-        assert "not done yet" not in here.answer_to(delivery)
+        assert here.answer_to(delivery) == ":white_check_mark: Done: `A1` llm-1"
         assert here.acts() == ["U2 acknowledge A1 done"]
 
 
@@ -176,7 +177,8 @@ def test_a_database_that_is_away_is_told_without_saying_where_it_is(sqlite):
 def test_an_alert_is_given_to_a_whole_group_by_operators_only(sqlite):
     with office(sqlite, ONE, operators=["U1"]) as here:
         here.scene.until(1)
-        for typed in ("@S0123TEAM", "S0123TEAM", "@ai-team"):  # the last one arrives as a mention
+        assert parse("assign A1 <!subteam^S0123TEAM|@ai-team>").text == "S0123TEAM", "so Slack sends a mention of it"
+        for typed in ("@S0123TEAM", "S0123TEAM", "@ai-team"):
             assert "name a person" in here.ask(f"assign A1 {typed}", "U2")
         assert here.acts() == []
         here.ask("assign A1 @S0123TEAM", "U1")
