@@ -12,6 +12,8 @@ import time
 import urllib.request
 from typing import Any, cast
 
+from alertbot.proxies import ProxyHandler
+
 
 def open_url(request: urllib.request.Request, *, timeout: float) -> http.client.HTTPResponse:
     """The answer, to be read within `timeout` seconds from now. Raises what urllib raises, TimeoutError when it is late."""
@@ -96,4 +98,4 @@ class _SecureHandler(urllib.request.HTTPSHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_PlainHandler, _SecureHandler)
+    return urllib.request.build_opener(ProxyHandler, _PlainHandler, _SecureHandler)

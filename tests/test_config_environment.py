@@ -182,7 +182,7 @@ def test_no_secret_is_ever_shown(tmp_path_factory, secret, how):
     assert secret not in f"{raised.value!r}"
 
 
-@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n", "\r"])
 @pytest.mark.parametrize(
     "how", ["key_file", "path below the folder of secrets", "variable with such a path", "override"]
 )
@@ -204,12 +204,39 @@ def test_a_secret_may_be_a_file(tmp_path, how, ending):
     assert config.slack.bot_token.get_secret_value() == "xoxb-from-the-file"
 
 
-def test_only_the_line_end_of_a_secret_s_file_is_cut(tmp_path):
-    (tmp_path / "password").write_text(" pass word \n\n")
-    keys = f"{{name: a, email: a@b, password_file: '{tmp_path / 'password'}'}}"
-    password = loaded(tmp_path, f"sources: [{keys}]").sources[0].password
+@pytest.mark.parametrize(
+    "content",
+    [
+        b" pass word ",
+        b" pass word \n",
+        b" pass word \n\n",
+        b" pass word \r\n",
+        b"\xef\xbb\xbf pass word \r\n\r\n",
+        b"\r pass word \r",
+    ],
+)
+@pytest.mark.parametrize("is_file", [True, False])
+def test_what_editors_and_shells_put_around_a_secret_is_no_part_of_it(tmp_path, content: bytes, is_file: bool):
+    (tmp_path / "password").write_bytes(content)
+    key = f"password_file: '{tmp_path / 'password'}'" if is_file else "password: '${PASSWORD}'"
+    text = f"sources: [{{name: a, email: a@b, {key}}}]"
+    password = loaded(tmp_path, text, ENVIRON | {"PASSWORD": content.decode()}).sources[0].password
     assert password
-    assert password.get_secret_value() == " pass word \n"
+    assert password.get_secret_value() == " pass word "
+
+
+@pytest.mark.parametrize("content", ["pass\nword", "pass\rword\n", "pass\0word", "pass\ufeffword", "pass\u2028word"])
+def test_a_password_of_several_lines_is_refused_and_not_shown(tmp_path, content: str):
+    (tmp_path / "password").write_text(content, newline="")
+    (told,) = mistakes(tmp_path, f"sources: [{{name: a, email: a@b, password_file: '{tmp_path / 'password'}'}}]")
+    assert told == "sources[0].password_file: expected a password of one line, got a value that is not shown here"
+
+
+@pytest.mark.parametrize("quoted", ['"xoxb-1"', "'xoxb-1'", "“xoxb-1”", '"xoxb-1"\r'])
+def test_a_token_with_the_quotation_marks_of_its_line_is_refused_and_says_so(tmp_path, quoted: str):
+    (told,) = mistakes(tmp_path, "log: {level: info}", ENVIRON | {"SLACK_BOT_TOKEN": quoted})
+    expected = "expected a bot token (xoxb-…) without quotation marks around it, got a value that is not shown here"
+    assert told == f"SLACK_BOT_TOKEN: {expected}"
 
 
 def test_every_secret_may_be_a_file_in_a_list_too(tmp_path):

@@ -17,7 +17,7 @@ from pydantic_settings import PydanticBaseSettingsSource
 from alertbot.config.keys import Section, given, is_list, sections_in
 from alertbot.config.mistakes import Location, place_of, quoted
 from alertbot.config.sections import ConfigFile
-from alertbot.config.values import WAIVED
+from alertbot.config.values import WAIVED, without_line_ends
 from alertbot.config.written import Unusable, Written, fill_variables, read_yaml
 from alertbot.errors import ConfigError
 
@@ -264,7 +264,7 @@ def _is_holder(known: FieldInfo | None) -> bool:
 
 
 def _content(path: Any) -> Any:
-    """The text of a secret's file without the line end that editors add."""
+    """The text of a secret's file."""
     if not isinstance(path, Written):
         return path if isinstance(path, Unusable) else Unusable(f"expected the path of a file, got {quoted(path)}")
     try:
@@ -274,7 +274,7 @@ def _content(path: Any) -> Any:
     except (OSError, ValueError) as error:
         fault = _os_fault(error) if isinstance(error, OSError) else "not a path"
         return Unusable(f"expected a file that can be read, got {quoted(path)} ({fault})", absent=True)
-    text = text.removesuffix("\n").removesuffix("\r")
+    text = without_line_ends(text)
     return Written(text) if text else Unusable(f"expected a secret in the file, got {quoted(path)}, which is empty")
 
 

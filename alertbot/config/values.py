@@ -4,6 +4,7 @@ A field says its kind in its annotation: `interval: Annotated[timedelta, DURATIO
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -65,13 +66,15 @@ class Reads:
             raise mistake(f"expected {expected}, got {quoted(value)}{hint}") from error
 
     def _secret(self, value: SecretStr) -> SecretStr | None:
-        text = value.get_secret_value()
+        text = without_line_ends(value.get_secret_value())
         if not text and (self.optional or value is WAIVED):
             return None if self.optional else WAIVED
         try:
             return SecretStr(self.parse(text))
         except ValueError as error:
             told = str(error) if isinstance(error, Unfit) and str(error) else self.expected
+            if _is_in_quotation_marks(text):
+                told = f"{self.expected} without quotation marks around it"
             # `from None`: what urllib says may hold a part of the secret, and a log could show it.
             raise mistake(f"expected {told}, got {quoted(value) if text else 'nothing'}") from None
 
@@ -280,6 +283,8 @@ CHANNEL_OR_DEFAULT = replace(CHANNEL, optional=True, refuses_null=True)
 
 # --- addresses, secrets ----------------------------------------------------------------------------------------------
 
+_QUOTATION_MARKS = "\"'`“”„‘’‚«»"
+
 
 def _url(text: str) -> str:
     parts = urlsplit(text)
@@ -299,10 +304,27 @@ def _secret_url(text: str) -> str:
     return str(text)
 
 
+def without_line_ends(secret: str) -> str:
+    """A secret without what editors and shells put around it: the mark of an encoding before it, and line ends."""
+    return secret.removeprefix("\ufeff").strip("\r\n")
+
+
+def _is_in_quotation_marks(text: str) -> bool:
+    """Docker's `--env-file` and systemd's unit files take quotation marks for a part of the value."""
+    return len(text) > 1 and text[0] in _QUOTATION_MARKS and text[-1] in _QUOTATION_MARKS
+
+
 def _token(text: str) -> str:
-    # A header cannot carry anything else; most often it is a line end that came along when it was copied.
-    if not text.isascii() or re.search(r"\s", text) or not text.isprintable():
+    # A header cannot carry anything else; most often it came along when the token was copied.
+    if not text.isascii() or re.search(r"\s", text) or not text.isprintable() or _is_in_quotation_marks(text):
         raise Unfit("a token without spaces or line ends")
+    return str(text)
+
+
+def _password(text: str) -> str:
+    # Nobody can type these: they are the rest of a file that holds more than a password.
+    if any(unicodedata.category(letter) in {"Cc", "Zl", "Zp"} for letter in text) or "\ufeff" in text:
+        raise Unfit("a password of one line")
     return str(text)
 
 
@@ -322,7 +344,7 @@ URL = Reads(
     "a URL such as https://backend.flashback.tech", _url, str, or_variable({"type": "string", "pattern": "^https?://"})
 )
 TOKEN = Reads("a token", _token, SecretStr, _SECRET_SCHEMA, optional=True, secret=True)
-PASSWORD = Reads("a password", str, SecretStr, _SECRET_SCHEMA, optional=True, secret=True)
+PASSWORD = Reads("a password", _password, SecretStr, _SECRET_SCHEMA, optional=True, secret=True)
 SECRET_URL = Reads(
     "a URL that begins with https://", _secret_url, SecretStr, _SECRET_SCHEMA, optional=True, secret=True
 )

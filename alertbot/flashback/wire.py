@@ -10,7 +10,6 @@ import functools
 import logging
 import socket
 import ssl
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -18,10 +17,10 @@ from typing import Any, Self
 import httpcore
 import httpx
 
-from alertbot.domain.addresses import is_loopback
 from alertbot.errors import ConfigError, FlashbackUnavailable, FlashbackUnreadable
 from alertbot.flashback.payloads import one_line
 from alertbot.flashback.unpacking import ACCEPTED, NotPacked, TooLarge, TooSlow, UnknownCoding, unpack
+from alertbot.proxies import proxy_for
 
 _MEBIBYTE = 1024 * 1024
 _WRONG_NAME_IN_CERTIFICATE = {62, 64}  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -71,8 +70,7 @@ class Deadline(float):
 class Wire:
     """Connections to one server, kept open and shared by threads.
 
-    Proxies are those of the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), as an operator expects of a program that
-    leaves the house; loopback never goes through one. SSL_CERT_FILE and SSL_CERT_DIR replace the trusted certificates.
+    Proxies are those of the environment, see proxies.py. SSL_CERT_FILE and SSL_CERT_DIR replace the trusted certificates.
     """
 
     def __init__(
@@ -92,7 +90,7 @@ class Wire:
         transport = httpx.HTTPTransport(
             verify=_trusted_certificates() if tls is None else tls,
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            proxy=_proxy_for(url),
+            proxy=proxy_for(str(url)),
         )
         # httpcore takes a backend as an argument, but httpx does not hand one on.
         transport._pool._network_backend = _PunctualBackend()  # noqa: SLF001
@@ -218,21 +216,6 @@ def _checked(base_url: str) -> httpx.URL:
     if url.userinfo or url.query or url.fragment:
         raise ConfigError(["base_url: expected an address without user, password, query (?) and fragment (#)"])
     return url
-
-
-def _proxy_for(url: httpx.URL) -> httpx.Proxy | None:
-    proxies = urllib.request.getproxies()
-    address = proxies.get(url.scheme) or proxies.get("all")
-    if not address or is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
-        return None
-    try:
-        proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
-    except (httpx.InvalidURL, ValueError):
-        proxy = None
-    if proxy is None or proxy.url.scheme not in ("http", "https") or not proxy.url.host:
-        # Without its cause, which quotes the address and a password with it.
-        raise ConfigError([f"{url.scheme.upper()}_PROXY: expected an address such as http://proxy:3128"]) from None
-    return proxy
 
 
 def _what_was_missing(error: httpx.TimeoutException, status: int | None) -> str:

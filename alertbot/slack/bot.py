@@ -12,10 +12,12 @@ from slack_bolt import Ack, App, BoltContext, BoltRequest, BoltResponse
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
+from slack_sdk.socket_mode.builtin import SocketModeClient
 from slack_sdk.webhook import WebhookClient
 
 from alertbot.domain.times import parse_count
 from alertbot.errors import SlackRejected
+from alertbot.proxies import proxy_for
 from alertbot.punctual import make_timeouts_total
 from alertbot.slack import home, modals, rule_modals, showing
 from alertbot.slack.acting import InTime, acknowledging, act, delivery_of, not_saved
@@ -292,11 +294,31 @@ def _show_home(app: App, desk: Desk, in_time: InTime) -> None:
         act(Surface(desk, client, body), context, lambda: clicked_end_silence(desk, body))
 
 
+class _SocketClient(SocketModeClient):
+    """Goes through the proxy that the environment names for Slack's address, or through none."""
+
+    def connect(self) -> None:
+        if self.wss_uri is None:
+            self.wss_uri = self.issue_new_wss_url()
+        self.proxy = proxy_for(self.wss_uri)
+        super().connect()
+
+
+class _SocketHandler(SocketModeHandler):
+    """Bolt's own makes a client that takes HTTPS_PROXY without regard to NO_PROXY."""
+
+    def __init__(self, app: App, app_token: str) -> None:
+        self.app = app
+        self.app_token = app_token
+        self.client = _SocketClient(app_token, logger=app.logger, web_client=app.client, ping_interval=_PING_SECONDS)
+        self.client.socket_mode_request_listeners.append(self.handle)  # type: ignore[arg-type]  # as in Bolt itself
+
+
 class Socket:
     """Slack's deliveries over Socket Mode: a connection that the bot opens and the SDK keeps open."""
 
     def __init__(self, app: App, app_token: str) -> None:
-        self._handler = SocketModeHandler(app, app_token, ping_interval=_PING_SECONDS)
+        self._handler = _SocketHandler(app, app_token)
         self._handler.client.on_error_listeners.append(self._give_up)
 
     def _give_up(self, _error: Exception) -> None:

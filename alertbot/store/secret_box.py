@@ -64,7 +64,7 @@ def _stretched(secret: str, salt: bytes) -> bytes:
 def read_key(path: Path) -> str | None:
     """The key in a file; None where there is no file. Raises ConfigError where it cannot be used."""
     try:
-        key = path.read_text(encoding="utf-8").strip()
+        key = path.read_text(encoding="utf-8-sig").strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeError) as error:

@@ -187,6 +187,14 @@ def test_a_host_that_the_environment_excepts_is_reached_without_proxy(server, cl
     assert len(server.requests) == 1
 
 
+def test_a_network_that_the_environment_excepts_is_reached_without_proxy(server, client, environment):
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    environment.setenv("NO_PROXY", "10.0.0.0/8, 0.0.0.0/30")
+    server.will(NO_STATS)
+    client(server.url.replace("127.0.0.1", "0.0.0.0")).totals()
+    assert len(server.requests) == 1
+
+
 def test_loopback_is_reached_without_proxy(server, client, environment):
     environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     server.will(NO_STATS)

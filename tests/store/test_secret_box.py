@@ -64,6 +64,11 @@ def test_processes_that_make_the_key_at_the_same_time_have_the_same(tmp_path: Pa
         assert len(set(pool.map(lambda _: secret_box.make_key(tmp_path / "key"), range(8)))) == 1
 
 
+def test_the_mark_of_an_encoding_is_no_part_of_the_key(tmp_path: Path):
+    (tmp_path / "database.key").write_bytes(f"\ufeff{KEY}\r\n".encode())
+    assert secret_box.read_key(tmp_path / "database.key") == KEY
+
+
 def test_a_key_that_cannot_be_kept_is_told_with_what_to_do(tmp_path: Path):
     with pytest.raises(
         ConfigError, match=r"^database\.key: expected a key, or a folder where one can be kept: .*No such"
