@@ -153,6 +153,8 @@ def _database(config: Config) -> tuple[list[Line], Database | None]:
     """What there is to say, and the database where it can be used as it is."""
     try:
         database = open_database(config)
+        if database.missing_file is not None:
+            return [(f"database {database.missing_file}: not there yet; alertbot run makes it", True)], None
         found, newest = migrate.current(database), migrate.newest()
     except AlertbotError as error:
         return [(error.lines[0], False)], None

@@ -50,7 +50,13 @@ def _table(*columns: tuple[str, str]) -> Table:
     return table
 
 
-def show_status(console: Console, report: StatusReport) -> None:
+def show_status(console: Console, report: StatusReport, *, origin: str) -> None:
+    """`origin` is where the report comes from: the database and the configuration."""
+    if not report.is_running:
+        since = (
+            f"has been running since {_when(report.alive_at)}" if report.alive_at else "has run on this database yet"
+        )
+        console.print(Text(f"No alertbot {since}: the sources are not read, and no alert fires.", style="bold red"))
     table = _table(("source", "left"), ("state", "left"), ("last reading", "left"), ("configurations", "right"))
     for row in report.sources:
         state = Text(row.state.value, style=_HEALTH[row.state])
@@ -64,7 +70,7 @@ def show_status(console: Console, report: StatusReport) -> None:
     )
     since = f", the oldest since {_when(report.oldest_at)}" if report.oldest_at else ""
     console.print(Text(f"outbox  {report.waiting} waiting{since}"))
-    console.print(Text(f"alertbot {report.version}", style="dim"))
+    console.print(Text(f"alertbot {report.version}, {clean(origin)}", style="dim"))
 
 
 def show_alerts(console: Console, rows: Sequence[AlertRow]) -> None:

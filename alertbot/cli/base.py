@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alertbot import __version__
-from alertbot.errors import AlertbotError
+from alertbot.errors import AlertbotError, StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -155,7 +155,10 @@ def open_stored(ctx: click.Context) -> "tuple[Config, Database]":
     config = load_config(ctx, Need.DATABASE)
     configure(form="console", level="warning")
     database = open_database(config)
-    migrate.require_newest(database)
+    try:
+        migrate.require_newest(database)
+    except StoreError as error:
+        raise StoreError(f"{error} ({config.origin})") from error
     return config, database
 
 

@@ -61,7 +61,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     if as_json:
         print_json(status_json(report))
     else:
-        show_status(open_console(), report)
+        show_status(open_console(), report, origin=f"{database.place}, {config.origin}")
 
 
 @main.command()

@@ -65,6 +65,13 @@ class Config:
     path: Path | None
     notes: tuple[str, ...]
 
+    @property
+    def origin(self) -> str:
+        """Where it was read, for people who may have meant another file."""
+        if self.path is None:
+            return f"no configuration file, as there is no {DEFAULT_PATH.absolute()}"
+        return f"configuration {self.path.absolute()}"
+
 
 def load(
     path: Path | None,

@@ -89,7 +89,11 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """How the bot and its sources are."""
+    """How the bot and its sources are.
+
+    `alive_at` is when a process that reads the sources was last known to run, None where none ever did. Without
+    `is_running` what is said of the sources is as old as that.
+    """
 
     version: str
     sources: tuple[SourceRow, ...]
@@ -98,6 +102,8 @@ class StatusReport:
     acknowledged: int
     waiting: int
     oldest_at: datetime | None
+    alive_at: datetime | None
+    is_running: bool
     silences: int = 0
     on_call: Mapping[str, str] | None = None
 
@@ -234,6 +240,7 @@ def _exact(amount: Fraction | None) -> int | float | None:
 def status_json(report: StatusReport) -> dict[str, Any]:
     return {
         "version": report.version,
+        "alive_at": _time(report.alive_at),
         "sources": [
             {
                 "name": row.name,

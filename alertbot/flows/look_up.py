@@ -24,7 +24,18 @@ from alertbot.domain.visibility import SEES_EVERYTHING, Sight, counted_by
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
 from alertbot.flows.past import load, look_back
-from alertbot.store import alerts, evidence, gatherings, groups, outbox, points, silences, snapshots, sources
+from alertbot.store import (
+    alerts,
+    evidence,
+    gatherings,
+    groups,
+    outbox,
+    points,
+    rule_files,
+    silences,
+    snapshots,
+    sources,
+)
 from alertbot.store.database import Database, Tx
 
 Row = TypeVar("Row", Rank, Spent)
@@ -49,6 +60,9 @@ def status(
         waiting, oldest_at = outbox.depth(tx)
         quiet = silences.in_force(tx, now)
         gathered = gatherings.states(tx, intervals)
+        seen_at = rule_files.last_seen(tx)
+    attempts = [state.tried_at for state in states.values() if state.tried_at is not None]
+    alive_at = max([*attempts, *([seen_at] if seen_at is not None else [])], default=None)
     counted = {name: sum(member.source == name for member in members.values()) for name in intervals}
     rows = []
     for name in intervals:
@@ -73,6 +87,8 @@ def status(
         # What waits may be about a hidden source, and is the business of operators.
         waiting=waiting if sight.sees_all else 0,
         oldest_at=oldest_at if sight.sees_all else None,
+        alive_at=alive_at,
+        is_running=alive_at is not None and now - alive_at <= rule_files.LIVE_FOR,
         silences=len(quiet),
     )
 

@@ -87,6 +87,12 @@ class Database:
         hosts = {"host": self.url.query["host"]} if isinstance(self.url.query.get("host"), tuple) else {}
         return self.url.set(query=hosts).render_as_string(hide_password=True).replace("%3A", ":")
 
+    @property
+    def missing_file(self) -> Path | None:
+        """The file of a SQLite database that does not exist yet; the first connection makes it."""
+        file = Path(self.url.database or "")
+        return file.absolute() if self.is_sqlite and not file.exists() else None
+
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
         """A transaction that writes: all of it is kept, or nothing. Raises StoreError where the database cannot be used."""

@@ -55,7 +55,9 @@ def current(database: Database) -> str | None:
 
 
 def require_newest(database: Database) -> None:
-    """Raise StoreError unless the schema is the one that this release works with."""
+    """Raise StoreError unless the schema is the one that this release works with. No file is made."""
+    if database.missing_file is not None:
+        raise StoreError(f"there is no database {database.missing_file} yet; `alertbot run` makes it")
     found = current(database)
     if found == HEAD:
         return
@@ -63,9 +65,8 @@ def require_newest(database: Database) -> None:
         raise StoreError(
             f"database {database.place}: its schema {found} is newer than this release, which knows {HEAD}; upgrade alertbot"
         )
-    raise StoreError(
-        f"database {database.place}: its schema is {found or 'empty'}, expected {HEAD}; run: alertbot migrate"
-    )
+    its_schema = f"its schema is {found}, expected {HEAD}" if found else "it is empty"
+    raise StoreError(f"database {database.place}: {its_schema}; run: alertbot migrate")
 
 
 def folder() -> Path:

@@ -41,6 +41,11 @@ def of_others(tx: Tx, process: str, *, now: datetime) -> list[RuleFile]:
     return [RuleFile(row.process, row.rules, frozenset(row.sources)) for row in rows]
 
 
+def last_seen(tx: Tx) -> datetime | None:
+    """When a process that is not known to have ended refreshed its row last."""
+    return tx.execute(sa.select(sa.func.max(rule_files.c.seen_at))).scalar()
+
+
 def remove(tx: Tx, processes: Collection[str]) -> None:
     """Forget the files of processes that have ended."""
     tx.execute(sa.delete(rule_files).where(rule_files.c.process.in_(processes)))

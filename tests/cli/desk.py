@@ -112,6 +112,9 @@ class Desk:
             connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         engine.dispose()
 
+    def use_empty_database(self) -> None:
+        (self.folder / "alertbot.db").touch()
+
     def use_no_database(self) -> None:
         text = "this is not a database, however long it is\n" * 100
         (self.folder / "alertbot.db").write_text(text, encoding="utf-8")

@@ -20,6 +20,7 @@ def test_status_as_json_has_the_shape_that_scripts_rely_on(firing):
     status = firing.json("status")
     (source,) = status.pop("sources")
     assert _isotime(source.pop("last_reading_at"))
+    assert _isotime(status.pop("alive_at"))
     assert source == {"name": "acme", "state": "ok", "configurations": 3}
     outbox = status.pop("outbox")
     assert outbox.keys() == {"waiting", "oldest_at"}

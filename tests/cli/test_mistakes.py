@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alertbot.demo.slack import SlackServer
-from tests.cli.desk import Desk
+from tests.cli.desk import Desk, run
 
 
 def changed(path: str, value: Any) -> Callable[[Desk], None]:
@@ -45,9 +45,14 @@ MISTAKES: dict[str, tuple[Callable[[Desk], None], list[str], list[str]]] = {
     "a database of a newer release": (Desk.use_newer_database, ["status"], ["9999", "newer than this release"]),
     "a database of a newer release, for migrate": (Desk.use_newer_database, ["migrate"], ["9999", "newer release"]),
     "a database of a newer release, for run": (Desk.use_newer_database, ["run"], ["9999", "newer release"]),
-    "an empty database": (lambda _desk: None, ["status"], ["empty", "alertbot migrate"]),
-    "an empty database that is not to be migrated": (
+    "no database": (
         lambda _desk: None,
+        ["status"],
+        ["no database", "/alertbot.db yet", "alertbot run", "/config.yaml"],
+    ),
+    "an empty database": (Desk.use_empty_database, ["status"], ["empty", "alertbot migrate", "/config.yaml"]),
+    "an empty database that is not to be migrated": (
+        Desk.use_empty_database,
         ["run", "--no-migrate"],
         ["empty", "alertbot migrate"],
     ),
@@ -72,6 +77,44 @@ def test_a_mistake_is_told_in_one_line_and_ends_with_1(desk, change, arguments, 
         assert part in mistake
     assert "Traceback" not in ended.errors
     assert "hush" not in ended.errors
+
+
+LOOK_UPS = [
+    ["status"],
+    ["stats"],
+    ["top"],
+    ["violations"],
+    ["spend"],
+    ["budget"],
+    ["alerts"],
+    ["why", "violation-burst"],
+    ["rules", "list"],
+    ["rules", "history"],
+    ["rules", "delete", "x", "--by", "ana"],
+    ["silence", "list"],
+    ["silence", "end", "1", "--by", "ana"],
+    ["silence", "add", "all", "1h", "--by", "ana"],
+    ["ack", "A1", "--by", "ana"],
+]
+
+
+@pytest.mark.parametrize("command", LOOK_UPS, ids=" ".join)
+def test_a_look_up_in_the_wrong_folder_makes_no_database_and_names_what_it_looked_for(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    ended = run(*command)
+    assert (ended.code, ended.output) == (1, "")
+    (told,) = ended.mistakes
+    assert told == (
+        f"there is no database {tmp_path}/alertbot.db yet; `alertbot run` makes it "
+        f"(no configuration file, as there is no {tmp_path}/config.yaml)"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checks_and_starts_without_migrations_make_no_database_either(desk):
+    for command in (["check", "--online"], ["run", "--no-migrate"]):
+        desk.run(*command)
+        assert not (desk.folder / "alertbot.db").exists()
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(desk):

@@ -87,7 +87,7 @@ def test_check_online_asks_everything(desk):
         "ok    slack: #ai-alerts-fallback",
     ):
         assert line in ended.output
-    assert "empty; alertbot run or alertbot migrate makes its schema" in ended.output
+    assert "/alertbot.db: not there yet; alertbot run makes it" in ended.output
 
 
 def test_check_online_names_a_glob_that_fits_no_llm(desk):

@@ -89,6 +89,8 @@ def status(*rows: SourceRow, firing: int = 2, waiting: int = 0) -> StatusReport:
         acknowledged=1,
         waiting=waiting,
         oldest_at=NOW - timedelta(minutes=3) if waiting else None,
+        alive_at=NOW - timedelta(seconds=5),
+        is_running=True,
     )
 
 

@@ -124,6 +124,9 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
             waiting=2,
         )
     ),
+    "answer-status-not-running": lambda: answers.status_answer(
+        replace(status(), is_running=False, alive_at=NOW - timedelta(minutes=20))
+    ),
     "answer-alerts": lambda: answers.alerts_answer([row(), row(taken(CRITICAL))]),
     "answer-alerts-none": lambda: answers.alerts_answer([]),
     "answer-stats": lambda: figures.stats_answer(

@@ -58,6 +58,7 @@ def status_answer(report: StatusReport, command: str = "/alertbot") -> Answer:
     verb = "notice waits" if report.waiting == 1 else "notices wait"
     waiting = f"{report.waiting} {verb}" + (f" since {moment(report.oldest_at)}" if report.oldest_at else "")
     lines = [
+        *not_running_lines(report),
         f"*{report.firing} firing* ({report.acknowledged} acknowledged), {report.pending} pending",
         *sources,
         *([waiting] if report.waiting else []),
@@ -65,6 +66,18 @@ def status_answer(report: StatusReport, command: str = "/alertbot") -> Answer:
     told = sentence("\n".join(lines))
     foot = f"alertbot {escape(report.version)} · `{escape(command)} help` says what else can be asked"
     return told | {"blocks": [*told["blocks"], {"type": "context", "elements": [mrkdwn(foot)]}]}
+
+
+def not_running_lines(report: StatusReport) -> list[str]:
+    """A line where nobody reads the sources: what is said of them is old then."""
+    if report.is_running:
+        return []
+    since = (
+        f"has been reading the sources since {moment(report.alive_at)}"
+        if report.alive_at
+        else "has read the sources yet"
+    )
+    return [f":warning: No alertbot {since}; until one does, no alert fires and none is resolved."]
 
 
 def source_line(row: SourceRow) -> str:

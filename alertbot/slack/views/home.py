@@ -10,7 +10,7 @@ from alertbot.domain.alerts import Alert, State, labels_with_severity
 from alertbot.domain.reports import AlertRow, StatusReport
 from alertbot.domain.silences import Silence
 from alertbot.domain.wording import headline, limit
-from alertbot.slack.views.answers import silence_line, source_line
+from alertbot.slack.views.answers import not_running_lines, silence_line, source_line
 from alertbot.slack.views.takers import no_longer_taken
 from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, escape, fit, literal, moment, mrkdwn, person
 
@@ -67,6 +67,8 @@ def _top(board: Board) -> Iterator[Block]:
     if board.note:
         yield {"type": "section", "text": mrkdwn(cut(board.note, SECTION_LIMIT))}
     report = board.status
+    for line in not_running_lines(report):
+        yield {"type": "section", "text": mrkdwn(line)}
     alerts = "1 alert is firing" if report.firing == 1 else f"{report.firing} alerts are firing"
     yield _header(alerts if report.firing else "Nothing is firing")
     counted = [f"{report.acknowledged} acknowledged"] if report.firing else []
