@@ -143,16 +143,18 @@ class Bot:
         pace = max(0.05, min(1.0, shortest.total_seconds() / 4) / self._speed)
         if self._collector is not None:
             self._scheduler.every(pace, "poll", self._collector.poll_due)
-            self._scheduler.every(pace, "hold on", self._collector.hold_on)
-            self._scheduler.every(pace, "listen", self._collector.listen)
-            self._scheduler.every(60.0 * pace, "probe", self._collector.probe)
+            self._scheduler.every(pace, "renew_leases", self._collector.hold_on)
+            self._scheduler.every(pace, "notify_due", self._collector.listen)
+            self._scheduler.every(60.0 * pace, "probe_channels", self._collector.probe)
             self._scheduler.every(60.0 * pace, "give_up_old", self._collector.give_up_old)
             self._scheduler.every(_THIN_EVERY * pace, "thin", self._collector.thin)
-            self._scheduler.every(self._collector.watch_every / self._speed, "watch", self._collector.watch_over)
+            self._scheduler.every(
+                self._collector.watch_every / self._speed, "check_stalled_pollers", self._collector.watch_over
+            )
         if self._desk is not None:
             self._scheduler.every(_HOMES_EVERY, "homes", self._refresh_homes)
         if self._given_sender is None:
-            self._scheduler.every(min(60.0, self._patience.total_seconds() / 4), "greet", self._greet_again)
+            self._scheduler.every(min(60.0, self._patience.total_seconds() / 4), "check_slack_auth", self._greet_again)
         self._scheduler.every(_TICK_SECONDS, "note_tick", self._probes.note_tick)
         self._scheduler.every(min(_TICK_SECONDS, pace), "check_readiness", self._probes.check_readiness)
         if self._steady is not None:

@@ -8,7 +8,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qs
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
@@ -34,6 +42,7 @@ class Metrics:
     """What Prometheus reads. Counters are counted where things happen; gauges are filled when they are read."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
         self.registry = CollectorRegistry()
         registry = self.registry
         self.polls = Counter(

@@ -1,6 +1,7 @@
 """Calls things every so often, each never twice at once. Knows no word of alerts."""
 
 import math
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
@@ -15,6 +16,7 @@ log = structlog.get_logger()
 _THREADS = (
     32  # more than there are ticks: those that wait for the database must not keep one from running that does not
 )
+_TICK_NAME = re.compile(r"[a-z][a-z_]*")
 
 
 class _MonotonicTime(tzinfo):
@@ -68,7 +70,9 @@ class Scheduler:
         )
 
     def every(self, seconds: float, name: str, tick: Callable[[], None]) -> None:
-        """Call `tick` each so many seconds from the start on."""
+        """Call `tick` each so many seconds from the start on. `name`, in lower_snake_case, is a label of the metrics."""
+        if not _TICK_NAME.fullmatch(name):
+            raise ValueError(f"not a name for a tick: {name}")
         self._scheduler.add_job(Guarded(name, tick, self._on_failure), _Every(timedelta(seconds=seconds)), id=name)
 
     def start(self) -> None:

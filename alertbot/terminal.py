@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from alertbot.domain.alerts import Alert, Outcome, State
@@ -29,6 +30,8 @@ from alertbot.flows.backfill import Progress
 _COLOURS = {Severity.INFO: "blue", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
 _HEALTH = {Health.OK: "green", Health.FAILING: "yellow", Health.BLIND: "bold red", Health.NEVER_READ: "dim"}
 
+_LEAST_TEXT = 16  # characters: a name that is folded into a narrower column cannot be read
+_GAP = 2  # characters between two columns
 _MOST_RANKS = 20
 MOST_VIOLATIONS = 50
 
@@ -42,12 +45,50 @@ def _when(moment: datetime | None) -> str:
     return "never" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _table(*columns: tuple[str, str]) -> Table:
-    """A table without walls; numbers stand to the right, and long text is folded, not lost."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in columns:
-        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
-    return table
+class Table:
+    """A table without walls, in columns that are `left` (text, folded where it is long), `right` (numbers) or `fixed`.
+
+    Numbers, ids and times are never broken: a terminal that is too narrow for them gets a block of lines for each row.
+    """
+
+    def __init__(self, *columns: tuple[str, str]) -> None:
+        self._columns = columns
+        self._rows: list[list[Text]] = []
+
+    def add_row(self, *cells: Text | str) -> None:
+        self._rows.append([cell if isinstance(cell, Text) else Text(cell) for cell in cells])
+
+    def show(self, console: Console, *, indent: int = 0) -> None:
+        if self._least_width() + indent > console.width:
+            self._show_blocks(console, " " * indent)
+            return
+        table = RichTable(box=None, pad_edge=False, header_style="bold")
+        for name, kind in self._columns:
+            justify: JustifyMethod = "right" if kind == "right" else "left"
+            table.add_column(name, justify=justify, overflow="fold", no_wrap=kind != "left")
+        for row in self._rows:
+            table.add_row(*row)
+        console.print(Padding(table, (0, 0, 0, indent), expand=False))
+
+    def _least_width(self) -> int:
+        widths = [
+            max([len(name), *(row[place].cell_len for row in self._rows)])
+            for place, (name, _) in enumerate(self._columns)
+        ]
+        needed = (
+            min(width, _LEAST_TEXT) if kind == "left" else width
+            for width, (_, kind) in zip(widths, self._columns, strict=True)
+        )
+        return sum(needed) + _GAP * (len(widths) - 1)
+
+    def _show_blocks(self, console: Console, indent: str) -> None:
+        for row in self._rows:
+            for place, (name, _) in enumerate(self._columns):
+                if row[place].plain:
+                    start = indent if place == 0 else f"{indent}  "
+                    console.print(
+                        Text.assemble(start, (f"{name}: " if name else "", "bold"), row[place]), overflow="fold"
+                    )
 
 
 def show_status(console: Console, report: StatusReport, *, origin: str) -> None:
@@ -57,11 +98,11 @@ def show_status(console: Console, report: StatusReport, *, origin: str) -> None:
             f"has been running since {_when(report.alive_at)}" if report.alive_at else "has run on this database yet"
         )
         console.print(Text(f"No alertbot {since}: the sources are not read, and no alert fires.", style="bold red"))
-    table = _table(("source", "left"), ("state", "left"), ("last reading", "left"), ("configurations", "right"))
+    table = Table(("source", "left"), ("state", "fixed"), ("last reading", "fixed"), ("configurations", "right"))
     for row in report.sources:
         state = Text(row.state.value, style=_HEALTH[row.state])
         table.add_row(clean(row.name), state, _when(row.last_reading_at), str(row.configurations))
-    console.print(table)
+    table.show(console)
     for row in report.sources:
         for problem in filter(None, (row.error, row.doubt)):
             console.print(Text(f"{clean(row.name)}: {clean(problem)}", style="yellow"))
@@ -77,12 +118,12 @@ def show_alerts(console: Console, rows: Sequence[AlertRow]) -> None:
     if not rows:
         console.print("Nothing is pending or firing.")
         return
-    table = _table(
-        ("id", "left"),
-        ("severity", "left"),
-        ("state", "left"),
+    table = Table(
+        ("id", "fixed"),
+        ("severity", "fixed"),
+        ("state", "fixed"),
         ("alert", "left"),
-        ("since", "left"),
+        ("since", "fixed"),
         ("taken by", "left"),
     )
     for row in rows:
@@ -95,7 +136,7 @@ def show_alerts(console: Console, rows: Sequence[AlertRow]) -> None:
             _when(alert.started_at or alert.pending_since),
             Text(clean(_taker(alert))),
         )
-    console.print(table)
+    table.show(console)
 
 
 def _taker(alert: Alert) -> str:
@@ -111,7 +152,7 @@ def show_stats(console: Console, stats: Stats) -> None:
         return
     columns = ("api_calls", "tokens_in", "tokens_out", "policy_violations", "policy_alerts", "policy_blocks")
     names = ("calls", "tokens in", "tokens out", "violations", "alerts", "blocks")
-    table = _table(("configuration", "left"), ("source", "left"), *((name, "right") for name in names))
+    table = Table(("configuration", "left"), ("source", "left"), *((name, "right") for name in names))
     endings = id_endings([(row.name, f"{row.source}/{row.ai_llm}") for row in rows])
     order = sorted(zip(rows, endings, strict=True), key=lambda pair: -(pair[0].metrics["api_calls"] or 0))
     for row, ending in order:
@@ -121,7 +162,7 @@ def show_stats(console: Console, stats: Stats) -> None:
             Text(clean(row.source)),
             *("?" if count is None else f"{count:,}" for count in counts),
         )
-    console.print(table)
+    table.show(console)
     console.print(
         Text(f"growth {stats.window.name}, counted from {_when(min(row.baseline_at for row in rows))}", style="dim")
     )
@@ -154,13 +195,13 @@ def show_ranking(console: Console, ranking: Ranking) -> None:
         zero = f"No {metric} {window.name}{_counted_since(coverage, window)}"
         _show_nothing(console, zero, f"{metric} {window.name}", coverage)
         return
-    table = _table(("", "right"), (ranking.by, "left"), ("source", "left"), (metric, "right"))
+    table = Table(("", "right"), (ranking.by, "left"), ("source", "left"), (metric, "right"))
     shown = ranking.grown[:_MOST_RANKS]
     for row, ending in zip(shown, id_endings([(row.name, row.key) for row in shown]), strict=True):
         table.add_row(
             str(row.rank), Text(clean(row.name + ending)), Text(clean(row.source)), _amount(row.value, ranking.metric)
         )
-    console.print(table)
+    table.show(console)
     if len(ranking.grown) > _MOST_RANKS:
         console.print(f"… and {len(ranking.grown) - _MOST_RANKS} more; --json has all of them")
     console.print(Text(f"growth {window.name}{_counted_since(coverage, window)}", style="dim"))
@@ -208,7 +249,7 @@ def show_spending(console: Console, spending: Spending) -> None:
         _show_nothing(console, zero, f"spend {spending.window.name}", spending.coverage)
         return
     columns = (("tokens in", "right"), ("tokens out", "right"), ("USD", "right"))
-    table = _table((spending.by, "left"), ("source", "left"), *columns)
+    table = Table((spending.by, "left"), ("source", "left"), *columns)
     shown = spending.rows[:_MOST_RANKS]
     for row, ending in zip(shown, id_endings([(row.name, row.key) for row in shown]), strict=True):
         is_priced = row.usd or not (row.tokens_in or row.tokens_out)
@@ -219,7 +260,7 @@ def show_spending(console: Console, spending: Spending) -> None:
             f"{row.tokens_out:,}",
             write_amount(row.usd, "USD") if is_priced else "?",
         )
-    console.print(table)
+    table.show(console)
     if len(spending.rows) > _MOST_RANKS:
         console.print(f"… and {len(spending.rows) - _MOST_RANKS} more; --json has all of them")
     told = f"{write_amount(spending.usd, 'USD')} {spending.window.name}{since}: an estimate by {spending.price_list}"
@@ -235,10 +276,10 @@ def show_budgets(console: Console, budgets: Budgets) -> None:
         console.print("No budget is configured, or nothing was read yet.")
         _show_notes(console, budgets.notes)
         return
-    table = _table(
+    table = Table(
         ("budget", "left"),
         ("what", "left"),
-        ("", "left"),
+        ("", "fixed"),
         ("used", "right"),
         ("of", "right"),
         ("left", "right"),
@@ -255,7 +296,7 @@ def show_budgets(console: Console, budgets: Budgets) -> None:
             write_amount(one.left, one.unit) if not one.over else f"-{write_amount(one.over, one.unit)}",
             Text(_when_exhausted(one)),
         )
-    console.print(table)
+    table.show(console)
     for one in found:
         if one.known_since is not None:
             since = f"{one.rule.name}, {one.name}: counted since {_when(one.known_since)}; `alertbot backfill` reads what was before"
@@ -277,13 +318,13 @@ def show_violations(console: Console, listing: Listing, window: Window) -> None:
         )
     else:
         columns = ("time", "severity", "policy", "who", "model", "repository", "source", "explanation")
-        table = _table(*((name, "left") for name in columns))
+        table = Table(*((name, "fixed" if name in {"time", "severity"} else "left") for name in columns))
         for one in listing.found:
             who, repo = one.user_name or one.user, one.repo_name or one.repo
             named = (one.policy_name or one.policy, who, one.model, repo, one.source, one.explanation)
             severity = " ".join(filter(None, (one.severity.lower(), "blocked" if one.blocked else "")))
             table.add_row(_when(one.at), severity, *(Text(clean(text)) for text in named))
-        console.print(table)
+        table.show(console)
         if listing.summary.total > len(listing.found):
             console.print(f"… and {listing.summary.total - len(listing.found):,} more; --json has all of them")
     _show_notes(console, listing.notes)
@@ -299,7 +340,7 @@ def show_silences(console: Console, found: Sequence[Silence]) -> None:
     if not found:
         console.print("Nothing is silenced.")
         return
-    table = _table(("silence", "right"), ("what", "left"), ("until", "left"), ("by", "left"), ("comment", "left"))
+    table = Table(("silence", "right"), ("what", "left"), ("until", "fixed"), ("by", "left"), ("comment", "left"))
     for silence in found:
         what = " ".join(str(matcher) for matcher in silence.matchers) or "everything"
         by, comment = Text(clean(silence.author)), Text(clean(silence.comment))
@@ -307,11 +348,11 @@ def show_silences(console: Console, found: Sequence[Silence]) -> None:
             comment = Text(clean(f"not valid, so it mutes nothing: {silence.problem}"), style="yellow")
         until = "it is unmuted" if silence.is_endless else _when(silence.ends_at)
         table.add_row(str(silence.number), Text(clean(what)), until, by, comment)
-    console.print(table)
+    table.show(console)
 
 
 def show_rules(console: Console, found: Sequence[ListedRule]) -> None:
-    table = _table(("rule", "left"), ("from", "left"), ("what", "left"), ("by", "left"))
+    table = Table(("rule", "left"), ("from", "fixed"), ("what", "left"), ("by", "left"))
     for one in found:
         rule, stored = one.rule, one.stored
         if rule is None:
@@ -321,17 +362,17 @@ def show_rules(console: Console, found: Sequence[ListedRule]) -> None:
             what = Text(clean(f"{rule.kind}, {rule.unit} {rule.over} per {rule.per}{off}"))
         by = "" if stored is None else f"{clean(stored.changed_by)}, {_when(stored.changed_at)}"
         table.add_row(Text(clean(one.name)), one.origin, what, Text(by))
-    console.print(table)
+    table.show(console)
 
 
 def show_rule_trail(console: Console, found: Sequence[RuleChange]) -> None:
     if not found:
         console.print("No rule was made in Slack yet.")
         return
-    table = _table(("at", "left"), ("who", "left"), ("did", "left"), ("rule", "left"))
+    table = Table(("at", "fixed"), ("who", "left"), ("did", "fixed"), ("rule", "left"))
     for one in found:
         table.add_row(_when(one.at), Text(clean(one.who)), one.deed.value, Text(clean(one.rule)))
-    console.print(table)
+    table.show(console)
 
 
 def word_of(face: Face) -> str:

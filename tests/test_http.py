@@ -371,6 +371,7 @@ def test_metrics_tell_of_polls_ages_alerts_the_outbox_and_slack(firing):
     assert code == 200
     for metric in METRICS:
         assert f"\n{metric}" in body, body
+    assert "_created" not in body
 
 
 def test_a_signed_command_is_answered(firing):

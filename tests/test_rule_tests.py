@@ -286,6 +286,7 @@ def test_one_failure_is_enough_to_fail_and_files_are_told_apart(tmp_path):
     lines = result.output.splitlines()
     assert (lines[0], lines[1]) == (f"ok      {good}: t", f"FAILED  {bad}: t")
     assert lines[-1] == "2 tests: 1 ok, 1 FAILED"
+    assert all(len(line) < 300 for line in lines), "a line is as long as what it says, also in a pipe"
 
 
 def test_what_a_file_says_moves_no_cursor(tmp_path):

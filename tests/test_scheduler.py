@@ -184,3 +184,8 @@ def test_of_a_tick_that_was_missed_for_years_only_one_is_made_up_for(by_seconds,
     tick.done.clear()
     assert tick.done.wait(60), "and it goes on"
     assert tick.calls == 2
+
+
+def test_a_tick_is_named_so_that_its_metric_can_be_written_without_quotation_marks(by_seconds):
+    with pytest.raises(ValueError, match="hold on"):
+        by_seconds.every(1, "hold on", Counted(1))

@@ -1,5 +1,7 @@
 """What the commands share: the group itself, the kinds of values that they take, the configuration, the output."""
 
+import codecs
+import io
 import json
 import os
 import signal
@@ -7,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -26,6 +28,7 @@ class _Group(click.Group):
     """Prints our errors as one line a problem, and ends with 1; nobody sees a traceback for a mistake of theirs."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        _write_what_can_be_written(sys.stdout)
         # SIGTERM is as good as Ctrl-C, also for process 1, which hears no signal that it has not asked for.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
@@ -43,6 +46,12 @@ class _Group(click.Group):
             # The reader, such as `head`, has seen enough. Nothing more may be flushed into the closed pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(1)
+
+
+def _write_what_can_be_written(stream: TextIO) -> None:
+    """A terminal that is not UTF-8 shows a ? for what it does not know, such as an emoji in a name."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="replace")
 
 
 class Duration(click.ParamType[timedelta]):
@@ -170,7 +179,8 @@ def open_console() -> "Console":
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    is_utf8 = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"  # else letters would become question marks
+    click.echo(json.dumps(value, ensure_ascii=not is_utf8, indent=2))
 
 
 def warn(notes: Iterable[str]) -> None:

@@ -57,6 +57,9 @@ POINTS = {
     (Plane.STORAGE, Span.DAY): "/stats/daily",
 }
 
+# stamina would log each attempt that is made again, on the stderr of every command; `on_request` hears of all of them.
+stamina.instrumentation.set_on_retry_hooks([])
+
 ATTEMPTS = 3
 MOST_CONNECTIONS = (
     10  # httpx spends more CPU on each request, the larger its pool: 0.8 ms with 1, 1.4 with 10, 3 with 50

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from alertbot.domain.times import write_duration
-from alertbot.rule_tests.comparing import Difference
 from alertbot.rule_tests.playing import Result
-from alertbot.terminal import clean
+from alertbot.terminal import Table, clean
 
 _COLUMNS = ("at", "what", "expected", "got", "why")
 
@@ -21,17 +18,11 @@ def show_result(console: Console, result: Result, *, with_file: bool = False) ->
     word, style = ("FAILED", "bold red") if result.differences else ("ok", "green")
     console.print(Text.assemble((f"{word:<7} ", style), clean(name)), soft_wrap=True)
     if result.differences:
-        console.print(Padding(_table(result.differences), (0, 0, 0, 8)))
-
-
-def _table(differences: Sequence[Difference]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in _COLUMNS:
-        table.add_column(name, overflow="fold")
-    for one in differences:
-        cells = (write_duration(one.at), one.about, one.expected, one.got, one.why)
-        table.add_row(*(Text(clean(cell)) for cell in cells))
-    return table
+        table = Table(*((name, "left") for name in _COLUMNS))
+        for one in result.differences:
+            cells = (write_duration(one.at), one.about, one.expected, one.got, one.why)
+            table.add_row(*(clean(cell) for cell in cells))
+        table.show(console, indent=8)
 
 
 def show_summary(console: Console, results: Sequence[Result]) -> None:
