@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Flag, auto
 from queue import Empty, SimpleQueue
@@ -32,7 +33,7 @@ from alertbot.slack.failures import translated
 from alertbot.slack.pictures import uploader
 from alertbot.slack.sender import SlackSender
 from alertbot.slack.signed import only_signed
-from alertbot.store import migrate
+from alertbot.store import migrate, snapshots, sources
 from alertbot.threads import Supervisor
 from alertbot.wiring import blind_after_of, book_of, intervals_of, on_call_of, open_database, prices_of, visibility_of
 
@@ -52,6 +53,21 @@ class Parts(Flag):
     COLLECTOR = auto()
     SLACK = auto()
     ALL = COLLECTOR | SLACK
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a bot is connected to: empty where it is not connected to Slack, or takes no commands."""
+
+    team: str
+    name: str
+    llms: int
+    command: str
+
+    def __str__(self) -> str:
+        slack = f"connected to {self.team} as @{self.name}, " if self.team else ""
+        llms = "1 LLM" if self.llms == 1 else f"{self.llms} LLMs"
+        return f"{slack}{llms}" + (f", type {self.command}" if self.command else "")
 
 
 class Bot:
@@ -192,6 +208,29 @@ class Bot:
     @property
     def http_port(self) -> int:
         return self._http.port
+
+    def introduction(self) -> Introduction | None:
+        """What the bot is connected to; None before Slack has answered and each source was read or has failed."""
+        if self._given_sender is None and self._identity is None:
+            return None
+        intervals = intervals_of(self._config)
+        try:
+            with self._database.reading() as tx:
+                states = sources.states(tx, intervals)
+                llms = {
+                    (member.source, member.labels["ai_llm"]) for member in snapshots.members(tx, intervals).values()
+                }
+        except AlertbotError:  # the database is away, which the ticks log
+            return None
+        if any(name not in states or not (states[name].read_at or states[name].failing) for name in intervals):
+            return None
+        command = self._config.slack.command if self._desk is not None else ""
+        return Introduction(
+            self._identity.team if self._identity else "",
+            self._identity.name if self._identity else "",
+            len(llms),
+            command,
+        )
 
     def _greet(self) -> None:
         """Learn who we are. A refused token ends the start; a Slack that cannot be reached does not: alerts are kept."""
@@ -365,10 +404,10 @@ def _came(signals: SimpleQueue[int]) -> int | None:
         return None
 
 
-def run_until_stopped(running: Bot) -> None:
+def run_until_stopped(running: Bot, *, introduce: Callable[[], bool] = lambda: True) -> None:
     """Run until SIGTERM or SIGINT; what is in flight is finished then.
 
-    Ends the process with 1 where one of its threads ended: whoever started it starts a whole one.
+    `introduce` is called each second until it says that it is done. Ends the process with 1 where one of its threads ended: whoever started it starts a whole one.
     """
     # Not an Event: its lock may be held by the very thread that the signal interrupts.
     signals: SimpleQueue[int] = SimpleQueue()
@@ -376,8 +415,10 @@ def run_until_stopped(running: Bot) -> None:
         signal.signal(heard, lambda number, _frame: signals.put(number))
     running.start()
     dead: list[str] = []
+    is_introduced = False
     try:
         while not dead:
+            is_introduced = is_introduced or introduce()
             number = _came(signals)
             if number == signal.SIGHUP:
                 log.info("sighup_ignored", why="the configuration is read at the start only")

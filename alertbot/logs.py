@@ -7,8 +7,13 @@ from typing import TextIO
 import structlog
 
 
-def configure(*, form: str, level: str, stream: TextIO = sys.stderr) -> None:
-    """Write every log of ours, and warnings of the libraries, as `json` lines or for the `console`."""
+def is_for_people(form: str | None, *, stream: TextIO = sys.stderr) -> bool:
+    """Whether the log is read by people: `console`, or, where nothing is said, a terminal."""
+    return form == "console" or (form is None and stream.isatty())
+
+
+def configure(*, form: str | None, level: str, stream: TextIO = sys.stderr) -> None:
+    """Write every log of ours, and warnings of the libraries, as `json` lines or for the `console`; see `is_for_people`."""
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -19,7 +24,9 @@ def configure(*, form: str, level: str, stream: TextIO = sys.stderr) -> None:
     # Plain tracebacks: the colourful ones print local variables, and with them tokens.
     plain = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
     finish: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()] if form == "json" else [plain]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if not is_for_people(form, stream=stream)
+        else [plain]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -19,6 +19,7 @@ from alertbot.domain.routes import Route, Step, route_for
 from alertbot.domain.rules import Where
 from tests.config_files import CONTRACT, ENVIRON, loaded
 
+NO_REPORTS = "reports: this release does not post any"
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
 jsonschema = import_module("jsonschema")  # it brings no types
 
@@ -45,7 +46,7 @@ def test_the_contract_is_taken_word_for_word(tmp_path):
     assert config.reports[0].schedule == "0 9 * * mon"
     assert config.http.listen == Address("127.0.0.1", 8080)
     assert config.heartbeat.url is None
-    assert config.notes == ()
+    assert config.notes == (NO_REPORTS,)
 
 
 def test_the_defaults_are_the_contract_s(tmp_path):
@@ -55,7 +56,8 @@ def test_the_defaults_are_the_contract_s(tmp_path):
     assert bare.database == full.database
     assert bare.sources == full.sources
     assert bare.slack == full.slack.model_copy(update={"operators": (), "visibility": ()})
-    assert (bare.http, bare.heartbeat, bare.log) == (full.http, full.heartbeat, full.log)
+    assert (bare.http, bare.heartbeat, bare.log.level) == (full.http, full.heartbeat, full.log.level)
+    assert (bare.log.format, full.log.format) == (None, "json")  # by itself it depends on the terminal
     assert bare.routes == (Route(channel="#ai-alerts"),)
     assert (bare.prices, bare.oncall, bare.reports) == ((), (), ())
     empty_route = loaded(tmp_path, "routes: [{}]").routes[0]
@@ -64,7 +66,7 @@ def test_the_defaults_are_the_contract_s(tmp_path):
 
 def test_the_example_names_every_key_and_loads():
     config = load(EXAMPLE, ENVIRON)
-    assert config.notes == ()
+    assert config.notes == (NO_REPORTS,)
     assert {rule.kind for rule in config.rules} == {
         "threshold", "rate", "ratio", "spike", "budget", "burn", "absence",
     }  # fmt: skip
@@ -270,6 +272,36 @@ def test_notes_say_what_will_never_be_seen(tmp_path):
         "routes[0].match.source fits none of the sources (acme)",
     )
     assert "nothing is watched" in loaded(tmp_path, "rules: []").notes[0]
+
+
+IDLE = {
+    "a token of the other mode": (
+        "slack: {mode: http, app_token: xapp-1, signing_secret: s}",
+        "slack.app_token is not used with mode http",
+    ),
+    "a secret of the other mode": ("slack: {signing_secret: s}", "slack.signing_secret is not used with mode socket"),
+    "reading points again that are not collected": (
+        "sources: [{name: acme, access_token: a, collect: [llm_stats], reread: 5m}]",
+        "source acme: reread is not used, as no points are collected (collect: ai_minutes …)",
+    ),
+    "routes behind one that takes everything": (
+        "routes: [{match: {rule: a}}, {channel: '#b'}, {match: {rule: c}}]",
+        "routes[2] and what comes after it is never reached: routes[1] matches every alert",
+    ),
+    "reports": ("reports: [{schedule: '0 9 * * MON'}]", NO_REPORTS),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), IDLE.values(), ids=IDLE.keys())
+def test_notes_name_keys_that_do_nothing(tmp_path, text: str, told: str):
+    assert told in loaded(tmp_path, text).notes
+
+
+def test_keys_that_do_something_are_not_noted(tmp_path):
+    text = "slack: {mode: http, signing_secret: s}\nroutes: [{match: {rule: a}}, {channel: '#b'}]\nrules: []\n"
+    assert loaded(tmp_path, text).notes == (
+        "the list of rules is empty; nothing is watched but whether the sources can be read",
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -24,8 +24,44 @@ if TYPE_CHECKING:
     from alertbot.store.database import Database
 
 
-class _Group(click.Group):
+def _config_option() -> click.Option:
+    return click.Option(
+        ["--config"],
+        type=click.Path(path_type=Path),
+        help="The configuration file; default config.yaml.",
+        expose_value=False,
+        callback=_use_config,
+    )
+
+
+def _use_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
+    """Keep the file for `load_config`, whether it was named before or behind the command."""
+    if path is not None:
+        ctx.find_root().obj = path
+
+
+class _Command(click.Command):
+    """Takes `--config` as the program itself does: people write it where they think of it."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params.append(_config_option())
+
+
+class _Commands(click.Group):
+    """Commands of one subject, such as `rules`."""
+
+    command_class = _Command
+
+
+class _Group(_Commands):
     """Prints our errors as one line a problem, and ends with 1; nobody sees a traceback for a mistake of theirs."""
+
+    group_class = _Commands
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params.append(_config_option())
 
     def invoke(self, ctx: click.Context) -> Any:
         _write_what_can_be_written(sys.stdout)
@@ -141,17 +177,14 @@ class Number(click.ParamType[int]):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="alertbot")
-@click.option("--config", type=click.Path(path_type=Path), help="The configuration file; default config.yaml.")
-@click.pass_context
-def main(ctx: click.Context, config: Path | None) -> None:
+def main() -> None:
     """Watch the numbers of Flashback, and tell Slack when they break a rule."""
-    ctx.obj = config
 
 
-def load_config(ctx: click.Context, *needs: "Need") -> "Config":
+def load_config(ctx: click.Context, *needs: "Need", environ: Mapping[str, str] = os.environ) -> "Config":
     from alertbot import config
 
-    return config.load(ctx.obj, os.environ, needs=needs)
+    return config.load(ctx.find_root().obj, environ, needs=needs)
 
 
 def open_stored(ctx: click.Context) -> "tuple[Config, Database]":

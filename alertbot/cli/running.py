@@ -1,19 +1,23 @@
 """Commands that run the bot, or a part of it, and those that set it up."""
 
 import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from alertbot.cli.base import Since, load_config, main, open_console, print_json
-from alertbot.errors import AlertbotError
+from alertbot.cli.base import Since, as_json_flag, load_config, main, open_console, print_json
+from alertbot.errors import AlertbotError, ConfigError
 
 if TYPE_CHECKING:
-    from alertbot.app import Parts
+    from alertbot.app import Bot, Parts
+    from alertbot.checkup import Line
+    from alertbot.config import Config
 
 
-_MARKS = {True: "ok    ", False: "fault ", None: "note  "}  # of what `check --online` says
+_MARKS = {True: "ok    ", False: "fault ", None: "note  "}  # of what `check` says
 
 
 @main.command()
@@ -25,7 +29,6 @@ def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool
     """Collect, evaluate, deliver, and answer in Slack, until stopped."""
     from alertbot.app import Bot, Parts, run_until_stopped
     from alertbot.config import Need
-    from alertbot.logs import configure
     from alertbot.wiring import require_countable
 
     parts = {"collector": Parts.COLLECTOR, "slack": Parts.SLACK, None: Parts.ALL}[only]
@@ -39,30 +42,53 @@ def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool
         missing = tuple(name for name in missing if name == "SLACK_BOT_TOKEN")
     if missing:
         raise AlertbotError(f"Slack tokens are missing: set {' and '.join(missing)}, or use --dry-run")
+    _begin_log(config, config.notes)
+    bot = Bot(config, parts=parts, with_migrations=not no_migrate)
+    run_until_stopped(bot, introduce=lambda: _introduce(config, bot))
+
+
+def _begin_log(config: "Config", notes: Iterable[str]) -> None:
+    """Configure the log, and say in it what there is to say of the configuration."""
+    import structlog
+
+    from alertbot.logs import configure
+
     configure(form=config.log.format, level=config.log.level)
-    for note in config.notes:
-        click.echo(note, err=True)
-    run_until_stopped(Bot(config, parts=parts, with_migrations=not no_migrate))
+    for note in notes:
+        structlog.get_logger("alertbot").info("configuration_note", note=note)
+
+
+def _introduce(config: "Config", bot: "Bot") -> bool:
+    """Say once what the bot is connected to, in a line for people or for machines; False where nobody knows yet."""
+    import structlog
+
+    from alertbot.logs import is_for_people
+
+    introduction = bot.introduction()
+    if introduction is None:
+        return False
+    if is_for_people(config.log.format):
+        click.echo(str(introduction), err=True)
+    else:
+        structlog.get_logger("alertbot").info("connected", **asdict(introduction))
+    return True
 
 
 def _run_dry(ctx: click.Context, parts: "Parts") -> None:
     """On a database of its own, which goes when it ends: what is printed here must still be sent by the real bot."""
     import tempfile
 
-    from alertbot import config as configuration
     from alertbot.app import Bot, run_until_stopped
-    from alertbot.logs import configure
+    from alertbot.config import Need
     from alertbot.terminal import PrintingSender
     from alertbot.wiring import require_countable, without_refresh_tokens
 
     with tempfile.TemporaryDirectory(prefix="alertbot-dry-run-") as folder:
         elsewhere = {**os.environ, "ALERTBOT_DATABASE__URL": f"sqlite:///{folder}/dry-run.db"}
-        config = configuration.load(ctx.obj, elsewhere, needs={configuration.Need.DATABASE, configuration.Need.SOURCES})
+        config = load_config(ctx, Need.DATABASE, Need.SOURCES, environ=elsewhere)
         require_countable(*config.rules)
         config = without_refresh_tokens(config)
-        configure(form=config.log.format, level=config.log.level)
-        for note in (*config.notes, "dry run: counting begins now, in a database that goes when it ends"):
-            click.echo(note, err=True)
+        _begin_log(config, (*config.notes, "dry run: counting begins now, in a database that goes when it ends"))
         run_until_stopped(Bot(config, parts=parts, sender=PrintingSender(open_console())))
 
 
@@ -141,29 +167,45 @@ def migrate(ctx: click.Context) -> None:
 
 @main.command()
 @click.option("--online", is_flag=True, help="Also ask the database, each source, and Slack.")
+@as_json_flag
 @click.pass_context
-def check(ctx: click.Context, *, online: bool) -> None:
-    """Read the configuration, and name every mistake in it at once."""
-    from alertbot import config as configuration
+def check(ctx: click.Context, *, online: bool, as_json: bool) -> None:
+    """Read the configuration, and name every mistake in it at once. Ends with 1 where something is at fault."""
+    lines: list[Line] = []
+    try:
+        for line in _checked(ctx, online=online):
+            lines.append(line)
+            if not as_json:
+                click.echo(_MARKS[line[1]] + line[0])
+    except ConfigError as error:
+        if not as_json:
+            raise
+        lines += [(mistake, False) for mistake in error.lines]
+    if as_json:
+        print_json([{"result": _MARKS[result].strip(), "text": text} for text, result in lines])
+    if any(result is False for _, result in lines):
+        ctx.exit(1)
+
+
+def _checked(ctx: click.Context, *, online: bool) -> "Iterator[Line]":
+    """What there is to say, and whether it is fine, is a fault (False), or may be a slip (None)."""
+    from alertbot.config import EVERYTHING
     from alertbot.wiring import require_countable
 
-    config = configuration.load(ctx.obj, os.environ, needs=configuration.EVERYTHING)
+    config = load_config(ctx, *EVERYTHING)
     require_countable(*config.rules)
-    for note in config.notes:
-        click.echo(note)
-    click.echo(
-        f"{config.path or 'no file'}: {len(config.sources)} sources, {len(config.rules)} rules, {len(config.routes)} routes"
+    counted = (
+        f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+        for things, noun in ((config.sources, "source"), (config.rules, "rule"), (config.routes, "route"))
     )
-    if not online:
-        return
-    from alertbot.checkup import check_online
+    yield f"{config.path or 'no file'}: {', '.join(counted)}", True
+    yield from ((note, None) for note in config.notes)
+    if config.slack.missing_tokens:
+        yield f"slack: set {' and '.join(config.slack.missing_tokens)}", False
+    if online:
+        from alertbot.checkup import check_online
 
-    problems = []
-    for line, is_fine in check_online(config):
-        click.echo(_MARKS[is_fine] + line, err=is_fine is False)
-        problems += [line] if is_fine is False else []
-    if problems:
-        ctx.exit(1)
+        yield from check_online(config)
 
 
 @main.command()

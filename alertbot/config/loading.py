@@ -21,7 +21,7 @@ from alertbot.config.layers import (
     file_layer,
     override_layer,
 )
-from alertbot.config.metrics import collectors_of
+from alertbot.config.metrics import POINTS, collectors_of
 from alertbot.config.mistakes import in_order, place_of, sentences_of
 from alertbot.config.rules import DEFAULT_RULES
 from alertbot.config.sections import (
@@ -159,6 +159,7 @@ def _notes(keys: ConfigFile, rules: tuple[Rule, ...], path: Path | None) -> Iter
         yield "slack.api_url begins with http://, so the bot's token can be read on the way; use https://"
     yield from _not_collected(keys.sources, rules)
     yield from _matched_by_nothing(keys)
+    yield from _without_effect(keys)
 
 
 def _ignored_note(names: Sequence[str]) -> Iterator[str]:
@@ -198,6 +199,23 @@ def _matched_by_nothing(keys: ConfigFile) -> Iterator[str]:
             known = [Where(((dimension, (glob,)),)) for glob in globs] if dimension == "source" else []
             if known and not any(each.selects({"source": name}) for each in known for name in names):
                 yield f"{place}.source fits none of the sources ({', '.join(names)})"
+
+
+def _without_effect(keys: ConfigFile) -> Iterator[str]:
+    """Keys that change nothing beside the others: whoever wrote them expects something."""
+    if keys.reports:
+        yield "reports: this release does not post any"
+    slack = keys.slack
+    unused = ("app_token", slack.app_token) if slack.mode == "http" else ("signing_secret", slack.signing_secret)
+    if unused[1] is not None:
+        yield f"slack.{unused[0]} is not used with mode {slack.mode}"
+    for source in keys.sources:
+        if "reread" in source.model_fields_set and not POINTS.intersection(source.collect):
+            yield f"source {source.name}: reread is not used, as no points are collected (collect: ai_minutes …)"
+    matches = [route.match.globs for route in keys.routes]
+    if () in matches[:-1]:
+        place = matches.index(())
+        yield f"routes[{place + 1}] and what comes after it is never reached: routes[{place}] matches every alert"
 
 
 class _Schema(GenerateJsonSchema):

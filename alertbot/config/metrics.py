@@ -29,6 +29,7 @@ COUNTED = Reads("a metric", _counted, str, choice("a metric", [name for name in 
 _TOTALS_KNOW = frozenset({"source", "ai_llm", "provider", "workspace", "all"})
 _AI_POINTS = ("ai_minutes", "ai_days")
 _STORAGE_POINTS = ("storage_minutes", "storage_days")
+POINTS = frozenset({*_AI_POINTS, *_STORAGE_POINTS})
 
 
 def collectors_of(metric: str, dimensions: Iterable[str]) -> tuple[str, ...]:

@@ -369,8 +369,8 @@ class Heartbeat(Section):
 class Log(Section):
     """The bot's own log, on stderr."""
 
-    format: Annotated[str, choice("json or console", ("json", "console"))] = Field(
-        "json", description="For machines, or people."
+    format: Annotated[str | None, choice("json or console", ("json", "console")).or_none()] = Field(
+        None, description="For machines, or people; default console on a terminal, else json."
     )
     level: Annotated[
         str, choice("debug, info, warning or error", ("debug", "info", "warning", "error"), any_case=True)

@@ -63,13 +63,14 @@ _PING_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the bot token says we are, and what it may do (`scopes`, empty where Slack did not say)."""
+    """Who the bot token says we are (`name` as in @alertbot), and what it may do: `scopes`, empty where Slack did not say."""
 
     team: str
     team_id: str
     bot_id: str
     user_id: str
     scopes: frozenset[str]
+    name: str = ""
 
 
 def web_client(token: str, *, api_url: str, timeout: timedelta) -> WebClient:
@@ -109,6 +110,7 @@ def identify(client: WebClient) -> Identity:
         bot_id=str(response.get("bot_id") or ""),
         user_id=str(response.get("user_id") or ""),
         scopes=frozenset(scope.strip() for scope in text.split(",") if scope.strip()),
+        name=str(response.get("user") or ""),
     )
 
 

@@ -1,5 +1,7 @@
 """One cycle for cron, a run that only prints, and the check of everything that the bot depends on."""
 
+import io
+import json
 import re
 import signal
 import subprocess
@@ -13,7 +15,8 @@ import pytest
 from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.slack import SlackServer
 from alertbot.demo.slack_faults import FaultKind
-from tests.cli.desk import Desk, Ended, environ
+from alertbot.logs import is_for_people
+from tests.cli.desk import Desk, Ended, environ, run
 
 
 def test_a_poll_says_what_came_of_each_source(desk, flashback):
@@ -73,7 +76,40 @@ def _wait(predicate: Callable[[], bool], seconds: float = 120.0) -> None:
 
 def test_check_says_what_it_read(desk):
     assert desk.run("check").code == 0
-    assert f"{desk.path}: 1 sources, 1 rules, 1 routes" in desk.run("check").output
+    assert desk.run("check") == Ended(0, f"ok    {desk.path}: 1 source, 1 rule, 1 route\n", "")
+    desk.keys["routes"] = [{"match": {"rule": "x"}}]
+    assert "1 source, 1 rule, 2 routes" in desk.run("check").output
+
+
+def test_check_names_slack_tokens_that_are_missing_without_asking_anybody(desk):
+    desk.keys["slack"] = {}
+    ended = desk.run("check")
+    assert (ended.code, ended.errors) == (1, "")
+    assert "fault slack: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN" in ended.output.splitlines()
+
+
+def test_check_tells_scripts_all_that_it_tells_people(desk, flashback):
+    flashback.fail("/ai/llm/stats", 503)
+    ended = desk.run("check", "--online", "--json")
+    assert (ended.code, ended.errors) == (1, "")
+    listed = json.loads(ended.output)
+    assert {line["result"] for line in listed} == {"ok", "fault"}
+    assert any(line["result"] == "fault" and line["text"].startswith("source acme: ") for line in listed)
+    desk.change("rules.0.window", "15")
+    mistaken = desk.run("check", "--json")
+    assert mistaken.code == 1
+    (line,) = json.loads(mistaken.output)
+    assert line == {"result": "fault", "text": 'rules[0].window: expected a duration such as 15m, got "15"'}
+
+
+def test_the_configuration_may_be_named_behind_the_command_too(desk):
+    desk.write()
+    before, behind = run("--config", str(desk.path), "check"), run("check", "--config", str(desk.path))
+    assert before == behind
+    assert (behind.code, behind.output) == (0, f"ok    {desk.path}: 1 source, 1 rule, 1 route\n")
+    assert run("migrate", "--config", str(desk.path)).code == 0
+    assert run("silence", "list", "--config", str(desk.path)).output == "Nothing is silenced.\n"
+    assert run("--config", "elsewhere.yaml", "rules", "list", "--config", str(desk.path)).code == 0
 
 
 def test_check_online_asks_everything(desk):
@@ -159,8 +195,9 @@ def test_check_online_names_what_is_wrong_and_goes_on(desk, flashback, slack, be
         desk.change(path, value)
     ended = desk.run("check", "--online")
     assert ended.code == 1
+    assert ended.errors == ""
     for part in told_of:
-        assert part in ended.output + ended.errors
+        assert part in ended.output
 
 
 def test_check_online_names_scopes_that_are_missing_and_channels_that_cannot_be_written_to(desk, slack):
@@ -173,8 +210,8 @@ def test_check_online_names_scopes_that_are_missing_and_channels_that_cannot_be_
         slack.grant_scopes(every)
         slack.invite_bot("#ai-alerts")
     assert ended.code == 1
-    assert "fault slack.bot_token: scopes are missing: channels:history" in ended.errors
-    assert "fault slack: #ai-alerts: the bot is not a member" in ended.errors
+    assert "fault slack.bot_token: scopes are missing: channels:history" in ended.output
+    assert "fault slack: #ai-alerts: the bot is not a member" in ended.output
     assert "ok    slack: #ai-alerts-fallback" in ended.output
 
 
@@ -183,3 +220,41 @@ def test_migrate_says_where_the_schema_is(desk):
     assert first.code == second.code == 0
     assert first.output == second.output
     assert re.search(r"alertbot\.db is at \d{4}\n$", first.output)
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("console", re.compile(r"connected to Acme as @alertbot, 3 LLMs, type /alertbot")),
+        (None, re.compile(r'\{.*"event": "connected".*\}')),  # this is no terminal
+    ],
+)
+def test_a_start_says_once_what_it_is_connected_to_and_its_notes_are_in_the_log(desk, form, line):
+    desk.keys["log"] = {} if form is None else {"format": form}
+    desk.keys["slack"]["signing_secret"] = "not-needed"
+    process = subprocess.Popen(desk.command("run"), env=environ(), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    told = []
+    for written in process.stderr:
+        told.append(written.rstrip())
+        if line.fullmatch(told[-1]):
+            break
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 0, rest
+    assert not any(line.fullmatch(later) for later in rest.splitlines())
+    (note,) = [each for each in told if "signing_secret is not used" in each]
+    if form is None:
+        assert json.loads(note)["event"] == "configuration_note"
+        connected = json.loads(told[-1])
+        assert (connected["team"], connected["name"], connected["llms"]) == ("Acme", "alertbot", 3)
+
+
+def test_without_a_word_the_log_is_for_people_on_a_terminal_and_for_machines_elsewhere():
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    cases = [(None, Terminal(), True), (None, io.StringIO(), False), ("json", Terminal(), False)]
+    for form, stream, people in (*cases, ("console", io.StringIO(), True)):
+        assert is_for_people(form, stream=stream) is people
