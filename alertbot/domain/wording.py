@@ -154,6 +154,11 @@ def shown_severity(alert: Alert) -> Severity:
     return alert.severity if alert.state.is_open else alert.worst
 
 
+def gravity(alert: Alert) -> tuple[int, int, Fraction]:
+    """What alerts are sorted by: firing before ended, the worst first, then the largest."""
+    return (alert.state is not State.FIRING, -shown_severity(alert).rank, -(alert.peak or Fraction(0)))
+
+
 def tell_severity(alert: Alert) -> str:
     """How bad an alert is in words, with how bad it was: `warning (was critical)`."""
     shown = shown_severity(alert)

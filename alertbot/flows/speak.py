@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from alertbot.domain.alerts import Alert, Reason, State, Transition, labels_with_severity
 from alertbot.domain.evidence import Privacy
 from alertbot.domain.notices import CALM, Decision, Group, Kind, Notice, Told, decide
+from alertbot.domain.notification_lines import ONE_BY_ONE, with_lines
 from alertbot.domain.privacy import redact_alert
 from alertbot.domain.routes import Route, group_key, route_for
 from alertbot.domain.silences import Silence
-from alertbot.domain.wording import MOST_ROWS, headline, lasted, limit, name_of, worst
+from alertbot.domain.wording import MOST_ROWS
 from alertbot.store import alerts, groups, outbox, silences
 from alertbot.store.database import Database, Tx
 
@@ -89,9 +90,9 @@ def _speak_of(
         decision = replace(decision, look_at=min(later, decision.look_at or later))
     groups.save(tx, group, decision, now=now)
     for notice in decision.notices:
-        worded = _worded(notice, group, members, now)
-        outbox.add(tx, worded, group=number, channel=group.route.channel, now=now)
-        if notice.kind in {Kind.FIRST, Kind.BRIEF, Kind.MEMBER} and len(members) > MOST_ROWS:
+        written = _with_lines(notice, group, members, now)
+        outbox.add(tx, written, group=number, channel=group.route.channel, now=now)
+        if len(members) > MOST_ROWS and _brings_list(notice, group.told):
             outbox.add_file(tx, group=number, channel=group.route.channel, now=now)
     return decision
 
@@ -108,60 +109,14 @@ def hushed(members: Sequence[Alert], quiet: Sequence[Silence], now: datetime) ->
     return found
 
 
-def _worded(notice: Notice, group: Group, members: Sequence[Alert], now: datetime) -> Notice:
-    """The notice with the lines that its thread shows: what was true when it was caused, not when it is sent."""
+def _with_lines(notice: Notice, group: Group, members: Sequence[Alert], now: datetime) -> Notice:
     privacy = Privacy(group.route.privacy)
     about = [redact_alert(alert, privacy) for alert in members if alert.number in notice.about]
-    if notice.kind is Kind.ACKNOWLEDGED:
-        return replace(notice, lines=_taken_lines(about), people=tuple(_takers(about)))
-    before = sorted({alert.taken_by for alert in about if alert.taken_at is not None})
-    lines = tuple(_line(notice.kind, group, alert, now, before) for alert in about)
-    return replace(notice, lines=lines, people=tuple(before))
+    return with_lines(notice, group, about, now)
 
 
-def _takers(about: Sequence[Alert]) -> list[str]:
-    return sorted({alert.acknowledged_by for alert in about})
-
-
-def _taken_lines(about: Sequence[Alert]) -> tuple[str, ...]:
-    """One line a person, with what that person took."""
-    taken = {who: [name_of(alert) for alert in about if alert.acknowledged_by == who] for who in _takers(about)}
-    return tuple(f"{{{place}}} acknowledged: {', '.join(names[:5])}" for place, names in enumerate(taken.values()))
-
-
-def _line(kind: Kind, group: Group, alert: Alert, now: datetime, takers: Sequence[str]) -> str:
-    where, told = name_of(alert), headline(alert)
-    if kind in {Kind.RISE, Kind.MEMBER, Kind.REPEAT}:  # which tell all that waits, each of its own kind
-        kind = _new_of(alert, group.told)
-    lines = {
-        Kind.RISE: f"Rose to {alert.severity}{_taken_before(alert, takers)}: {told}, {limit(alert)}",
-        Kind.MEMBER: f"New: {told}, {alert.severity}",
-        Kind.REPEAT: f"Still firing after {lasted(alert, now)}: {told}",
-        Kind.ESCALATION: f"Nobody has taken this for {lasted(alert, now)}: {told} (G{group.number})",
-        Kind.FLAPPING: f"Flaps: {where} fires and resolves again and again. Only this message is kept true until it is calm.",
-        Kind.RESOLVED: _end(alert, now),
-    }
-    return lines.get(kind, told)
-
-
-def _taken_before(alert: Alert, takers: Sequence[str]) -> str:
-    """Who had acknowledged an alert before it got worse; `takers` are the people that the notice names."""
-    if alert.taken_at is None or alert.acknowledged_at is not None:
-        return ""
-    return f" since {{{takers.index(alert.taken_by)}}} acknowledged it at {alert.taken_at:%H:%M} UTC"
-
-
-def _end(alert: Alert, now: datetime) -> str:
-    where = name_of(alert)
-    if alert.is_gone:
-        return f"Gone after {lasted(alert, now)}: {where} was deleted, so nothing more can come of it"
-    severity = f" ({alert.worst})" if alert.worst is not alert.severity else ""
-    return f"Resolved after {lasted(alert, now)}: {where}, {worst(alert)}{severity}"
-
-
-def _new_of(alert: Alert, told: Told) -> Kind:
-    """What is new of an alert to those who were told this much."""
-    before = told.severities.get(alert.number)
-    if before is None:
-        return Kind.MEMBER
-    return Kind.RISE if alert.severity.rank > before.rank else Kind.REPEAT
+def _brings_list(notice: Notice, told: Told) -> bool:
+    """Whether the list of all alerts comes with it: there are alerts that the last list lacks, or more than lines tell."""
+    if notice.kind not in {Kind.FIRST, Kind.BRIEF, Kind.MEMBER, Kind.RISE}:
+        return False
+    return len(notice.about) > ONE_BY_ONE or not told.severities.keys() >= set(notice.about)

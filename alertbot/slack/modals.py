@@ -14,6 +14,7 @@ from alertbot.domain.alerts import Act, ActKind, Alert, Outcome
 from alertbot.domain.reports import SilencePreview
 from alertbot.domain.silences import Matcher, Sign, SilenceRequest, check_matchers, parse_matcher
 from alertbot.domain.times import parse_duration
+from alertbot.domain.wording import gravity
 from alertbot.errors import UsageError
 from alertbot.flows import operate
 from alertbot.slack.acting import InTime, Reply, act, delivery_of, submitted
@@ -21,7 +22,6 @@ from alertbot.slack.actions import chosen, clicked_menu
 from alertbot.slack.desk import Desk
 from alertbot.slack.surface import Surface
 from alertbot.slack.typed_text import split, typed_text
-from alertbot.slack.views.message import gravity
 from alertbot.slack.views.modals import (
     ANY,
     UNTIL,

@@ -7,6 +7,7 @@ import structlog
 from slack_bolt import Ack, App
 from slack_sdk import WebClient
 
+from alertbot.domain.wording import gravity
 from alertbot.errors import SlackError, UsageError
 from alertbot.flows.chart import chart_of
 from alertbot.slack.commands import answer_for_all
@@ -16,7 +17,6 @@ from alertbot.slack.pictures import pictured
 from alertbot.slack.surface import Surface
 from alertbot.slack.views import figures
 from alertbot.slack.views.answers import Answer
-from alertbot.slack.views.message import gravity
 
 log = structlog.get_logger()
 

@@ -1,0 +1,142 @@
+"""What a thread says of the alerts that a notification is about: a line for each of a few, one line for many.
+
+The lines tell what was true when the notification was caused, not when it is sent. `{0}`, `{1}` … stand for people:
+see Notice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from alertbot.domain.alerts import Alert
+from alertbot.domain.notices import Group, Kind, Notice, Told
+from alertbot.domain.wording import gravity, headline, lasted, limit, measure, name_of
+
+ONE_BY_ONE = 3  # alerts of one kind that have a line each; more of them share one
+_MOST_NAMES = 5
+
+
+def with_lines(notice: Notice, group: Group, alerts: Sequence[Alert], now: datetime) -> Notice:
+    """The notice with the lines that its thread shows. `alerts` are those it is about, as they may be named."""
+    if notice.kind is Kind.ACKNOWLEDGED:
+        return replace(notice, lines=_acknowledgements(alerts), people=tuple(_acknowledgers(alerts)))
+    takers = sorted({alert.taken_by for alert in alerts if alert.taken_at is not None})
+    lines: list[str] = []
+    for kind, alike in _alike(notice.kind, group.told, alerts):
+        if len(alike) > (1 if kind is Kind.ESCALATION else ONE_BY_ONE):
+            lines.append(_line_for_many(kind, group, sorted(alike, key=gravity), now, takers))
+        else:
+            lines += [_line(kind, group, alert, now, takers) for alert in alike]
+    return replace(notice, lines=tuple(lines), people=tuple(takers))
+
+
+def _alike(kind: Kind, told: Told, alerts: Sequence[Alert]) -> list[tuple[Kind, list[Alert]]]:
+    """The alerts by what is said of them, in the order in which each begins.
+
+    A ping tells everything that waits: rises to each severity, new members and repeats.
+    """
+    found: dict[tuple[object, ...], tuple[Kind, list[Alert]]] = {}
+    for alert in alerts:
+        news = _news_of(alert, told) if kind in {Kind.RISE, Kind.MEMBER, Kind.REPEAT} else kind
+        key = (news, alert.severity if news is Kind.RISE else None, alert.is_gone)
+        found.setdefault(key, (news, []))[1].append(alert)
+    return list(found.values())
+
+
+def _news_of(alert: Alert, told: Told) -> Kind:
+    """What is new of an alert to those who were told this much."""
+    before = told.severities.get(alert.number)
+    if before is None:
+        return Kind.MEMBER
+    return Kind.RISE if alert.severity.rank > before.rank else Kind.REPEAT
+
+
+# --- a line each
+
+
+def _line(kind: Kind, group: Group, alert: Alert, now: datetime, takers: Sequence[str]) -> str:
+    where, told = name_of(alert), headline(alert)
+    lines = {
+        Kind.RISE: f"Rose to {alert.severity}{_taken_before([alert], takers)}: {told}, {limit(alert)}",
+        Kind.MEMBER: f"New: {told}, {alert.severity}",
+        Kind.REPEAT: f"Still firing after {lasted(alert, now)}: {told}",
+        Kind.ESCALATION: f"Nobody has taken this for {lasted(alert, now)}: {told} (G{group.number})",
+        Kind.FLAPPING: f"Flaps: {where} fires and resolves again and again. Only this message is kept true until it is calm.",
+        Kind.RESOLVED: _end(alert, now),
+    }
+    return lines.get(kind, told)
+
+
+def _taken_before(alerts: Sequence[Alert], takers: Sequence[str]) -> str:
+    """Who had acknowledged alerts before they got worse; `takers` are the people that the notice names."""
+    broken = [alert for alert in alerts if alert.taken_at is not None and alert.acknowledged_at is None]
+    if not broken:
+        return ""
+    last = max(broken, key=lambda alert: alert.taken_at or alert.pending_since)
+    who = f"{{{takers.index(last.taken_by)}}}"
+    at = f"at {last.taken_at:%H:%M} UTC"
+    if len(alerts) == 1:
+        return f" since {who} acknowledged it {at}"
+    return f" ({len(broken):,} of them had been acknowledged, last by {who} {at})"
+
+
+def _end(alert: Alert, now: datetime) -> str:
+    where = name_of(alert)
+    if alert.is_gone:
+        return f"Gone after {lasted(alert, now)}: {where} was deleted, so nothing more can come of it"
+    return f"Resolved after {lasted(alert, now)}: {where}, {_at_worst(alert)}"
+
+
+def _at_worst(alert: Alert) -> str:
+    severity = f" ({alert.worst})" if alert.worst is not alert.severity else ""
+    return f"at most {measure(alert, alert.peak)}{severity}"
+
+
+# --- one line for many
+
+
+def _line_for_many(kind: Kind, group: Group, alerts: Sequence[Alert], now: datetime, takers: Sequence[str]) -> str:
+    """One line for alerts of which the same is said; the worst comes first."""
+    worst, count = alerts[0], f"{len(alerts):,} alerts"
+    longest = lasted(min(alerts, key=lambda alert: alert.started_at or now), now)
+    names = _names(alerts)
+    write: Mapping[Kind, Callable[[], str]] = {
+        Kind.RISE: lambda: (
+            f"{count} rose to {worst.severity}{_taken_before(alerts, takers)}; the worst: {headline(worst)}, {limit(worst)}"
+        ),
+        Kind.MEMBER: lambda: f"{len(alerts):,} new alerts; the worst: {headline(worst)}, {worst.severity}",
+        Kind.REPEAT: lambda: f"{count} still firing, the longest for {longest}; the worst: {headline(worst)}",
+        Kind.ESCALATION: lambda: (
+            f"Nobody has taken {count}, the oldest for {longest}; the worst: {headline(worst)} (G{group.number})"
+        ),
+        Kind.FLAPPING: lambda: (
+            f"{count} flap: {names} fire and resolve again and again. Only this message is kept true until they are calm."
+        ),
+        Kind.RESOLVED: lambda: (
+            f"{count} gone, for what they watched was deleted: {names}"
+            if worst.is_gone
+            else f"{count} resolved; the worst: {name_of(worst)}, {_at_worst(worst)}"
+        ),
+    }
+    return write[kind]() if kind in write else f"{count}: {names}"
+
+
+def _names(alerts: Sequence[Alert]) -> str:
+    names = [name_of(alert) for alert in alerts]
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+# --- who took what
+
+
+def _acknowledgers(alerts: Sequence[Alert]) -> list[str]:
+    return sorted({alert.acknowledged_by for alert in alerts})
+
+
+def _acknowledgements(alerts: Sequence[Alert]) -> tuple[str, ...]:
+    """One line a person, with what that person took."""
+    return tuple(
+        f"{{{place}}} acknowledged: {_names([alert for alert in alerts if alert.acknowledged_by == who])}"
+        for place, who in enumerate(_acknowledgers(alerts))
+    )
