@@ -5,7 +5,7 @@ A judge is prepared once for each rule and reading, and then asked for each seri
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from functools import cache
@@ -25,6 +25,8 @@ from alertbot.domain.history import (
     falls_by_member,
     group,
 )
+from alertbot.domain.planes import feed_of
+from alertbot.domain.points import Plane
 from alertbot.domain.rules import (
     MEANS,
     Absence,
@@ -379,35 +381,63 @@ def _judge_absence(condition: Absence, history: History, now: datetime) -> Prepa
 
 
 def _check_sources(rule: Rule, condition: Absence, history: History, now: datetime) -> list[Finding]:
-    """No good reading of a source for `window`, counted only while somebody was polling it."""
-    found = []
-    for source in history.sources.values():
-        name, _, feed = source.name.partition("/")
-        labels = {"source": name, "feed": feed} if feed else {"source": name}
-        series = Series(source.name, labels, (), (name,))
-        if rule.where.selects(labels):
-            found.append(_check_source(condition, source, series, now))
-    return found
+    """No good reading of a source for `window`, counted only while somebody was polling it: one finding a source."""
+    feeds: dict[str, list[SourceState]] = {}
+    for feed in history.sources.values():
+        feeds.setdefault(feed_of(feed.name)[0], []).append(feed)
+    return [
+        _check_source(condition, Series(name, {"source": name}, (), (name,)), feeds_of_source, now)
+        for name, feeds_of_source in feeds.items()
+        if rule.where.selects({"source": name})
+    ]
 
 
-def _check_source(condition: Absence, source: SourceState, series: Series, now: datetime) -> Finding:
-    if source.missing:
+def _check_source(condition: Absence, series: Series, feeds: Sequence[SourceState], now: datetime) -> Finding:
+    """Blind as long as one feed is; not blind only where all of them are known not to be."""
+    present = [feed for feed in feeds if not feed.missing]
+    if not present:
         return Finding(series, Verdict.FALSE, baseline_at=now, note="this server does not have it")
-    known = [moment for moment in (source.read_at, source.watched_since) if moment is not None]
-    if not known:
+    silent_for = {feed.name: silence for feed in present if (silence := _silence(feed, now)) is not None}
+    silent = [feed for feed in present if silent_for.get(feed.name, timedelta(0)) >= condition.window]
+    if not silent and len(silent_for) < len(present):
         return Finding(series, Verdict.UNKNOWN, note="never polled yet")
-    silent = now - max(known)
-    holds = silent >= condition.window
+    read_at = [feed.read_at for feed in present if feed.read_at is not None]
     return Finding(
         series=series,
-        verdict=Verdict.TRUE if holds else Verdict.FALSE,
-        value=int(silent.total_seconds()),
+        verdict=Verdict.TRUE if silent else Verdict.FALSE,
+        value=int(max(silent_for.values()).total_seconds()),
         threshold=Fraction(int(condition.window.total_seconds())),
-        severity=condition.severity if holds else None,
-        stays=holds,
-        baseline_at=source.read_at,
-        note=source.error,
+        severity=condition.severity if silent else None,
+        stays=bool(silent),
+        baseline_at=min(read_at) if len(read_at) == len(present) else None,
+        note=_causes(silent, now),
     )
+
+
+def _silence(feed: SourceState, now: datetime) -> timedelta | None:
+    """How long a feed was not read while somebody polled it; None where nobody has polled it yet."""
+    known = [moment for moment in (feed.read_at, feed.watched_since) if moment is not None]
+    return now - max(known) if known else None
+
+
+_FEEDS = {Plane.TOTALS: "totals", Plane.AI: "AI statistics", Plane.STORAGE: "storage statistics"}
+
+
+def _causes(silent: Sequence[SourceState], now: datetime) -> str:
+    """Which feeds fail, why and since when: `totals and AI statistics: HTTP 503 since 18:02 UTC`."""
+    feeds_by_cause: dict[str, list[str]] = {}
+    for feed in silent:
+        feeds_by_cause.setdefault(_cause(feed, now), []).append(_FEEDS[feed_of(feed.name)[1]])
+    return "; ".join(f"{' and '.join(feeds)}: {cause}" for cause, feeds in feeds_by_cause.items())
+
+
+def _cause(feed: SourceState, now: datetime) -> str:
+    error = feed.error or "no good reading"
+    since = feed.read_at or feed.watched_since
+    if since is None:
+        return error
+    form = "%H:%M UTC" if now - since < timedelta(hours=20) else "%Y-%m-%d %H:%M UTC"
+    return f"{error} since {since.astimezone(UTC):{form}}"
 
 
 def _microseconds(duration: timedelta) -> int:

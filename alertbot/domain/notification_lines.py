@@ -89,7 +89,7 @@ def _end(alert: Alert, now: datetime) -> str:
 
 def _at_worst(alert: Alert) -> str:
     severity = f" ({alert.worst})" if alert.worst is not alert.severity else ""
-    return f"at most {measure(alert, alert.peak)}{severity}"
+    return f"{worst(alert)}{severity}"
 
 
 # --- one line for many
@@ -97,7 +97,7 @@ def _at_worst(alert: Alert) -> str:
 
 def _line_for_many(kind: Kind, group: Group, alerts: Sequence[Alert], now: datetime, takers: Sequence[str]) -> str:
     """One line for alerts of which the same is said; the worst comes first."""
-    worst, count = alerts[0], f"{len(alerts):,} alerts"
+    first, count = alerts[0], f"{len(alerts):,} alerts"
     longest = lasted(min(alerts, key=lambda alert: alert.started_at or now), now)
     names = _names(alerts)
     write: Mapping[Kind, Callable[[], str]] = {

@@ -61,7 +61,7 @@ def blind_rule(source: str, after: timedelta) -> Rule:
         condition=Absence(metric=None, window=after, severity=Severity.WARNING),
         per="source",
         where=Where((("source", (_literal(source),)),)),
-        description="The source cannot be read. Its rules are suspended until it answers.",
+        description="The source cannot be read. The rules that need it are suspended until it answers.",
         builtin=True,
     )
 

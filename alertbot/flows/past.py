@@ -108,15 +108,19 @@ def look_back(
 
 
 def states_of_feeds(tx: Tx, intervals: Mapping[str, timedelta], rules: Sequence[Rule], now: datetime) -> History:
-    """The sources as the clock alone judges them, with those feeds beside the main one that a rule depends on."""
+    """The feeds of each source as the clock alone judges them: the main one, and those beside it that a rule depends on."""
     # Where nobody polls, silence says nothing of the source: not at a start either, before the first poll was made.
     watched = sources.feeds(tx, intervals, watched_at=now)
     found: dict[str, SourceState] = {}
-    for name, own in watched.items():
-        main = sources.main_feed(own)
-        found[name] = replace(main, name=name)
-        wanted = {plane_of(rule, own, now) for rule in rules if rule.enabled and rule.metrics}
-        found |= {state.name: state for plane, state in own.items() if plane in wanted and state.name != main.name}
+    for name, feeds in sources.feeds(tx, intervals).items():
+        if name not in watched:
+            continue
+        needed = {plane_of(rule, feeds, now) for rule in rules if rule.enabled and rule.metrics}
+        main = sources.main_feed(feeds)
+        for plane, state in feeds.items():
+            if plane in needed or state.name == main.name:
+                is_watched = plane in watched[name]
+                found[state.name] = state if is_watched else replace(state, read_at=None, watched_since=None)
     return History(sources=found, members={})
 
 

@@ -13,7 +13,7 @@ from alertbot.domain.points import Combination, Plane, Point, PointsReading, Spa
 from alertbot.domain.prices import Price, Prices
 from alertbot.domain.privacy import alias
 from alertbot.domain.rankings import Question
-from alertbot.domain.rules import Period, Rule, Severity, Where
+from alertbot.domain.rules import SOURCE_BLIND, Period, Rule, Severity, Where
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.windows import Window
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackMissing, FlashbackUnavailable
@@ -276,13 +276,40 @@ def test_points_that_fail_blind_only_the_rules_that_need_them(database: Database
     scene.until(20)
     assert [(alert.rule, alert.series, str(alert.state)) for alert in scene.alerts()] == [
         ("rule", "acme/model=gpt-4o", "firing"),  # nothing can be said of it
-        ("source-blind", "acme/ai", "firing"),
+        ("source-blind", "acme", "firing"),
         ("by totals", "acme/llm-1", "firing"),
     ]
     assert scene.alerts()[1].labels["source"] == "acme"
+    assert scene.alerts()[1].note == f"AI statistics: {scene.points['acme'].error.public} since 00:03 UTC"
     scene.points["acme"].error = None
     scene.until(21)
     assert [str(alert.state) for alert in scene.alerts()] == ["resolved", "resolved", "firing"]
+
+
+def test_a_source_whose_feeds_fail_is_one_alert_that_says_which_and_why_and_ends_when_all_are_read(
+    sqlite: Database,
+) -> None:
+    scene = PointScene(sqlite, "0x4 9x100", BY_MODEL, found=[point(2, 6)], blind_after=5 * MINUTE).until(3)
+    error = FlashbackUnavailable("HTTP 503", endpoint="")
+    scene.points["acme"].error = error
+    scene.until(4)
+    scene.players["acme"].errors = dict.fromkeys(range(100), error)
+
+    def blind() -> list[tuple[str, str, str]]:
+        return [(alert.series, str(alert.state), alert.note) for alert in scene.alerts() if alert.rule == SOURCE_BLIND]
+
+    causes = "AI statistics: {0} since 00:03 UTC", "totals: {0} since 00:04 UTC"
+    assert blind() == []
+    scene.until(20)
+    assert [series for series, _, _ in blind()] == ["acme"]
+    assert set(blind()[0][2].split("; ")) == {cause.format(error.public) for cause in causes}
+    scene.players["acme"].errors.clear()
+    scene.until(21)
+    assert blind() == [("acme", "firing", causes[0].format(error.public))]
+    scene.points["acme"].error = None
+    scene.until(22)
+    assert [state for _, state, _ in blind()] == ["resolved"]
+    assert [heard for heard in scene.heard() if heard.endswith("first")] == ["2 first", "8 first"]
 
 
 def test_points_that_fail_and_that_nobody_needs_are_no_alert(database: Database) -> None:
