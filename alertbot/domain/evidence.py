@@ -258,7 +258,11 @@ class Leaders:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Much evidence in a few words. `severities` counts those that have one, `newest` is the newest that says something."""
+    """Much evidence in a few words, listed from `since` on, and up to `until` where the list is closed.
+
+    `severities` counts those that have one. `newest` is the newest of the leading policy that has an explanation; where
+    that policy has none, the newest of all.
+    """
 
     kind: EvidenceKind
     total: int
@@ -269,6 +273,8 @@ class Summary:
     models: Leaders = Leaders()
     newest: Evidence | None = None
     privacy: Privacy = Privacy.FULL
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def told(summary: Summary, privacy: Privacy) -> Summary:

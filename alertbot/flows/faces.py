@@ -4,6 +4,7 @@ Below the other flows: whatever shows a group uses it alike.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from alertbot.domain.alerts import Alert, State
@@ -56,8 +57,13 @@ def evidence_of(tx: Tx, members: Sequence[Alert], rules: Sequence[Rule], privacy
     named = {alert.labels.get("source") for alert in about}
     only = about[0].labels.get("ai_llm") if len(about) == 1 else None
     known = evidence.owners(tx, None if None in named else {name for name in named if name}, ai_llm=only)
-    found = evidence.summary(tx, scopes_of(about, rules, known))
-    return None if found is None else told(found, privacy)
+    scopes = scopes_of(about, rules, known)
+    summary = evidence.summary(tx, scopes)
+    if summary is None:
+        return None
+    ends = [scope.end for scope in scopes if scope.end is not None]
+    since, until = min(scope.start for scope in scopes), max(ends) if len(ends) == len(scopes) else None
+    return told(replace(summary, since=since, until=until), privacy)
 
 
 def _trend(tx: Tx, rule: Rule, alert: Alert, now: datetime) -> tuple[int | None, ...]:

@@ -115,21 +115,37 @@ def summary(tx: Tx, scopes: Sequence[Scope], *, top: int = TOP) -> Summary | Non
     ).one()
     if not row.total:
         return None
-    saying = sa.select(evidence, sources.c.name.label("of")).join(sources, sources.c.number == columns.source)
-    newest = tx.execute(
-        saying.where(meant, columns.explanation != "").order_by(columns.at.desc(), columns.id).limit(1)
-    ).mappings()
-    found = newest.first()
+    policies = _leaders(tx, meant, columns.policy, columns.policy_name, top)
     return Summary(
         kind=scopes[0].kind,
         total=row.total,
         blocked=row.blocked,
         severities={name: row._mapping[name] for name in ("HIGH", "MEDIUM", "LOW") if row._mapping[name]},  # noqa: SLF001 — the documented name of a row's mapping
-        policies=_leaders(tx, meant, columns.policy, columns.policy_name, top),
+        policies=policies,
         people=_leaders(tx, meant, columns.user, columns.user_name, top),
         models=_leaders(tx, meant, columns.model, columns.model, top),
-        newest=None if found is None else _evidence(found),
+        newest=_newest(tx, meant, policies),
     )
+
+
+def _newest(tx: Tx, meant: sa.ColumnElement[bool], policies: Leaders) -> Evidence | None:
+    """The newest that has an explanation: of the leading policy, or of any other where that one has none."""
+    columns = evidence.c
+    order: list[sa.ColumnElement[Any]] = [columns.at.desc(), columns.id]
+    if policies.first:
+        leader = policies.first[0]
+        # Whoever has no id is told apart by the name.
+        of_leader = columns.policy == leader.key if leader.key else columns.policy_name == leader.name
+        order.insert(0, sa.case((of_leader, 0), else_=1))
+    rows = tx.execute(
+        sa.select(evidence, sources.c.name.label("of"))
+        .join(sources, sources.c.number == columns.source)
+        .where(meant, columns.explanation != "")
+        .order_by(*order)
+        .limit(1)
+    )
+    row = rows.mappings().first()
+    return None if row is None else _evidence(row)
 
 
 def _leaders(tx: Tx, meant: sa.ColumnElement[bool], key: sa.Column[Any], name: sa.Column[Any], top: int) -> Leaders:

@@ -213,6 +213,7 @@ def summary() -> Summary:
         ),
         models=Leaders((Count("claude-sonnet-4-5", 9, "claude-sonnet-4-5"),), 1),
         newest=found(),
+        since=FIRED - timedelta(minutes=15),
     )
 
 
@@ -223,4 +224,4 @@ def listing(*notes: str) -> Listing:
         found(severity="LOW", blocked=False, policy_name="Prompt injection", user_name="Bo Chen-Featherstonehaugh"),
         found(severity="", blocked=None, user_name="", user="user-0003", at=FIRED),
     )
-    return Listing(shown, summary(), notes)
+    return Listing(shown, replace(summary(), since=None), notes)

@@ -21,10 +21,11 @@ from alertbot.domain.windows import Window
 from alertbot.slack.views.details import details_view
 from alertbot.slack.views.evidence import MOST_ROWS, evidence_block, evidence_lines, violations_answer
 from alertbot.slack.views.message import notice_message
+from alertbot.slack.views.text import moment
 from alertbot.store import evidence, gatherings, sources
 from tests.builders import at, minutes
 from tests.flows.scene import CHANNEL
-from tests.slack.faces import NOW, alert, face, found, listing, many, summary
+from tests.slack.faces import FIRED, NOW, alert, face, found, listing, many, summary
 from tests.slack.office import Office, office, said
 from tests.slack.payloads import assert_harmless, assert_sendable, texts
 from tests.slack.test_views import evil
@@ -90,21 +91,28 @@ def test_what_may_not_be_told_stands_nowhere(privacy):
 
 def test_a_message_names_the_leaders_and_quotes_the_newest():
     lines = evidence_lines(summary())
-    assert lines[:4] == [
+    assert lines[0].startswith("9 violations listed since <!date^")
+    assert lines[1:4] == [
         "*Policies*  No customer PII (7), Prompt injection (2)",
         "*People*  Ana Ruiz (5), Bo Chen (3), Cy (1) and 2 more",
         "*Models*  claude-sonnet-4-5 (9)",
-        lines[3],
     ]
-    assert lines[3].startswith("*Newest*  Ana Ruiz, <!date^")
-    assert lines[4] == "&gt; The prompt holds a card number ending in 4242."
+    assert lines[4].startswith("*Newest*  No customer PII, Ana Ruiz, <!date^")
+    assert lines[5] == "&gt; The prompt holds a card number ending in 4242."
 
 
 def test_what_has_no_names_is_counted():
     assert evidence_lines(Summary(EvidenceKind.ALERT, 1)) == ["1 policy alert listed"]
-    assert evidence_lines(told(summary(), Privacy.COUNTS)) == [
+    assert evidence_lines(told(replace(summary(), since=None), Privacy.COUNTS)) == [
         "9 violations listed: 2 policies, 5 people, 1 model; 6 high, 1 low, 4 blocked"
     ]
+
+
+@pytest.mark.parametrize("privacy", list(Privacy))
+def test_the_list_says_from_when_to_when_it_counts(privacy):
+    since, until = FIRED - timedelta(minutes=15), FIRED + timedelta(hours=1)
+    shown = told(replace(summary(), since=since, until=until), privacy)
+    assert evidence_lines(shown)[0].startswith(f"9 violations listed from {moment(since)} to {moment(until)}")
 
 
 def test_details_show_what_is_wrong_with_the_evidence():

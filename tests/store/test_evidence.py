@@ -159,6 +159,32 @@ def test_a_summary_names_those_that_occur_most(database, acme):
     assert found.newest.id == "d", "the newest that says something"
 
 
+@pytest.mark.parametrize(
+    ("explained", "quoted"),
+    [
+        pytest.param("why", "leader", id="of the leading policy"),
+        pytest.param("", "seldom", id="of any where the leading policy has none"),
+    ],
+)
+@pytest.mark.parametrize("named", ["id and name", "name only"])
+def test_the_newest_that_is_quoted_is_one_of_the_leading_policy(database, acme, explained, quoted, named):
+    seldom, often = ({"policy_name": name, "policy": name if named != "name only" else ""} for name in ("Rare", "PII"))
+    keep(
+        database,
+        acme,
+        [
+            *(one(f"a{n}", n, explanation=explained, **often) for n in range(3)),
+            one("leader", 8, explanation=explained, **often),
+            one("seldom", 9, explanation="why", **seldom),
+        ],
+    )
+    with database.reading() as tx:
+        found = evidence.summary(tx, [anything()], top=1)
+    assert found is not None
+    assert found.newest is not None
+    assert (found.policies.first[0].name, found.newest.id) == ("PII", quoted)
+
+
 def test_owners_are_the_configurations_with_their_repositories(database, acme):
     with database.transaction() as tx:
         shop = Configuration("llm-1", "shop", "openai", "w1", None, (("r1", "one"), ("r2", "two")))

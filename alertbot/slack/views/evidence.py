@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from alertbot.domain.evidence import Evidence, EvidenceKind, Leaders, Listing, Privacy, Summary
+from alertbot.domain.evidence import EvidenceKind, Leaders, Listing, Privacy, Summary
 from alertbot.domain.windows import Window
 from alertbot.slack.views.answers import Answer, preformatted, sentence, write_count
 from alertbot.slack.views.text import (
@@ -42,10 +42,21 @@ def evidence_lines(summary: Summary) -> list[str]:
             _counted(summary.people.in_all, "person", "people"),
             _counted(summary.models.in_all, "model", "models"),
         ]
-        return [f"{_amount(summary)} listed: {', '.join(parts)}{_of_them(summary)}"]
+        return [f"{_listed(summary)}: {', '.join(parts)}{_of_them(summary)}"]
     named = (("Policies", summary.policies), ("People", summary.people), ("Models", summary.models))
     lines = [f"*{what}*  {_leading(leaders)}" for what, leaders in named if leaders.first]
-    return [*(lines or [f"{_amount(summary)} listed"]), *_quote(summary.newest)]
+    # An alert's value counts a window, the list may count more: each says since when.
+    head = [_listed(summary)] if summary.since is not None or not lines else []
+    return [*head, *lines, *_quote(summary)]
+
+
+def _listed(summary: Summary) -> str:
+    """How much there is, and since when: `77 violations listed since 18:02`."""
+    if summary.since is None:
+        return f"{_amount(summary)} listed"
+    if summary.until is None:
+        return f"{_amount(summary)} listed since {moment(summary.since)}"
+    return f"{_amount(summary)} listed from {moment(summary.since)} to {moment(summary.until)}"
 
 
 def _leading(leaders: Leaders) -> str:
@@ -54,12 +65,14 @@ def _leading(leaders: Leaders) -> str:
     return f"{shown} and {others:,} more" if others > 0 else shown
 
 
-def _quote(newest: Evidence | None) -> list[str]:
-    """What was said of the newest, and of whom. `&gt;` at the beginning of a line makes it a quotation."""
+def _quote(summary: Summary) -> list[str]:
+    """What was said of the newest, of whom, and which policy said so. `&gt;` at the beginning of a line makes it a quotation."""
+    newest = summary.newest
     if newest is None or not (text := literal(newest.explanation, _QUOTE_LIMIT)):
         return []
-    who = literal(newest.user_name or newest.user, _NAME_LIMIT)
-    return [f"*Newest*  {who}, {moment(newest.at)}" if who else f"*Newest*  {moment(newest.at)}", f"&gt; {text}"]
+    policy = newest.policy_name or newest.policy if summary.policies.in_all > 1 else ""
+    known = [literal(name, _NAME_LIMIT) for name in (policy, newest.user_name or newest.user) if name]
+    return [f"*Newest*  {', '.join([*known, moment(newest.at)])}", f"&gt; {text}"]
 
 
 def _amount(summary: Summary) -> str:

@@ -12,6 +12,7 @@ from alertbot.domain.notices import Face
 from alertbot.domain.times import parse_duration, tell_duration
 from alertbot.domain.wording import (
     MOST_ROWS,
+    gravity,
     headline,
     lasted,
     limit,
@@ -103,11 +104,6 @@ class _Look:
         )
 
 
-def gravity(alert: Alert) -> tuple[int, int, Fraction]:
-    """What alerts are sorted by: firing before ended, the worst first, then the largest."""
-    return (alert.state is not State.FIRING, -shown_severity(alert).rank, -(alert.peak or Fraction(0)))
-
-
 def _rule(face: Face) -> str:
     names = sorted({alert.rule for alert in face.alerts})
     return literal(", ".join(names), 200)
@@ -117,7 +113,9 @@ def _one(face: Face, state: _Look) -> list[Block]:
     alert = state.worst
     amount = alert.peak if alert.state is not State.FIRING else alert.value
     # What and where stand in the first line: none of it is said twice.
-    pairs = [("Worst" if alert.state is not State.FIRING else "Now", _now(alert, amount)), _times(alert, face.shown_at)]
+    window = f" ({literal(alert.over, 100)})" if alert.over else ""  # the evidence below may count more than that
+    now = "Now" if alert.state is State.FIRING else "Worst"
+    pairs = [(f"{now}{window}", _now(alert, amount)), _times(alert, face.shown_at)]
     if (state.firing and state.colour == QUIET_COLOUR) or alert.worst is not alert.severity:
         pairs.append(("Severity", tell_severity(alert).capitalize()))
     if len([amount for amount in face.trend if amount is not None]) >= _LEAST_TREND:
