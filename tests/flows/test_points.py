@@ -272,7 +272,8 @@ def test_a_server_without_totals_and_points_fails(database: Database) -> None:
 def test_points_that_fail_blind_only_the_rules_that_need_them(database: Database) -> None:
     by_totals = named(rule(threshold(above=5)), "by totals")
     scene = PointScene(database, "0x8 9x100", by_totals, BY_MODEL, found=[point(2, 6)], blind_after=5 * MINUTE).until(3)
-    scene.points["acme"].error = FlashbackUnavailable("no answer within 10 s", endpoint="/aistats/minute")
+    error = FlashbackUnavailable("no answer within 10 s", endpoint="/aistats/minute")
+    scene.points["acme"].error = error
     scene.until(20)
     assert [(alert.rule, alert.series, str(alert.state)) for alert in scene.alerts()] == [
         ("rule", "acme/model=gpt-4o", "firing"),  # nothing can be said of it
@@ -280,7 +281,7 @@ def test_points_that_fail_blind_only_the_rules_that_need_them(database: Database
         ("by totals", "acme/llm-1", "firing"),
     ]
     assert scene.alerts()[1].labels["source"] == "acme"
-    assert scene.alerts()[1].note == f"AI statistics: {scene.points['acme'].error.public} since 00:03 UTC"
+    assert scene.alerts()[1].note == f"AI statistics: {error.public} since 00:03 UTC"
     scene.points["acme"].error = None
     scene.until(21)
     assert [str(alert.state) for alert in scene.alerts()] == ["resolved", "resolved", "firing"]
@@ -309,7 +310,7 @@ def test_a_source_whose_feeds_fail_is_one_alert_that_says_which_and_why_and_ends
     scene.points["acme"].error = None
     scene.until(22)
     assert [state for _, state, _ in blind()] == ["resolved"]
-    assert [heard for heard in scene.heard() if heard.endswith("first")] == ["2 first", "8 first"]
+    assert [heard for heard in scene.heard() if heard.endswith("first")] == ["3 first", "8 first"]
 
 
 def test_points_that_fail_and_that_nobody_needs_are_no_alert(database: Database) -> None:

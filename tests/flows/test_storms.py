@@ -7,6 +7,7 @@ import pytest
 from alertbot.domain.alerts import ActKind
 from alertbot.domain.notices import Kind, Notice
 from alertbot.domain.routes import Step
+from alertbot.domain.rules import Rule
 from alertbot.store import outbox
 from alertbot.store.database import Database
 from tests.builders import absence, minutes, rule, threshold
@@ -100,7 +101,7 @@ def test_an_escalation_step_is_one_line_a_message(sqlite: Database) -> None:
         ),
     ],
 )
-def test_what_is_said_of_many_is_one_line(sqlite, drawn, watched, kind, line) -> None:
+def test_what_is_said_of_many_is_one_line(sqlite: Database, drawn: str, watched: Rule, kind: Kind, line: str) -> None:
     scene = Scene(sqlite, storm(drawn), watched, routes=[replace(AT_ONCE, repeat=minutes(5))]).until(9)
     (notice,) = [notice for notice in notices(scene) if notice.kind is kind][:1]
     assert notice.lines == (line,)
