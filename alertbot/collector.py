@@ -83,6 +83,8 @@ class Collector:
             fallback=slack.fallback_channel,
             operators=slack.operator_channel,
             on_call=on_call_of(config),
+            intervals=self._watch.intervals,
+            prices=self._watch.prices,
             lease=LEASE * speed,  # on a demo's fast clock, too, a send gets its real seconds
             alarm=alarm,
             since_leap=clock.since_leap if isinstance(clock, SteadyClock) else never_set,

@@ -160,11 +160,12 @@ def _selection(metric: str) -> tuple[EvidenceKind, bool, str] | None:
 
 def has_evidence(alert: Alert) -> bool:
     """Whether there may be evidence of what an alert is about: of too much of what policies find."""
-    _, metric, _ = _identified(alert)
+    _, metric, _ = identified(alert)
     return alert.kind != "absence" and alert.comparison not in {"below", "at most"} and _selection(metric) is not None
 
 
-def _identified(alert: Alert) -> tuple[str, str, str]:
+def identified(alert: Alert) -> tuple[str, str, str]:
+    """The type, the metric and the dimension of an alert's rule."""
     kind, metric, per = alert.identity.split("/")
     return kind, metric, per
 
@@ -192,7 +193,7 @@ def _together(one: Scope, other: Scope) -> Scope:
 
 
 def _scopes(alert: Alert, rule: Rule | None, owners: Sequence[Owner]) -> list[Scope]:
-    _, metric, per = _identified(alert)
+    _, metric, per = identified(alert)
     selected = _selection(metric)
     assert selected is not None, "asked for only then"
     kind, blocked, severity = selected
@@ -205,7 +206,7 @@ def _scopes(alert: Alert, rule: Rule | None, owners: Sequence[Owner]) -> list[Sc
     mine = [owner for owner in owners if _owns(owner, given) and coarse.selects(owner.labels)]
     # All of a source may also have evidence of what belongs to no configuration that we know.
     whole = per not in {"ai_llm", "provider", "workspace"} and all(name == "source" for name, _ in coarse.globs)
-    start, end = _stretch(alert, rule)
+    start, end = period_of_evidence(alert, rule)
     found = []
     for source in sorted({owner.labels["source"] for owner in mine}):
         repos = frozenset().union(*(owner.repos for owner in mine if owner.labels["source"] == source))
@@ -219,8 +220,8 @@ def _owns(owner: Owner, given: Mapping[str, str]) -> bool:
     return all(owner.labels.get(name, "") == value for name, value in given.items())
 
 
-def _stretch(alert: Alert, rule: Rule | None) -> tuple[datetime, datetime | None]:
-    """From when until when evidence belongs to the alert."""
+def period_of_evidence(alert: Alert, rule: Rule | None) -> tuple[datetime, datetime | None]:
+    """From when until when evidence belongs to the alert; without an end while it fires."""
     began = alert.pending_since - _window_of(rule)
     if alert.state is State.FIRING or alert.resolved_at is None:
         return alert.baseline_at or began, None

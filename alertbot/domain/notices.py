@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from fractions import Fraction
 from hashlib import blake2b
 
 from alertbot.domain.alerts import Alert, State
@@ -123,11 +124,29 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Grower:
+    """Somebody or something that used what an alert counts, and how much of it."""
+
+    name: str
+    amount: Fraction | int
+
+
+@dataclass(frozen=True, slots=True)
+class Growers:
+    """Those of one dimension that grew most, as far as they may be named, and how many there are in all."""
+
+    by: str
+    first: tuple[Grower, ...]
+    in_all: int
+
+
+@dataclass(frozen=True, slots=True)
 class Face:
     """Everything that a group's message shows, as of `shown_at`. `previous` links to the message before, if any.
 
     `trend` is how far the metric of its one alert grew in each of the last windows, the present one last; `description`
-    is the rule's; `on_call` tells for each rotation who that is; `evidence` is what may be told of it.
+    is the rule's; `on_call` tells for each rotation who that is; `evidence` is what may be told of it. `growers` are counted
+    from `growers_since` on, and up to `growers_until` where that is over.
     """
 
     group: Group
@@ -138,6 +157,9 @@ class Face:
     description: str = ""
     on_call: Mapping[str, str] = field(default_factory=dict)
     evidence: Summary | None = None
+    growers: tuple[Growers, ...] = ()
+    growers_since: datetime | None = None
+    growers_until: datetime | None = None
 
 
 CALM = timedelta(hours=1)  # what flaps is heard of again when nothing has changed for so long

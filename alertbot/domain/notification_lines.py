@@ -10,7 +10,7 @@ from datetime import datetime
 
 from alertbot.domain.alerts import Alert
 from alertbot.domain.notices import Group, Kind, Notice, Told
-from alertbot.domain.wording import gravity, headline, lasted, limit, measure, name_of
+from alertbot.domain.wording import gravity, headline, lasted, limit, name_of, worst
 
 ONE_BY_ONE = 3  # alerts of one kind that have a line each; more of them share one
 _MOST_NAMES = 5
@@ -102,20 +102,20 @@ def _line_for_many(kind: Kind, group: Group, alerts: Sequence[Alert], now: datet
     names = _names(alerts)
     write: Mapping[Kind, Callable[[], str]] = {
         Kind.RISE: lambda: (
-            f"{count} rose to {worst.severity}{_taken_before(alerts, takers)}; the worst: {headline(worst)}, {limit(worst)}"
+            f"{count} rose to {first.severity}{_taken_before(alerts, takers)}; the worst: {headline(first)}, {limit(first)}"
         ),
-        Kind.MEMBER: lambda: f"{len(alerts):,} new alerts; the worst: {headline(worst)}, {worst.severity}",
-        Kind.REPEAT: lambda: f"{count} still firing, the longest for {longest}; the worst: {headline(worst)}",
+        Kind.MEMBER: lambda: f"{len(alerts):,} new alerts; the worst: {headline(first)}, {first.severity}",
+        Kind.REPEAT: lambda: f"{count} still firing, the longest for {longest}; the worst: {headline(first)}",
         Kind.ESCALATION: lambda: (
-            f"Nobody has taken {count}, the oldest for {longest}; the worst: {headline(worst)} (G{group.number})"
+            f"Nobody has taken {count}, the oldest for {longest}; the worst: {headline(first)} (G{group.number})"
         ),
         Kind.FLAPPING: lambda: (
             f"{count} flap: {names} fire and resolve again and again. Only this message is kept true until they are calm."
         ),
         Kind.RESOLVED: lambda: (
             f"{count} gone, for what they watched was deleted: {names}"
-            if worst.is_gone
-            else f"{count} resolved; the worst: {name_of(worst)}, {_at_worst(worst)}"
+            if first.is_gone
+            else f"{count} resolved; the worst: {name_of(first)}, {_at_worst(first)}"
         ),
     }
     return write[kind]() if kind in write else f"{count}: {names}"

@@ -10,6 +10,7 @@ import structlog
 
 from alertbot.domain.notices import Face, Group, Kind, Notice, Place
 from alertbot.domain.oncall import OnCall, resolve
+from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.reports import alerts_csv
 from alertbot.domain.rules import Rule
 from alertbot.errors import (
@@ -23,6 +24,7 @@ from alertbot.errors import (
     SlackUncertain,
 )
 from alertbot.flows.faces import face_of
+from alertbot.flows.growers import with_growers
 from alertbot.flows.trouble import concerns_some_calls, raise_alarm, tell_accepted, tell_refused
 from alertbot.store import alerts, channels, groups, outbox
 from alertbot.store.channels import EVERY_CHANNEL
@@ -66,7 +68,7 @@ class Delivery:
 
     `fallback` takes the notices of broken channels, `operators` those about the bot itself; `alarm` is the way out that
     needs no token, for when Slack refuses the whole app. It raises a SlackError, too, where that does not work.
-    `since_leap` says how many seconds ago the clock was set forward.
+    `intervals` are those of the sources, and `prices` tell what is spent there. `since_leap` says how many seconds ago the clock was set forward.
     """
 
     sender: Sender
@@ -76,6 +78,8 @@ class Delivery:
     operators: str
     on_call: Mapping[str, OnCall] = field(default_factory=dict)
     rules: Sequence[Rule] = ()
+    intervals: Mapping[str, timedelta] = field(default_factory=dict)
+    prices: Prices = NOTHING_PRICED
     alarm: Callable[[str], None] = _no_way_out
     lease: timedelta = LEASE
     since_leap: Callable[[], float] = never_set
@@ -231,6 +235,9 @@ def _load(database: Database, delivery: Delivery, row: Row, now: datetime) -> tu
         assert group is not None, "groups are not deleted while notices of them wait"
         members = alerts.by_numbers(tx, groups.members(tx, row.group))
         face = face_of(tx, group, members, rules=delivery.rules, on_call=delivery.on_call, now=now)
+        face = with_growers(
+            tx, face, members, rules=delivery.rules, intervals=delivery.intervals, prices=delivery.prices
+        )
         return face, groups.place(tx, row.group)
 
 

@@ -1,9 +1,8 @@
 """What a person asks: status, stats, top, budgets, alerts. Read-only."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from alertbot.domain.alerts import Alert, State, labels_with_severity
 from alertbot.domain.budgets import period_of
@@ -13,20 +12,20 @@ from alertbot.domain.history import Growth, Increase, Series, SourceState, group
 from alertbot.domain.planes import plane_for, planes_of
 from alertbot.domain.points import SPEND, Plane
 from alertbot.domain.prices import NOTHING_PRICED, Prices
-from alertbot.domain.privacy import NAMES_ALL, PERSONAL, alias
-from alertbot.domain.rankings import Question, Rank, Ranking, rank
+from alertbot.domain.privacy import NAMES_ALL
+from alertbot.domain.rankings import Question, Ranking, rank
 from alertbot.domain.reports import AlertRow, Health, SilencePreview, SourceRow, StatRow, Stats, StatusReport
 from alertbot.domain.rules import EVERYTHING, SUMS, Budget, Rule, is_called, nobody_called
 from alertbot.domain.silences import Matcher, Silence, muted_llms, needs_points
-from alertbot.domain.spending import PAIRS, Spending, Spent, spend
+from alertbot.domain.spending import PAIRS, Spending, spend
 from alertbot.domain.usage import Budgets, Usage, usages, with_forecast
 from alertbot.domain.visibility import SEES_EVERYTHING, Sight, counted_by
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
+from alertbot.flows.growers import named_rows
 from alertbot.flows.past import load, look_back
 from alertbot.store import (
     alerts,
-    evidence,
     gatherings,
     groups,
     outbox,
@@ -37,8 +36,6 @@ from alertbot.store import (
     sources,
 )
 from alertbot.store.database import Database, Tx
-
-Row = TypeVar("Row", Rank, Spent)
 
 
 def status(
@@ -205,7 +202,7 @@ def top(
     with database.reading() as tx:
         history, coverage = look_back(tx, intervals, (question.metric,), (question.by,), window=window, prices=prices)
         ranking = rank(history, question, window, coverage)
-        return replace(ranking, rows=tuple(_named(tx, question.by, ranking.rows, privacy)))
+        return replace(ranking, rows=tuple(named_rows(tx, question.by, ranking.rows, privacy)))
 
 
 def spending(
@@ -221,23 +218,7 @@ def spending(
     with database.reading() as tx:
         history, coverage = look_back(tx, intervals, (SPEND, *PAIRS), (by,), window=window, prices=prices)
         spending = spend(history, prices, window, by, coverage)
-        return replace(spending, rows=tuple(_named(tx, by, spending.rows, privacy)))
-
-
-def _named(tx: Tx, by: str, rows: Sequence[Row], privacy: Mapping[str, Privacy]) -> Iterator[Row]:
-    """The rows as they may be called. People get their names: Flashback counts by ids, and only the evidence tells whose."""
-    ids = {source: {row.name for row in rows if row.source == source} for source in {row.source for row in rows}}
-    people = {source: evidence.people(tx, source, users) for source, users in ids.items() if by == "user"}
-    for row in rows:
-        identity = row.key.partition(f"/{by}=")[2]
-        careful = privacy.get(row.source, Privacy.FULL)
-        if by not in PERSONAL or not identity:
-            yield row
-            continue
-        name = people.get(row.source, {}).get(identity) or row.name
-        if careful is not Privacy.FULL:
-            name = alias(row.source, by, identity, name=name if name != identity else "", privacy=careful)
-        yield replace(row, name=name)
+        return replace(spending, rows=tuple(named_rows(tx, by, spending.rows, privacy)))
 
 
 def budgets(

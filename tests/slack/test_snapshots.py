@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import pytest
 from alertbot.domain.alerts import Act, ActKind, Outcome
 from alertbot.domain.evidence import Listing, Privacy, masked, told
 from alertbot.domain.history import Series
-from alertbot.domain.notices import Face, Kind
+from alertbot.domain.notices import Face, Grower, Growers, Kind
 from alertbot.domain.reports import Health, ListedRule, SourceRow
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import ENDLESS, Matcher, Sign, Silence
@@ -73,6 +73,18 @@ MADE = StoredRule("night-calls", {}, "U1", NOW - timedelta(days=2), "U2", NOW)
 WATCHED = replace(rule(), name="block-burst", description="Ask <who> did it & why.")
 
 
+def growers() -> tuple[Growers, ...]:
+    people = (Grower("Ana Ruiz", 1_204_000), Grower("Bo Chen", 90_500), Grower("Cy", 12))
+    models = (Grower("claude-sonnet-4-5", 1_294_512),)
+    return Growers("user", people, 5), Growers("model", models, 1), Growers("api_key", (), 0)
+
+
+def grown(growers: tuple[Growers, ...], until: datetime | None = None) -> Face:
+    tokens = alert(identity="threshold/tokens/ai_llm", unit="tokens", value=Fraction(1_294_512))
+    since = NOW - timedelta(minutes=15)
+    return replace(face(tokens), growers=growers, growers_since=since, growers_until=until)
+
+
 def _escalated(one: Face) -> Face:
     return replace(one, group=replace(one.group, told=replace(one.group.told, steps=1)))
 
@@ -97,6 +109,10 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "message-with-evidence": lambda: notice_message(replace(face(), evidence=summary())),
     "message-with-evidence-masked": lambda: notice_message(replace(face(), evidence=told(summary(), Privacy.MASKED))),
     "message-with-evidence-counted": lambda: notice_message(replace(face(), evidence=told(summary(), Privacy.COUNTS))),
+    "message-with-growers": lambda: notice_message(grown(growers())),
+    "message-with-growers-counted": lambda: notice_message(
+        grown(tuple(replace(each, first=()) for each in growers()), until=NOW)
+    ),
     "message-several": lambda: notice_message(face(taken(alert()), CRITICAL, resolved(alert(44, "docs-helper")))),
     "message-several-resolved": lambda: notice_message(face(resolved(alert()), resolved(CRITICAL))),
     "message-many": lambda: notice_message(face(*many(50))),

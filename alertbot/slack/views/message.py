@@ -9,6 +9,7 @@ from typing import Any
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.curves import sparkline
 from alertbot.domain.notices import Face
+from alertbot.domain.points import SPEND
 from alertbot.domain.times import parse_duration, tell_duration
 from alertbot.domain.wording import (
     MOST_ROWS,
@@ -62,7 +63,8 @@ def notice_message(face: Face, *, mentioned: Iterable[str] = ()) -> dict[str, An
     whom = " ".join(mention(who) for who in mentioned)
     text = cut(f"{state.mark} {state.first_line}" + (f"  {whom}" if whom else ""), FALLBACK_LIMIT)
     blocks = _one(face, state) if len(face.alerts) == 1 else _several(state)
-    blocks += [*([evidence_block(face.evidence)] if face.evidence is not None else []), _context(face, state)]
+    blocks += [*([evidence_block(face.evidence)] if face.evidence is not None else []), *_growers(face, state.worst)]
+    blocks += [_context(face, state)]
     if state.firing:
         blocks += [_buttons(face, is_taken=state.taken)]
     return {"text": text, "attachments": [{"color": state.colour, "fallback": text, "blocks": blocks}]}
@@ -144,6 +146,30 @@ def _on_call(face: Face) -> str:
         return person(next(iter(face.on_call.values())))
     shown = [f"{literal(name, 60)}: {person(who)}" for name, who in list(face.on_call.items())[:_MOST_ROTATIONS]]
     return ", ".join(shown)
+
+
+_DIMENSIONS = {"user": ("user", "Users"), "model": ("model", "Models"), "api_key": ("key", "Keys")}
+
+
+def _growers(face: Face, alert: Alert) -> list[Block]:
+    """The users, models and keys that grew most; where they may not be named, how many there are."""
+    if face.growers_since is None:
+        return []
+    until = f" to {moment(face.growers_until)}" if face.growers_until is not None else ""
+    begin = f"{'from' if until else 'since'} {moment(face.growers_since)}{until}"
+    unit = "USD" if alert.identity.split("/")[1] == SPEND else ""
+    lines, counted = [f"Grew most {begin}:"], []
+    for growers in face.growers:
+        singular, plural = _DIMENSIONS[growers.by]
+        if growers.first:
+            shown = ", ".join(f"{literal(one.name, 80)} ({write_amount(one.amount, unit)})" for one in growers.first)
+            others = growers.in_all - len(growers.first)
+            lines.append(f"*{plural}*  {shown}" + (f" and {others:,} more" if others > 0 else ""))
+        elif growers.in_all:
+            counted.append(f"{growers.in_all:,} {singular if growers.in_all == 1 else plural.lower()}")
+    if counted:
+        lines = [f"Used {begin} by {', '.join(counted)}"]
+    return [{"type": "section", "text": mrkdwn(fit(lines, SECTION_LIMIT))}]
 
 
 def _described(text: str) -> str:
