@@ -54,8 +54,9 @@ def _begin_log(config: "Config", notes: Iterable[str]) -> None:
     from alertbot.logs import configure
 
     configure(form=config.log.format, level=config.log.level)
+    log = structlog.get_logger("alertbot")
     for note in notes:
-        structlog.get_logger("alertbot").info("configuration_note", note=note)
+        log.info("configuration_note", note=note)
 
 
 def _introduce(config: "Config", bot: "Bot") -> bool:
@@ -70,7 +71,8 @@ def _introduce(config: "Config", bot: "Bot") -> bool:
     if is_for_people(config.log.format):
         click.echo(str(introduction), err=True)
     else:
-        structlog.get_logger("alertbot").info("connected", **asdict(introduction))
+        log = structlog.get_logger("alertbot")
+        log.info("connected", **asdict(introduction))
     return True
 
 
