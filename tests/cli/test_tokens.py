@@ -53,7 +53,7 @@ def test_a_check_tells_a_refusal_and_tries_again_each_time(desk, own_flashback):
     assert desk.run("migrate").code == 0
     own_flashback.fail(REFRESH, 401, times=1)
     told = "fault source acme: the refresh token is wrong, was used before or has expired (401)"
-    assert told in desk.run("check", "--online").errors
+    assert told in desk.run("check", "--online").output
     assert READ in desk.run("check", "--online").output
 
 
@@ -61,7 +61,7 @@ def test_a_login_is_checked_without_a_database_too(desk, own_flashback):
     give(desk, email=own_flashback.email, password=own_flashback.password)
     assert READ in desk.run("check", "--online").output
     give(desk, email=own_flashback.email, password="guessed wrongly")
-    assert "fault source acme: email or password is wrong (401)" in desk.run("check", "--online").errors
+    assert "fault source acme: email or password is wrong (401)" in desk.run("check", "--online").output
 
 
 @pytest.mark.parametrize("command", [("run",), ("poll",), ("check", "--online")], ids=" ".join)
@@ -73,7 +73,7 @@ def test_a_key_that_does_not_fit_is_one_line_and_uses_nothing_up(desk, own_flash
     # The lock on the database goes with the process.
     ended = desk.spawn(*command) if command == ("run",) else desk.run(*command)
     assert ended.code == 1
-    (line,) = [line for line in ended.errors.splitlines() if "database.key" in line]
+    (line,) = [line for line in (ended.output + ended.errors).splitlines() if "database.key" in line]
     assert "database.key: the tokens of acme were stored with another key" in line
     assert "Traceback" not in ended.errors
     desk.change("database.key", "the key of this test")

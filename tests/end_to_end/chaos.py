@@ -105,7 +105,8 @@ def alter(server: sa.Engine, postgres: Database, what: str) -> None:
 @contextmanager
 def held_up(stage: Stage, postgres: Database, statement: str) -> Iterator[None]:
     """Hold a lock that the bot wants, from when on it waits for it until the end."""
-    with postgres.transaction() as tx:
+    # By the engine: this thread goes on to look into the database, for which it may hold no transaction of ours.
+    with postgres.engine.begin() as tx:
         # A busy machine may take longer than the bot's own limit; the test would lose its lock, and the bot would go on.
         tx.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         tx.execute(sa.text(statement))
@@ -114,10 +115,8 @@ def held_up(stage: Stage, postgres: Database, statement: str) -> Iterator[None]:
 
 
 def _is_waiting(postgres: Database) -> bool:
-    with (
-        postgres.engine.connect() as connection
-    ):  # not by `reading()`: this thread holds the lock by a transaction of its own
-        return bool(connection.execute(_WAITING).scalar_one())
+    with postgres.reading() as tx:
+        return bool(tx.execute(_WAITING).scalar_one())
 
 
 @contextmanager
