@@ -164,7 +164,7 @@ def test_a_poller_that_stalls_and_a_database_that_is_gone_are_told_and_taken_bac
     with away(postgres_server, postgres):
         stage.wait_for(lambda: alarms(stage))
         assert "The database cannot be used: nothing is read or told until it can" in alarms(stage)[0]
-        wait_for_reason(stage, "database", "not currently accepting connections")
+        wait_for_reason(stage, "database", "the database is not available", "no answer")
         stage.wait_for(lambda: stage.get("/metrics")[0] == 503)
     stage.wait_for(lambda: len(told(stage)) == 3)
     assert "The database can be used again" in told(stage)[2]
