@@ -87,7 +87,7 @@ def test_a_tick_goes_on_while_twenty_others_hang(scheduler):
         let_go.wait(60)
 
     for number in range(20):
-        scheduler.every(OFTEN, f"hangs_{number}", hang)
+        scheduler.every(OFTEN, f"hangs_{chr(ord('a') + number)}", hang)
     scheduler.start()
     for _ in range(20):
         assert hanging.acquire(timeout=60)
