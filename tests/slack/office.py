@@ -182,11 +182,11 @@ def office(
     wake: Callable[[], None] | None = None,
     pause: Callable[[float], object] = lambda _seconds: time.sleep(0.02),
     upload: Callable[[bytes, str], str] | None = None,
-    patience: float = 2.9,
+    patience: float = 20.0,
 ) -> Iterator[Office]:
     """Open it; `slack` is a workspace with something special about it, `pause` is called while a picture is not ready.
 
-    `patience` is how many seconds an act may take before it is acknowledged as late: here as many as Slack waits.
+    `patience` is how many seconds an act may take before it is acknowledged as late: on a busy machine longer than usual.
     """
     with slack or SlackServer(page=False) as server:
         scene = Scene(database, drawn, *(rules or (BURST,)), routes=(route,))
