@@ -34,11 +34,9 @@ WORDS = st.sampled_from(
         *("A1", "G1", "A99999999999999999999", "A²", "-1", "²", "٣", "9" * 30, str(2**63), "1h", "9999999d", "0s"),
         *("burst", "rule=x", "all", "today", "last week", "[", "*", "by", "model", "tokens", "--json", "--by", "me"),
         *("--at", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00", "2026-11-22T10:05Z", "--window", "999999999w"),
-        *("--timezone", "Europe/Madrid", "../..", "America", "\ud800", "💥", "--", "--mode", "http", "--url"),
+        *("--timezone", "Europe/Madrid", "../..", "America", "💥", "--", "--mode", "http", "--url"),
     ]
-) | st.text(
-    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=15
-)  # as arguments of a process can be
+) | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=15)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -145,7 +145,11 @@ def test_a_source_without_a_good_reading_is_blind(
 def test_a_blind_source_is_told_with_what_failed_and_since_when():
     (found,) = check(rule(absence(None)), source_state(10, 0), at(13))
     assert found.series == Series("acme", {"source": "acme"}, (), ("acme",))
-    assert (found.threshold, found.baseline_at, found.note) == (Fraction(180), at(10), "HTTP 500")
+    assert (found.threshold, found.baseline_at, found.note) == (
+        Fraction(180),
+        at(10),
+        "totals: HTTP 500 since 00:10 UTC",
+    )
     (found,) = check(rule(absence(None)), source_state(None, None), at(13))
     assert (found.series.key, found.note) == ("acme", "never polled yet")
 

@@ -405,8 +405,8 @@ def test_the_message_of_one_alert_shows_how_it_was_and_who_is_on_call():
 
 def test_the_number_stands_against_its_threshold_and_how_bad_it_was():
     eased = replace(alert(), value=Fraction(9), peak=Fraction(24))
-    assert "*Now*\n9 (above 5), at worst 24" in texts(notice_message(face(eased)))
-    assert "*Worst*\n24 (above 5)" in texts(notice_message(face(resolved(eased))))
+    assert "*Now (in 15 min)*\n9 (above 5), at worst 24" in texts(notice_message(face(eased)))
+    assert "*Worst (in 15 min)*\n24 (above 5)" in texts(notice_message(face(resolved(eased))))
 
 
 def test_who_took_it_can_give_it_back_from_the_message():
