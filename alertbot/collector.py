@@ -68,6 +68,7 @@ class Collector:
         speed: float = 1.0,
     ) -> None:
         self._database = database
+        self._polled = database.limited()
         self._clock = clock
         self._metrics = metrics
         self._wheres = wheres_of(config)  # until they are held against what is read
@@ -162,12 +163,24 @@ class Collector:
             leases.release(tx, owners, earlier=self._delivery.lease * (1 - _STILL_UNDER_WAY))
 
     def poll_due(self) -> None:
-        """Start a poll of each source that is not being polled; whether it is due is decided in the database."""
-        for polling in self._pollings:
-            running = self._polling.get(polling.name)
-            if not self._stopping.is_set() and (running is None or running.done()):
+        """Start a poll of each feed that is due and not being polled. Whether it still is then, the claim decides."""
+        idle = [polling for polling in self._pollings if self._is_idle(polling.name)]
+        if not idle or self._stopping.is_set():
+            return
+        try:
+            with self._database.reading() as tx:
+                due = sources.due(tx, [polling.name for polling in idle], owner=self._owner, now=self._clock())
+        except StoreError as error:
+            self._outage.note(error)  # logged there, not each second
+            return
+        for polling in idle:
+            if polling.name in due and not self._stopping.is_set():
                 self._polling[polling.name] = self._pool.submit(self._poll, polling)
                 self._polling[polling.name].add_done_callback(log_failure)
+
+    def _is_idle(self, name: str) -> bool:
+        running = self._polling.get(name)
+        return running is None or running.done()
 
     def hold_on(self) -> None:
         """Renew the claims of the polls that are under way: a slow source is no reason to lose it, a dead process is."""
@@ -241,7 +254,7 @@ class Collector:
     def _collect(self, polling: Polling, *, at_once: bool = False) -> Polled:
         self._began[polling.name] = now = self._clock()
         outcome = collect(
-            self._database,
+            self._polled,
             polling,
             owner=self._owner,
             now=now,

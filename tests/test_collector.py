@@ -1,7 +1,9 @@
-"""Many sources, few connections and a busy processor: every source is read, time after time."""
+"""Many sources, few connections and a busy processor: every source is read and evaluated, time after time."""
 
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,10 +18,12 @@ from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.traffic import World
 from alertbot.http import Metrics
 from alertbot.store.database import Database
-from alertbot.store.tables import readings
+from alertbot.store.tables import readings, sources
+from alertbot.threads import Supervisor
 from tests.fakes import FakeSlack
 
 SOURCES, TIMES = 40, 2
+MOMENT = datetime.now(UTC)
 CONFIG = """
 database: {{url: "sqlite:///unused.db"}}
 sources:
@@ -41,33 +45,39 @@ def flashback() -> Iterator[FlashbackServer]:
 
 @pytest.fixture
 def busy() -> Iterator[None]:
-    """Somebody else who needs the processor all the time."""
-    done = threading.Event()
-
-    def compute() -> None:
-        while not done.is_set():
-            sum(range(10_000))
-
-    thread = threading.Thread(target=compute)
-    thread.start()
+    """A neighbour that needs a core all the time."""
+    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     yield
-    done.set()
-    thread.join()
+    neighbour.kill()
+    neighbour.wait()
+
+
+def collector_of(
+    database: Database,
+    flashback: FlashbackServer,
+    folder: Path,
+    *,
+    clock: Callable[[], datetime],
+    metrics: Metrics | None = None,
+    count: int = SOURCES,
+) -> Collector:
+    lines = [SOURCE.format(number=number, url=flashback.url, token=flashback.token) for number in range(count)]
+    (folder / "alertbot.yaml").write_text(CONFIG.format(sources="\n".join(lines)))
+    config = load(folder / "alertbot.yaml", {})
+    return Collector(config, database, FakeSlack(), clock=clock, metrics=metrics or Metrics(), alarm=lambda _: None)
 
 
 @pytest.mark.usefixtures("busy")
 def test_forty_sources_are_read_again_and_again_though_there_are_two_connections(
     postgres: Database, flashback: FlashbackServer, tmp_path: Path
 ) -> None:
-    lines = [SOURCE.format(number=number, url=flashback.url, token=flashback.token) for number in range(SOURCES)]
-    (tmp_path / "alertbot.yaml").write_text(CONFIG.format(sources="\n".join(lines)))
     clock, metrics = SteadyClock(postgres.now), Metrics()
     clock.check()
-    config = load(tmp_path / "alertbot.yaml", {})
-    collector = Collector(config, postgres, FakeSlack(), clock=clock, metrics=metrics, alarm=lambda _: None)
+    collector = collector_of(postgres, flashback, tmp_path, clock=clock, metrics=metrics)
+    collector.start(Supervisor(), every=0.5)
     pause = threading.Event()
     try:
-        while least_often_read(postgres) < TIMES:
+        while least_often_evaluated(postgres) < TIMES:
             collector.poll_due()
             clock.check()
             assert polled(metrics, "broke") == [], "a poll got no connection"
@@ -76,12 +86,25 @@ def test_forty_sources_are_read_again_and_again_though_there_are_two_connections
         collector.stop()
 
 
-def least_often_read(database: Database) -> int:
-    """How often the source was read that was read least often."""
+def least_often_evaluated(database: Database) -> int:
+    """How many readings were evaluated of the source that has the fewest."""
+    evaluated = sa.select(sa.func.count()).join_from(readings, sources).where(readings.c.number <= sources.c.evaluated)
     with database.reading() as tx:
-        counted = tx.execute(sa.select(sa.func.count()).select_from(readings).group_by(readings.c.source)).scalars()
-        times = list(counted)
+        times = list(tx.execute(evaluated.group_by(readings.c.source)).scalars())
     return min(times) if len(times) >= SOURCES else 0
+
+
+def test_a_look_at_what_is_due_costs_one_query_however_many_sources_are_idle(
+    postgres: Database, flashback: FlashbackServer, tmp_path: Path
+) -> None:
+    collector = collector_of(postgres, flashback, tmp_path, clock=lambda: MOMENT, count=5)
+    collector.cycle()
+    statements: list[str] = []
+    sa.event.listen(postgres.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    collector.poll_due()
+    asked = len(statements)
+    collector.stop()
+    assert asked == 1, "a claim each would keep the database busier than the readings do"
 
 
 def polled(metrics: Metrics, outcome: str) -> list[str]:

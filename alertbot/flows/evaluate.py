@@ -131,7 +131,7 @@ def _evaluate_next(database: Database, watch: Watch, name: str, now: datetime) -
             return False
         watch = _in_force(tx, watch, now)
         source, plane = feed_of(name)
-        feeds = sources.feeds(tx, watch.intervals).get(source, {})
+        feeds = sources.feeds(tx, {source: watch.intervals[source]}).get(source, {})
         rules = [rule for rule in watch.rules if not _by_clock(rule) and plane_of(rule, feeds, taken_at) is plane]
         judge(tx, watch, [rule for rule in rules if rule.per != "all"], feed=name, now=taken_at)
         everything = [rule for rule in rules if rule.per == "all"]

@@ -55,7 +55,8 @@ def load(
     prices: Prices = NOTHING_PRICED,
 ) -> Past:
     """The past as of `now` of one source; of all of them for rules over everything; `prices` tell what is spent."""
-    feeds = sources.feeds(tx, intervals)
+    needs_all = any(rule.per == "all" for rule in rules)
+    feeds = sources.feeds(tx, intervals if needs_all else {source: intervals[source]})
     planes: dict[str, Planes] = {}
     for rule in rules:
         names = feeds if rule.per == "all" else [source]

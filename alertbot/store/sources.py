@@ -101,6 +101,14 @@ def claim(
     return Claim(row["number"], source, name, generation, due_at, row["read_at"], row["missing"])
 
 
+def due(tx: Tx, names: Collection[str], *, owner: str, now: datetime) -> list[str]:
+    """The feeds that `claim` would let this owner take now: one look at all of them is cheaper than a try at each."""
+    is_free = sa.or_(sources.c.lease_until.is_(None), sources.c.lease_until <= now, sources.c.owner == owner)
+    is_past = [sa.or_(moment.is_(None), moment <= now) for moment in (sources.c.due_at, sources.c.paused_until)]
+    rows = tx.execute(sa.select(sources.c.name).where(sources.c.name.in_(names), is_free, *is_past))
+    return list(rows.scalars())
+
+
 def number_of(tx: Tx, name: str) -> int:
     """The number of a source that is remembered."""
     number: int = tx.execute(sa.select(sources.c.number).where(sources.c.name == name)).scalar_one()

@@ -15,7 +15,7 @@ class Turns:
 
     def __init__(self, places: int) -> None:
         self._lock = threading.Lock()
-        self._free = places
+        self.places = self._free = places
         self._waiting: deque[threading.Event] = deque()
 
     @contextmanager

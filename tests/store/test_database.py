@@ -97,6 +97,16 @@ def test_more_threads_than_connections_all_get_their_turn(postgres: Database) ->
     assert in_threads(12, lambda _: refused(postgres)) == [0] * 12
 
 
+def test_a_connection_stays_open_however_many_threads_come_and_go(postgres: Database) -> None:
+    opened: list[object] = []
+    busy = Database(str(postgres.url.render_as_string(hide_password=False)), connections=8)
+    sa.event.listen(busy.engine, "connect", lambda *_: opened.append(_))
+    for _ in range(5):
+        in_threads(16, lambda _: busy.now())
+    busy.close()
+    assert len(opened) <= 8, "each that is opened anew costs the server a process"
+
+
 def test_whoever_reads_does_not_wait_for_a_writer(database: Database) -> None:
     insert(database)
     with database.transaction() as tx:

@@ -30,7 +30,10 @@ def remember(database: Database, *names: str) -> None:
 
 def claim(database: Database, minute: float, *, owner: str = "one", at_once: bool = False) -> Claim | None:
     with database.transaction() as tx:
-        return sources.claim(tx, "acme", owner=owner, interval=MINUTE, lease=LEASE, now=at(minute), at_once=at_once)
+        due = sources.due(tx, ["acme"], owner=owner, now=at(minute))
+        right = sources.claim(tx, "acme", owner=owner, interval=MINUTE, lease=LEASE, now=at(minute), at_once=at_once)
+    assert at_once or (right is not None) == (due == ["acme"]), "what is due can be claimed, and nothing else can"
+    return right
 
 
 def claimed(database: Database, minute: float, *, owner: str = "one", at_once: bool = False) -> Claim:
@@ -202,8 +205,11 @@ def test_a_source_that_asked_for_a_pause_was_watched_all_the_time(database: Data
 
 
 def test_of_many_who_claim_at_once_one_polls(database: Database) -> None:
-    rights = in_threads(8, lambda turn: claim(database, 0, owner=f"process {turn}"))
-    assert len([right for right in rights if right is not None]) == 1
+    def race(turn: int) -> Claim | None:
+        with database.transaction() as tx:
+            return sources.claim(tx, "acme", owner=f"process {turn}", interval=MINUTE, lease=LEASE, now=at(0))
+
+    assert len([right for right in in_threads(8, race) if right is not None]) == 1
 
 
 def test_two_replicas_that_start_together_remember_each_source_once(postgres: Database) -> None:
