@@ -15,6 +15,7 @@ from alertbot import __version__
 from alertbot.clock import SteadyClock
 from alertbot.collector import DRAIN, Collector
 from alertbot.config import Config
+from alertbot.domain.reports import count_llms
 from alertbot.errors import AlertbotError, SlackError, SlackRefused
 from alertbot.flows.clock_steps import check_clock
 from alertbot.flows.collect import Polled
@@ -66,8 +67,7 @@ class Introduction:
 
     def __str__(self) -> str:
         slack = f"connected to {self.team} as @{self.name}, " if self.team else ""
-        llms = "1 LLM" if self.llms == 1 else f"{self.llms} LLMs"
-        return f"{slack}{llms}" + (f", type {self.command}" if self.command else "")
+        return f"{slack}{count_llms(self.llms)}" + (f", type {self.command}" if self.command else "")
 
 
 class Bot:
@@ -82,8 +82,11 @@ class Bot:
         speed: float = 1.0,
         sender: Sender | None = None,
         with_migrations: bool = True,
+        listens: bool = True,
     ) -> None:
         self._config = config
+        self._listens = listens
+        self._http: HttpServer | None = None
         self._parts = parts
         self._speed = speed
         self._metrics = Metrics()
@@ -140,18 +143,24 @@ class Bot:
                 self._collector.take_over()
         wsgi = self._answer_slack() if Parts.SLACK in self._parts and self._given_sender is None else None
         self._probes.check_readiness()
+        if self._listens:
+            self._http = self._listen(wsgi)
+        self._schedule()
+        log.info("started", version=__version__, database=self._database.place, http_port=self.http_port)
+
+    def _listen(self, slack: Wsgi | None) -> HttpServer:
+        """Answer probes, Prometheus, and Slack where it calls us."""
         listen = self._config.http.listen
-        self._http = HttpServer(
+        server = HttpServer(
             host=listen.host,
             port=listen.port,
             metrics=self._metrics,
             probes=self._probes,
             supervisor=self._supervisor,
-            slack=wsgi,
+            slack=slack,
         )
-        self._http.start()
-        self._schedule()
-        log.info("started", version=__version__, database=self._database.place, http_port=self._http.port)
+        server.start()
+        return server
 
     def _schedule(self) -> None:
         # Four looks an interval, at most one a second: a source that is due waits little, and an idle bot does little.
@@ -201,13 +210,15 @@ class Bot:
         for thread in closing:
             thread.join(max(0.0, ends_at - time.monotonic()))
         self._executors.close(within=ends_at - time.monotonic())
-        self._http.stop()
+        if self._http is not None:
+            self._http.stop()
         self._database.close()
         log.info("stopped")
 
     @property
-    def http_port(self) -> int:
-        return self._http.port
+    def http_port(self) -> int | None:
+        """Where it listens; None where it does not."""
+        return None if self._http is None else self._http.port
 
     def introduction(self) -> Introduction | None:
         """What the bot is connected to; None before Slack has answered and each source was read or has failed."""

@@ -11,6 +11,7 @@ from alertbot.access import given_of, keepers_of, reader_of
 from alertbot.clock import Clock, SteadyClock
 from alertbot.config import Config, Source
 from alertbot.domain.points import floor
+from alertbot.domain.reports import count_llms
 from alertbot.domain.rules import unmatched_globs
 from alertbot.domain.snapshots import Configuration
 from alertbot.errors import AlertbotError, FlashbackMissing
@@ -98,7 +99,7 @@ def _read(
             try:
                 found, configurations = reader.read(None)
                 llms[source.name] = _labels(source, [snapshot.ai_llm for snapshot in found], configurations or ())
-                yield f"source {source.name}: {len(found)} configurations at {source.base_url}", True
+                yield f"source {source.name}: {count_llms(len(found))} at {source.base_url}", True
             except FlashbackMissing as error:
                 instead = "; its counts come from the minute statistics" if has_points else ""
                 yield f"source {source.name}: {error.endpoint} is missing (404) on this server{instead}", has_points

@@ -274,7 +274,9 @@ class Office:
 
     @property
     def port(self) -> int:
-        return self.bot.http_port
+        port = self.bot.http_port
+        assert port is not None
+        return port
 
     def ready(self) -> tuple[int, dict[str, Any]]:
         code, body = ask(self.port, "GET", "/readyz")

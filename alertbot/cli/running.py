@@ -91,7 +91,7 @@ def _run_dry(ctx: click.Context, parts: "Parts") -> None:
         require_countable(*config.rules)
         config = without_refresh_tokens(config)
         _begin_log(config, (*config.notes, "dry run: counting begins now, in a database that goes when it ends"))
-        run_until_stopped(Bot(config, parts=parts, sender=PrintingSender(open_console())))
+        run_until_stopped(Bot(config, parts=parts, sender=PrintingSender(open_console()), listens=False))
 
 
 @main.command()

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +38,8 @@ def test_a_dry_run_prints_what_it_would_say_and_says_nothing(desk, flashback, sl
     desk.keys["routes"] = [{"group_wait": "0s"}]
     desk.keys["slack"] = {}
     desk.keys["rules"][0]["where"] = {"ai_llm": ["*", "suport-*"]}
+    taken = socket.create_server(("127.0.0.1", 0))
+    desk.keys["http"] = {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}  # the port of the bot that runs beside it
     calls = len(slack.calls)
     with running(desk.command("run", "--dry-run")) as process:
         asked = flashback.count("/ai/llm/stats")
@@ -50,6 +53,7 @@ def test_a_dry_run_prints_what_it_would_say_and_says_nothing(desk, flashback, sl
     assert errors.count('ai_llm \\"suport-*\\" fits none of the 3 LLMs; did you mean support-chat?') == 1
     assert re.fullmatch(r"\d\d:\d\d:\d\d #ai-alerts  posts G1 firing\n", lines[0])
     assert lines[1] == "  A1 warning: 10 violations in 1 h on support-chat (acme), above 5, worst 10 violations\n"
+    taken.close()
     assert len(slack.calls) == calls
     assert not (desk.folder / "alertbot.db").exists()
 
@@ -116,7 +120,7 @@ def test_check_online_asks_everything(desk):
     ended = desk.run("check", "--online")
     assert (ended.code, ended.errors) == (0, "")
     for line in (
-        "ok    source acme: 3 configurations at",
+        "ok    source acme: 3 LLMs at",
         "ok    slack.bot_token: Acme",
         "ok    slack.app_token: Socket Mode can be opened",
         "ok    slack: #ai-alerts",
