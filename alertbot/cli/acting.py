@@ -13,6 +13,7 @@ from alertbot.cli.base import (
     by_whom,
     legible,
     main,
+    now_of,
     open_console,
     open_stored,
     print_json,
@@ -34,7 +35,7 @@ def _act(
     from alertbot.terminal import show_acted
 
     _, database = open_stored(ctx)
-    now = database.now()
+    now = now_of(database)
     deed = Act(
         kind,
         who,
@@ -131,7 +132,7 @@ def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
     except ValueError as error:
         raise AlertbotError(str(error)) from error
     config, database = open_stored(ctx)
-    now = database.now()
+    now = now_of(database)
     made = operate.add_silence(database, request, author=by, now=now)
     show_silences(open_console(), [made])
     rules = book_of(config).rules_in(database)
@@ -149,7 +150,7 @@ def silence_list(ctx: click.Context, *, as_json: bool) -> None:
     from alertbot.terminal import show_silences
 
     _, database = open_stored(ctx)
-    found = operate.list_silences(database, now=database.now())
+    found = operate.list_silences(database, now=now_of(database))
     if as_json:
         print_json([silence_json(one) for one in found])
     else:
@@ -165,5 +166,5 @@ def silence_end(ctx: click.Context, number: int, by: str) -> None:
     from alertbot.flows import operate
 
     _, database = open_stored(ctx)
-    operate.end_silence(database, number, by=by, now=database.now())
+    operate.end_silence(database, number, by=by, now=now_of(database))
     click.echo(f"silence {number} is over")

@@ -243,3 +243,15 @@ def by_whom(command: Callable[..., None]) -> Callable[..., None]:
 def legible(text: str) -> str:
     """The text without the halves of characters that stand for bytes of another encoding than the terminal's."""
     return text.encode(errors="replace").decode()
+
+
+def now_of(database: "Database") -> "datetime":
+    """The time by which the bot goes: never before its newest reading, also where its clock was set back since.
+
+    Raises StoreError.
+    """
+    from alertbot.store import sources
+
+    now = database.now()
+    with database.reading() as tx:
+        return max(now, sources.newest(tx) or now)

@@ -13,6 +13,7 @@ from alertbot.cli.base import (
     Zone,
     as_json_flag,
     main,
+    now_of,
     open_console,
     open_stored,
     print_json,
@@ -37,7 +38,7 @@ def _windowed(command: Callable[..., None]) -> Callable[..., None]:
 def _window(database: "Database", span: "Span | None", zone: tzinfo) -> "Window":
     from alertbot.domain.windows import DAY, window_of
 
-    return window_of(span or DAY, database.now(), zone)
+    return window_of(span or DAY, now_of(database), zone)
 
 
 @main.command()
@@ -56,7 +57,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
         version=__version__,
         intervals=intervals_of(config),
         blind_after={source.name: source.blind_after for source in config.sources},
-        now=database.now(),
+        now=now_of(database),
     )
     if as_json:
         print_json(status_json(report))
@@ -192,7 +193,7 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
     config, database = open_stored(ctx)
     rules = book_of(config).rules_in(database)
     found = look_up.budgets(
-        database, rules=rules, intervals=intervals_of(config), now=database.now(), prices=prices_of(config)
+        database, rules=rules, intervals=intervals_of(config), now=now_of(database), prices=prices_of(config)
     )
     if as_json:
         print_json(usage_json(found.usages))
@@ -241,7 +242,7 @@ def why(ctx: click.Context, rule: str, llm: str | None, moment: datetime | None,
         intervals_of(config),
         name=rule,
         llm=llm,
-        at=moment or database.now(),
+        at=moment or now_of(database),
         prices=prices_of(config),
     )
     if as_json:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from alertbot.cli.base import as_json_flag, by_whom, legible, main, open_console, open_stored, print_json
+from alertbot.cli.base import as_json_flag, by_whom, legible, main, now_of, open_console, open_stored, print_json
 
 
 @main.group("rules")
@@ -78,7 +78,7 @@ def rules_delete(ctx: click.Context, name: str, by: str) -> None:
     from alertbot.wiring import book_of
 
     config, database = open_stored(ctx)
-    now = database.now()
+    now = now_of(database)
     key = f"cli {os.getpid()} {now.isoformat()}"
     delete_rule(database, book_of(config), legible(name), by=by, now=now, key=key)
     click.echo(f"{legible(name)} is deleted")

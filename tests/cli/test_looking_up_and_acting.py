@@ -3,12 +3,15 @@
 import os
 import re
 import subprocess
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from alertbot import __version__
 from alertbot.domain.rules import SUMS
+from alertbot.store import redating
+from alertbot.store.database import Database
 from tests.cli.desk import LONG, Desk, environ
 
 
@@ -31,6 +34,15 @@ def test_status_as_json_has_the_shape_that_scripts_rely_on(firing):
         "silences": 0,
         "on_call": {},
     }
+
+
+def test_look_ups_go_by_the_bots_time_where_the_clock_was_set_back_since(firing):
+    database = Database(firing.keys["database"]["url"])
+    with database.transaction() as tx:
+        redating.move_back(tx, since=datetime(2020, 1, 1, tzinfo=UTC), by=-timedelta(minutes=30))
+    database.close()
+    counted = {row["ai_llm"]: row["policy_violations"] for row in firing.json("stats")}
+    assert counted["llm-1"] == 10, "the newest readings are half an hour ahead of the clock, and count"
 
 
 def test_violations_as_json_have_the_shape_that_scripts_rely_on(firing):

@@ -12,7 +12,7 @@ from alertbot.demo.traffic import World
 from tests.cli.desk import Desk
 
 REFRESH = "/user/refresh"
-READ = "ok    source acme: 1 configurations"
+READ = "ok    source acme: 1 LLM"
 
 
 @pytest.fixture
