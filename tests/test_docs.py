@@ -19,6 +19,7 @@ from alertbot.slack.parse import NAMES, parse
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 OPERATING = ROOT / "docs" / "operating.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 PAGES = sorted([README, ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 COMMAND = config.Slack.model_fields["command"].default
 LARGEST_PICTURE = 150_000  # bytes; they are part of every clone
@@ -195,7 +196,7 @@ def first_column(page: Path, heading: str) -> list[str]:
 
 LINKS = [
     (page, target)
-    for page in PAGES
+    for page in (*PAGES, CONTRIBUTING, ROOT / "SECURITY.md")
     for target in re.findall(
         r"\]\(([^)]+)\)|(?:src|srcset)=\"([^\"]+)\"", _FENCE.sub("", page.read_text(encoding="utf-8"))
     )
@@ -214,6 +215,13 @@ def test_a_link_leads_somewhere(page: Path, targets: tuple[str, str]):
     if anchor:
         headings = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), re.MULTILINE)
         assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_files_that_newcomers_are_led_to_are_there():
+    files = [name for name in inline(CONTRIBUTING) if re.fullmatch(r"[a-z_/-]+(\.py|/)", name)]
+    assert len(files) > 30
+    missing = [name for name in files if not any((ROOT / top / name).exists() for top in ("", "alertbot"))]
+    assert missing == []
 
 
 def test_every_picture_is_shown_and_is_small():
