@@ -21,10 +21,12 @@ import alertbot
 ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Dockerfile",
     "LICENSE",
     "Makefile",
     "README.md",
+    "SECURITY.md",
     "alertbot",
     "benchmarks",
     "config.example.yaml",
