@@ -326,15 +326,7 @@ class Collector:
     def evaluate(self) -> bool:
         """Evaluate what was read, and what depends on the clock; whether there was anything to evaluate."""
         started = time.monotonic()
-        has_evaluated = bool(
-            evaluate(
-                self._database,
-                self._watch,
-                now=self._clock(),
-                clock=self._clock,
-                is_clock_right=self._is_clock_right,
-            )
-        )
+        has_evaluated = bool(evaluate(self._database, self._watch, now=self._clock(), clock=self._clock))
         if has_evaluated:
             self._metrics.evaluation.observe(time.monotonic() - started)
         return has_evaluated

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from alertbot.store.database import Tx
-from alertbot.store.tables import Moment, gatherings, groups, metadata, readings, sources
+from alertbot.store.tables import Moment, groups, metadata, readings
 
 # Moments that people, the calendar or Flashback have set. All others are our clock's, or were counted from its time.
 GIVEN = frozenset(
@@ -57,12 +57,7 @@ def begin_of_future(tx: Tx, *, now: datetime, ahead: timedelta) -> datetime | No
 
 
 def move_back(tx: Tx, *, since: datetime, by: timedelta) -> None:
-    """Date everything earlier that our clock has dated at or after `since`.
-
-    A poll that is under way has begun by the wrong time: it loses its claim, and what it brings is refused.
-    """
-    for claimed in (sources, gatherings):
-        tx.execute(sa.update(claimed).values(generation=claimed.c.generation + 1, lease_until=None))
+    """Date everything earlier that our clock has dated at or after `since`."""
     # The oldest first: no two readings of a source may have one date, not even on the way.
     later = sa.select(readings.c.number, readings.c.taken_at).where(readings.c.taken_at >= since)
     for number, taken_at in tx.execute(later.order_by(readings.c.taken_at)).all():

@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 
 from alertbot.clock import SteadyClock
-from alertbot.domain.snapshots import Snapshot
 from alertbot.flows.clock_steps import check_clock
 from alertbot.flows.collect import Polled, Polling, collect
 from alertbot.store import redating
@@ -162,27 +161,6 @@ def test_nothing_is_read_by_a_clock_that_another_process_knows_to_be_wrong(datab
     assert poll() is Polled.NOT_DUE
     machine.check()
     assert poll() is Polled.READ
-
-
-def test_a_poll_that_began_by_a_clock_that_was_wrong_is_refused(database: Database) -> None:
-    machine = Machine(database, "0 " * 10)
-    machine.until(2)
-    machine.offset = HOUR
-    machine.until(4)
-
-    class Slow:
-        """Answers when the clock has been set back, and that was noticed."""
-
-        def read(self, last_at: datetime | None) -> tuple[tuple[Snapshot, ...], None]:
-            machine.offset = timedelta(0)
-            machine.check()
-            return (), None
-
-    now = machine.clock()
-    assert collect(database, Polling("acme", MINUTE, 2 * MINUTE, Slow()), owner="one", now=now) is Polled.REFUSED
-    machine.until(8)
-    assert machine.read_at() == sorted(machine.read_at())
-    assert machine.read_at()[-1] == 8, "it goes on by the right time"
 
 
 def test_each_moment_that_is_stored_is_our_clocks_or_is_known_to_be_somebody_elses() -> None:
