@@ -104,11 +104,6 @@ class SteadyClock:
             self._stepped_forward_at = at
         return drift
 
-    def was_set(self, reference: datetime) -> bool:
-        """Whether the reference clock, which shows this moment now, was set since the last check."""
-        line = self._line
-        return line is not None and abs(reference - line.reference_at(self._monotonic())) > _STEP
-
     def not_before(self, moment: datetime) -> None:
         """Show no earlier time than this, such as that of the newest reading."""
         at = self._monotonic()

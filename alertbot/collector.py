@@ -261,16 +261,11 @@ class Collector:
             at_once=at_once,
             clock=self._clock,
             rest=self._rest,
-            is_clock_right=self._is_clock_right,
         )
         if outcome is not Polled.NOT_DUE:
             self._end_outage()
             self._metrics.polls.labels(polling.name, outcome.value).inc()
         return outcome
-
-    def _is_clock_right(self, tx: Tx) -> bool:
-        """Whether our time is that of the other processes; if not, the next check of the clock makes it so."""
-        return not (isinstance(self._clock, SteadyClock) and self._clock.was_set(self._database.now_in(tx)))
 
     def _beat(self, source: str) -> None:
         """Ping the watcher, if the cycle was whole: read, evaluated, and nothing left that could have been sent."""

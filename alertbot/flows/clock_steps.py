@@ -27,18 +27,17 @@ def check_clock(database: Database, clock: SteadyClock, *, owner: str, operators
     step = clock.check()
     with database.reading() as tx:
         newest = sources.newest(tx)
-    if newest is None:
-        return
-    if not step and newest <= clock() + _CAUGHT_UP_SOON:
-        clock.not_before(newest)
+    is_from_the_future = newest is not None and newest > clock() + _CAUGHT_UP_SOON
+    if not step and not is_from_the_future:
+        if newest is not None:
+            clock.not_before(newest)
         return
     with database.transaction() as tx:
         database.one_at_a_time(tx)
         moved = step <= timedelta(0) and _set_right(tx, clock)
-        newest = sources.newest(tx)
     # After the commit: until then the other threads' time must not be earlier than what is stored.
-    if newest is not None and newest <= clock() - clock.ahead:
-        clock.follow()  # it was set right, by us or by another process
+    if moved:
+        clock.follow()
     elif newest is not None:
         clock.not_before(newest)
     if step or moved:
@@ -50,11 +49,14 @@ def check_clock(database: Database, clock: SteadyClock, *, owner: str, operators
 
 def _set_right(tx: Tx, clock: SteadyClock) -> bool:
     """Date back what is dated in a future that did not happen; whether there was any."""
-    now = clock() - clock.ahead
+    ahead = clock.ahead
+    now = clock() - ahead
     newest = sources.newest(tx)
-    if newest is None or newest <= now + _CAUGHT_UP_SOON:
-        return False  # nothing was, or another process has done it
-    ahead = max(clock.ahead, newest - now)
+    if newest is None:
+        return False
+    ahead = max(ahead, newest - now)
+    if ahead <= _CAUGHT_UP_SOON:
+        return False
     since = redating.begin_of_future(tx, now=now, ahead=ahead)
     if since is None:
         return False

@@ -178,14 +178,8 @@ class Database:
         if self.is_sqlite:
             return Clock()()
         with self.reading() as tx:
-            return self.now_in(tx)
-
-    def now_in(self, tx: Tx) -> datetime:
-        """The same, asked on a connection that is held."""
-        if self.is_sqlite:
-            return Clock()()
-        moment: datetime = tx.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-        return moment.astimezone(UTC)
+            moment: datetime = tx.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+            return moment.astimezone(UTC)
 
     def lock(self) -> None:
         """Keep a SQLite database to this process, until `close`. Raises StoreError where another one has it.

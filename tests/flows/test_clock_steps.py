@@ -125,44 +125,6 @@ def test_a_step_is_told_once_by_two_replicas(database: Database) -> None:
     assert len(machine.scene.told_operators()) == 1
 
 
-def test_of_two_replicas_one_dates_back_and_the_other_follows(database: Database) -> None:
-    machine = Machine(database, "0 " * 20)
-    other = SteadyClock(machine._shown, monotonic=lambda: 60.0 * machine.minute)
-
-    def check_other() -> None:
-        check_clock(database, other, owner="another", operators=BOTS)
-
-    check_other()
-    for offset, lasts in ((2 * HOUR, 3), (timedelta(0), 3), (HOUR, 3)):  # what was set forward earlier leaves gaps, too
-        machine.offset = offset
-        machine.until(machine.minute + lasts)
-        check_other()
-    machine.offset = timedelta(0)
-    machine.check()
-    moments = machine.read_at()
-    check_other()
-    assert machine.read_at() == moments, "what one has dated back the other leaves alone"
-    assert other() == machine.clock() == machine._shown()
-
-
-def test_nothing_is_read_by_a_clock_that_another_process_knows_to_be_wrong(database: Database) -> None:
-    machine = Machine(database, "0 " * 10)
-    machine.until(2)
-    machine.offset = -HOUR
-    machine.minute += 1
-    polling = Polling("acme", MINUTE, 2 * MINUTE, machine.scene.players["acme"])
-
-    def is_right(_: object) -> bool:
-        return not machine.clock.was_set(machine._shown())
-
-    def poll() -> Polled:
-        return collect(database, polling, owner="one", now=machine.clock(), is_clock_right=is_right)
-
-    assert poll() is Polled.NOT_DUE
-    machine.check()
-    assert poll() is Polled.READ
-
-
 def test_each_moment_that_is_stored_is_our_clocks_or_is_known_to_be_somebody_elses() -> None:
     # A new column has to be one or the other: what our clock wrote is moved when the clock was wrong.
     every = {
