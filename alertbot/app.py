@@ -217,7 +217,7 @@ class Bot:
 
     @property
     def http_port(self) -> int | None:
-        """Where it listens; None where it does not."""
+        """The port that the bot listens on, if it does."""
         return None if self._http is None else self._http.port
 
     def introduction(self) -> Introduction | None:

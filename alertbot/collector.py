@@ -163,7 +163,7 @@ class Collector:
             leases.release(tx, owners, earlier=self._delivery.lease * (1 - _STILL_UNDER_WAY))
 
     def poll_due(self) -> None:
-        """Start a poll of each feed that is due and not being polled. Whether it still is then, the claim decides."""
+        """Start a poll of each feed that is due and not being polled. The claim decides whether it is still due."""
         idle = [polling for polling in self._pollings if self._is_idle(polling.name)]
         if not idle or self._stopping.is_set():
             return

@@ -150,11 +150,11 @@ def silence_list(ctx: click.Context, *, as_json: bool) -> None:
     from alertbot.terminal import show_silences
 
     _, database = open_stored(ctx)
-    found = operate.list_silences(database, now=now_of(database))
+    silences = operate.list_silences(database, now=now_of(database))
     if as_json:
-        print_json([silence_json(one) for one in found])
+        print_json([silence_json(silence) for silence in silences])
     else:
-        show_silences(open_console(), found)
+        show_silences(open_console(), silences)
 
 
 @silence.command("end")

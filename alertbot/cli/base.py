@@ -246,7 +246,7 @@ def legible(text: str) -> str:
 
 
 def now_of(database: "Database") -> "datetime":
-    """The time by which the bot goes: never before its newest reading, also where its clock was set back since.
+    """The bot's time: the database's clock, or the newest reading where that clock was set back since.
 
     Raises StoreError.
     """

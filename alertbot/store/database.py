@@ -141,7 +141,7 @@ class Database:
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
-        """Wait for one of the connections, on SQLite for our turn as its only writer: its own lock goes to whoever is lucky."""
+        """Wait for a connection, or on SQLite for the turn to write: its own lock is not given in order."""
         with ExitStack() as stack:
             for turns in self._turns:
                 stack.enter_context(turns.turn(within=_LONGEST_WAIT))

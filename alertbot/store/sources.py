@@ -101,12 +101,12 @@ def claim(
     return Claim(row["number"], source, name, generation, due_at, row["read_at"], row["missing"])
 
 
-def due(tx: Tx, names: Collection[str], *, owner: str, now: datetime) -> list[str]:
-    """The feeds that `claim` would let this owner take now: one look at all of them is cheaper than a try at each."""
+def due(tx: Tx, names: Collection[str], *, owner: str, now: datetime) -> set[str]:
+    """The feeds that `claim` would give this owner now. One query for all is cheaper than a try for each."""
     is_free = sa.or_(sources.c.lease_until.is_(None), sources.c.lease_until <= now, sources.c.owner == owner)
     is_past = [sa.or_(moment.is_(None), moment <= now) for moment in (sources.c.due_at, sources.c.paused_until)]
     rows = tx.execute(sa.select(sources.c.name).where(sources.c.name.in_(names), is_free, *is_past))
-    return list(rows.scalars())
+    return set(rows.scalars())
 
 
 def number_of(tx: Tx, name: str) -> int:

@@ -120,9 +120,7 @@ def a_long_past(database: Database) -> None:
     put(database, transitions, *({"alert": 1} for _ in many))
     put(database, decisions, *({"group": 1} for _ in many))
     with database.transaction() as tx:
-        tx.execute(
-            sa.text("ANALYZE")
-        )  # as a server does by itself within a minute; a plan for empty tables takes minutes
+        tx.execute(sa.text("ANALYZE"))  # a server does so within a minute; the plan for empty tables takes minutes
 
 
 def test_no_transaction_deletes_more_than_a_batch_and_others_have_their_turn_after_each(database: Database) -> None:

@@ -99,8 +99,8 @@ def test_more_threads_than_connections_all_get_their_turn(postgres: Database) ->
 
 def test_a_connection_stays_open_however_many_threads_come_and_go(postgres: Database) -> None:
     opened: list[object] = []
-    busy = Database(str(postgres.url.render_as_string(hide_password=False)), connections=8)
-    sa.event.listen(busy.engine, "connect", lambda *_: opened.append(_))
+    busy = Database(postgres.url.render_as_string(hide_password=False), connections=8)
+    sa.event.listen(busy.engine, "connect", lambda connection, _: opened.append(connection))
     for _ in range(5):
         in_threads(16, lambda _: busy.now())
     busy.close()

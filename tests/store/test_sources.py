@@ -32,7 +32,7 @@ def claim(database: Database, minute: float, *, owner: str = "one", at_once: boo
     with database.transaction() as tx:
         due = sources.due(tx, ["acme"], owner=owner, now=at(minute))
         right = sources.claim(tx, "acme", owner=owner, interval=MINUTE, lease=LEASE, now=at(minute), at_once=at_once)
-    assert at_once or (right is not None) == (due == ["acme"]), "what is due can be claimed, and nothing else can"
+    assert at_once or (right is not None) == (due == {"acme"}), "what is due can be claimed, and nothing else can"
     return right
 
 
