@@ -2,7 +2,8 @@
 """Take the pictures in `docs/images` anew, by hand: `.venv/bin/python docs/pictures.py`.
 
 They show what the demo's page shows, so this runs the demo, does what a person would do there, and has Debian's chromium
-take the pictures, with fonts-noto-color-emoji for the emoji. It takes about three minutes. Named scenarios take only theirs: `docs/pictures.py storm`.
+take the pictures, with fonts-noto-color-emoji for the emoji. It takes about three minutes. Named scenarios take only theirs:
+`docs/pictures.py storm`.
 """
 
 import re
