@@ -76,6 +76,8 @@ class SteadyClock:
         self._monotonic = monotonic
         self._line: _Line | None = None  # replaced as a whole: readers take no lock
         self._stepped_forward_at = -math.inf
+        # The last of the corrections to what is stored (store/redating.py) that this time has followed.
+        self.correction = 0
 
     def __call__(self) -> datetime:
         line = self._line
@@ -112,12 +114,13 @@ class SteadyClock:
         if ahead > line.ahead_at(at):
             self._line = _Line(line.reference_at(at), at, ahead)
 
-    def follow(self) -> None:
-        """Show the reference clock's time from now on, though ours goes back by that."""
+    def follow(self, correction: int) -> None:
+        """Show the reference clock's time from now on, though ours goes back by that: what is stored was dated back."""
         line = self._line
         if line is not None:
             at = self._monotonic()
             self._line = _Line(line.reference_at(at), at)
+        self.correction = correction
 
     @property
     def ahead(self) -> timedelta:

@@ -32,7 +32,7 @@ from alertbot.http import Metrics
 from alertbot.outage import Outage
 from alertbot.processes import is_gone, name_of_this_process
 from alertbot.scheduler import Guarded
-from alertbot.store import credentials, leases, outbox, rule_files, snapshots, sources
+from alertbot.store import credentials, leases, outbox, redating, rule_files, snapshots, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.outbox import Row
 from alertbot.threads import Supervisor, WokenThread, log_failure
@@ -261,11 +261,16 @@ class Collector:
             at_once=at_once,
             clock=self._clock,
             rest=self._rest,
+            is_clock_right=self._is_clock_right,
         )
         if outcome is not Polled.NOT_DUE:
             self._end_outage()
             self._metrics.polls.labels(polling.name, outcome.value).inc()
         return outcome
+
+    def _is_clock_right(self, tx: Tx) -> bool:
+        """Whether our time has followed the last correction; if not, the next check of the clock does."""
+        return not isinstance(self._clock, SteadyClock) or self._clock.correction == redating.last_correction(tx)
 
     def _beat(self, source: str) -> None:
         """Ping the watcher, if the cycle was whole: read, evaluated, and nothing left that could have been sent."""
@@ -321,7 +326,15 @@ class Collector:
     def evaluate(self) -> bool:
         """Evaluate what was read, and what depends on the clock; whether there was anything to evaluate."""
         started = time.monotonic()
-        has_evaluated = bool(evaluate(self._database, self._watch, now=self._clock(), clock=self._clock))
+        has_evaluated = bool(
+            evaluate(
+                self._database,
+                self._watch,
+                now=self._clock(),
+                clock=self._clock,
+                is_clock_right=self._is_clock_right,
+            )
+        )
         if has_evaluated:
             self._metrics.evaluation.observe(time.monotonic() - started)
         return has_evaluated

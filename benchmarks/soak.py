@@ -41,7 +41,18 @@ from benchmarks.soak_faults import (
     Faults,
     seconds_of,
 )
-from benchmarks.soak_ledger import Deed, Gap, Ledger, Outcome, Said, drawn, judge, judge_the_load, parse
+from benchmarks.soak_ledger import (
+    CLOCK_WAS_WRONG,
+    Deed,
+    Gap,
+    Ledger,
+    Outcome,
+    Said,
+    drawn,
+    judge,
+    judge_the_load,
+    parse,
+)
 from benchmarks.soak_load import CHARTS_EVERY, SILENCES_EVERY, Load, neighbours
 from tests.end_to_end.chaos import Disk, SkewedClock, url_of
 from tests.end_to_end.stage import CHANNEL, PATIENCE, Process, Stage
@@ -205,6 +216,9 @@ class Soak:
         for event in self.events("history_not_readable"):
             if first - 1 <= moment_of(event) <= last + 90:
                 return f"its answer was lost, and the history could not be read ({event['code']})"
+        for event in self.events("clock_was_set"):
+            if event["dated_back"] and first - 1 <= moment_of(event) <= last + 1:
+                return CLOCK_WAS_WRONG
         return ""
 
     def events(self, name: str) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ IN_TIME = 3.0  # seconds that Slack waits for an acknowledgement
 _TOLD = re.compile(r"\*(?P<word>[A-Z]\w+)\*: (?P<amount>[\d,]+) violations? in .* on (?P<name>config-\d+) \(")
 _NUMBER = re.compile(r"\bA(\d+)\b")
 _OVER = "Resolved"
+CLOCK_WAS_WRONG = "ended by a clock that was wrong, and begun again when that was set right"
 
 
 @dataclass(slots=True)
@@ -221,7 +222,7 @@ def _judge_one(outcome: Outcome, bump: Bump, found: Sequence[Said], explain: Cal
         outcome.wrong.append(f"lost: {what}")
         return
     outcome.told += 1
-    if len({one.alert for one in found}) > 1:
+    if len({one.alert for one in found}) > 1 and explain([one.ts for one in found]) != CLOCK_WAS_WRONG:
         outcome.wrong.append(f"told as several alerts: {what} ({', '.join(f'A{one.alert}' for one in found)})")
     for again in found[1:]:
         reason = explain([found[0].ts, again.ts])

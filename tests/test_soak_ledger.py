@@ -1,6 +1,7 @@
 """What a soak counts: nothing that people did not hear goes unnoticed, and nothing that they heard twice."""
 
 from benchmarks.soak_ledger import (
+    CLOCK_WAS_WRONG,
     LINGERS,
     Asked,
     Bump,
@@ -53,6 +54,7 @@ def test_what_was_told_twice_is_wrong_unless_the_logs_say_why() -> None:
     explained = judged(said(), said(ts="9.0"), explained="no scope")
     assert (explained.duplicates, explained.wrong) == ({"no scope": 1}, [])
     assert judged(said(lines=("Resolved", "Resolved"))).wrong != []
+    assert judged(said(), said(alert=2), explained=CLOCK_WAS_WRONG).wrong == []
     assert judged(said(), said(alert=2), explained="no scope").wrong == [
         "told as several alerts: 6 violations on config-7 (A1, A2)"
     ]

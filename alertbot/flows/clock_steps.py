@@ -24,21 +24,19 @@ def check_clock(database: Database, clock: SteadyClock, *, owner: str, operators
     would count until then: they are dated back, and our time follows the clock. A clock that was right when it was set
     back has not: then our time runs a little slower until the clock has caught up.
     """
+    with database.reading() as tx:  # before the clock is asked: what was dated back since, the next check follows
+        newest, correction = sources.newest(tx), redating.last_correction(tx)
     step = clock.check()
-    with database.reading() as tx:
-        newest = sources.newest(tx)
-    is_from_the_future = newest is not None and newest > clock() + _CAUGHT_UP_SOON
-    if not step and not is_from_the_future:
-        if newest is not None:
-            clock.not_before(newest)
-        return
-    with database.transaction() as tx:
-        database.one_at_a_time(tx)
-        moved = step <= timedelta(0) and _set_right(tx, clock)
+    moved = False
+    if step or (newest is not None and newest > clock() + _CAUGHT_UP_SOON):
+        with database.transaction() as tx:
+            database.one_at_a_time(tx)
+            moved = step <= timedelta(0) and _set_right(tx, clock)
+            newest, correction = sources.newest(tx), redating.last_correction(tx)
     # After the commit: until then the other threads' time must not be earlier than what is stored.
-    if moved:
-        clock.follow()
-    elif newest is not None:
+    if correction != clock.correction:
+        clock.follow(correction)  # by us, or by another process
+    if newest is not None:
         clock.not_before(newest)
     if step or moved:
         log.warning("clock_was_set", seconds=round(step.total_seconds()), dated_back=moved)
@@ -49,18 +47,15 @@ def check_clock(database: Database, clock: SteadyClock, *, owner: str, operators
 
 def _set_right(tx: Tx, clock: SteadyClock) -> bool:
     """Date back what is dated in a future that did not happen; whether there was any."""
-    ahead = clock.ahead
-    now = clock() - ahead
+    now = clock() - clock.ahead
     newest = sources.newest(tx)
-    if newest is None:
-        return False
-    ahead = max(ahead, newest - now)
-    if ahead <= _CAUGHT_UP_SOON:
-        return False
+    if newest is None or newest <= now + _CAUGHT_UP_SOON:
+        return False  # nothing is, or another process has done it
+    ahead = max(clock.ahead, newest - now)
     since = redating.begin_of_future(tx, now=now, ahead=ahead)
     if since is None:
         return False
-    redating.move_back(tx, since=since, by=ahead)
+    redating.move_back(tx, since=since, by=ahead, now=now)
     return True
 
 

@@ -85,14 +85,19 @@ def collect(
     at_once: bool = False,
     clock: Callable[[], datetime] | None = None,
     rest: Callable[[], object] = lambda: None,
+    is_clock_right: Callable[[Tx], bool] = lambda _: True,
 ) -> Polled:
     """Poll the feed once if it is due and nobody else does. A poll that fails is noted and changes nothing else.
 
     `clock` tells when the source is asked at last, where that may be long after `now`: the claim may have to wait for
     another process, and what is counted then must not count as seen before. `rest` is called between the transactions
-    of a long reading: on SQLite nobody else gets a turn where one writer begins again at once.
+    of a long reading: on SQLite nobody else gets a turn where one writer begins again at once. Nothing is read by a clock
+    that `is_clock_right` says to be wrong: another process has dated back what is stored.
     """
     with database.transaction() as tx:
+        sources.locked(tx, polling.name)
+        if not is_clock_right(tx):
+            return Polled.NOT_DUE
         claim = sources.claim(
             tx,
             polling.name,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from alertbot.store.database import Tx
-from alertbot.store.tables import Moment, groups, metadata, readings
+from alertbot.store.tables import Moment, clock_corrections, gatherings, groups, metadata, readings, sources
 
 # Moments that people, the calendar or Flashback have set. All others are our clock's, or were counted from its time.
 GIVEN = frozenset(
@@ -56,8 +56,22 @@ def begin_of_future(tx: Tx, *, now: datetime, ahead: timedelta) -> datetime | No
     return None
 
 
-def move_back(tx: Tx, *, since: datetime, by: timedelta) -> None:
-    """Date everything earlier that our clock has dated at or after `since`."""
+def last_correction(tx: Tx) -> int:
+    """The number of the last time that anything was dated back, 0 if nothing was.
+
+    A process whose clock has not followed that one still goes by the wrong time: what it dates now would lie in the future.
+    """
+    number: int | None = tx.execute(sa.select(sa.func.max(clock_corrections.c.number))).scalar()
+    return number or 0
+
+
+def move_back(tx: Tx, *, since: datetime, by: timedelta, now: datetime) -> None:
+    """Date everything earlier that our clock has dated at or after `since`; `now` is the right time.
+
+    A poll that is under way has begun by the wrong time: it loses its claim, and what it brings is refused.
+    """
+    for claimed in (sources, gatherings):
+        tx.execute(sa.update(claimed).values(generation=claimed.c.generation + 1, lease_until=None))
     # The oldest first: no two readings of a source may have one date, not even on the way.
     later = sa.select(readings.c.number, readings.c.taken_at).where(readings.c.taken_at >= since)
     for number, taken_at in tx.execute(later.order_by(readings.c.taken_at)).all():
@@ -71,6 +85,7 @@ def move_back(tx: Tx, *, since: datetime, by: timedelta) -> None:
         }
         if moved:
             tx.execute(sa.update(groups).where(groups.c.number == number).values(told={**told, **moved}))
+    tx.execute(sa.insert(clock_corrections).values(corrected_at=now, seconds=by.total_seconds()))
 
 
 def dated_by_our_clock() -> list[sa.Column[datetime]]:

@@ -121,6 +121,15 @@ sources = sa.Table(
     sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
 )
 
+# Each time that a clock had been ahead for a while and what it had dated was dated back, by so many seconds.
+clock_corrections = sa.Table(
+    "clock_corrections",
+    metadata,
+    _number(),
+    sa.Column("corrected_at", Moment, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+)
+
 configurations = sa.Table(
     "configurations",
     metadata,

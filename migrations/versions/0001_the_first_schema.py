@@ -72,6 +72,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_channels")),
     )
     op.create_table(
+        "clock_corrections",
+        sa.Column("number", NUMBER, nullable=False),
+        sa.Column("corrected_at", MOMENT, nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_clock_corrections")),
+    )
+    op.create_table(
         "faults",
         sa.Column("rule", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),

@@ -39,7 +39,8 @@ def test_status_as_json_has_the_shape_that_scripts_rely_on(firing):
 def test_look_ups_go_by_the_bots_time_where_the_clock_was_set_back_since(firing):
     database = Database(firing.keys["database"]["url"])
     with database.transaction() as tx:
-        redating.move_back(tx, since=datetime(2020, 1, 1, tzinfo=UTC), by=-timedelta(minutes=30))
+        ahead = timedelta(minutes=30)
+        redating.move_back(tx, since=datetime(2020, 1, 1, tzinfo=UTC), by=-ahead, now=datetime.now(UTC))
     database.close()
     counted = {row["ai_llm"]: row["policy_violations"] for row in firing.json("stats")}
     assert counted["llm-1"] == 10, "the newest readings are half an hour ahead of the clock, and count"

@@ -1,5 +1,6 @@
 """Somebody sets the clock: nothing stops, nothing is made up, and what a wrong clock has dated is set right."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -7,10 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from alertbot.clock import SteadyClock
+from alertbot.domain.snapshots import Snapshot
 from alertbot.flows.clock_steps import check_clock
 from alertbot.flows.collect import Polled, Polling, collect
+from alertbot.flows.evaluate import evaluate
 from alertbot.store import redating
-from alertbot.store.database import Database
+from alertbot.store.database import Database, Tx
 from alertbot.store.tables import Moment, metadata, readings
 from tests.builders import MINUTE, START, rule, threshold
 from tests.flows.scene import BOTS, Scene
@@ -123,6 +126,79 @@ def test_a_step_is_told_once_by_two_replicas(database: Database) -> None:
     check_clock(database, other, owner="another", operators=BOTS)
     machine.scene.send()
     assert len(machine.scene.told_operators()) == 1
+
+
+def test_of_two_replicas_one_dates_back_and_the_other_follows(database: Database) -> None:
+    machine = Machine(database, "0 " * 20)
+    other = SteadyClock(machine._shown, monotonic=lambda: 60.0 * machine.minute)
+
+    def check_other() -> None:
+        check_clock(database, other, owner="another", operators=BOTS)
+
+    check_other()
+    for offset, lasts in ((2 * HOUR, 3), (timedelta(0), 3), (HOUR, 3)):  # what was set forward earlier leaves gaps, too
+        machine.offset = offset
+        machine.until(machine.minute + lasts)
+        check_other()
+    machine.offset = timedelta(0)
+    machine.check()
+    moments = machine.read_at()
+    check_other()
+    assert machine.read_at() == moments, "what one has dated back the other leaves alone"
+    assert other() == machine.clock() == machine._shown()
+
+
+def test_nothing_is_read_by_a_clock_that_another_process_knows_to_be_wrong(database: Database) -> None:
+    machine = Machine(database, "0 0 0 9 9 9 9 9 9 9")
+    other = SteadyClock(machine._shown, monotonic=lambda: 60.0 * machine.minute)
+    polling = Polling("acme", MINUTE, 2 * MINUTE, machine.scene.players["acme"])
+
+    def is_right(tx: Tx) -> bool:
+        return redating.last_correction(tx) == other.correction
+
+    def poll() -> Polled:
+        return collect(database, polling, owner="another", now=other(), clock=other, is_clock_right=is_right)
+
+    def check_other() -> None:
+        check_clock(database, other, owner="another", operators=BOTS)
+
+    machine.until(2)
+    machine.offset = HOUR
+    machine.until(4)
+    check_other()
+    assert other() == machine.clock() == machine._shown()
+    machine.offset = timedelta(0)
+    machine.check()  # dates back what is stored
+    assert poll() is Polled.NOT_DUE
+    removed = replace(machine.scene.watch, rules=())
+    evaluate(database, removed, now=other(), clock=other, is_clock_right=is_right)
+    assert machine.scene.standing() != [], "nothing ends in a future that does not happen"
+    assert machine.read_at()[-1] <= machine.minute
+    check_other()
+    assert other() == machine.clock()
+    machine.minute += 3
+    assert poll() is Polled.READ
+
+
+def test_a_poll_that_began_by_a_clock_that_was_wrong_is_refused(database: Database) -> None:
+    machine = Machine(database, "0 " * 10)
+    machine.until(2)
+    machine.offset = HOUR
+    machine.until(4)
+
+    class Slow:
+        """Answers when the clock has been set back, and that was noticed."""
+
+        def read(self, last_at: datetime | None) -> tuple[tuple[Snapshot, ...], None]:
+            machine.offset = timedelta(0)
+            machine.check()
+            return (), None
+
+    now = machine.clock()
+    assert collect(database, Polling("acme", MINUTE, 2 * MINUTE, Slow()), owner="one", now=now) is Polled.REFUSED
+    machine.until(8)
+    assert machine.read_at() == sorted(machine.read_at())
+    assert machine.read_at()[-1] == 8, "it goes on by the right time"
 
 
 def test_each_moment_that_is_stored_is_our_clocks_or_is_known_to_be_somebody_elses() -> None:
