@@ -198,7 +198,9 @@ def _judge_mean(condition: Threshold | Rate, mean: Mean, history: History, now: 
     def judge(series: Series) -> Finding:
         total, weight = totals.of(series), weights.of(series)
         if total.value is None or not weight.value:
-            return _unknown(series, total, start, f"no {mean.weighed_in} in the window")
+            idle = _unknown(series, total, start, f"no {mean.weighed_in} in the window")
+            is_gone = _is_gone(series, history, start, now)
+            return idle._replace(verdict=Verdict.FALSE, note=ABSENT, is_gone=True) if is_gone else idle
         note = f"the mean of {weight.value} {mean.weighed_in}"
         return judged(series, Fraction(total.value) / (weight.value * mean.scale), total, note)
 
@@ -218,6 +220,11 @@ def _unless_silent(finding: Finding, history: History, start: datetime, now: dat
 
 def _is_absent(series: Series, history: History, now: datetime) -> bool:
     return all(number in history.slices[history.members[number].source, now].absent for number in series.members)
+
+
+def _is_gone(series: Series, history: History, start: datetime, now: datetime) -> bool:
+    """Absent for a whole window: one answer that leaves it out is not enough to call it deleted."""
+    return all(_is_absent(series, history, moment) for moment in (start, now))
 
 
 def _judge_ratio(condition: Ratio, history: History, now: datetime) -> Prepared:
@@ -359,8 +366,7 @@ def _judge_absence(condition: Absence, history: History, now: datetime) -> Prepa
         before = growth_before.of(series).value or 0
         silent = grown.value == 0
         note = f"{before} in the window before"
-        # Absent for a whole window: one answer that leaves it out is not enough to call it deleted.
-        is_gone = before == 0 and all(_is_absent(series, history, moment) for moment in (start, now))
+        is_gone = before == 0 and _is_gone(series, history, start, now)
         stays = silent and not is_gone
         return Finding(
             series=series,

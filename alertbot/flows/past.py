@@ -178,8 +178,20 @@ def slices_of(
             continue
         together = frozenset(counter for own in mine.values() for counter in own)
         loaded = points.slices(tx, name, plane, mine, amounts=together, known=(since, until))
-        found |= {(name, moment): one for moment, one in loaded.items()}
+        deleted = _absent_since(tx, name, frame)
+        for moment, one in loaded.items():
+            absent = frozenset(number for number, left_at in deleted.items() if left_at <= moment)
+            found[name, moment] = replace(one, absent=absent) if absent else one
     return {key: _priced(one, key[0], frame, prices) if SPEND in wanted[key] else one for key, one in found.items()}
+
+
+def _absent_since(tx: Tx, source: str, frame: History) -> dict[int, datetime]:
+    """The members of points whose LLM the readings of the totals do not list any more, and since when."""
+    absent = snapshots.absent_since(tx, source)
+    if not absent:
+        return {}
+    members = [member for member in frame.members.values() if member.source == source]
+    return {member.number: absent[llm] for member in members if (llm := member.labels.get("ai_llm")) in absent}
 
 
 def _stored(source: str, counters: Collection[str], prices: Prices) -> set[str]:

@@ -264,6 +264,16 @@ def members(tx: Tx, names: Iterable[str]) -> dict[int, Member]:
     return {number: Member(number, labels_of(known), seen_at) for number, seen_at, *known in rows}
 
 
+def absent_since(tx: Tx, source: str) -> dict[str, datetime]:
+    """The LLMs that the newest reading of a source did not list, by id, and since when."""
+    rows = tx.execute(
+        sa.select(configurations.c.ai_llm, configurations.c.absent_since)
+        .join(sources, sources.c.number == configurations.c.source)
+        .where(sources.c.name == source, configurations.c.absent_since.is_not(None))
+    )
+    return {row.ai_llm: row.absent_since for row in rows}
+
+
 def as_of(tx: Tx, source: str, moment: datetime) -> tuple[int, datetime, datetime | None] | None:
     """The newest reading at or before the moment, or the first one: its number, when it was taken, and the one after."""
     mine = sa.select(readings.c.number, readings.c.taken_at).join(sources).where(sources.c.name == source)

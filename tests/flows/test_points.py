@@ -21,7 +21,7 @@ from alertbot.flows import look_up
 from alertbot.flows.collect import Described, Polled, Polling, collect
 from alertbot.store import evidence, points, sources
 from alertbot.store.database import Database
-from tests.builders import MINUTE, START, at, budget, rule, spike, threshold
+from tests.builders import MINUTE, START, absence, at, budget, rule, spike, threshold
 from tests.flows.scene import BOTS, Drawn, Scene, named
 
 GPT, CLAUDE = Combination("llm-1", "OPENAI", "gpt-4o", user="ana"), Combination("llm-2", "ANTHROPIC", "claude")
@@ -189,6 +189,15 @@ def test_latency_is_a_mean_that_is_weighted_by_calls(database: Database) -> None
 def test_without_calls_nothing_is_said_of_the_latency(database: Database) -> None:
     scene = PointScene(database, QUIET, SLOW, found=[latency(1, 5000, 3)]).until(20)
     assert scene.changes() == ["2 none → firing: the condition became true"]
+
+
+def test_an_alert_about_points_ends_when_their_llm_was_deleted(database: Database) -> None:
+    deleted = {"acme/llm-1": "0x5" + " -" * 46, "acme/llm-2": "0x100"}
+    scene = PointScene(database, deleted, SLOW, found=[latency(1, 5000, 3)]).until(20)
+    assert scene.changes() == ["2 none → firing: the condition became true", "11 firing → resolved: gone"]
+    silent = rule(absence("api_calls", window="5m"), per="model")
+    scene = PointScene(database, deleted, silent, found=[latency(25, 100, 3)]).until(50)
+    assert [change.split(": ")[-1] for change in scene.changes()][-1] == "gone"
 
 
 # --- the first day
