@@ -78,7 +78,7 @@ def unack(ctx: click.Context, id_: str, by: str) -> None:
 @by_whom
 @click.pass_context
 def snooze(ctx: click.Context, id_: str, duration: timedelta, by: str) -> None:
-    """Hear nothing of an alert for up to a day."""
+    """Snooze an alert: no notification for up to a day."""
     from alertbot.domain.alerts import ActKind
 
     if not timedelta(0) < duration <= _DAY:
@@ -112,7 +112,7 @@ def comment(ctx: click.Context, id_: str, text: tuple[str, ...], by: str) -> Non
 
 @main.group()
 def silence() -> None:
-    """Silence alerts: they go on being counted and kept, but nobody hears of them."""
+    """Mute alerts by silences. A muted alert is still counted and kept, but no notification is sent."""
 
 
 @silence.command("add", context_settings={"ignore_unknown_options": True})
@@ -120,7 +120,7 @@ def silence() -> None:
 @by_whom
 @click.pass_context
 def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
-    """Silence what MATCHERS fit, such as rule=violation-burst "ai_llm=support *", for DURATION; `all` alone fits everything."""
+    """Mute what MATCHERS fit, for DURATION. For example rule=violation-burst "ai_llm=support *" 2h; `all` alone fits everything."""
     from alertbot.domain.silences import parse_silence
     from alertbot.flows import operate
     from alertbot.flows.look_up import preview_silence

@@ -71,7 +71,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 @as_json_flag
 @click.pass_context
 def stats(ctx: click.Context, llm: str | None, span: "Span | None", zone: tzinfo, *, as_json: bool) -> None:
-    """Show the growth of each counter, for all configurations or those that fit LLM (a name, an id or a glob)."""
+    """Show the growth of each counter, for all LLMs or some. LLM is a name, an id or a glob; without it all are shown."""
     from alertbot.domain.reports import stat_json
     from alertbot.flows import look_up
     from alertbot.terminal import show_stats
@@ -96,7 +96,7 @@ def stats(ctx: click.Context, llm: str | None, span: "Span | None", zone: tzinfo
 def top(
     ctx: click.Context, words: tuple[str, ...], span: "Span | None", zone: tzinfo, *, by: str | None, as_json: bool
 ) -> None:
-    """Show who leads: whose METRIC, such as tokens, grew most in WINDOW; by default policy_violations in 24h."""
+    """Show who leads: whose METRIC grew most in WINDOW. By default policy_violations in 24h, by ai_llm."""
     from alertbot.domain.rankings import ranking_json, read_question
     from alertbot.flows import look_up
     from alertbot.terminal import show_ranking
@@ -123,7 +123,7 @@ def top(
 @as_json_flag
 @click.pass_context
 def violations(ctx: click.Context, words: tuple[str, ...], span: "Span | None", zone: tzinfo, *, as_json: bool) -> None:
-    """Show the violations that FILTERS fit, such as policy="No customer PII" user=ana*, in WINDOW; by default in 24h."""
+    """Show the violations in WINDOW that FILTERS fit. For example policy="No customer PII" user=ana*. By default all, in 24h."""
     from alertbot.domain.evidence import evidence_json, read_wanted
     from alertbot.flows.look_up_evidence import violations as look_up_violations
     from alertbot.terminal import MOST_VIOLATIONS, show_violations
@@ -155,7 +155,7 @@ def violations(ctx: click.Context, words: tuple[str, ...], span: "Span | None", 
 @as_json_flag
 @click.pass_context
 def spend(ctx: click.Context, words: tuple[str, ...], span: "Span | None", zone: tzinfo, *, as_json: bool) -> None:
-    """Show what tokens cost in WINDOW, by configuration, or BY model or user and so on; by default in 24h. An estimate."""
+    """Show what tokens cost in WINDOW: an estimate. By default in 24h, by LLM; or BY model, user and so on."""
     from alertbot.domain.rankings import read_question
     from alertbot.domain.spending import spending_json
     from alertbot.flows import look_up
@@ -184,7 +184,7 @@ def spend(ctx: click.Context, words: tuple[str, ...], span: "Span | None", zone:
 @as_json_flag
 @click.pass_context
 def budget(ctx: click.Context, *, as_json: bool) -> None:
-    """Show how much of each budget is used in its present period, and when all of it will be."""
+    """Show how much of each budget is used in its present period. And when all of it will be used, at the pace of late."""
     from alertbot.domain.usage import usage_json
     from alertbot.flows import look_up
     from alertbot.terminal import show_budgets
@@ -203,7 +203,7 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--all", "also_ended", is_flag=True, help="Also those that have ended, the newest 100.")
+@click.option("--all", "also_ended", is_flag=True, help="The newest 100, also those that have ended.")
 @as_json_flag
 @click.pass_context
 def alerts(ctx: click.Context, *, also_ended: bool, as_json: bool) -> None:
@@ -229,7 +229,7 @@ def alerts(ctx: click.Context, *, also_ended: bool, as_json: bool) -> None:
 @as_json_flag
 @click.pass_context
 def why(ctx: click.Context, rule: str, llm: str | None, moment: datetime | None, *, as_json: bool) -> None:
-    """Explain why RULE did or did not fire, for one LLM (a name, an id or a glob) or for what stands out."""
+    """Explain why RULE did or did not fire. LLM is a name, an id or a glob; without it, what stands out is told."""
     from alertbot.domain.reports import explain_lines, explanation_json
     from alertbot.flows.explain import explain
     from alertbot.terminal import clean

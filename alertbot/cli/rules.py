@@ -17,7 +17,7 @@ def rules_group() -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.pass_context
 def rules_test(ctx: click.Context, files: tuple[Path, ...]) -> None:
-    """Run the unit tests of rules in each FILE: written series in, alerts and notices compared."""
+    """Run the unit tests of rules in each FILE. Written readings go in; alerts and notifications are compared."""
     from alertbot.logs import configure
     from alertbot.rule_test_files import read_all
     from alertbot.rule_tests import run_rule_tests, show_result, show_summary
@@ -37,7 +37,7 @@ def rules_test(ctx: click.Context, files: tuple[Path, ...]) -> None:
 @as_json_flag
 @click.pass_context
 def rules_list(ctx: click.Context, *, as_json: bool) -> None:
-    """List every rule, and where it comes from: the configuration, or Slack."""
+    """List every rule, and where it comes from. That is the configuration, or Slack."""
     from alertbot.domain.reports import listed_rule_json
     from alertbot.flows.edit_rules import list_rules
     from alertbot.terminal import show_rules
@@ -55,7 +55,7 @@ def rules_list(ctx: click.Context, *, as_json: bool) -> None:
 @as_json_flag
 @click.pass_context
 def rules_history(ctx: click.Context, *, as_json: bool) -> None:
-    """Show who made, changed and deleted which rule in Slack, the newest 100 first."""
+    """Show who made, changed and deleted which rule in Slack. Of these acts the newest 100, the newest first."""
     from alertbot.domain.reports import rule_change_json
     from alertbot.flows.edit_rules import rule_trail
     from alertbot.terminal import show_rule_trail

@@ -22,11 +22,11 @@ _MARKS = {True: "ok    ", False: "fault ", None: "note  "}  # of what `check` sa
 
 @main.command()
 @click.option("--only", type=click.Choice(["collector", "slack"]), help="Run one half of the bot in this process.")
-@click.option("--dry-run", is_flag=True, help="Do everything but Slack: notices are printed.")
+@click.option("--dry-run", is_flag=True, help="Do everything without Slack: print the notifications.")
 @click.option("--no-migrate", is_flag=True, help="Do not bring the database's schema up to date first.")
 @click.pass_context
 def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool) -> None:
-    """Collect, evaluate, deliver, and answer in Slack, until stopped."""
+    """Collect, evaluate, deliver and answer in Slack, until stopped."""
     from alertbot.app import Bot, Parts, run_until_stopped
     from alertbot.config import Need
     from alertbot.wiring import require_countable
@@ -101,10 +101,10 @@ def _run_dry(ctx: click.Context, parts: "Parts") -> None:
 @click.option("--seconds", type=click.FloatRange(min=1), help="End by itself after so many seconds.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same traffic.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The page's port; default: any that is free.")
-@click.option("--scenario", default="burst", show_default=True, help="What happens.")
+@click.option("--scenario", default="burst", show_default=True, help="Or storm, budget, outage, quiet-night.")
 @click.option("--no-page", is_flag=True, help="Do not serve the page.")
 def demo(*, speed: float, seconds: float | None, seed: int, port: int, scenario: str, no_page: bool) -> None:
-    """Show the bot at work, with simulated Flashback and Slack on this machine: no account, no token, no network."""
+    """Show the bot at work between simulated services. They run on this machine: no account, no token, no network."""
     try:
         from alertbot.showcase import Showcase
     except ImportError as error:
@@ -139,7 +139,7 @@ def poll(ctx: click.Context) -> None:
 @click.option("--since", type=Since(), default="30d", show_default=True, help="A duration, or a day (2026-11-01).")
 @click.pass_context
 def backfill(ctx: click.Context, since: timedelta | datetime) -> None:
-    """Read Flashback's own history, from its minute and day statistics, day by day; a second run goes on where one stopped."""
+    """Read Flashback's minute and day statistics of the past. It goes day by day; a second run goes on where one stopped."""
     from alertbot.backfilling import backfill_all
     from alertbot.config import Need
     from alertbot.logs import configure
@@ -172,7 +172,7 @@ def migrate(ctx: click.Context) -> None:
 @as_json_flag
 @click.pass_context
 def check(ctx: click.Context, *, online: bool, as_json: bool) -> None:
-    """Read the configuration, and name every mistake in it at once. Ends with 1 where something is at fault."""
+    """Read the configuration, and name every mistake in it at once. It ends with 1 if there is a fault."""
     lines: list[Line] = []
     try:
         for line in _checked(ctx, online=online):
@@ -221,7 +221,7 @@ def _checked(ctx: click.Context, *, online: bool) -> "Iterator[Line]":
 @click.option("--url", default="", help="For http: the bot's public address, such as https://alertbot.example.com.")
 @click.option("--command", default="/alertbot", show_default=True, help="The slash command.")
 def manifest(mode: str, url: str, command: str) -> None:
-    """Print the Slack app's manifest, to paste when creating the app."""
+    """Print the Slack app's manifest. Paste it when you create the app."""
     from alertbot.slack.manifest import manifest_yaml
 
     if mode == "http" and not url.startswith("https://"):
