@@ -1,19 +1,15 @@
-"""The messages that people see most, as JSON in `snapshots/`: a change of their looks is seen in a review.
+"""The messages that people see most, as JSON in `__snapshots__/`: a change of their looks is seen in a review.
 
 After a change that is meant, write them anew and look at the difference:
 
-    ALERTBOT_WRITE_SNAPSHOTS=1 pytest -n 0 tests/slack/test_snapshots.py
-    git diff tests/slack/snapshots
+    pytest --snapshot-update tests/slack/test_snapshots.py
+    git diff tests/slack/__snapshots__
 """
 
-import difflib
-import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,7 +59,6 @@ from tests.slack.faces import (
 )
 from tests.slack.payloads import assert_harmless, assert_sendable
 
-FOLDER = Path(__file__).parent / "snapshots"
 CRITICAL = alert(43, "code-review", severity=Severity.CRITICAL, value=21, peak=24, threshold=20)
 SILENCE = Silence(
     (Matcher("rule", Sign.IS, "violation-burst"),), NOW, NOW + timedelta(hours=2), "U1", "planned <test>", number=3
@@ -220,15 +215,8 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
-def test_looks_as_it_did(name):
-    payload = SNAPSHOTS[name]()
-    shown = json.dumps(payload, indent=2, ensure_ascii=False) + "\n"
-    path = FOLDER / f"{name}.json"
-    if os.environ.get("ALERTBOT_WRITE_SNAPSHOTS"):
-        path.write_text(shown, encoding="utf-8")
-    kept = path.read_text(encoding="utf-8") if path.exists() else ""
-    changed = "\n".join(difflib.unified_diff(kept.splitlines(), shown.splitlines(), f"{name}.json", "now", lineterm=""))
-    assert not changed, f"{changed}\n\nIf this is meant, write the snapshots anew (see the top of this file)."
+def test_looks_as_it_did(name, snapshot):
+    assert SNAPSHOTS[name]() == snapshot
 
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
@@ -239,5 +227,5 @@ def test_what_is_shown_may_be_sent(name):
     assert_harmless(payload, markup=meant)
 
 
-def test_no_snapshot_is_left_over():
-    assert {path.stem for path in FOLDER.glob("*.json")} == set(SNAPSHOTS)
+def test_no_snapshot_is_left_over(kept):
+    assert kept <= {f"test_looks_as_it_did[{name}]" for name in SNAPSHOTS}

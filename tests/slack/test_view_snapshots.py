@@ -1,18 +1,14 @@
-"""Home and the modals, as JSON in `snapshots/views/`: a change of their looks is seen in a review.
+"""Home and the modals, as JSON in `__snapshots__/`: a change of their looks is seen in a review.
 
 After a change that is meant, write them anew and look at the difference:
 
-    ALERTBOT_WRITE_SNAPSHOTS=1 pytest -n 0 tests/slack/test_view_snapshots.py
-    git diff tests/slack/snapshots/views
+    pytest --snapshot-update tests/slack/test_view_snapshots.py
+    git diff tests/slack/__snapshots__
 """
 
-import difflib
-import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +28,6 @@ from alertbot.slack.views.rule_form import rule_form, saved_rule_view
 from tests.slack.faces import NOW, alert, failing, many, resolved, row, status, summary, taken
 from tests.slack.payloads import assert_harmless
 
-FOLDER = Path(__file__).parent / "snapshots" / "views"
 CRITICAL = alert(43, "code-review", severity=Severity.CRITICAL, value=21, peak=24, threshold=20)
 SILENCE = Silence(
     (parse_matcher("rule=violation-burst"), parse_matcher("ai_llm=support *")),
@@ -141,15 +136,8 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
-def test_a_view_looks_as_it_did(name):
-    shown = json.dumps(SNAPSHOTS[name](), indent=2, ensure_ascii=False) + "\n"
-    path = FOLDER / f"{name}.json"
-    if os.environ.get("ALERTBOT_WRITE_SNAPSHOTS"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(shown, encoding="utf-8")
-    kept = path.read_text(encoding="utf-8") if path.exists() else ""
-    changed = "\n".join(difflib.unified_diff(kept.splitlines(), shown.splitlines(), f"{name}.json", "now", lineterm=""))
-    assert not changed, f"{changed}\n\nIf this is meant, write the snapshots anew (see the top of this file)."
+def test_a_view_looks_as_it_did(name, snapshot):
+    assert SNAPSHOTS[name]() == snapshot
 
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
@@ -166,5 +154,5 @@ def test_the_words_on_a_modal_are_short_enough_for_slack(name):
     assert len(view.get("private_metadata", "")) <= 100
 
 
-def test_no_view_snapshot_is_left_over():
-    assert {path.stem for path in FOLDER.glob("*.json")} == set(SNAPSHOTS)
+def test_no_view_snapshot_is_left_over(kept):
+    assert kept <= {f"test_a_view_looks_as_it_did[{name}]" for name in SNAPSHOTS}
