@@ -1,5 +1,6 @@
 """What a rule would have done is what it would have done: trying one equals living with it."""
 
+import re
 import shutil
 from dataclasses import replace
 from datetime import timedelta
@@ -122,7 +123,7 @@ def test_of_very_many_readings_some_are_looked_at_and_that_is_said(sqlite: Datab
     found = tried(scene, wanted, most=40)
     assert (found.looked, found.readings) == (40, 61)
     assert len(found.alerts) == 1
-    assert "Looked at 40 of 61 readings" in " ".join(tell_trial(found))
+    assert re.search(r"\b40\b.*\b61\b", " ".join(tell_trial(found)))
 
 
 def test_with_a_slow_database_fewer_are_looked_at(sqlite: Database):

@@ -5,6 +5,7 @@ with office(database, "0 9", operators=["U3"]) as here:
     here.click(here.message(), "acknowledge", "U2")
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -140,6 +141,19 @@ def there(found: T | None) -> T:
 def said(view: View) -> str:
     """Every text in a view."""
     return "\n".join([*texts(view.content), *texts(view.content, literal=True)])
+
+
+def reach(view: View) -> tuple[int, int]:
+    """Of how many open alerts the form of a silence says that it would mute how many: `(1, 2)` is one of two."""
+    (text,) = (block["text"]["text"] for block in view.blocks if block.get("block_id") == "reach")
+    muted, total = re.findall(r"\d+", text.splitlines()[0])
+    return int(muted), int(total)
+
+
+def muted(view: View) -> int:
+    """How many open alerts a silence mutes, as its confirmation says."""
+    (block,) = view.blocks
+    return int(re.findall(r"\d+", block["text"]["text"].splitlines()[-1])[0])
 
 
 def labels(view: View) -> list[str]:

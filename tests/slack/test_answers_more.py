@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
@@ -14,6 +15,7 @@ from alertbot.demo.slack import SlackServer
 from alertbot.demo.slack_faults import FaultKind
 from alertbot.demo.slack_records import Message
 from alertbot.demo.slack_transcript import plain_text
+from alertbot.domain.alerts import Alert
 from alertbot.domain.coverage import Coverage
 from alertbot.domain.rankings import Rank
 from alertbot.domain.rules import Period
@@ -57,15 +59,15 @@ def shown(message: Message) -> str:
     return plain_text(message)
 
 
-def button(message: Message) -> dict[str, str]:
-    (found,) = [
-        element
+def shares(message: Message) -> list[str]:
+    """What the buttons that share an answer would ask anew."""
+    return [
+        element["value"]
         for block in message.blocks
         if block["type"] == "actions"
         for element in block["elements"]
         if element["action_id"] == "share"
     ]
-    return dict(found)
 
 
 # --- top, budget, windows
@@ -119,9 +121,9 @@ def test_what_was_spent_is_a_table_that_fits_a_telephone_and_says_that_it_is_an_
         "code                    200k       $0.50",
         "home-made <!channel>      10           ?",
     ]
-    assert answer["text"].startswith("*$12,346.17* in the last 24 h")
+    assert answer["text"].startswith(f"*$12,346.17* {ranking().window.name}")
     said = "\n".join(texts(answer))
-    assert "An estimate, by genai-prices 0.2.3, before discounts. 10 tokens have no known price" in said
+    assert [part in said for part in ("estimate", "genai-prices 0.2.3", "10 tokens")] == [True] * 3
 
 
 def test_top_is_answered(sqlite):
@@ -170,8 +172,8 @@ def test_budgets_are_bars(sqlite):
     with office(sqlite, "0+20x9", daily) as here:
         here.scene.until(4)
         answer = shown(answered(here, "budget"))
-    assert "*hourly*: 100 policy violations per hour, resets" in answer
-    assert "`████████░░` *80 %* :large_orange_circle: llm-1: 80 used, 20 left; used up <!date^" in answer
+    assert "*hourly*: 100 " in answer
+    assert re.search(r"`████████░░` \*80 %\* :large_orange_circle: llm-1: 80 .*\b20 .*<!date\^", answer)
 
 
 def test_without_a_budget_that_is_said(sqlite):
@@ -215,7 +217,8 @@ def test_a_chart_is_shown_to_whoever_asked_as_a_picture_that_is_shared_nowhere(s
         assert answer.visible_to == "U1"
         assert all(file.shares == () for file in here.slack.world.files.values())
         assert public(here) == []
-    assert block["alt_text"] == "Chart of policy violations in 15 min of llm-1 (acme) over 4 min."
+    told = str(block["alt_text"])
+    assert [part in told for part in ("policy violations in 15 min", "llm-1 (acme)", "4 min.")] == [True] * 3
     assert "Most 9 " in answer.text
     assert "warning above 5" in answer.text
 
@@ -309,8 +312,8 @@ def test_an_answer_can_be_shared_and_then_stands_in_the_channel_only(sqlite):
         (found,) = here.slack.wait_for(lambda: public(here), PATIENCE)
         here.slack.wait_for(lambda: here.slack.message(CHANNEL, answer.ts).deleted)
     assert "1 llm-2  9\n2 llm-1  4" in shown(found)
-    assert "shared by <@U2>: /alertbot top violations 1h" in shown(found)
-    assert "Share in channel" not in shown(found)
+    assert "<@U2>: /alertbot top violations 1h" in shown(found)
+    assert shares(found) == []
 
 
 def test_a_shared_chart_is_drawn_anew(sqlite):
@@ -337,12 +340,7 @@ def test_every_look_up_can_be_shared(sqlite):
     with office(sqlite, "0 1") as here:
         here.scene.until(1)
         for text in ONLY_LOOK:
-            assert button(answered(here, text)) == {
-                "type": "button",
-                "action_id": "share",
-                "text": {"type": "plain_text", "text": "Share in channel"},
-                "value": text,
-            }
+            assert shares(answered(here, text)) == [text]
 
 
 def test_the_status_without_a_word_can_be_shared_too():
@@ -354,7 +352,7 @@ def test_what_does_something_has_no_share_button_and_a_complaint_has_none(sqlite
     with office(sqlite, "0 9") as here:
         here.scene.until(1)
         for text in ("ack A1", "comment A1 hello", "mute violation-burst", "stauts", "ack A99", "help", too_long):
-            assert "Share in channel" not in shown(answered(here, text))
+            assert shares(answered(here, text)) == []
 
 
 def test_a_share_button_of_an_act_would_do_nothing(sqlite):
@@ -394,19 +392,25 @@ def test_the_message_of_one_alert_shows_how_it_was_and_who_is_on_call():
     message = notice_message(dressed)
     assert_sendable(message)
     said = "\n".join(texts(message))
-    assert "*Per 15 min, last 1 h*\n·▁▂█" in said
-    assert "*On call*\n<@U7>" in said
+    assert re.search(r"\b15 min\b.*\b1 h\b.*\n·▁▂█", said)
+    assert "\n<@U7>" in said
     assert "Runbook: <https://wiki.example.com/a?b=1&amp;c=2>. · Rule violation-burst" in said
     over = "\n".join(texts(notice_message(replace(dressed, alerts=(resolved(alert()),)))))
-    assert "On call" not in over
+    assert "<@U7>" not in over
     brief = "\n".join(texts(notice_message(replace(dressed, trend=(None, None, 0, 9)))))
-    assert "Each" not in brief, "one bar or two show no course"
+    assert "█" not in brief, "one bar or two show no course"
+
+
+def numbers(one: Alert) -> list[str]:
+    """The numbers of the first field of its message."""
+    (attachment,) = notice_message(face(one))["attachments"]
+    return re.findall(r"\d+", attachment["blocks"][0]["fields"][0]["text"])
 
 
 def test_the_number_stands_against_its_threshold_and_how_bad_it_was():
     eased = replace(alert(), value=Fraction(9), peak=Fraction(24))
-    assert "*Now (in 15 min)*\n9 (above 5), at worst 24" in texts(notice_message(face(eased)))
-    assert "*Worst (in 15 min)*\n24 (above 5)" in texts(notice_message(face(resolved(eased))))
+    assert numbers(eased) == ["15", "9", "5", "24"], "in how many minutes, how many, how many are allowed, the worst"
+    assert numbers(resolved(eased)) == ["15", "24", "5"], "of one that is over the worst only"
 
 
 def test_who_took_it_can_give_it_back_from_the_message():

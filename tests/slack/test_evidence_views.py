@@ -1,5 +1,6 @@
 """Evidence in Slack: in the message, in Details and for whoever asks; harmless whatever outsiders wrote, and no more than may be told."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -18,6 +19,7 @@ from alertbot.domain.routes import Route
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.visibility import Entry
 from alertbot.domain.windows import Window
+from alertbot.slack.parse import NAMES
 from alertbot.slack.views.details import details_view
 from alertbot.slack.views.evidence import MOST_ROWS, evidence_block, evidence_lines, violations_answer
 from alertbot.slack.views.message import notice_message
@@ -89,23 +91,32 @@ def test_what_may_not_be_told_stands_nowhere(privacy):
 # --- how it looks
 
 
+def leaders(line: str) -> tuple[str, list[str | int], str]:
+    """Of what a line names the first, each with how many it has, and how many are not named."""
+    kind, _, rest = line.partition("  ")
+    *counted, left = re.split(r" \((\d+)\)(?:, )?", rest)
+    each = [int(part) if number % 2 else part for number, part in enumerate(counted)]
+    return kind.strip("*"), each, "".join(re.findall(r"\d+", left))
+
+
 def test_a_message_names_the_leaders_and_quotes_the_newest():
-    lines = evidence_lines(summary())
-    assert lines[0].startswith("9 violations listed since <!date^")
-    assert lines[1:4] == [
-        "*Policies*  No customer PII (7), Prompt injection (2)",
-        "*People*  Ana Ruiz (5), Bo Chen (3), Cy (1) and 2 more",
-        "*Models*  claude-sonnet-4-5 (9)",
+    first, *named, newest, quote = evidence_lines(summary())
+    assert first.startswith("9 ")
+    assert moment(FIRED - timedelta(minutes=15)) in first
+    assert [leaders(line) for line in named] == [
+        ("Policies", ["No customer PII", 7, "Prompt injection", 2], ""),
+        ("People", ["Ana Ruiz", 5, "Bo Chen", 3, "Cy", 1], "2"),
+        ("Models", ["claude-sonnet-4-5", 9], ""),
     ]
-    assert lines[4].startswith("*Newest*  No customer PII, Ana Ruiz, <!date^")
-    assert lines[5] == "&gt; The prompt holds a card number ending in 4242."
+    assert [part in newest for part in (found().policy_name, found().user_name, moment(found().at))] == [True] * 3
+    assert quote == f"&gt; {found().explanation}"
 
 
 def test_what_has_no_names_is_counted():
     assert evidence_lines(Summary(EvidenceKind.ALERT, 1)) == ["1 policy alert listed"]
-    assert evidence_lines(told(replace(summary(), since=None), Privacy.COUNTS)) == [
-        "9 violations listed: 2 policies, 5 people, 1 model; 6 high, 1 low, 4 blocked"
-    ]
+    (line,) = evidence_lines(told(replace(summary(), since=None), Privacy.COUNTS))
+    kinds = ("violations", "policies", "people", "model", "high", "low", "blocked")
+    assert [re.findall(rf"(\d+) {kind}\b", line) for kind in kinds] == [["9"], ["2"], ["5"], ["1"], ["6"], ["1"], ["4"]]
 
 
 @pytest.mark.parametrize("privacy", list(Privacy))
@@ -189,18 +200,21 @@ def test_somebody_asks_and_shares_the_answer(here):
     assert "shared by <@U1>" in plain_text(shared[-1])
 
 
+NOTHING = violations_answer(Listing((), Summary(EvidenceKind.VIOLATION, 0)), DAY, UTC)["text"]
+
+
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [
         ('violations policy="their policy"', "*1 violation*"),
         ("violations user=“gi*” today", "*1 violation*"),
         ("violations source=acme ai_llm=acme-bot 1h", "*1 violation*"),
-        ("violations model=nothing", "No violation is listed in the last 24 h."),
+        ("violations model=nothing", NOTHING),
         ("violations ana", "expected filters such as policy="),
         ("violations source=nobody", "no source is called"),
         ("violation", "*2 violations*"),
         ("violatoins", "did you mean violations?"),
-        ("help violations", "which there were, by whom"),
+        ("help violations", NAMES["violations"].summary),
     ],
 )
 def test_filters_are_typed_as_people_type_them(here, asked, answer):
@@ -211,7 +225,7 @@ def test_details_show_the_evidence_of_their_message(here):
     message = next(one for one in here.slack.messages(CHANNEL) if "acme" in one.text)
     here.click(message, "details")
     text = said(here.modal())
-    assert "*Policies*  No customer PII (1)" in text
+    assert "No customer PII (1)" in text
     assert "Their policy" not in text
 
 
