@@ -149,6 +149,7 @@ def test_every_table_is_thinned_or_is_known_to_have_an_end() -> None:
     """Whoever adds a table says here why it does not grow for ever, or what deletes its rows."""
     few = {
         "backfills": "two a source",
+        "clock_corrections": "one each time that a clock was wrong",
         "counters": "one a configuration",
         "faults": "those of rules that are no more go at the next evaluation",
         "gatherings": "one a source",
