@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from alertbot.config import Config, Source
+from alertbot.config import Config, SourceConfig
 from alertbot.flashback.client import FlashbackClient
 from alertbot.flashback.reader import SourceReader
-from alertbot.flashback.tokens import Given, TokenServer
-from alertbot.flows.exchange import Account, TokenKeeper, open_box
+from alertbot.flashback.tokens import Credentials, TokenServer
+from alertbot.flows.token_refresh import Account, TokenRefresher, open_box
 from alertbot.http import Metrics
 from alertbot.store.database import Database
 
@@ -19,22 +19,22 @@ def readers_of(
     config: Config, database: Database, *, owner: str, clock: Callable[[], datetime], metrics: Metrics
 ) -> Mapping[str, SourceReader]:
     """A reader of each source, by its name. Raises ConfigError where tokens cannot be kept."""
-    keepers = keepers_of(config, database, owner=owner, clock=clock, metrics=metrics)
+    refreshers = refreshers_of(config, database, owner=owner, clock=clock, metrics=metrics)
     return {
-        source.name: reader_of(source, clock=clock, metrics=metrics, keeper=keepers.get(source.name))
+        source.name: reader_of(source, clock=clock, metrics=metrics, refresher=refreshers.get(source.name))
         for source in config.sources
     }
 
 
 def reader_of(
-    source: Source, *, clock: Callable[[], datetime], metrics: Metrics, keeper: TokenKeeper | None = None
+    source: SourceConfig, *, clock: Callable[[], datetime], metrics: Metrics, refresher: TokenRefresher | None = None
 ) -> SourceReader:
-    """A reader of one source, with the access token that is configured or, with a keeper, that is good now."""
-    token = given_of(source).access_token
+    """A reader of one source, with the access token that is configured or, with a token refresher, that is good now."""
+    token = credentials_of(source).access_token
     client = FlashbackClient(
         source.base_url,
-        access_token=keeper.access_token if keeper else lambda: token,
-        on_refused=keeper.renew if keeper else None,
+        access_token=refresher.access_token if refresher else lambda: token,
+        on_refused=refresher.renew if refresher else None,
         timeout=source.timeout,
         now=clock,
         on_request=_counting(source.name, metrics),
@@ -44,7 +44,7 @@ def reader_of(
     return SourceReader(client, clock=clock, concurrency=source.concurrency, fresh_for=fresh_for)
 
 
-def keepers_of(
+def refreshers_of(
     config: Config,
     database: Database,
     *,
@@ -52,9 +52,9 @@ def keepers_of(
     clock: Callable[[], datetime],
     metrics: Metrics,
     at_once: bool = False,
-) -> dict[str, TokenKeeper]:
+) -> dict[str, TokenRefresher]:
     """Who exchanges the access tokens of the sources that can have new ones, by the source's name. Raises ConfigError."""
-    found = {source.name: (source, given_of(source)) for source in config.sources}
+    found = {source.name: (source, credentials_of(source)) for source in config.sources}
     exchanging = {name: given for name, (_, given) in found.items() if not given.is_static}
     if not exchanging:
         return {}
@@ -62,7 +62,7 @@ def keepers_of(
     beside = f"{database.url.database}.key" if database.is_sqlite else "alertbot.key"
     box = open_box(database, key, Path(beside), exchanging)
     return {
-        name: TokenKeeper(
+        name: TokenRefresher(
             database,
             Account(name, given, source.interval, source.timeout),
             TokenServer(source.base_url, timeout=source.timeout, now=clock, on_request=_counting(name, metrics)),
@@ -77,11 +77,11 @@ def keepers_of(
     }
 
 
-def given_of(source: Source) -> Given:
+def credentials_of(source: SourceConfig) -> Credentials:
     """What the configuration gives of a source's access."""
     secrets = (source.access_token, source.refresh_token, source.password)
     access_token, refresh_token, password = (one.get_secret_value() if one else "" for one in secrets)
-    return Given(access_token.strip(), refresh_token.strip(), source.email or "", password)
+    return Credentials(access_token.strip(), refresh_token.strip(), source.email or "", password)
 
 
 def _counting(name: str, metrics: Metrics) -> Callable[[str, str, float], None]:

@@ -13,30 +13,30 @@ import structlog
 
 from alertbot import __version__
 from alertbot.clock import SteadyClock
-from alertbot.collector import DRAIN, Collector
 from alertbot.config import Config
 from alertbot.domain.reports import count_llms
 from alertbot.errors import AlertbotError, SlackError, SlackRefused
 from alertbot.flows.clock_steps import check_clock
-from alertbot.flows.collect import Polled
+from alertbot.flows.collect import PollOutcome
 from alertbot.flows.deliver import Sender
-from alertbot.flows.trouble import note_greeting
+from alertbot.flows.operator_alerts import note_greeting
 from alertbot.http import HttpServer, Metrics, Wsgi
 from alertbot.probes import Probes
 from alertbot.processes import end_process, name_of_this_process
 from alertbot.scheduler import Scheduler
 from alertbot.slack import bot, home
 from alertbot.slack.bot import Identity
-from alertbot.slack.desk import Desk
+from alertbot.slack.chart_upload import uploader
+from alertbot.slack.context import RequestContext
 from alertbot.slack.directory import members_of, name_of_channel, zone_of
+from alertbot.slack.errors import translate_errors
 from alertbot.slack.executors import Executors
-from alertbot.slack.failures import translated
-from alertbot.slack.pictures import uploader
 from alertbot.slack.sender import SlackSender
-from alertbot.slack.signed import only_signed
+from alertbot.slack.signature import verify_signature
 from alertbot.store import migrate, snapshots, sources
 from alertbot.threads import Supervisor
 from alertbot.wiring import blind_after_of, book_of, intervals_of, on_call_of, open_database, prices_of, visibility_of
+from alertbot.worker import DRAIN, Worker
 
 log = structlog.get_logger()
 _THIN_EVERY = 600.0  # seconds: each run has little to do then
@@ -48,12 +48,12 @@ _PATIENCE = timedelta(minutes=5)
 _TICK_SECONDS = 1.0  # between two looks at whether the bot is ready
 
 
-class Parts(Flag):
+class Role(Flag):
     """Which halves of the bot run in this process."""
 
-    COLLECTOR = auto()
+    WORKER = auto()
     SLACK = auto()
-    ALL = COLLECTOR | SLACK
+    ALL = WORKER | SLACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Bot:
         self,
         config: Config,
         *,
-        parts: Parts = Parts.ALL,
+        parts: Role = Role.ALL,
         clock: Callable[[], datetime] | None = None,
         speed: float = 1.0,
         sender: Sender | None = None,
@@ -105,14 +105,14 @@ class Bot:
             self._database,
             self._metrics,
             intervals_of(config),
-            needs_sources=Parts.COLLECTOR in parts,
+            needs_sources=Role.WORKER in parts,
             clock=self._clock,
-            database_error=lambda: self._collector.database_error if self._collector is not None else "",
+            database_error=lambda: self._worker.database_error if self._worker is not None else "",
             slack_error=self._slack_error,
         )
         self._socket: bot.Socket | None = None
-        self._desk: Desk | None = None
-        self._collector: Collector | None = None
+        self._request_context: RequestContext | None = None
+        self._worker: Worker | None = None
         self._given_sender = sender
         self._with_migrations = with_migrations
         token = config.slack.bot_token.get_secret_value() if config.slack.bot_token else ""
@@ -129,8 +129,8 @@ class Bot:
             self._check_clock()
         if self._given_sender is None:
             self._greet()
-        if Parts.COLLECTOR in self._parts:
-            self._collector = Collector(
+        if Role.WORKER in self._parts:
+            self._worker = Worker(
                 self._config,
                 self._database,
                 self._given_sender or SlackSender(self._client, on_call=self._count_call),
@@ -140,8 +140,8 @@ class Bot:
                 speed=self._speed,
             )
             if self._database.is_sqlite:
-                self._collector.take_over()
-        wsgi = self._answer_slack() if Parts.SLACK in self._parts and self._given_sender is None else None
+                self._worker.release_stale_claims()
+        wsgi = self._answer_slack() if Role.SLACK in self._parts and self._given_sender is None else None
         self._probes.check_readiness()
         if self._listens:
             self._http = self._listen(wsgi)
@@ -166,17 +166,17 @@ class Bot:
         # Four looks an interval, at most one a second: a source that is due waits little, and an idle bot does little.
         shortest = min((source.interval for source in self._config.sources), default=timedelta(seconds=60))
         pace = max(0.05, min(1.0, shortest.total_seconds() / 4) / self._speed)
-        if self._collector is not None:
-            self._scheduler.every(pace, "poll", self._collector.poll_due)
-            self._scheduler.every(pace, "renew_leases", self._collector.hold_on)
-            self._scheduler.every(pace, "notify_due", self._collector.listen)
-            self._scheduler.every(60.0 * pace, "probe_channels", self._collector.probe)
-            self._scheduler.every(60.0 * pace, "give_up_old", self._collector.give_up_old)
-            self._scheduler.every(_THIN_EVERY * pace, "thin", self._collector.thin)
+        if self._worker is not None:
+            self._scheduler.every(pace, "poll", self._worker.poll_due)
+            self._scheduler.every(pace, "renew_leases", self._worker.renew_leases)
+            self._scheduler.every(pace, "notify_due", self._worker.notify_due)
+            self._scheduler.every(60.0 * pace, "probe_channels", self._worker.probe_channels)
+            self._scheduler.every(60.0 * pace, "give_up_old", self._worker.give_up_old)
+            self._scheduler.every(_THIN_EVERY * pace, "thin", self._worker.apply_retention)
             self._scheduler.every(
-                self._collector.watch_every / self._speed, "check_stalled_pollers", self._collector.watch_over
+                self._worker.check_stalled_every / self._speed, "check_stalled_pollers", self._worker.check_stalled
             )
-        if self._desk is not None:
+        if self._request_context is not None:
             self._scheduler.every(_HOMES_EVERY, "homes", self._refresh_homes)
         if self._given_sender is None:
             self._scheduler.every(min(60.0, self._patience.total_seconds() / 4), "check_slack_auth", self._greet_again)
@@ -184,8 +184,8 @@ class Bot:
         self._scheduler.every(min(_TICK_SECONDS, pace), "check_readiness", self._probes.check_readiness)
         if self._steady is not None:
             self._scheduler.every(_CHECK_CLOCK_EVERY, "check_clock", self._check_clock)
-        if self._collector is not None:
-            self._collector.start(self._supervisor, every=pace)
+        if self._worker is not None:
+            self._worker.start(self._supervisor, every=pace)
         self._scheduler.start()
         self._supervisor.watch("scheduler", lambda: self._scheduler.is_alive)
 
@@ -198,15 +198,15 @@ class Bot:
         log.info("stopping")
         self._supervisor.expect_ends()
         ends_at = time.monotonic() + DRAIN
-        if self._collector is not None:
-            self._collector.refrain()
+        if self._worker is not None:
+            self._worker.stop_claiming()
         closing = [threading.Thread(target=self._scheduler.stop, daemon=True)]
         if self._socket is not None:
             closing.append(threading.Thread(target=self._socket.close, daemon=True))
         for thread in closing:
             thread.start()
-        if self._collector is not None:
-            self._collector.stop(within=ends_at - time.monotonic())
+        if self._worker is not None:
+            self._worker.stop(within=ends_at - time.monotonic())
         for thread in closing:
             thread.join(max(0.0, ends_at - time.monotonic()))
         self._executors.close(within=ends_at - time.monotonic())
@@ -235,7 +235,7 @@ class Bot:
             return None
         if any(name not in states or not (states[name].read_at or states[name].failing) for name in intervals):
             return None
-        command = self._config.slack.command if self._desk is not None else ""
+        command = self._config.slack.command if self._request_context is not None else ""
         return Introduction(
             self._identity.team if self._identity else "",
             self._identity.name if self._identity else "",
@@ -287,10 +287,10 @@ class Bot:
         """Begin to answer commands and clicks, by the socket or by HTTP."""
         slack = self._config.slack
         directory = bot.web_client(self._client.token or "", api_url=slack.api_url, timeout=_DIRECTORY_TIMEOUT)
-        desk = Desk(
+        request_context = RequestContext(
             database=self._database,
             clock=self._clock,
-            wake=self._collector.wake if self._collector is not None else lambda: None,
+            wake=self._worker.wake if self._worker is not None else lambda: None,
             command=slack.command,
             intervals=intervals_of(self._config),
             blind_after=blind_after_of(self._config),
@@ -307,11 +307,13 @@ class Bot:
             name_of_channel=name_of_channel(directory),
         )
         secret = slack.signing_secret.get_secret_value() if slack.signing_secret else None
-        self._desk = desk
-        app = bot.build(self._client, identity=self._known_identity, signing_secret=secret, desk=desk)
+        self._request_context = request_context
+        app = bot.build(
+            self._client, identity=self._known_identity, signing_secret=secret, request_context=request_context
+        )
         if slack.mode == "http":
             assert secret is not None, "asked for before the start"
-            return only_signed(app, signing_secret=secret)
+            return verify_signature(app, signing_secret=secret)
         assert slack.app_token is not None, "asked for before the start"
         app_token = slack.app_token.get_secret_value()
         self._check_app_token(app_token)
@@ -322,13 +324,13 @@ class Bot:
 
     def _refresh_homes(self) -> None:
         """Bring up to date what people may look at."""
-        assert self._desk is not None, "made before the ticks"
-        home.refresh(self._desk, self._client)
+        assert self._request_context is not None, "made before the ticks"
+        home.refresh(self._request_context, self._client)
 
     def _check_app_token(self, app_token: str) -> None:
         """A refused app token has to be found out here: the SDK would try it for ever."""
         try:
-            with translated("apps.connections.open"):
+            with translate_errors("apps.connections.open"):
                 self._client.apps_connections_open(app_token=app_token)
         except SlackRefused as error:
             raise AlertbotError(f"slack.app_token: Slack refuses it: {error.code}") from error
@@ -379,7 +381,7 @@ def raise_alarm(config: Config, text: str) -> None:
             raise
 
 
-def poll_once(config: Config) -> tuple[dict[str, Polled], list[str]]:
+def poll_once(config: Config) -> tuple[dict[str, PollOutcome], list[str]]:
     """One cycle of everything but Slack's questions: collect, evaluate, deliver. Raises AlertbotError.
 
     Returns what came of each feed, and those without which something goes unseen and that could not be read.
@@ -391,7 +393,7 @@ def poll_once(config: Config) -> tuple[dict[str, Polled], list[str]]:
     check_clock(database, clock, owner=name_of_this_process(), operators=config.slack.operator_channel)
     token = config.slack.bot_token.get_secret_value() if config.slack.bot_token else ""
     client = bot.web_client(token, api_url=config.slack.api_url, timeout=_SLACK_TIMEOUT)
-    collector = Collector(
+    worker = Worker(
         config,
         database,
         SlackSender(client),
@@ -400,10 +402,10 @@ def poll_once(config: Config) -> tuple[dict[str, Polled], list[str]]:
         alarm=lambda text: raise_alarm(config, text),
     )
     try:
-        outcomes = collector.cycle()
-        return outcomes, collector.failed(outcomes)
+        outcomes = worker.run_once()
+        return outcomes, worker.failed(outcomes)
     finally:
-        collector.stop()
+        worker.stop()
         database.close()
 
 

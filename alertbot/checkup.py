@@ -7,24 +7,24 @@ from functools import partial
 
 from pydantic import SecretStr
 
-from alertbot.access import given_of, keepers_of, reader_of
+from alertbot.access import credentials_of, reader_of, refreshers_of
 from alertbot.clock import Clock, SteadyClock
-from alertbot.config import Config, Source
+from alertbot.config import Config, SourceConfig
 from alertbot.domain.points import floor
 from alertbot.domain.reports import count_llms
 from alertbot.domain.rules import unmatched_globs
 from alertbot.domain.snapshots import Configuration
 from alertbot.errors import AlertbotError, FlashbackMissing
-from alertbot.feeds import spans_of
+from alertbot.feeds import resolutions_of
 from alertbot.flashback.client import POINTS, POLICY_ALERTS, VIOLATIONS, FlashbackClient
 from alertbot.flashback.reader import SourceReader
 from alertbot.flashback.tokens import TokenServer
-from alertbot.flows.exchange import TokenKeeper
+from alertbot.flows.token_refresh import TokenRefresher
 from alertbot.http import Metrics
 from alertbot.processes import name_of_this_process
 from alertbot.slack import bot
 from alertbot.slack.bot import NEEDED_SCOPES, Identity
-from alertbot.slack.failures import translated
+from alertbot.slack.errors import translate_errors
 from alertbot.store import migrate
 from alertbot.store.database import Database
 from alertbot.wiring import open_database, wheres_of
@@ -51,27 +51,27 @@ def _sources(config: Config, database: Database | None, llms: dict[str, list[Map
     """
     clock = Clock() if database is None else _checked(SteadyClock(database.now))
     metrics = Metrics()
-    keepers: dict[str, TokenKeeper] = {}
+    refreshers: dict[str, TokenRefresher] = {}
     if database is not None:
         try:
             owner = name_of_this_process()
-            keepers = keepers_of(config, database, owner=owner, clock=clock, metrics=metrics, at_once=True)
+            refreshers = refreshers_of(config, database, owner=owner, clock=clock, metrics=metrics, at_once=True)
         except AlertbotError as error:
             yield from ((line, False) for line in error.lines)
             return
     for source in config.sources:
-        given = given_of(source)
-        if source.name not in keepers and given.refresh_token and not given.access_token:
+        given = credentials_of(source)
+        if source.name not in refreshers and given.refresh_token and not given.access_token:
             yield (
                 f"source {source.name}: refresh_token is not tried before there is a database to keep its successor",
                 True,
             )
             continue
-        keeper = keepers.get(source.name)
+        refresher = refreshers.get(source.name)
         try:
-            logs_in = keeper is None and given.email and not given.access_token
+            logs_in = refresher is None and given.email and not given.access_token
             asked = _logged_in(source, clock) if logs_in else source
-            reader = reader_of(asked, clock=clock, metrics=metrics, keeper=keeper)
+            reader = reader_of(asked, clock=clock, metrics=metrics, refresher=refresher)
         except AlertbotError as error:
             yield f"source {source.name}: {error.lines[0]}", False
             continue
@@ -83,17 +83,17 @@ def _checked(clock: SteadyClock) -> SteadyClock:
     return clock
 
 
-def _logged_in(source: Source, clock: Callable[[], datetime]) -> Source:
-    given = given_of(source)
+def _logged_in(source: SourceConfig, clock: Callable[[], datetime]) -> SourceConfig:
+    given = credentials_of(source)
     issued = TokenServer(source.base_url, timeout=source.timeout, now=clock).log_in(given.email, given.password)
     return source.model_copy(update={"access_token": SecretStr(issued.access_token)})
 
 
 def _read(
-    source: Source, reader: SourceReader, now: datetime, llms: dict[str, list[Mapping[str, str]]]
+    source: SourceConfig, reader: SourceReader, now: datetime, llms: dict[str, list[Mapping[str, str]]]
 ) -> Iterator[Line]:
     """What each endpoint answers that the source is read by."""
-    has_points = bool(spans_of(source))
+    has_points = bool(resolutions_of(source))
     with closing(reader):
         if "llm_stats" in source.collect:
             try:
@@ -109,7 +109,9 @@ def _read(
         yield from _read_more(source, reader.client, now)
 
 
-def _labels(source: Source, ids: Sequence[str], configurations: Sequence[Configuration]) -> list[Mapping[str, str]]:
+def _labels(
+    source: SourceConfig, ids: Sequence[str], configurations: Sequence[Configuration]
+) -> list[Mapping[str, str]]:
     """What is known of each LLM of a reading."""
     described = {configuration.ai_llm: configuration for configuration in configurations}
     labels: list[Mapping[str, str]] = []
@@ -128,11 +130,11 @@ def _labels(source: Source, ids: Sequence[str], configurations: Sequence[Configu
     return labels
 
 
-def _read_more(source: Source, client: FlashbackClient, now: datetime) -> Iterator[Line]:
+def _read_more(source: SourceConfig, client: FlashbackClient, now: datetime) -> Iterator[Line]:
     since = now - timedelta(minutes=10)
     asked: list[tuple[str, Callable[[], object]]] = [
-        (POINTS[plane, span], partial(client.points, plane, span, floor(since, span), now))
-        for plane, spans in spans_of(source).items()
+        (POINTS[dataset, span], partial(client.points, dataset, span, floor(since, span), now))
+        for dataset, spans in resolutions_of(source).items()
         for span in sorted(spans)
     ]
     if "evidence" in source.collect:
@@ -183,7 +185,7 @@ def _slack(config: Config) -> Iterator[Line]:
         return
     if slack.app_token is not None and slack.mode == "socket":
         try:
-            with translated("apps.connections.open"):
+            with translate_errors("apps.connections.open"):
                 client.apps_connections_open(app_token=slack.app_token.get_secret_value())
             yield "slack.app_token: Socket Mode can be opened", True
         except AlertbotError as error:

@@ -82,8 +82,8 @@ class Metrics:
 class ProbeAnswers(Protocol):
     """What is answered without waiting for anything. An empty text, or mapping, says that nothing is wrong."""
 
-    def why_unhealthy(self) -> str: ...
-    def why_not_ready(self, exclude: Collection[str] = ()) -> Mapping[str, str]: ...
+    def unhealthy_reasons(self) -> str: ...
+    def not_ready_reasons(self, exclude: Collection[str] = ()) -> Mapping[str, str]: ...
     def why_gauges_are_old(self) -> str: ...
 
 
@@ -154,8 +154,8 @@ class HttpServer:
             for channel in list(server.active_channels.values()):
                 channel.handle_close()
 
-        # By the server's own thread, which would stumble over a socket that is closed while it waits for it. The lock is
-        # held for as long as that thread must not run `close`: it closes the pipe by which it is woken, too.
+        # By the server's own thread, which would stumble over a socket that is closed while it waits for it. The lock
+        # is held for as long as that thread must not run `close`: it closes the pipe by which it is woken, too.
         with server.trigger.lock:
             server.trigger.thunks.append(close)
             server.trigger._physical_pull()  # noqa: SLF001 — pull_trigger() lets go of the lock before it pulls
@@ -174,7 +174,7 @@ class HttpServer:
         if environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
             return _text(respond, "405 Method Not Allowed", "only GET\n")
         if path == "/healthz":
-            reason = self._probes.why_unhealthy()
+            reason = self._probes.unhealthy_reasons()
             return _text(respond, "503 Service Unavailable" if reason else "200 OK", f"{reason or 'ok'}\n")
         if path == "/readyz":
             return self._tell_readiness(environ, respond)
@@ -184,7 +184,7 @@ class HttpServer:
 
     def _tell_readiness(self, environ: Environ, respond: Respond) -> Iterable[bytes]:
         excluded = parse_qs(environ.get("QUERY_STRING", "")).get("exclude", [])
-        reasons = self._probes.why_not_ready(frozenset(excluded))
+        reasons = self._probes.not_ready_reasons(frozenset(excluded))
         status = "503 Service Unavailable" if reasons else "200 OK"
         body = json.dumps({"ready": not reasons, "reasons": dict(reasons)}).encode()
         respond(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])

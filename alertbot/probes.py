@@ -70,12 +70,12 @@ class Probes:
             raise
         self._readiness = Readiness(self._monotonic(), reasons)
 
-    def why_unhealthy(self) -> str:
+    def unhealthy_reasons(self) -> str:
         """Why the process should be started anew; empty where it need not be."""
         stalled = self._monotonic() - self._ticked_at
         return f"no tick for {stalled:.0f} s" if stalled > _TICKS_STALLED else ""
 
-    def why_not_ready(self, exclude: Collection[str] = ()) -> dict[str, str]:
+    def not_ready_reasons(self, exclude: Collection[str] = ()) -> dict[str, str]:
         """What is wrong, by name, but for the checks that are left out: `database`, `sources`, `slack`."""
         readiness = self._readiness
         age = self._monotonic() - readiness.checked_at
@@ -88,7 +88,7 @@ class Probes:
         """Why the gauges are not to be shown: they would say that all is well. Empty where they may be."""
         age = self._monotonic() - self._readiness.checked_at
         is_old = self._readiness.has_failed or age > _CHECK_TOO_OLD
-        return "; ".join(self.why_not_ready({"sources", "slack"}).values()) if is_old else ""
+        return "; ".join(self.not_ready_reasons({"sources", "slack"}).values()) if is_old else ""
 
     def _look(self) -> dict[str, Mapping[str, str]]:
         now = self._clock()

@@ -1,4 +1,4 @@
-"""How answers look in a terminal: tables as wide as it is, and notices where there is no Slack."""
+"""How answers look in a terminal: tables as wide as it is, and notifications where there is no Slack."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -12,19 +12,27 @@ from rich.text import Text
 
 from alertbot.domain.alerts import Alert, Outcome, State
 from alertbot.domain.coverage import Coverage
-from alertbot.domain.evidence import Listing
+from alertbot.domain.evidence import ViolationReport
+from alertbot.domain.formatting import (
+    format_amount,
+    format_severity,
+    headline,
+    id_endings,
+    limit,
+    name_of,
+    shown_severity,
+)
 from alertbot.domain.history import Amount
-from alertbot.domain.notices import Face, Notice, Place
-from alertbot.domain.points import Span as Resolution
+from alertbot.domain.notifications import AlertMessage, MessageRef, Notification
+from alertbot.domain.points import Resolution
 from alertbot.domain.rankings import Ranking
-from alertbot.domain.reports import Acted, AlertRow, Health, ListedRule, Stats, StatusReport
+from alertbot.domain.reports import ActionResult, AlertRow, Health, ListedRule, Stats, StatusReport
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import Silence
 from alertbot.domain.spending import Spending
 from alertbot.domain.stored_rules import RuleChange
 from alertbot.domain.usage import Budgets, Usage, bar, percent
 from alertbot.domain.windows import Window
-from alertbot.domain.wording import headline, id_endings, limit, name_of, shown_severity, tell_severity, write_amount
 from alertbot.flows.backfill import Progress
 
 _COLOURS = {Severity.INFO: "blue", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
@@ -130,7 +138,7 @@ def show_alerts(console: Console, rows: Sequence[AlertRow]) -> None:
         alert = row.alert
         table.add_row(
             f"A{alert.number}" + (f" G{row.group}" if row.group else ""),
-            Text(tell_severity(alert), style=_COLOURS[shown_severity(alert)]),
+            Text(format_severity(alert), style=_COLOURS[shown_severity(alert)]),
             alert.state.value,
             Text(f"{clean(headline(alert))}, {limit(alert)}"),
             _when(alert.started_at or alert.pending_since),
@@ -209,7 +217,7 @@ def show_ranking(console: Console, ranking: Ranking) -> None:
 
 
 def _amount(value: Amount, metric: str) -> str:
-    return f"{value:,}" if isinstance(value, int) else write_amount(value, metric)
+    return f"{value:,}" if isinstance(value, int) else format_amount(value, metric)
 
 
 def show_progress(console: Console, days: Iterable[Progress], *, until: datetime) -> None:
@@ -258,12 +266,12 @@ def show_spending(console: Console, spending: Spending) -> None:
             Text(clean(row.source)),
             f"{row.tokens_in:,}",
             f"{row.tokens_out:,}",
-            write_amount(row.usd, "USD") if is_priced else "?",
+            format_amount(row.usd, "USD") if is_priced else "?",
         )
     table.show(console)
     if len(spending.rows) > _MOST_RANKS:
         console.print(f"… and {len(spending.rows) - _MOST_RANKS} more; --json has all of them")
-    told = f"{write_amount(spending.usd, 'USD')} {spending.window.name}{since}: an estimate by {spending.price_list}"
+    told = f"{format_amount(spending.usd, 'USD')} {spending.window.name}{since}: an estimate by {spending.price_list}"
     if spending.unpriced_tokens:
         told += f"; {spending.unpriced_tokens:,} tokens without a known price are not in it"
     console.print(Text(told, style="dim"))
@@ -291,9 +299,9 @@ def show_budgets(console: Console, budgets: Budgets) -> None:
             Text(clean(f"{one.rule.name}, {one.condition.period.value}")),
             Text(clean(one.name)),
             Text(f"{bar(one.share)} {percent(one.share) if one.used is not None else '?'}", style=style),
-            "?" if one.used is None else write_amount(one.used, one.unit),
-            write_amount(one.condition.amount, one.unit),
-            write_amount(one.left, one.unit) if not one.over else f"-{write_amount(one.over, one.unit)}",
+            "?" if one.used is None else format_amount(one.used, one.unit),
+            format_amount(one.condition.amount, one.unit),
+            format_amount(one.left, one.unit) if not one.over else f"-{format_amount(one.over, one.unit)}",
             Text(_when_exhausted(one)),
         )
     table.show(console)
@@ -311,26 +319,26 @@ def _when_exhausted(one: Usage) -> str:
     return " to ".join(dict.fromkeys(map(_when, moments)))
 
 
-def show_violations(console: Console, listing: Listing, window: Window) -> None:
-    if not listing.found:
+def show_violations(console: Console, listing: ViolationReport, window: Window) -> None:
+    if not listing.violations:
         console.print(
             f"No violation is listed {window.name}." if listing.is_known else f"violations {window.name}: not known."
         )
     else:
         columns = ("time", "severity", "policy", "who", "model", "repository", "source", "explanation")
         table = Table(*((name, "fixed" if name in {"time", "severity"} else "left") for name in columns))
-        for one in listing.found:
+        for one in listing.violations:
             who, repo = one.user_name or one.user, one.repo_name or one.repo
             named = (one.policy_name or one.policy, who, one.model, repo, one.source, one.explanation)
             severity = " ".join(filter(None, (one.severity.lower(), "blocked" if one.blocked else "")))
             table.add_row(_when(one.at), severity, *(Text(clean(text)) for text in named))
         table.show(console)
-        if listing.summary.total > len(listing.found):
-            console.print(f"… and {listing.summary.total - len(listing.found):,} more; --json has all of them")
+        if listing.summary.total > len(listing.violations):
+            console.print(f"… and {listing.summary.total - len(listing.violations):,} more; --json has all of them")
     _show_notes(console, listing.notes)
 
 
-def show_acted(console: Console, acted: Acted) -> None:
+def show_acted(console: Console, acted: ActionResult) -> None:
     words = {Outcome.DONE: "done", Outcome.ALREADY: "no change", Outcome.TOO_LATE: "too late, it had ended"}
     for alert, outcome in acted.outcomes:
         console.print(Text(f"A{alert.number} {clean(name_of(alert))}: {words[outcome]}"))
@@ -371,70 +379,72 @@ def show_rule_trail(console: Console, found: Sequence[RuleChange]) -> None:
         return
     table = Table(("at", "fixed"), ("who", "left"), ("did", "fixed"), ("rule", "left"))
     for one in found:
-        table.add_row(_when(one.at), Text(clean(one.who)), one.deed.value, Text(clean(one.rule)))
+        table.add_row(_when(one.at), Text(clean(one.who)), one.change_type.value, Text(clean(one.rule)))
     table.show(console)
 
 
-def word_of(face: Face) -> str:
+def word_of(alert_message: AlertMessage) -> str:
     """How the group stands, in the word that the demo and a dry run print."""
-    firing = [alert for alert in face.alerts if alert.state is State.FIRING]
+    firing = [alert for alert in alert_message.alerts if alert.state is State.FIRING]
     if not firing:
         return "resolved"
     return "acknowledged" if all(alert.acknowledged_at is not None for alert in firing) else "firing"
 
 
 class PrintingSender:
-    """Prints what would be sent. Every notice counts as delivered."""
+    """Prints what would be sent. Every notification counts as delivered."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def post(self, channel: str, face: Face, *, notice: int, mention: Iterable[str]) -> Place:
-        self._print("posts", channel, face, " ".join(mention))
-        return Place(channel, f"dry-run.{notice}")
+    def post(
+        self, channel: str, alert_message: AlertMessage, *, notification: int, mention: Iterable[str]
+    ) -> MessageRef:
+        self._print("posts", channel, alert_message, " ".join(mention))
+        return MessageRef(channel, f"dry-run.{notification}")
 
-    def edit(self, place: Place, face: Face) -> None:
-        self._print("edits", place.channel, face, "")
+    def edit(self, place: MessageRef, alert_message: AlertMessage) -> None:
+        self._print("edits", place.channel, alert_message, "")
 
-    def reply(self, place: Place, notice: Notice, *, number: int) -> Place:
-        for line in notice.lines:
-            self._console.print(Text(f"  in the thread: {clean(_peopled(line, notice))}"))
-        return Place(place.channel, f"dry-run.{number}")
+    def reply(self, place: MessageRef, notification: Notification, *, number: int) -> MessageRef:
+        for line in notification.lines:
+            self._console.print(Text(f"  in the thread: {clean(_peopled(line, notification))}"))
+        return MessageRef(place.channel, f"dry-run.{number}")
 
-    def say(self, channel: str, notice: Notice, *, number: int) -> Place:
-        for line in notice.lines:
-            self._console.print(Text(f"{channel}  {clean(_peopled(line, notice))}"))
-        return Place(channel, f"dry-run.{number}")
+    def say(self, channel: str, notification: Notification, *, number: int) -> MessageRef:
+        for line in notification.lines:
+            self._console.print(Text(f"{channel}  {clean(_peopled(line, notification))}"))
+        return MessageRef(channel, f"dry-run.{number}")
 
-    def find(self, channel: str, *, notice: int, since: datetime, thread: Place | None) -> Place | None:
+    def find(self, channel: str, *, notification: int, since: datetime, thread: MessageRef | None) -> MessageRef | None:
         """Nothing that was printed can be looked for."""
-        del channel, notice, since, thread
+        del channel, notification, since, thread
         return None
 
-    def attach(self, place: Place, *, name: str, text: str) -> None:
+    def attach(self, place: MessageRef, *, name: str, text: str) -> None:
         rows = text.count("\n") - 1
         self._console.print(Text(f"  in the thread of {place.ts}: the file {name} with {rows} alerts"))
 
-    def permalink(self, place: Place) -> str:
+    def permalink(self, place: MessageRef) -> str:
         return f"dry-run://{place.channel}/{place.ts}"
 
-    def _print(self, verb: str, channel: str, face: Face, mention: str) -> None:
+    def _print(self, verb: str, channel: str, alert_message: AlertMessage, mention: str) -> None:
         self._console.print(
             Text(
-                f"{face.shown_at:%H:%M:%S} {channel}  {verb} G{face.group.number} {word_of(face)}  {mention}".rstrip(),
+                f"{alert_message.shown_at:%H:%M:%S} {channel}  {verb} G{alert_message.group.number} {word_of(alert_message)}  {mention}".rstrip(),
                 style="bold",
             )
         )
-        for alert in face.alerts[:10]:
-            amount = write_amount(alert.peak, alert.unit)
+        for alert in alert_message.alerts[:10]:
+            amount = format_amount(alert.peak, alert.unit)
             self._console.print(
                 Text(
-                    f"  A{alert.number} {tell_severity(alert)}: {clean(headline(alert))}, {limit(alert)}, worst {amount}"
+                    f"  A{alert.number} {format_severity(alert)}: {clean(headline(alert))}, {limit(alert)}, worst {amount}"
                 )
             )
 
 
-def _peopled(line: str, notice: Notice) -> str:
-    for place, who in enumerate(notice.people):
+def _peopled(line: str, notification: Notification) -> str:
+    for place, who in enumerate(notification.people):
         line = line.replace(f"{{{place}}}", who)
     return line

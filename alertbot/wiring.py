@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from alertbot.config import Config, parse_rules, read_yaml
+from alertbot.domain.datasets import datasets_of
 from alertbot.domain.oncall import OnCall, Rotation
-from alertbot.domain.planes import planes_of
 from alertbot.domain.prices import Override, Price, Prices
-from alertbot.domain.rules import Rule, Where
-from alertbot.domain.visibility import Entry
+from alertbot.domain.rules import Rule, Selector
+from alertbot.domain.visibility import VisibilityRule
 from alertbot.errors import ConfigError
-from alertbot.flows.evaluate import Watch, blind_rule
-from alertbot.flows.rulebook import Grammar, Rulebook
+from alertbot.flows.evaluate import EvaluationContext, blind_rule
+from alertbot.flows.rulebook import Rulebook, RuleParser
 from alertbot.price_list import PublishedPrices
 from alertbot.store.database import Database
 
@@ -32,7 +32,7 @@ def without_refresh_tokens(config: Config) -> Config:
     return replace(config, sources=sources)
 
 
-def wheres_of(config: Config) -> list[tuple[str, Where]]:
+def wheres_of(config: Config) -> list[tuple[str, Selector]]:
     """Where the configuration says which LLMs are meant, each with the name of its place."""
     return [
         *((f"rule {rule.name}: where", rule.where) for rule in config.rules),
@@ -46,10 +46,10 @@ def intervals_of(config: Config) -> dict[str, timedelta]:
     return {source.name: source.interval for source in config.sources}
 
 
-def watch_of(config: Config) -> Watch:
+def evaluation_context_of(config: Config) -> EvaluationContext:
     """What evaluation needs of the configuration: its rules and the built-in ones, its routes, its sources, and the rulebook."""
     book = book_of(config)
-    return Watch(
+    return EvaluationContext(
         book.given,
         config.routes,
         intervals_of(config),
@@ -62,10 +62,10 @@ def watch_of(config: Config) -> Watch:
 def book_of(config: Config) -> Rulebook:
     """Where the rules that hold are asked for: those of the configuration, the built-in ones, and those of the database."""
     blind = tuple(blind_rule(source.name, source.blind_after) for source in config.sources)
-    return Rulebook((*config.rules, *blind), GRAMMAR)
+    return Rulebook((*config.rules, *blind), RULE_PARSER)
 
 
-def read_rule(keys: Mapping[str, Any]) -> Rule:
+def parse_rule(keys: Mapping[str, Any]) -> Rule:
     """The rule that these keys make. Raises ConfigError, each line with the key below the rule: `window: expected …`."""
     try:
         (rule,) = parse_rules([keys], "")
@@ -81,7 +81,7 @@ def prices_of(config: Config) -> Prices:
     return Prices(PublishedPrices(), overrides, {source.name: source.priced for source in config.sources})
 
 
-def read_keys(text: str) -> Mapping[str, Any]:
+def parse_rule_keys(text: str) -> Mapping[str, Any]:
     """The keys that stand in some lines of YAML. Raises ConfigError."""
     found = read_yaml(text, origin="these lines")
     if found is not None and not isinstance(found, Mapping):
@@ -89,7 +89,7 @@ def read_keys(text: str) -> Mapping[str, Any]:
     return found or {}
 
 
-GRAMMAR = Grammar(read_rule, read_keys)
+RULE_PARSER = RuleParser(parse_rule, parse_rule_keys)
 
 
 def require_countable(*rules: Rule) -> None:
@@ -97,7 +97,7 @@ def require_countable(*rules: Rule) -> None:
     mistakes = [
         f"rule {rule.name}: {' and '.join(rule.metrics)} are counted apart from each other, and cannot be compared"
         for rule in rules
-        if not planes_of(rule)
+        if not datasets_of(rule)
     ]
     if mistakes:
         raise ConfigError(mistakes)
@@ -108,10 +108,11 @@ def blind_after_of(config: Config) -> dict[str, timedelta]:
     return {source.name: source.blind_after for source in config.sources}
 
 
-def visibility_of(config: Config) -> tuple[Entry, ...]:
+def visibility_of(config: Config) -> tuple[VisibilityRule, ...]:
     """Who may look the hidden sources up."""
     return tuple(
-        Entry(entry.source, frozenset(entry.channels), frozenset(entry.users)) for entry in config.slack.visibility
+        VisibilityRule(entry.source, frozenset(entry.channels), frozenset(entry.users))
+        for entry in config.slack.visibility
     )
 
 

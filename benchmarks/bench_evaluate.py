@@ -30,8 +30,8 @@ from alertbot.domain.rules import (
     Threshold,
 )
 from alertbot.domain.snapshots import Configuration, Counter, Snapshot
-from alertbot.flows.collect import Polling, collect
-from alertbot.flows.evaluate import Watch, evaluate
+from alertbot.flows.collect import FeedPoll, collect
+from alertbot.flows.evaluate import EvaluationContext, evaluate
 from alertbot.store import migrate, sources
 from alertbot.store.database import Database
 
@@ -79,24 +79,24 @@ def main() -> None:
         queries = [0]
         event.listen(database.engine, "before_cursor_execute", lambda *_: queries.__setitem__(0, queries[0] + 1))
         with database.transaction() as tx:
-            sources.remember(tx, ["acme"])
-        watch = Watch(rules(), (Route("#ai-alerts"),), {"acme": MINUTE}, "#ai-alerts")
-        polling = Polling("acme", MINUTE, MINUTE, Growing())
+            sources.register(tx, ["acme"])
+        context = EvaluationContext(rules(), (Route("#ai-alerts"),), {"acme": MINUTE}, "#ai-alerts")
+        feed_poll = FeedPoll("acme", MINUTE, MINUTE, Growing())
         counting: list[float] = []
         judging: list[float] = []
         asked: list[int] = []
         for count in range(READINGS):
             now = START + MINUTE * count
             began = time.process_time()
-            collect(database, polling, owner="bench", now=now, at_once=True)
+            collect(database, feed_poll, owner="bench", now=now, at_once=True)
             counting.append(time.process_time() - began)
             queries[0] = 0
             began = time.process_time()
-            evaluate(database, watch, now=now)
+            evaluate(database, context, now=now)
             judging.append(time.process_time() - began)
             asked.append(queries[0])
         size = (Path(folder) / "bench.db").stat().st_size
-        print(f"{SERIES:,} configurations, {len(watch.rules)} rules, {READINGS} readings, medians of the last ten")
+        print(f"{SERIES:,} configurations, {len(context.rules)} rules, {READINGS} readings, medians of the last ten")
         print(f"counting a reading   {sorted(counting[-10:])[5]:6.2f} CPU s")
         print(f"evaluating a reading {sorted(judging[-10:])[5]:6.2f} CPU s, {sorted(asked[-10:])[5]} queries")
         print(f"on disk              {size / SERIES / READINGS:6.1f} bytes a snapshot")

@@ -1,4 +1,4 @@
-"""Points of 500 combinations, each minute of a day, on SQLite: what it costs to read the newest again, and to judge by them.
+"""Points of 500 label sets, each minute of a day, on SQLite: what it costs to read the newest again, and to judge by them.
 
 Run by `make bench`. Figures are of this machine and this moment; compare counts and ratios, not seconds.
 """
@@ -14,15 +14,15 @@ from pathlib import Path
 import structlog
 from sqlalchemy import event
 
-from alertbot.domain.points import Combination, Plane, Point, PointsReading, Span
+from alertbot.domain.points import Dataset, LabelSet, Point, PointsReading, Resolution
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Budget, Comparison, Levels, Period, Rule, Severity, Spike, Threshold
-from alertbot.flows.collect import Described, Polling, collect
-from alertbot.flows.evaluate import Watch, evaluate
+from alertbot.flows.collect import Described, FeedPoll, collect
+from alertbot.flows.evaluate import EvaluationContext, evaluate
 from alertbot.store import migrate, sources
 from alertbot.store.database import Database
 
-COMBINATIONS = 500
+LABEL_SETS = 500
 START = datetime(2026, 1, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 LEVELS = Levels(Comparison.ABOVE, ((Severity.WARNING, Fraction(10**12)),))
@@ -35,21 +35,20 @@ RULES = (
 
 
 class Busy:
-    """Every combination has tokens in every minute; a poll reads the last ten minutes, or all of the day at first."""
+    """Every label set has tokens in every minute; a poll reads the last ten minutes, or all of the day at first."""
 
     def read(self, now: datetime, last_at: datetime | None, /) -> tuple[tuple[PointsReading, ...], Described]:
         start = START if last_at is None else last_at - 10 * MINUTE
         minutes = (now - start) // MINUTE
         who = [
-            Combination("llm-1", "OPENAI", f"model {number % 10}", user=f"user {number}")
-            for number in range(COMBINATIONS)
+            LabelSet("llm-1", "OPENAI", f"model {number % 10}", user=f"user {number}") for number in range(LABEL_SETS)
         ]
         found = tuple(
             Point(start + MINUTE * minute, one, {"tokens_in": 1000, "tokens_out": 100, "api_calls": 1})
             for minute in range(minutes)
             for one in who
         )
-        return (PointsReading(start, now, found, Span.MINUTE),), None
+        return (PointsReading(start, now, found, Resolution.MINUTE),), None
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -65,27 +64,27 @@ def main() -> None:
         migrate.upgrade(database)
         queries = [0]
         event.listen(database.engine, "before_cursor_execute", lambda *_: queries.__setitem__(0, queries[0] + 1))
-        feed = f"acme/{Plane.AI}"
+        feed = f"acme/{Dataset.AI}"
         with database.transaction() as tx:
-            sources.remember(tx, ["acme", feed])
-        watch = Watch(RULES, (Route("#ai-alerts"),), {"acme": MINUTE}, "#ai-alerts")
-        polling = Polling(feed, MINUTE, MINUTE, points=Busy())
+            sources.register(tx, ["acme", feed])
+        context = EvaluationContext(RULES, (Route("#ai-alerts"),), {"acme": MINUTE}, "#ai-alerts")
+        feed_poll = FeedPoll(feed, MINUTE, MINUTE, points=Busy())
         now = START + timedelta(days=1)
-        first = timed(lambda: collect(database, polling, owner="bench", now=now, at_once=True))
-        timed(lambda: evaluate(database, watch, now=now))
+        first = timed(lambda: collect(database, feed_poll, owner="bench", now=now, at_once=True))
+        timed(lambda: evaluate(database, context, now=now))
         counting, judging, asked = [], [], []
         for count in range(1, 6):
             then = now + MINUTE * count
-            counting.append(timed(partial(collect, database, polling, owner="bench", now=then, at_once=True)))
+            counting.append(timed(partial(collect, database, feed_poll, owner="bench", now=then, at_once=True)))
             queries[0] = 0
-            judging.append(timed(partial(evaluate, database, watch, now=then)))
+            judging.append(timed(partial(evaluate, database, context, now=then)))
             asked.append(queries[0])
         size = (Path(folder) / "bench.db").stat().st_size
-        print(f"{COMBINATIONS} combinations, a day of minutes, {len(RULES)} rules by model and user, medians of five")
+        print(f"{LABEL_SETS} combinations, a day of minutes, {len(RULES)} rules by model and user, medians of five")
         print(f"the first day        {first:6.2f} CPU s")
         print(f"reading ten minutes  {sorted(counting)[2]:6.2f} CPU s")
         print(f"evaluating           {sorted(judging)[2]:6.2f} CPU s, {sorted(asked)[2]} queries")
-        print(f"on disk              {size / COMBINATIONS / 1440:6.1f} bytes a point")
+        print(f"on disk              {size / LABEL_SETS / 1440:6.1f} bytes a point")
         database.close()
 
 

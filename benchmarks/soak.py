@@ -188,7 +188,7 @@ class Soak:
     def judged_deeds(self) -> list[Deed]:
         """What became of each act that the bot has acknowledged."""
         with self.database.reading() as tx:
-            kept = tx.execute(sa.text("SELECT key, text FROM acts")).all()
+            kept = tx.execute(sa.text("SELECT key, text FROM actions")).all()
         keys, texts = {row.key for row in kept}, {row.text for row in kept}
         return [
             Deed(who, f"{what} at {datetime.fromtimestamp(delivery.at, UTC):%H:%M:%S}", came_of)
@@ -254,8 +254,8 @@ def moment_of(event: Mapping[str, str]) -> float:
 
 def said_by(message: Message, lines: Sequence[tuple[str, str]] = ()) -> Said | None:
     """What a message says about a configuration."""
-    notice = str(((message.metadata or {}).get("event_payload") or {}).get("notice", ""))
-    return parse(message.text, plain_text(message), ts=message.ts, notice=notice, lines=lines)
+    notification = str(((message.metadata or {}).get("event_payload") or {}).get("notice", ""))
+    return parse(message.text, plain_text(message), ts=message.ts, notification=notification, lines=lines)
 
 
 @contextmanager
@@ -332,8 +332,8 @@ def _until(moment: float, soak: Soak, pause: Callable[[], float], do: Callable[[
 def run(soak: Soak, faults: Faults, kinds: Mapping[str, Fault], load: Sequence[Work], minutes: float) -> Outcome:
     """Everything at once, for so long; then nothing but the bot, until it is quiet."""
     soak.stage.slack.on_change(soak.hear)
-    keeper = threading.Thread(target=soak.keep_alive, name="keeper")
-    keeper.start()
+    refresher = threading.Thread(target=soak.keep_alive, name="keeper")
+    refresher.start()
     # What was counted before the first reading is its baseline, and nobody hears of it.
     soak.stage.wait_for(lambda: len(soak.events("source_read")) > 0, PATIENCE)
     began = time.monotonic()
@@ -362,7 +362,7 @@ def run(soak: Soak, faults: Faults, kinds: Mapping[str, Fault], load: Sequence[W
     soak.wait_until_quiet()
     ended = time.monotonic()
     soak.mending.set()
-    keeper.join()
+    refresher.join()
     outcome = judge(soak.ledger.bumps, soak.said(), soak.judged_deeds(), soak.explain)
     judge_the_load(outcome, soak.gaps(began, ended), soak.ledger.every_asked())
     outcome.wrong += soak.own_growth()

@@ -37,7 +37,7 @@ class Said:
     name: str
     amount: int
     alert: int
-    notice: str
+    notification: str
     is_over: bool
     lines: tuple[tuple[str, str], ...] = ()  # of its thread: when, and what
 
@@ -92,13 +92,13 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
 
 
-def parse(text: str, context: str, *, ts: str, notice: str, lines: Sequence[tuple[str, str]] = ()) -> Said | None:
+def parse(text: str, context: str, *, ts: str, notification: str, lines: Sequence[tuple[str, str]] = ()) -> Said | None:
     """What a message says; None where it is not about a configuration. `context` is its last line, with its numbers."""
     found, numbers = _TOLD.search(text), _NUMBER.search(context)
     if found is None or numbers is None:
         return None
     amount = int(found["amount"].replace(",", ""))
-    return Said(ts, found["name"], amount, int(numbers[1]), notice, found["word"] == _OVER, tuple(lines))
+    return Said(ts, found["name"], amount, int(numbers[1]), notification, found["word"] == _OVER, tuple(lines))
 
 
 class Ledger:
@@ -195,7 +195,7 @@ class Ledger:
 def judge(
     bumps: Sequence[Bump], said: Sequence[Said], deeds: Sequence[Deed], explain: Callable[[Sequence[str]], str]
 ) -> Outcome:
-    """Hold what was caused against what Slack shows. `explain` tells why a notice was posted more than once, if it is known."""
+    """Hold what was caused against what Slack shows. `explain` tells why a notification was posted more than once, if it is known."""
     outcome = Outcome(bumps=len(bumps))
     messages: defaultdict[tuple[str, int], list[Said]] = defaultdict(list)
     for one in said:
@@ -228,7 +228,7 @@ def _judge_one(outcome: Outcome, bump: Bump, found: Sequence[Said], explain: Cal
         reason = explain([found[0].ts, again.ts])
         outcome.duplicates[reason or "unexplained"] += 1
         if not reason:
-            outcome.wrong.append(f"posted twice: {what} (notices {found[0].notice} and {again.notice})")
+            outcome.wrong.append(f"posted twice: {what} (notices {found[0].notification} and {again.notification})")
     # Of a message that was posted twice one is kept up to date: the bot knows of no other.
     if not any(one.is_over for one in found):
         outcome.wrong.append(f"not ended in Slack: {what}")

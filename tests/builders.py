@@ -17,7 +17,7 @@ from hypothesis import settings
 from alertbot.domain import history as past
 from alertbot.domain.alerts import Alert, State, Transition, advance
 from alertbot.domain.findings import Finding, Verdict, check, moments
-from alertbot.domain.history import Amount, Fall, History, Member, Series, Slice, SourceState
+from alertbot.domain.history import Amount, CounterReset, History, Member, Series, Slice, SourceState
 from alertbot.domain.rules import (
     EVERYTHING,
     Absence,
@@ -30,10 +30,10 @@ from alertbot.domain.rules import (
     Rate,
     Ratio,
     Rule,
+    Selector,
     Severity,
     Spike,
     Threshold,
-    Where,
 )
 from alertbot.domain.series import Odometers, first_sight, read_on
 from alertbot.domain.snapshots import Counter
@@ -78,7 +78,7 @@ class Polled:
 
     interval: timedelta = MINUTE
     members: dict[int, Member] = field(default_factory=dict)
-    falls: list[Fall] = field(default_factory=list)
+    counter_resets: list[CounterReset] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     _taken: dict[str, list[tuple[datetime, frozenset[int]]]] = field(default_factory=dict)
     _odometers: dict[str, list[dict[int, Odometers]]] = field(default_factory=dict)
@@ -91,8 +91,9 @@ class Polled:
         for ai_llm, seen in totals.items():
             if ai_llm in known:
                 odometers[known[ai_llm]], steps = read_on(odometers[known[ai_llm]], seen)
-                self.falls += [
-                    Fall(known[ai_llm], step.counter, step.kind, taken_at, step.last, step.seen) for step in steps
+                self.counter_resets += [
+                    CounterReset(known[ai_llm], step.counter, step.kind, taken_at, step.last, step.seen)
+                    for step in steps
                 ]
             else:
                 number = len(self.members) + 1
@@ -140,8 +141,8 @@ class Polled:
             if taken[0][0] <= now
             for moment in wanted
         }
-        falls = [fall for fall in self.falls if fall.at <= now]
-        return History(self.sources(now), members, slices, falls)
+        counter_resets = [counter_reset for counter_reset in self.counter_resets if counter_reset.at <= now]
+        return History(self.sources(now), members, slices, counter_resets)
 
 
 def readings(drawn: Mapping[str, Mapping[str, str]], *, interval: timedelta = MINUTE) -> Polled:
@@ -199,7 +200,7 @@ def grown(
 
 def fallen(of: Polled) -> list[str]:
     """The falls in words: `held 8→1`."""
-    return [f"{fall.kind} {fall.last}→{fall.seen}" for fall in of.falls]
+    return [f"{counter_reset.kind} {counter_reset.last}→{counter_reset.seen}" for counter_reset in of.counter_resets]
 
 
 def levels(
@@ -278,7 +279,7 @@ def rule(
     *,
     hold: str = "0s",
     keep_firing: str = "0s",
-    where: Where = EVERYTHING,
+    where: Selector = EVERYTHING,
     per: str = "ai_llm",
     labels: Mapping[str, str] | None = None,
 ) -> Rule:
@@ -294,9 +295,9 @@ def rule(
     )
 
 
-def only(**globs: str) -> Where:
+def only(**globs: str) -> Selector:
     """`only(source="acme")`."""
-    return Where(tuple((dimension, (pattern,)) for dimension, pattern in globs.items()))
+    return Selector(tuple((dimension, (pattern,)) for dimension, pattern in globs.items()))
 
 
 def findings(of: Polled, judged: Rule, minute: float) -> list[Finding]:

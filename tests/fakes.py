@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import count
 
 from alertbot.domain.alerts import State
-from alertbot.domain.notices import Face, Notice, Place
+from alertbot.domain.notifications import AlertMessage, MessageRef, Notification
 from alertbot.errors import SlackError, SlackGone
 
 SAYING = ("post", "edit", "reply", "say", "attach")
@@ -20,13 +20,13 @@ class KilledError(BaseException):
 class Message:
     """One message as the channel shows it now. `notice` is the number that it was posted with."""
 
-    place: Place
-    notice: int
+    place: MessageRef
+    notification: int
     text: str
     mention: tuple[str, ...] = ()
     thread: str = ""
     edits: list[datetime] = field(default_factory=list)
-    face: Face | None = None
+    alert_message: AlertMessage | None = None
 
 
 @dataclass
@@ -46,7 +46,7 @@ class FakeSlack:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.messages: list[Message] = []
-        self.files: list[tuple[Place, str, str]] = []
+        self.files: list[tuple[MessageRef, str, str]] = []
         self._faults: list[Fault] = []
         self._deleted: set[str] = set()
         self._clock = count(1_700_000_000)  # several threads may post at the same time
@@ -67,7 +67,7 @@ class FakeSlack:
     def mend(self) -> None:
         self._faults.clear()
 
-    def delete(self, place: Place) -> None:
+    def delete(self, place: MessageRef) -> None:
         """Somebody deletes a message by hand."""
         self._deleted.add(place.ts)
 
@@ -92,23 +92,25 @@ class FakeSlack:
 
     # --- what a Sender does
 
-    def post(self, channel: str, face: Face, *, notice: int, mention: Iterable[str]) -> Place:
+    def post(
+        self, channel: str, alert_message: AlertMessage, *, notification: int, mention: Iterable[str]
+    ) -> MessageRef:
         place = self._new_place(channel)
-        message = Message(place, notice, describe(face), tuple(mention), face=face)
+        message = Message(place, notification, describe(alert_message), tuple(mention), alert_message=alert_message)
         self._do("post", place.channel, lambda: self.messages.append(message))
         return place
 
-    def edit(self, place: Place, face: Face) -> None:
+    def edit(self, place: MessageRef, alert_message: AlertMessage) -> None:
         def edit() -> None:
             message = self._find(place)
-            message.text, message.face = describe(face), face
-            message.edits.append(face.shown_at)
+            message.text, message.alert_message = describe(alert_message), alert_message
+            message.edits.append(alert_message.shown_at)
 
         self._do("edit", place.channel, edit)
 
-    def reply(self, place: Place, notice: Notice, *, number: int) -> Place:
+    def reply(self, place: MessageRef, notification: Notification, *, number: int) -> MessageRef:
         own = self._new_place(place.channel[1:])
-        reply = Message(own, number, _line(notice), notice.mention, thread=place.ts)
+        reply = Message(own, number, _line(notification), notification.mention, thread=place.ts)
 
         def answer() -> None:
             self._find(place)
@@ -117,35 +119,35 @@ class FakeSlack:
         self._do("reply", place.channel, answer)
         return own
 
-    def say(self, channel: str, notice: Notice, *, number: int) -> Place:
+    def say(self, channel: str, notification: Notification, *, number: int) -> MessageRef:
         place = self._new_place(channel)
-        message = Message(place, number, _line(notice), notice.mention)
+        message = Message(place, number, _line(notification), notification.mention)
         self._do("say", place.channel, lambda: self.messages.append(message))
         return place
 
-    def find(self, channel: str, *, notice: int, since: datetime, thread: Place | None) -> Place | None:
+    def find(self, channel: str, *, notification: int, since: datetime, thread: MessageRef | None) -> MessageRef | None:
         named = channel if channel.startswith("C") else f"C{channel}"
         self._do("find", named, lambda: None)
         where = thread.ts if thread else ""
         found = (
             message.place
             for message in self._standing(named[1:])
-            if message.notice == notice and where in {message.thread, message.place.ts if where else ""}
+            if message.notification == notification and where in {message.thread, message.place.ts if where else ""}
         )
         return next(found, None)
 
-    def attach(self, place: Place, *, name: str, text: str) -> None:
+    def attach(self, place: MessageRef, *, name: str, text: str) -> None:
         self._do("attach", place.channel, lambda: self.files.append((place, name, text)))
 
-    def permalink(self, place: Place) -> str:
+    def permalink(self, place: MessageRef) -> str:
         self._do("permalink", place.channel, lambda: None)
         return f"https://slack.example/{place.channel}/{place.ts}"
 
-    def _new_place(self, channel: str) -> Place:
+    def _new_place(self, channel: str) -> MessageRef:
         # As Slack does it: the answer names the channel by an id, also where it was called by its name.
-        return Place(channel if channel.startswith("C") else f"C{channel}", f"{next(self._clock)}.000100")
+        return MessageRef(channel if channel.startswith("C") else f"C{channel}", f"{next(self._clock)}.000100")
 
-    def _find(self, place: Place) -> Message:
+    def _find(self, place: MessageRef) -> Message:
         found = [message for message in self._standing("") if message.place == place]
         if not found:
             raise SlackGone("chat.update: message_not_found", code="message_not_found")
@@ -170,10 +172,10 @@ class FakeProbes:
         self.old_gauges = ""
         self.reasons: dict[str, dict[str, str]] = {}
 
-    def why_unhealthy(self) -> str:
+    def unhealthy_reasons(self) -> str:
         return self.unhealthy
 
-    def why_not_ready(self, exclude: Collection[str] = ()) -> dict[str, str]:
+    def not_ready_reasons(self, exclude: Collection[str] = ()) -> dict[str, str]:
         return {
             name: text for check, texts in self.reasons.items() if check not in exclude for name, text in texts.items()
         }
@@ -182,21 +184,21 @@ class FakeProbes:
         return self.old_gauges
 
 
-def describe(face: Face) -> str:
+def describe(alert_message: AlertMessage) -> str:
     """A message in words: `G1: A1 firing warning 9, A2 resolved`."""
-    return f"G{face.group.number}: " + ", ".join(_described(face))
+    return f"G{alert_message.group.number}: " + ", ".join(_described(alert_message))
 
 
-def _described(face: Face) -> Iterator[str]:
-    for alert in face.alerts:
+def _described(alert_message: AlertMessage) -> Iterator[str]:
+    for alert in alert_message.alerts:
         state = "acknowledged" if alert.acknowledged_at and alert.state is State.FIRING else alert.state.value
         shown = f" {alert.severity} {alert.value}" if alert.state is State.FIRING else ""
         yield f"A{alert.number} {state}{shown}"
 
 
-def _line(notice: Notice) -> str:
-    people = " ".join(notice.people)
-    return f"{notice.kind}: {' | '.join(notice.lines)}".replace("{0}", people)
+def _line(notification: Notification) -> str:
+    people = " ".join(notification.people)
+    return f"{notification.kind}: {' | '.join(notification.lines)}".replace("{0}", people)
 
 
 def refusal(kind: type[SlackError], code: str, **more: float) -> SlackError:

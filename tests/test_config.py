@@ -11,12 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertbot.config import Address, Config, Source, config_schema, load, read_yaml
+from alertbot.config import Address, Config, SourceConfig, config_schema, load, read_yaml
 from alertbot.config.keys import Section, is_list, sections_in
 from alertbot.config.rule_types import KINDS
 from alertbot.config.sections import ConfigFile
 from alertbot.domain.routes import Route, Step, route_for
-from alertbot.domain.rules import Where
+from alertbot.domain.rules import Selector
 from tests.config_files import CONTRACT, ENVIRON, loaded
 
 NO_REPORTS = "reports: this release does not post any"
@@ -32,7 +32,7 @@ def test_the_contract_is_taken_word_for_word(tmp_path):
     assert source.access_token.get_secret_value() == "token"
     assert (source.refresh_token, source.interval, source.concurrency) == (None, timedelta(minutes=1), 8)
     assert config.prices[0].usd_per_million_in == Decimal("2.50")
-    assert config.prices[0].match == Where((("ai_llm", ("support-*",)),))
+    assert config.prices[0].match == Selector((("ai_llm", ("support-*",)),))
     assert config.slack.visibility[0].channels == ("#acme-ai",)
     rotation = config.oncall[0].rotation
     assert rotation
@@ -127,11 +127,11 @@ def test_the_schema_has_a_description_of_every_key_and_defaults_as_they_are_writ
         for key, value in section["properties"].items():
             described = schema["$defs"][value["$ref"].rpartition("/")[2]] if "$ref" in value else value
             assert described.get("description") or key in {"type", "metric", "severity", "rotation"}, f"{name}.{key}"
-    source = schema["$defs"]["Source"]["properties"]
+    source = schema["$defs"]["SourceConfig"]["properties"]
     assert (source["interval"]["default"], source["concurrency"]["default"]) == ("1m", 8)
-    assert schema["$defs"]["Http"]["properties"]["listen"]["default"] == "127.0.0.1:8080"
+    assert schema["$defs"]["HttpConfig"]["properties"]["listen"]["default"] == "127.0.0.1:8080"
     assert schema["$defs"]["BudgetRule"]["properties"]["at"]["default"] == {"warning": 80, "critical": 100}
-    assert schema["$defs"]["Database"]["properties"]["url"]["default"] == "sqlite:///alertbot.db"
+    assert schema["$defs"]["DatabaseConfig"]["properties"]["url"]["default"] == "sqlite:///alertbot.db"
 
 
 def test_scalars_are_what_was_written_and_not_what_yaml_makes_of_them(tmp_path):
@@ -153,7 +153,7 @@ def test_scalars_are_what_was_written_and_not_what_yaml_makes_of_them(tmp_path):
         Decimal("1000.50"),
     )
     route = config.routes[0]
-    assert route.match == Where((("provider", ("null-*",)), ("team", ("yes",))))
+    assert route.match == Selector((("provider", ("null-*",)), ("team", ("yes",))))
     assert (route.forget_brief, route.send_resolved, route.flap_limit) == (True, False, 10)
 
 
@@ -173,7 +173,7 @@ def test_anchors_and_merge_keys_work(tmp_path):
 @given(st.integers(1, 500), st.sampled_from("smhdw"))  # ten years at most
 def test_every_duration_is_read_as_it_was_written(number, unit):
     seconds = number * {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[unit]
-    assert Source(name="a", access_token="a", interval=f"{number}{unit}").interval == timedelta(seconds=seconds)
+    assert SourceConfig(name="a", access_token="a", interval=f"{number}{unit}").interval == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(

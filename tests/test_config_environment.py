@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alertbot.config import DEFAULT_RULES, EVERYTHING, NOTHING, Need, load
-from alertbot.domain.times import write_duration
+from alertbot.domain.times import format_duration_short
 from alertbot.errors import ConfigError
 from tests.config_files import CONTRACT, ENVIRON, loaded, mistakes
 
@@ -60,7 +60,7 @@ def test_default_rules_are_used_where_the_file_has_none(tmp_path):
     ("variable", "value", "read"),
     [
         ("ALERTBOT_DATABASE__URL", "postgresql://u:p${x}@h/d", lambda c: c.database.url.get_secret_value()),
-        ("ALERTBOT_DATABASE__KEEP__RAW", "5d", lambda c: write_duration(c.database.keep.raw)),
+        ("ALERTBOT_DATABASE__KEEP__RAW", "5d", lambda c: format_duration_short(c.database.keep.raw)),
         ("ALERTBOT_SLACK__MODE", "http", lambda c: c.slack.mode),
         ("ALERTBOT_SLACK__OPERATORS", "U1,S2", lambda c: ",".join(c.slack.operators)),
         ("ALERTBOT_SLACK__OPERATORS", '["U1", "S2"]', lambda c: str(list(c.slack.operators)).replace("'", '"')),

@@ -19,10 +19,10 @@ from alertbot.domain.rules import (
     Rate,
     Ratio,
     Rule,
+    Selector,
     Severity,
     Spike,
     Threshold,
-    Where,
 )
 from alertbot.errors import ConfigError
 
@@ -108,7 +108,7 @@ def test_what_every_rule_may_say():
         name="r",
         condition=Threshold("tokens", HOUR, levels(Comparison.ABOVE, (WARNING, 5))),
         per="model",
-        where=Where((("ai_llm", ("support-*", "a")), ("source", ("acme",)))),
+        where=Selector((("ai_llm", ("support-*", "a")), ("source", ("acme",)))),
         hold=timedelta(minutes=5),
         keep_firing=timedelta(minutes=10),
         labels={"team": "support", "tier": "1"},

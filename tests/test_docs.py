@@ -21,7 +21,7 @@ README = ROOT / "README.md"
 OPERATING = ROOT / "docs" / "operating.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 PAGES = sorted([README, ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
-COMMAND = config.Slack.model_fields["command"].default
+COMMAND = config.SlackConfig.model_fields["command"].default
 LARGEST_PICTURE = 150_000  # bytes; they are part of every clone
 SECRETS = {
     "SLACK_BOT_TOKEN": "xoxb-1",
@@ -151,8 +151,8 @@ def test_the_metrics_that_are_documented_are_those_that_there_are():
 def test_the_labels_of_metrics_are_documented():
     documented = {row[0].strip("`"): set(_INLINE.findall(row[1])) for row in rows(OPERATING, "Metrics")}
     for name, labels in documented.items():
-        collector: Any = Metrics().registry._names_to_collectors[name]
-        assert labels == set(collector._labelnames), name
+        worker: Any = Metrics().registry._names_to_collectors[name]
+        assert labels == set(worker._labelnames), name
 
 
 def test_documented_log_events_are_logged_by_the_code():

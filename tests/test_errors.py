@@ -64,4 +64,4 @@ def test_readyz_does_not_say_where_the_database_is(tmp_path: Path):
     )
     with pytest.raises(StoreError):
         probes.check_readiness()
-    assert probes.why_not_ready() == {"database": "the database is not available; try again in a minute"}
+    assert probes.not_ready_reasons() == {"database": "the database is not available; try again in a minute"}

@@ -11,17 +11,17 @@ import sqlalchemy as sa
 import yaml
 
 from alertbot.clock import Clock
-from alertbot.collector import Collector
 from alertbot.config import load
 from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.traffic import World
-from alertbot.domain.notices import Face, Place
+from alertbot.domain.notifications import AlertMessage, MessageRef
 from alertbot.http import Metrics
 from alertbot.store import leases, migrate, outbox
 from alertbot.store.database import Database
 from alertbot.store.tables import outbox as outbox_table
 from alertbot.threads import Supervisor
 from alertbot.wiring import open_database
+from alertbot.worker import Worker
 from tests.fakes import FakeSlack
 
 LLMS = 40
@@ -36,10 +36,10 @@ class SlowSlack(FakeSlack):
         self._take_time = take_time
         self.asked = 0
 
-    def post(self, channel: str, face: Face, *, notice: int, mention: Iterable[str]) -> Place:
+    def post(self, channel: str, face: AlertMessage, *, notification: int, mention: Iterable[str]) -> MessageRef:
         self.asked += 1
         self._take_time()
-        return super().post(channel, face, notice=notice, mention=mention)
+        return super().post(channel, face, notification=notification, mention=mention)
 
 
 class House:
@@ -70,8 +70,8 @@ class House:
         migrate.upgrade(self.database)
         self.supervisor = Supervisor()
 
-    def collector(self, slack: FakeSlack) -> Collector:
-        return Collector(self.config, self.database, slack, clock=Clock(), metrics=Metrics(), alarm=lambda _text: None)
+    def worker(self, slack: FakeSlack) -> Worker:
+        return Worker(self.config, self.database, slack, clock=Clock(), metrics=Metrics(), alarm=lambda _text: None)
 
     def burst(self) -> None:
         for number in range(LLMS):
@@ -93,12 +93,12 @@ def house(tmp_path: Path) -> Iterator[House]:
     house.close()
 
 
-def poll_until(collector: Collector, predicate: Callable[[], bool]) -> None:
+def poll_until(worker: Worker, predicate: Callable[[], bool]) -> None:
     """Start polls as the scheduler does, until something is so."""
     ends_at = time.monotonic() + PATIENCE
     while not predicate():
         assert time.monotonic() < ends_at, "it did not come"
-        collector.poll_due()
+        worker.poll_due()
         time.sleep(0.02)  # the pace of the scheduler
 
 
@@ -109,27 +109,27 @@ def test_a_source_is_read_in_its_interval_while_a_backlog_is_sent(house):
         asked_at.append(house.asked())
         time.sleep(0.2)  # as Slack does
 
-    collector = house.collector(SlowSlack(take_time=take_time))
-    collector.start(house.supervisor, every=0.25)
-    poll_until(collector, lambda: house.asked() > 0)
+    worker = house.worker(SlowSlack(take_time=take_time))
+    worker.start(house.supervisor, every=0.25)
+    poll_until(worker, lambda: house.asked() > 0)
     house.burst()
-    poll_until(collector, lambda: len(asked_at) == LLMS)
+    poll_until(worker, lambda: len(asked_at) == LLMS)
     assert house.supervisor.dead() == []
     house.supervisor.expect_ends()
-    collector.stop()
+    worker.stop()
     assert asked_at[-1] - asked_at[0] >= 2, "the source was not asked while the backlog was sent"
 
 
 def test_what_is_at_slack_when_the_bot_stops_is_not_free_for_others(house):
     go = threading.Event()
     slack = SlowSlack(take_time=lambda: go.wait(PATIENCE))
-    collector = house.collector(slack)
-    collector.start(house.supervisor, every=0.25)
-    poll_until(collector, lambda: house.asked() > 0)
+    worker = house.worker(slack)
+    worker.start(house.supervisor, every=0.25)
+    poll_until(worker, lambda: house.asked() > 0)
     house.burst()
-    poll_until(collector, lambda: slack.asked > 0)
+    poll_until(worker, lambda: slack.asked > 0)
     house.supervisor.expect_ends()
-    collector.stop(within=0.2)
+    worker.stop(within=0.2)
     with house.database.transaction() as tx:
         at_slack = set(tx.execute(sa.select(outbox_table.c.number).where(outbox_table.c.owner != "")).scalars())
         claimed = outbox.claim(tx, owner="another", lease=timedelta(seconds=45), now=Clock()(), limit=LLMS)
@@ -144,11 +144,11 @@ def test_a_start_on_ones_own_database_leaves_a_call_of_the_dead_its_time_to_arri
     with house.database.transaction() as tx:
         outbox.add_alarm(tx, "Slack refuses the bot", now=now)
         outbox.claim(tx, owner="a process that was killed", lease=timedelta(seconds=45), now=now)
-    collector = house.collector(FakeSlack())
-    collector.take_over()
+    worker = house.worker(FakeSlack())
+    worker.release_stale_claims()
     with house.database.transaction() as tx:
         assert leases.holders(tx) == set()
         assert outbox.claim(tx, owner="the next", lease=timedelta(seconds=45), now=now + timedelta(seconds=4)) == []
         (row,) = outbox.claim(tx, owner="the next", lease=timedelta(seconds=45), now=now + timedelta(seconds=6))
     assert row.uncertain
-    collector.stop()
+    worker.stop()

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from alertbot.domain.prices import Override, Price, Prices
-from alertbot.domain.rules import Where
+from alertbot.domain.rules import Selector
 from alertbot.price_list import PublishedPrices
 
 LIST = PublishedPrices()
@@ -44,7 +44,7 @@ def test_prices_are_exact_for_any_number_of_tokens():
 
 def test_the_operators_own_prices_come_first_and_the_first_that_fits_counts():
     own = Price(Decimal(1), Decimal(2))
-    prices = Prices(LIST, [Override(Where((("ai_llm", ("support-*",)),)), own)])
+    prices = Prices(LIST, [Override(Selector((("ai_llm", ("support-*",)),)), own)])
     assert prices.price_of({"ai_llm": "llm-1", "name": "support-chat", "model": "gpt-4o"}) == own
     assert prices.price_of({"ai_llm": "llm-2", "name": "code", "model": "gpt-4o"}) == Price(Decimal("2.5"), Decimal(10))
     assert prices.price_of({"ai_llm": "llm-2", "name": "code"}) is None

@@ -49,27 +49,27 @@ def build(sqlite: Database, seconds: Seconds) -> Callable[..., Probes]:
 def test_health_fails_when_ticks_stand_still_for_a_minute(build, seconds):
     probes = build()
     seconds.now += 59
-    assert probes.why_unhealthy() == ""
+    assert probes.unhealthy_reasons() == ""
     seconds.now += 2
-    assert probes.why_unhealthy() == "no tick for 61 s"
+    assert probes.unhealthy_reasons() == "no tick for 61 s"
     probes.note_tick()
-    assert probes.why_unhealthy() == ""
+    assert probes.unhealthy_reasons() == ""
 
 
 def test_a_bot_that_has_not_looked_yet_is_not_ready(build):
-    assert build().why_not_ready() == {"database": "not asked yet"}
+    assert build().not_ready_reasons() == {"database": "not asked yet"}
 
 
 def test_a_source_that_was_never_read_is_named_and_can_be_left_out(build, sqlite):
     with sqlite.transaction() as tx:
-        sources.remember(tx, ["acme"])
+        sources.register(tx, ["acme"])
     probes = build()
     probes.check_readiness()
-    assert probes.why_not_ready() == {"source acme": "never read"}
-    assert probes.why_not_ready({"sources"}) == {}
+    assert probes.not_ready_reasons() == {"source acme": "never read"}
+    assert probes.not_ready_reasons({"sources"}) == {}
     without = build(needs_sources=False)
     without.check_readiness()
-    assert without.why_not_ready() == {}
+    assert without.not_ready_reasons() == {}
 
 
 def test_probes_are_answered_while_a_check_waits_for_the_database_and_say_so_after_a_while(build, seconds):
@@ -87,13 +87,13 @@ def test_probes_are_answered_while_a_check_waits_for_the_database_and_say_so_aft
     checking = threading.Thread(target=probes.check_readiness)
     checking.start()
     assert waits.wait(60)
-    assert (probes.why_not_ready(), probes.why_gauges_are_old()) == ({}, "")
+    assert (probes.not_ready_reasons(), probes.why_gauges_are_old()) == ({}, "")
     seconds.now += 16
-    assert probes.why_not_ready() == {"database": "no answer for 16 s"}
+    assert probes.not_ready_reasons() == {"database": "no answer for 16 s"}
     assert probes.why_gauges_are_old() == "no answer for 16 s"
     answers.set()
     checking.join()
-    assert (probes.why_not_ready(), probes.why_gauges_are_old()) == ({}, "")
+    assert (probes.not_ready_reasons(), probes.why_gauges_are_old()) == ({}, "")
 
 
 def test_a_database_that_fails_is_the_reason_and_the_gauges_are_not_shown(build):
@@ -103,5 +103,5 @@ def test_a_database_that_fails_is_the_reason_and_the_gauges_are_not_shown(build)
     probes = build(clock=fail)
     with pytest.raises(StoreError):
         probes.check_readiness()
-    assert probes.why_not_ready() == {"database": "the database is not available; try again in a minute"}
+    assert probes.not_ready_reasons() == {"database": "the database is not available; try again in a minute"}
     assert probes.why_gauges_are_old() == "the database is not available; try again in a minute"

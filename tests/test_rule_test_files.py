@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertbot.errors import ConfigError
-from alertbot.rule_test_files import Nothing, read_rule_tests, read_samples
+from alertbot.rule_test_files import Nothing, parse_samples, read_rule_tests
 from alertbot.rule_test_files.keys import Amount
 from tests.builders import patiently
 from tests.rule_test_cases import CONFIG, CONTRACT, RULE, in_file, one_test, run
@@ -34,7 +34,7 @@ MISSED, ABSENT = Nothing.MISSED, Nothing.ABSENT
     ids=lambda value: repr(value)[:30],
 )
 def test_a_series_is_read_as_promtool_reads_it(written, samples):
-    assert list(read_samples(written)) == samples
+    assert list(parse_samples(written)) == samples
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_series_is_read_as_promtool_reads_it(written, samples):
 )
 def test_what_is_no_series_is_named(wrong):
     with pytest.raises(ValueError, match="expected samples such as") as raised:
-        read_samples(f"0 1 {wrong} 2")
+        parse_samples(f"0 1 {wrong} 2")
     assert f'"{wrong}"' in str(raised.value)
 
 
@@ -59,7 +59,7 @@ def test_what_is_no_series_is_named(wrong):
 )
 def test_a_series_that_cannot_be_is_told(wrong, sentence):
     with pytest.raises(ValueError, match=sentence):
-        read_samples(wrong)
+        parse_samples(wrong)
 
 
 COUNTS = st.integers(0, 10**25)
@@ -90,14 +90,14 @@ WORDS = st.one_of(
 @patiently
 @given(st.lists(WORDS, min_size=1, max_size=8))
 def test_every_series_is_as_long_as_its_words_say(words):
-    assert list(read_samples(" ".join(text for text, _ in words))) == [one for _, samples in words for one in samples]
+    assert list(parse_samples(" ".join(text for text, _ in words))) == [one for _, samples in words for one in samples]
 
 
 @patiently
 @given(st.text(alphabet="0123456789+-_x ab", max_size=20))
 def test_any_other_text_is_a_mistake_and_nothing_worse(text):
     try:
-        samples = read_samples(text)
+        samples = parse_samples(text)
     except ValueError:
         return
     assert all(isinstance(one, Nothing) or one >= 0 for one in samples)

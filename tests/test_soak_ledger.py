@@ -31,9 +31,9 @@ def judged(*found: Said, explained: str = "", deeds: tuple[Deed, ...] = ()) -> O
 
 
 def test_a_message_is_recognised_by_its_configuration_and_its_number() -> None:
-    found = parse(OVER, "Rule violation-burst · A12 · G3", ts="5.0", notice="9")
+    found = parse(OVER, "Rule violation-burst · A12 · G3", ts="5.0", notification="9")
     assert found == Said("5.0", "config-7", 1017, 12, "9", is_over=True)
-    assert parse("acme has not been polled", "", ts="5.0", notice="9") is None
+    assert parse("acme has not been polled", "", ts="5.0", notification="9") is None
 
 
 def test_what_was_told_once_and_has_ended_is_well() -> None:

@@ -3,7 +3,7 @@
 Heavy imports stand inside the commands, so that `--help` and `--version` answer at once.
 """
 
-from alertbot.cli import acting, looking_up, rules, running
+from alertbot.cli import actions, queries, rules, run
 from alertbot.cli.base import main
 
-__all__ = ["acting", "looking_up", "main", "rules", "running"]
+__all__ = ["actions", "main", "queries", "rules", "run"]

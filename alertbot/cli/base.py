@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from alertbot.config import Config, Need
-    from alertbot.domain.windows import Span
+    from alertbot.domain.windows import TimeRange
     from alertbot.store.database import Database
 
 
@@ -102,14 +102,14 @@ class Duration(click.ParamType[timedelta]):
             self.fail(str(error), param, ctx)
 
 
-class SpanOrName(click.ParamType["Span"]):
+class SpanOrName(click.ParamType["TimeRange"]):
     name = "window"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Span":
-        from alertbot.domain.windows import parse_span
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "TimeRange":
+        from alertbot.domain.windows import parse_time_range
 
         try:
-            return parse_span(str(value))
+            return parse_time_range(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

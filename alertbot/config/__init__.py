@@ -2,23 +2,23 @@
 
 from alertbot.config.layers import EVERYTHING, NOTHING, Need
 from alertbot.config.loading import Config, config_schema, load
+from alertbot.config.raw_values import read_yaml
 from alertbot.config.rules import DEFAULT_RULES, WRITTEN_DEFAULT_RULES, parse_rules
 from alertbot.config.sections import (
-    Database,
-    Heartbeat,
-    Http,
-    Keep,
-    Log,
-    OnCall,
-    Price,
+    DatabaseConfig,
+    HeartbeatConfig,
+    HttpConfig,
+    LogConfig,
+    OnCallConfig,
+    PriceConfig,
     Report,
-    Rotation,
-    Slack,
-    Source,
-    Visibility,
+    RetentionConfig,
+    RotationConfig,
+    SlackConfig,
+    SourceConfig,
+    VisibilityConfig,
 )
 from alertbot.config.values import Address
-from alertbot.config.written import read_yaml
 
 __all__ = [
     "DEFAULT_RULES",
@@ -27,19 +27,19 @@ __all__ = [
     "WRITTEN_DEFAULT_RULES",
     "Address",
     "Config",
-    "Database",
-    "Heartbeat",
-    "Http",
-    "Keep",
-    "Log",
+    "DatabaseConfig",
+    "HeartbeatConfig",
+    "HttpConfig",
+    "LogConfig",
     "Need",
-    "OnCall",
-    "Price",
+    "OnCallConfig",
+    "PriceConfig",
     "Report",
-    "Rotation",
-    "Slack",
-    "Source",
-    "Visibility",
+    "RetentionConfig",
+    "RotationConfig",
+    "SlackConfig",
+    "SourceConfig",
+    "VisibilityConfig",
     "config_schema",
     "load",
     "parse_rules",

@@ -17,8 +17,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 
 from alertbot.config.mistakes import Location, mistakes_at, nearest, quoted
-from alertbot.config.values import Reads
-from alertbot.config.written import Unusable
+from alertbot.config.raw_values import InvalidValue
+from alertbot.config.values import ValueType
 
 
 class Section(BaseModel):
@@ -32,13 +32,13 @@ class Section(BaseModel):
         return {field.alias or name: field for name, field in cls.model_fields.items()}
 
     @classmethod
-    def secret_keys(cls) -> dict[str, Reads]:
+    def secret_keys(cls) -> dict[str, ValueType]:
         """The keys that may be given as `KEY_file`, too, with their kind of value."""
         return {
             name: kind
             for name, field in cls.keys().items()
             for kind in field.metadata
-            if isinstance(kind, Reads) and kind.secret
+            if isinstance(kind, ValueType) and kind.secret
         }
 
     @classmethod
@@ -48,7 +48,7 @@ class Section(BaseModel):
         yield from ()
 
     @classmethod
-    def tell_unknown(cls, key: str) -> str:
+    def report_unknown(cls, key: str) -> str:
         """The sentence about a key that does not exist."""
         known = [*cls.keys(), *(f"{name}_file" for name in cls.secret_keys())]
         meant = nearest(key, known)
@@ -86,8 +86,8 @@ class Section(BaseModel):
         if line["type"] == "mistake":
             return line["msg"]
         if line["type"] == "extra_forbidden":
-            return cls.tell_unknown(key)
-        if isinstance(value, Unusable):
+            return cls.report_unknown(key)
+        if isinstance(value, InvalidValue):
             return value.sentence
         if line["type"] == "missing":
             return f"expected {_expectation(cls.keys()[key])}, got nothing"
@@ -136,7 +136,7 @@ def given(value: object) -> bool:
     """Whether something stands there: not nothing, and not an empty text as `${NAME:-}` leaves it."""
     if isinstance(value, SecretStr):
         return bool(value.get_secret_value())
-    return isinstance(value, Unusable) or (value is not None and value != "")
+    return isinstance(value, InvalidValue) or (value is not None and value != "")
 
 
 def repeated(listed: object, key: str, *, place: str) -> Iterator[tuple[Location, str]]:
@@ -144,7 +144,7 @@ def repeated(listed: object, key: str, *, place: str) -> Iterator[tuple[Location
     first: dict[str, int] = {}
     for index, keys in enumerate(listed if isinstance(listed, list) else []):
         name = keys.get(key) if isinstance(keys, Mapping) else None
-        if not isinstance(name, str) or not given(name) or isinstance(name, Unusable):
+        if not isinstance(name, str) or not given(name) or isinstance(name, InvalidValue):
             continue
         if name in first:
             yield (

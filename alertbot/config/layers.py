@@ -16,9 +16,9 @@ from pydantic_settings import PydanticBaseSettingsSource
 
 from alertbot.config.keys import Section, given, is_list, sections_in
 from alertbot.config.mistakes import Location, place_of, quoted
+from alertbot.config.raw_values import InvalidValue, RawScalar, fill_variables, read_yaml
 from alertbot.config.sections import ConfigFile
-from alertbot.config.values import WAIVED, without_line_ends
-from alertbot.config.written import Unusable, Written, fill_variables, read_yaml
+from alertbot.config.values import NOT_NEEDED, without_line_ends
 from alertbot.errors import ConfigError
 
 PREFIX = "ALERTBOT_"
@@ -104,22 +104,22 @@ def file_layer(path: Path, environ: Mapping[str, str]) -> Layer:
     if tree is None:
         return Layer({})
     if not isinstance(tree, dict):
-        got = tree.sentence if isinstance(tree, Unusable) else f"expected keys with values, got {quoted(tree)}"
+        got = tree.sentence if isinstance(tree, InvalidValue) else f"expected keys with values, got {quoted(tree)}"
         raise ConfigError([f"{path}: {got}"])
     return Layer(tree)
 
 
-def customary_layer(environ: Mapping[str, str]) -> Layer:
+def wellknown_env_layer(environ: Mapping[str, str]) -> Layer:
     """Variables that work with no key at all: Slack's, and Flashback's for one source."""
     keys: dict[str, Any] = {}
     origins: dict[Location, str] = {}
     for name, key in _CUSTOMARY.items():
         if environ.get(name):
-            keys.setdefault("slack", {})[key] = Written(environ[name])
+            keys.setdefault("slack", {})[key] = RawScalar(environ[name])
             origins["slack", key] = name
-    source = {key: (name, Written(environ[name])) for name, key in _CUSTOMARY_SOURCE.items() if environ.get(name)}
+    source = {key: (name, RawScalar(environ[name])) for name, key in _CUSTOMARY_SOURCE.items() if environ.get(name)}
     if "access_token" in source:
-        keys["sources"] = [{"name": Written(DEFAULT_SOURCE), **{key: value for key, (_, value) in source.items()}}]
+        keys["sources"] = [{"name": RawScalar(DEFAULT_SOURCE), **{key: value for key, (_, value) in source.items()}}]
         origins |= {("sources", 0, key): name for key, (name, _) in source.items()}
     return Layer(keys, origins)
 
@@ -199,10 +199,10 @@ def _unknown_override(name: str, known: Mapping[str, tuple[tuple[str, ...], Fiel
 def _override_value(text: str, known: FieldInfo, name: str) -> Any:
     """By the key's type: sections and lists as YAML (JSON is YAML), a list also as `a,b`; all else as the text itself."""
     if not is_list(known) and not sections_in(known.annotation):
-        return Written(text)
+        return RawScalar(text)
     value = read_yaml(text, origin=name)
-    if is_list(known) and isinstance(value, Written):
-        return [Written(part.strip()) for part in text.split(",") if part.strip()]
+    if is_list(known) and isinstance(value, RawScalar):
+        return [RawScalar(part.strip()) for part in text.split(",") if part.strip()]
     return value
 
 
@@ -234,7 +234,7 @@ class SecretReader:
             if name in keys or f"{name}_file" in keys:
                 self._secret(keys, name, (*location, name), origins)
                 # Left empty, as ${NAME:-} leaves it: another layer may have it.
-                if kind.optional and not given(keys[name]) and keys[name] is not WAIVED:
+                if kind.optional and not given(keys[name]) and keys[name] is not NOT_NEEDED:
                     del keys[name]
         return keys
 
@@ -243,20 +243,20 @@ class SecretReader:
         written, file = keys.pop(name, None), keys.pop(f"{name}_file", None)
         secret: Any = written
         if given(written) and given(file):
-            secret = Unusable(f"expected {name} or {name}_file, got both")
+            secret = InvalidValue(f"expected {name} or {name}_file, got both")
         elif given(file):
             file_location = (*location[:-1], f"{name}_file")
             origins[location] = origins.get(file_location) or place_of("", file_location)
             secret = _content(file)
-        elif isinstance(written, Written) and written.startswith(f"{self.folder}/"):
+        elif isinstance(written, RawScalar) and written.startswith(f"{self.folder}/"):
             secret = _content(written)
         need = _NEED_OF.get(str(location[0]))
         waived = need is not None and need not in self.needs
-        absent = secret.absent if isinstance(secret, Unusable) else not given(secret)
+        absent = secret.absent if isinstance(secret, InvalidValue) else not given(secret)
         if waived and absent:
-            keys[name] = WAIVED
+            keys[name] = NOT_NEEDED
         else:
-            keys[name] = SecretStr(secret) if isinstance(secret, Written) and secret else secret
+            keys[name] = SecretStr(secret) if isinstance(secret, RawScalar) and secret else secret
 
 
 def _is_holder(known: FieldInfo | None) -> bool:
@@ -265,17 +265,21 @@ def _is_holder(known: FieldInfo | None) -> bool:
 
 def _content(path: Any) -> Any:
     """The text of a secret's file."""
-    if not isinstance(path, Written):
-        return path if isinstance(path, Unusable) else Unusable(f"expected the path of a file, got {quoted(path)}")
+    if not isinstance(path, RawScalar):
+        return (
+            path if isinstance(path, InvalidValue) else InvalidValue(f"expected the path of a file, got {quoted(path)}")
+        )
     try:
         text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        return Unusable(f"expected a file with text, got {quoted(path)}, which is not UTF-8")
+        return InvalidValue(f"expected a file with text, got {quoted(path)}, which is not UTF-8")
     except (OSError, ValueError) as error:
         fault = _os_fault(error) if isinstance(error, OSError) else "not a path"
-        return Unusable(f"expected a file that can be read, got {quoted(path)} ({fault})", absent=True)
+        return InvalidValue(f"expected a file that can be read, got {quoted(path)} ({fault})", absent=True)
     text = without_line_ends(text)
-    return Written(text) if text else Unusable(f"expected a secret in the file, got {quoted(path)}, which is empty")
+    return (
+        RawScalar(text) if text else InvalidValue(f"expected a secret in the file, got {quoted(path)}, which is empty")
+    )
 
 
 def _os_fault(error: OSError) -> str:

@@ -17,31 +17,31 @@ from alertbot.config.layers import (
     LayerSource,
     Need,
     SecretReader,
-    customary_layer,
     file_layer,
     override_layer,
+    wellknown_env_layer,
 )
 from alertbot.config.metrics import POINTS, collectors_of
 from alertbot.config.mistakes import in_order, place_of, sentences_of
+from alertbot.config.raw_values import InvalidValue
 from alertbot.config.rules import DEFAULT_RULES
 from alertbot.config.sections import (
     ConfigFile,
-    Database,
-    Heartbeat,
-    Http,
-    Log,
-    OnCall,
-    Price,
+    DatabaseConfig,
+    HeartbeatConfig,
+    HttpConfig,
+    LogConfig,
+    OnCallConfig,
+    PriceConfig,
     Report,
-    Slack,
-    Source,
+    SlackConfig,
+    SourceConfig,
 )
 from alertbot.config.values import Address
-from alertbot.config.written import Unusable
 from alertbot.domain.addresses import is_loopback
 from alertbot.domain.routes import Route
-from alertbot.domain.rules import Absence, Ratio, Rule, Where
-from alertbot.domain.times import write_duration
+from alertbot.domain.rules import Absence, Ratio, Rule, Selector
+from alertbot.domain.times import format_duration_short
 from alertbot.errors import ConfigError
 
 DEFAULT_PATH = Path("config.yaml")
@@ -51,17 +51,17 @@ DEFAULT_PATH = Path("config.yaml")
 class Config:
     """Everything that is configured. `notes` are sentences to say at start; `path` is None where there is no file."""
 
-    database: Database
-    sources: tuple[Source, ...]
-    prices: tuple[Price, ...]
-    slack: Slack
-    oncall: tuple[OnCall, ...]
+    database: DatabaseConfig
+    sources: tuple[SourceConfig, ...]
+    prices: tuple[PriceConfig, ...]
+    slack: SlackConfig
+    oncall: tuple[OnCallConfig, ...]
     routes: tuple[Route, ...]  # the last one is the default and matches everything
     rules: tuple[Rule, ...]
     reports: tuple[Report, ...]
-    http: Http
-    heartbeat: Heartbeat
-    log: Log
+    http: HttpConfig
+    heartbeat: HeartbeatConfig
+    log: LogConfig
     path: Path | None
     notes: tuple[str, ...]
 
@@ -99,9 +99,9 @@ def load(
     else:
         used = None
     reader = SecretReader(needs, secrets_folder)
-    layers = [reader.fill(layer) for layer in (overrides.layer, written, customary_layer(environ))]
+    layers = [reader.fill(layer) for layer in (overrides.layer, written, wellknown_env_layer(environ))]
     sources = next((layer.keys["sources"] for layer in layers if layer.keys.get("sources") is not None), None)
-    if Need.SOURCES in needs and not sources and not isinstance(sources, Unusable):
+    if Need.SOURCES in needs and not sources and not isinstance(sources, InvalidValue):
         found.append("sources: expected at least one source, got none; write one, or set FLASHBACK_TOKEN")
     try:
         keys = ConfigFile(_build_sources=(tuple(LayerSource(layer) for layer in layers), {}))
@@ -150,8 +150,8 @@ def _notes(keys: ConfigFile, rules: tuple[Rule, ...], path: Path | None) -> Iter
     for source in keys.sources:
         if source.blind_after < source.interval:
             yield (
-                f"source {source.name} is read every {write_duration(source.interval)} "
-                f"but counts as blind after {write_duration(source.blind_after)}"
+                f"source {source.name} is read every {format_duration_short(source.interval)} "
+                f"but counts as blind after {format_duration_short(source.blind_after)}"
             )
         if _is_open_to_others(source.base_url):
             yield f"source {source.name}: base_url begins with http://, so its access token can be read on the way; use https://"
@@ -174,8 +174,8 @@ def _is_open_to_others(url: str) -> bool:
     return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
-def _not_collected(sources: tuple[Source, ...], rules: tuple[Rule, ...]) -> Iterator[str]:
-    collected = {collector for source in sources for collector in source.collect}
+def _not_collected(sources: tuple[SourceConfig, ...], rules: tuple[Rule, ...]) -> Iterator[str]:
+    collected = {worker for source in sources for worker in source.collect}
     for rule in rules if sources else ():
         condition = rule.condition
         if isinstance(condition, Absence) and condition.metric is None:
@@ -196,7 +196,7 @@ def _matched_by_nothing(keys: ConfigFile) -> Iterator[str]:
     wheres += [(f"rules[{index}].where", rule.where) for index, rule in enumerate(keys.rules or ())]
     for place, where in wheres if names else ():
         for dimension, globs in where.globs:
-            known = [Where(((dimension, (glob,)),)) for glob in globs] if dimension == "source" else []
+            known = [Selector(((dimension, (glob,)),)) for glob in globs] if dimension == "source" else []
             if known and not any(each.selects({"source": name}) for each in known for name in names):
                 yield f"{place}.source fits none of the sources ({', '.join(names)})"
 
@@ -224,12 +224,12 @@ class _Schema(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
         match dft:
             case timedelta():
-                return write_duration(dft)
+                return format_duration_short(dft)
             case SecretStr():
                 return dft.get_secret_value()  # a default is no secret
             case Address():
                 return str(dft)
-            case Where():
+            case Selector():
                 return {}
             case ((_, _), *_) as levels:
                 return {str(severity): float(number) for severity, number in levels}

@@ -11,10 +11,10 @@ from pydantic_core import CoreSchema, core_schema
 
 from alertbot.config.keys import given
 from alertbot.config.mistakes import Location, mistake, mistakes_at, nearest, quoted
-from alertbot.config.values import LABEL_NAME, TEXT, Reads, choice
-from alertbot.config.written import Unusable, Written
+from alertbot.config.raw_values import InvalidValue, RawScalar
+from alertbot.config.values import LABEL_NAME, TEXT, ValueType, choice
 from alertbot.domain.patterns import LONGEST_PATTERN
-from alertbot.domain.rules import DIMENSIONS, EVERYTHING, Comparison, Levels, Severity, Where
+from alertbot.domain.rules import DIMENSIONS, EVERYTHING, Comparison, Levels, Selector, Severity
 
 Thresholds = tuple[tuple[Severity | None, Fraction], ...]  # mildest first; without a severity there is one only
 SEVERITY = choice("info, warning or critical", Severity)
@@ -32,14 +32,14 @@ class Match:
     known: tuple[str, ...]
     labels: bool = False
 
-    def read(self, value: object) -> Where:
-        if isinstance(value, Where):
+    def read(self, value: object) -> Selector:
+        if isinstance(value, Selector):
             return value
         if value is None:
             return EVERYTHING
         if not isinstance(value, Mapping):
             unreadable = f'expected keys with values such as {{ai_llm: "support-*"}}, got {quoted(value)}'
-            raise mistake(value.sentence if isinstance(value, Unusable) else unreadable)
+            raise mistake(value.sentence if isinstance(value, InvalidValue) else unreadable)
         found: list[tuple[Location, str]] = []
         globs: list[tuple[str, tuple[str, ...]]] = []
         for name, written in value.items():
@@ -54,7 +54,7 @@ class Match:
                 globs.append((name, tuple(str(pattern) for pattern in patterns)))
         if found:
             raise mistakes_at(found)
-        return Where(tuple(globs))
+        return Selector(tuple(globs))
 
     def _unknown(self, name: str) -> str:
         if name in self.known:
@@ -85,7 +85,7 @@ def _wrong_globs(name: str, patterns: list[Any], *, listed: bool) -> Iterator[tu
         yield (name,), 'expected a glob such as "support-*" or a list of them, got an empty list'
     for index, pattern in enumerate(patterns):
         location: Location = (name, index) if listed else (name,)
-        if isinstance(pattern, Unusable):
+        if isinstance(pattern, InvalidValue):
             yield location, pattern.sentence
         elif not isinstance(pattern, str) or not pattern:
             yield location, f'expected a glob such as "support-*" or a list of them, got {quoted(pattern)}'
@@ -106,7 +106,7 @@ LABELS = Match(("severity", "rule", *DIMENSIONS), labels=True)
 class LevelsOf:
     """Reads a threshold: a number, or levels such as `{warning: 5, critical: 20}`, the worse the further out."""
 
-    number: Reads
+    number: ValueType
     falling: bool = False  # whether less is worse
 
     @property
@@ -122,7 +122,7 @@ class LevelsOf:
         thresholds: list[tuple[Severity, Fraction]] = []
         for name, written in value.items():
             try:
-                severity = SEVERITY.read(Written(name))
+                severity = SEVERITY.read(RawScalar(name))
             except ValueError as error:
                 found.append(((name,), str(error)))
                 continue
@@ -168,11 +168,11 @@ class LabelsOf:
             return {}
         if not isinstance(value, Mapping):
             unreadable = f"expected keys with values such as {{team: support}}, got {quoted(value)}"
-            raise mistake(value.sentence if isinstance(value, Unusable) else unreadable)
+            raise mistake(value.sentence if isinstance(value, InvalidValue) else unreadable)
         found: list[tuple[Location, str]] = []
         for name, text in value.items():
             try:
-                LABEL_NAME.read(Written(name))
+                LABEL_NAME.read(RawScalar(name))
                 TEXT.read(text)
             except ValueError as error:
                 found.append(((name,), str(error)))

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 
-from alertbot.config.mistakes import Unfit
-from alertbot.config.values import Reads, choice
+from alertbot.config.mistakes import Mismatch
+from alertbot.config.values import ValueType, choice
 from alertbot.domain.rules import DIMENSIONS, SUMS
 
 MEANS = ("latency_ms", "storage_latency_ms")
 _STORAGE = ("upload_bytes", "download_bytes", "size_change_bytes", "storage_latency_ms")
 _ONLY_POINTS = ("severity_low", "severity_medium", "severity_high", "active_conversations", "latency_ms")
-# Totals know source, ai_llm, provider and workspace; asked for another dimension, the same metric comes from the points.
+# Totals know source, ai_llm, provider and workspace; asked for another dimension, the same metric comes from the
+# points.
 METRICS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys((*SUMS, "spend_usd", *_ONLY_POINTS), DIMENSIONS),
     **dict.fromkeys(_STORAGE, ("source", "repo", "host")),
@@ -20,11 +21,13 @@ METRIC = choice("a metric", METRICS)
 
 def _counted(text: str) -> str:
     if text in MEANS:
-        raise Unfit(f"a metric that is counted ({text} is a mean, which only threshold rules can judge)")
+        raise Mismatch(f"a metric that is counted ({text} is a mean, which only threshold rules can judge)")
     return str(METRIC.parse(text))
 
 
-COUNTED = Reads("a metric", _counted, str, choice("a metric", [name for name in METRICS if name not in MEANS]).schema)
+COUNTED = ValueType(
+    "a metric", _counted, str, choice("a metric", [name for name in METRICS if name not in MEANS]).schema
+)
 
 _TOTALS_KNOW = frozenset({"source", "ai_llm", "provider", "workspace", "all"})
 _AI_POINTS = ("ai_minutes", "ai_days")

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pydantic import SecretStr, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from alertbot.config.written import Written
+from alertbot.config.raw_values import RawScalar
 
 Location = tuple[str | int, ...]
 _SHOWN = 80  # characters of a wrong value that a message quotes
@@ -16,7 +16,7 @@ _SECRETS = re.compile(r"(?<=://)[^/\s]*(?=@)|\b(?:xox[a-z]|xapp)-\S+|\beyJ[\w.-]
 _NUMERAL = re.compile(r"[0-9]+")
 
 
-class Unfit(ValueError):
+class Mismatch(ValueError):
     """A text that does not fit; its message, where there is one, says more exactly what was expected."""
 
 
@@ -28,7 +28,7 @@ def quoted(value: object) -> str:
         case SecretStr():
             return "a value that is not shown here"
         case str():
-            text = value.shown if isinstance(value, Written) else str(value)
+            text = value.shown if isinstance(value, RawScalar) else str(value)
             visible = "".join(letter if letter.isprintable() else " " for letter in _SECRETS.sub("…", text))
             return f'"{visible}"' if len(visible) <= _SHOWN else f'"{visible[:_SHOWN]}…"'
         case list() | tuple():

@@ -38,8 +38,8 @@ from alertbot.domain.rules import (
     Condition,
     Levels,
     Rule,
+    Selector,
     Severity,
-    Where,
 )
 
 NUMBERS = LevelsOf(NUMBER)
@@ -55,7 +55,7 @@ class RuleKeys(Section):
         None,
         description="One alert for each of these; `all` for one over everything. Default ai_llm (storage: source).",
     )
-    where: Annotated[Where, WHERE] = Field(EVERYTHING, description="Only these; globs on id or name.")
+    where: Annotated[Selector, WHERE] = Field(EVERYTHING, description="Only these; globs on id or name.")
     hold: Annotated[timedelta, WAIT] = Field(
         timedelta(0), alias="for", description="How long it has to be true before the alert fires."
     )
@@ -86,7 +86,7 @@ class RuleKeys(Section):
 
     @field_validator("where")
     @classmethod
-    def _where_fits(cls, where: Where, others: ValidationInfo) -> Where:
+    def _where_fits(cls, where: Selector, others: ValidationInfo) -> Selector:
         dimensions = _dimensions(others)
         wrong = [name for name, _ in where.globs if name not in dimensions]
         if wrong:
@@ -95,8 +95,8 @@ class RuleKeys(Section):
         return where
 
     @classmethod
-    def tell_unknown(cls, key: str) -> str:
-        sentence = super().tell_unknown(key)
+    def report_unknown(cls, key: str) -> str:
+        sentence = super().report_unknown(key)
         others = sorted(kind for kind, keys in _kinds() if key in keys)
         if not others:
             return sentence
@@ -157,7 +157,7 @@ def _listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-class Compared(RuleKeys):
+class ComparisonRuleKeys(RuleKeys):
     """Rules that hold a value against a threshold in one of four ways."""
 
     window: Annotated[timedelta, DURATION] = Field(description="The time that is looked back over.")
@@ -192,8 +192,8 @@ class Compared(RuleKeys):
             if clear is None or not thresholds:
                 continue
             mildest = thresholds[0][1]
-            if clear > mildest if comparison.looks_up else clear < mildest:
-                bound = "at most" if comparison.looks_up else "at least"
+            if clear > mildest if comparison.is_upper_bound else clear < mildest:
+                bound = "at most" if comparison.is_upper_bound else "at least"
                 raise mistake(f'expected {bound} the threshold of {plain(mildest)}, got "{plain(clear)}"')
         return clear
 
@@ -214,7 +214,7 @@ class Compared(RuleKeys):
         raise AssertionError("mistakes_between lets no rule without a comparison pass")
 
 
-class Factored(RuleKeys):
+class FactorRuleKeys(RuleKeys):
     """Rules whose threshold is a factor: how many times too much."""
 
     least_factor: ClassVar[Fraction] = Fraction(0)

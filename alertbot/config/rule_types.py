@@ -19,7 +19,7 @@ from alertbot.config.mappings import (
 )
 from alertbot.config.metrics import COUNTED, METRIC, METRICS
 from alertbot.config.mistakes import Location, mistake, mistakes_at, quoted
-from alertbot.config.rule_keys import Compared, Factored, RuleKeys
+from alertbot.config.rule_keys import ComparisonRuleKeys, FactorRuleKeys, RuleKeys
 from alertbot.config.values import (
     AMOUNT,
     DURATION,
@@ -44,14 +44,14 @@ from alertbot.domain.rules import (
     Spike,
     Threshold,
 )
-from alertbot.domain.times import write_duration
+from alertbot.domain.times import format_duration_short
 
 _SHARES = LevelsOf(SHARE)
 _LOW_SHARES = LevelsOf(SHARE, falling=True)
 _UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 
-class ThresholdRule(Compared):
+class ThresholdRule(ComparisonRuleKeys):
     """The metric's increase over `window`, or its mean where the metric is a mean."""
 
     type: Literal["threshold"] = "threshold"
@@ -61,7 +61,7 @@ class ThresholdRule(Compared):
         return Threshold(self.metric, self.window, self.levels)
 
 
-class RateRule(Compared):
+class RateRule(ComparisonRuleKeys):
     """The increase over `window` divided by the window."""
 
     type: Literal["rate"]
@@ -74,7 +74,7 @@ class RateRule(Compared):
         return Rate(self.metric, self.window, _UNITS[self.per_unit], self.levels)
 
 
-class RatioRule(Compared):
+class RatioRule(ComparisonRuleKeys):
     """increase(metric) / increase(of) over `window`."""
 
     type: Literal["ratio"]
@@ -103,7 +103,7 @@ class RatioRule(Compared):
         return Ratio(self.metric, self.of, self.window, self.min_of, self.levels)
 
 
-class SpikeRule(Factored):
+class SpikeRule(FactorRuleKeys):
     """The increase over `window` against the mean of earlier windows of that length."""
 
     least_factor: ClassVar[Fraction] = Fraction(1)
@@ -126,7 +126,9 @@ class SpikeRule(Factored):
     def _holds_windows(cls, baseline: timedelta | None, others: ValidationInfo) -> timedelta | None:
         window = others.data.get("window")
         if baseline and window and baseline < window:
-            raise mistake(f'expected at least the window of {write_duration(window)}, got "{write_duration(baseline)}"')
+            raise mistake(
+                f'expected at least the window of {format_duration_short(window)}, got "{format_duration_short(baseline)}"'
+            )
         return baseline
 
     @field_validator("same_hour")
@@ -134,7 +136,7 @@ class SpikeRule(Factored):
     def _windows_do_not_meet(cls, same_hour: int | None, others: ValidationInfo) -> int | None:
         window = others.data.get("window")
         if same_hour and window and window > timedelta(days=1):
-            raise mistake(f'expected a window of at most 1d beside it, got "{write_duration(window)}"')
+            raise mistake(f'expected a window of at most 1d beside it, got "{format_duration_short(window)}"')
         return same_hour
 
     @classmethod
@@ -196,10 +198,10 @@ class BudgetRule(RuleKeys):
             )
 
     @classmethod
-    def tell_unknown(cls, key: str) -> str:
+    def report_unknown(cls, key: str) -> str:
         if key in {"window", "windows"}:
             return f'expected no such key, because a budget counts from the start of its period, got "{key}"'
-        return super().tell_unknown(key)
+        return super().report_unknown(key)
 
     def condition(self) -> Condition:
         levels = levels_of(Comparison.AT_LEAST, self.at or (), self.severity)
@@ -210,7 +212,7 @@ class BudgetRule(RuleKeys):
 _MOST_WINDOWS = 8  # of a burn rate: each is added up at every evaluation
 
 
-class BurnRule(Factored):
+class BurnRule(FactorRuleKeys):
     """Growth over each of `windows` exceeds factor × amount / period."""
 
     type: Literal["burn"]
@@ -229,9 +231,11 @@ class BurnRule(Factored):
             raise mistake(f"expected at most {_MOST_WINDOWS} windows, got {len(windows)}")
         for index, window in enumerate(windows):
             if window in windows[:index]:
-                raise mistakes_at([((index,), f'expected another window than before, got "{write_duration(window)}"')])
+                raise mistakes_at(
+                    [((index,), f'expected another window than before, got "{format_duration_short(window)}"')]
+                )
             if period and window > period:
-                sentence = f'expected at most the period of {write_duration(period)}, got "{write_duration(window)}"'
+                sentence = f'expected at most the period of {format_duration_short(period)}, got "{format_duration_short(window)}"'
                 raise mistakes_at([((index,), sentence)])
         return windows
 

@@ -7,10 +7,10 @@ from pydantic import PlainValidator, ValidationError
 
 from alertbot.config.keys import given, repeated
 from alertbot.config.mistakes import Location, in_order, mistake, mistakes_at, place_of, quoted, sentences_of
+from alertbot.config.raw_values import InvalidValue, as_written
 from alertbot.config.rule_keys import RuleKeys
 from alertbot.config.rule_types import KINDS, AnyRule, ThresholdRule
 from alertbot.config.values import choice
-from alertbot.config.written import Unusable, as_written
 from alertbot.domain.rules import Rule
 from alertbot.errors import ConfigError
 
@@ -34,7 +34,7 @@ def parse_rules(yaml_value: Any, place: str = "rules") -> tuple[Rule, ...]:
 
 def read_rules(value: object) -> tuple[RuleKeys, ...]:
     """The rules' keys, each by the type of its rule."""
-    if isinstance(value, Unusable):
+    if isinstance(value, InvalidValue):
         raise mistake(value.sentence)
     if not isinstance(value, list | tuple):
         raise mistake(f"expected a list of rules, got {quoted(value)}")

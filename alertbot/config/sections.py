@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from alertbot.config.keys import Section, given, repeated
 from alertbot.config.mappings import LABELS, PRICED
-from alertbot.config.mistakes import Location, Unfit, mistakes_at, quoted
+from alertbot.config.mistakes import Location, Mismatch, mistakes_at, quoted
+from alertbot.config.raw_values import InvalidValue
 from alertbot.config.rules import RULES
 from alertbot.config.values import (
     CHANNEL,
@@ -31,6 +32,7 @@ from alertbot.config.values import (
     MOMENT,
     MONEY,
     NAME,
+    NOT_NEEDED,
     PASSWORD,
     PERSON,
     SECRET_URL,
@@ -39,24 +41,22 @@ from alertbot.config.values import (
     URL,
     USER,
     WAIT,
-    WAIVED,
     ZONE,
     Address,
     choice,
     token_not,
     whole,
 )
-from alertbot.config.written import Unusable
 from alertbot.domain.routes import Route, Step
-from alertbot.domain.rules import EVERYTHING, Where
-from alertbot.domain.times import write_duration
+from alertbot.domain.rules import EVERYTHING, Selector
+from alertbot.domain.times import format_duration_short
 
 _SHORTEST_KEY = 16
 
 
 def _key(text: str) -> str:
     if len(text) < _SHORTEST_KEY:
-        raise Unfit
+        raise Mismatch
     return text
 
 
@@ -65,7 +65,7 @@ _URL_DEFAULT = SecretStr("sqlite:///alertbot.db")
 COLLECTORS = ("llm_stats", "ai_minutes", "evidence", "ai_days", "storage_minutes", "storage_days")
 
 
-class Keep(Section):
+class RetentionConfig(Section):
     """How long things are kept: readings, finer and coarser, evidence, and what people were told and did."""
 
     raw: Annotated[timedelta, LONG_DURATION] = Field(timedelta(days=7), description="Every reading.")
@@ -89,11 +89,11 @@ class Keep(Section):
                 continue  # told by the key itself
         for (finer, short), (coarser, long) in pairwise(kept):
             if long < short:
-                shown = write_duration(short)
-                yield (coarser,), f'expected at least the {shown} of {finer}, got "{write_duration(long)}"'
+                shown = format_duration_short(short)
+                yield (coarser,), f'expected at least the {shown} of {finer}, got "{format_duration_short(long)}"'
 
 
-class Database(Section):
+class DatabaseConfig(Section):
     """Where everything is remembered."""
 
     url: Annotated[SecretStr, DATABASE_URL] = Field(
@@ -103,7 +103,7 @@ class Database(Section):
     key: Annotated[SecretStr | None, KEY] = Field(
         None, description="Encrypts the tokens that sources were given; without it a file of the bot's own does."
     )
-    keep: Keep = Field(default_factory=Keep, description="How long things are kept.")
+    keep: RetentionConfig = Field(default_factory=RetentionConfig, description="How long things are kept.")
 
     @property
     def shown_url(self) -> str:
@@ -114,7 +114,7 @@ class Database(Section):
         return f"{scheme}://{name}{at}{host.partition('?')[0]}"
 
 
-class Source(Section):
+class SourceConfig(Section):
     """One Flashback account that is read."""
 
     name: Annotated[str, NAME] = Field(description="Unique; stands in alerts, matchers and commands.")
@@ -144,7 +144,7 @@ class Source(Section):
 
     @classmethod
     def mistakes_between(cls, keys: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
-        if any(keys.get(name) is WAIVED for name in cls.secret_keys()):
+        if any(keys.get(name) is NOT_NEEDED for name in cls.secret_keys()):
             return
         refresh, email, password = (given(keys.get(name)) for name in ("refresh_token", "email", "password"))
         if refresh and (email or password):
@@ -161,15 +161,15 @@ def _usual_blind_after(interval: timedelta) -> timedelta:
     return timedelta(minutes=5) if interval < timedelta(minutes=5) else 3 * interval
 
 
-class Price(Section):
+class PriceConfig(Section):
     """What tokens cost where the list of published prices does not fit."""
 
-    match: Annotated[Where, PRICED] = Field(EVERYTHING, description="Globs by dimension.")
+    match: Annotated[Selector, PRICED] = Field(EVERYTHING, description="Globs by dimension.")
     usd_per_million_in: Annotated[Decimal, MONEY] = Field(description="Dollars for a million tokens in.")
     usd_per_million_out: Annotated[Decimal, MONEY] = Field(description="Dollars for a million tokens out.")
 
 
-class Visibility(Section):
+class VisibilityConfig(Section):
     """Who may look a source up: people in these channels, and these people."""
 
     source: Annotated[str, NAME] = Field(description="The name of a source.")
@@ -177,7 +177,7 @@ class Visibility(Section):
     users: tuple[Annotated[str, USER], ...] = Field((), description="These people.")
 
 
-class Slack(Section):
+class SlackConfig(Section):
     """Where people read and answer."""
 
     bot_token: Annotated[SecretStr | None, token_not("a bot token (xoxb-…)", prefix="xapp-", kind="an app token")] = (
@@ -209,7 +209,9 @@ class Slack(Section):
     operators: tuple[Annotated[str, PERSON], ...] = Field(
         (), description="Users or user groups who may silence, edit rules and see every source; empty: everybody."
     )
-    visibility: tuple[Visibility, ...] = Field((), description="Who may look a source up; without an entry everybody.")
+    visibility: tuple[VisibilityConfig, ...] = Field(
+        (), description="Who may look a source up; without an entry everybody."
+    )
 
     @field_validator("api_url")
     @classmethod
@@ -227,7 +229,7 @@ class Slack(Section):
         return tuple(name for name, token in (("SLACK_BOT_TOKEN", self.bot_token), second) if token is None)
 
 
-class Rotation(Section):
+class RotationConfig(Section):
     """People who are on call in turns."""
 
     every: Annotated[timedelta, DURATION] = Field(description="How long a turn is.")
@@ -243,11 +245,11 @@ class Rotation(Section):
         return start.replace(tzinfo=zone) if start.tzinfo is None else start.astimezone(zone)
 
 
-class OnCall(Section):
+class OnCallConfig(Section):
     """Who is meant by `@oncall:NAME`."""
 
     name: Annotated[str, NAME] = Field(description="Unique; mentioned as @oncall:NAME.")
-    rotation: Rotation | None = Field(None, description="People in turns; or say usergroup.")
+    rotation: RotationConfig | None = Field(None, description="People in turns; or say usergroup.")
     usergroup: Annotated[str | None, GROUP.or_none()] = Field(None, description="A Slack user group; or say rotation.")
 
     @classmethod
@@ -257,7 +259,7 @@ class OnCall(Section):
             yield (), f"expected rotation or usergroup, got {'both' if all(both) else 'neither'}"
 
 
-class StepKeys(Section):
+class EscalationStepConfig(Section):
     """One step of an escalation."""
 
     after: Annotated[timedelta, DURATION] = Field(description="After the message's first post.")
@@ -275,10 +277,10 @@ class StepKeys(Section):
 _ROUTE = Route(channel="")  # the domain's defaults
 
 
-class RouteKeys(Section):
+class RouteConfig(Section):
     """Where the alerts that match are told, and in what manner."""
 
-    match: Annotated[Where, LABELS] = Field(EVERYTHING, description="Globs by label; without it every alert.")
+    match: Annotated[Selector, LABELS] = Field(EVERYTHING, description="Globs by label; without it every alert.")
     channel: Annotated[str | None, CHANNEL_OR_DEFAULT] = Field(None, description="Default slack.channel.")
     mention: tuple[Annotated[str, MENTION], ...] = Field((), description="Who is pinged.")
     group_by: tuple[Annotated[str, LABEL_NAME], ...] = Field(
@@ -303,15 +305,15 @@ class RouteKeys(Section):
         _ROUTE.privacy, description="How much evidence is shown, and whether people are named."
     )
     send_resolved: Annotated[bool, FLAG] = Field(default=_ROUTE.send_resolved, description="Say that it is over.")
-    escalate: tuple[StepKeys, ...] = Field((), description="Who is called when nobody acknowledges.")
+    escalate: tuple[EscalationStepConfig, ...] = Field((), description="Who is called when nobody acknowledges.")
 
     @field_validator("escalate")
     @classmethod
-    def _one_after_another(cls, steps: tuple[StepKeys, ...]) -> tuple[StepKeys, ...]:
+    def _one_after_another(cls, steps: tuple[EscalationStepConfig, ...]) -> tuple[EscalationStepConfig, ...]:
         found: list[tuple[Location, str]] = []
         for index, (before, step) in enumerate(pairwise(steps), start=1):
             if step.after <= before.after:
-                earlier, got = write_duration(before.after), write_duration(step.after)
+                earlier, got = format_duration_short(before.after), format_duration_short(step.after)
                 found.append(((index, "after"), f'expected more than the {earlier} of the step before, got "{got}"'))
         if found:
             raise mistakes_at(found)
@@ -344,7 +346,7 @@ class Report:
     timezone: str
 
 
-class ReportKeys(Section):
+class ReportConfig(Section):
     """A compliance report that is posted by itself."""
 
     schedule: Annotated[str, CRON] = Field(description="Minute, hour, day, month, weekday, as for cron.")
@@ -352,13 +354,13 @@ class ReportKeys(Section):
     timezone: Annotated[str, ZONE] = Field("UTC", description="Whose clock the schedule is on.")
 
 
-class Http(Section):
+class HttpConfig(Section):
     """The HTTP server: /healthz /readyz /metrics, and /slack/events in http mode."""
 
     listen: Annotated[Address, LISTEN] = Field(Address("127.0.0.1", 8080), description="Address and port.")
 
 
-class Heartbeat(Section):
+class HeartbeatConfig(Section):
     """Somebody who notices when the bot itself is silent."""
 
     url: Annotated[SecretStr | None, SECRET_URL] = Field(
@@ -366,7 +368,7 @@ class Heartbeat(Section):
     )
 
 
-class Log(Section):
+class LogConfig(Section):
     """The bot's own log, on stderr."""
 
     format: Annotated[str | None, choice("json or console", ("json", "console")).or_none()] = Field(
@@ -382,17 +384,19 @@ class ConfigFile(Section, BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
-    database: Database = Field(default_factory=Database, description="Where everything is remembered.")
-    sources: tuple[Source, ...] = Field((), description="The Flashback accounts that are read.")
-    prices: tuple[Price, ...] = Field((), description="Prices of tokens where the published ones do not fit.")
-    slack: Slack = Field(default_factory=Slack, description="Where people read and answer.")
-    oncall: tuple[OnCall, ...] = Field((), description="Who is meant by @oncall:NAME.")
-    routes: tuple[RouteKeys, ...] = Field((), description="First match wins; no match: slack.channel.")
+    database: DatabaseConfig = Field(default_factory=DatabaseConfig, description="Where everything is remembered.")
+    sources: tuple[SourceConfig, ...] = Field((), description="The Flashback accounts that are read.")
+    prices: tuple[PriceConfig, ...] = Field((), description="Prices of tokens where the published ones do not fit.")
+    slack: SlackConfig = Field(default_factory=SlackConfig, description="Where people read and answer.")
+    oncall: tuple[OnCallConfig, ...] = Field((), description="Who is meant by @oncall:NAME.")
+    routes: tuple[RouteConfig, ...] = Field((), description="First match wins; no match: slack.channel.")
     rules: RULES | None = Field(None, description="What is watched; without this key a few default rules.")
-    reports: tuple[ReportKeys, ...] = Field((), description="Reports that are posted by themselves.")
-    http: Http = Field(default_factory=Http, description="The HTTP server.")
-    heartbeat: Heartbeat = Field(default_factory=Heartbeat, description="Somebody who notices when the bot is silent.")
-    log: Log = Field(default_factory=Log, description="The bot's own log.")
+    reports: tuple[ReportConfig, ...] = Field((), description="Reports that are posted by themselves.")
+    http: HttpConfig = Field(default_factory=HttpConfig, description="The HTTP server.")
+    heartbeat: HeartbeatConfig = Field(
+        default_factory=HeartbeatConfig, description="Somebody who notices when the bot is silent."
+    )
+    log: LogConfig = Field(default_factory=LogConfig, description="The bot's own log.")
 
     @classmethod
     def mistakes_between(cls, keys: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
@@ -439,7 +443,7 @@ def _unknown_visibility(keys: Mapping[str, Any]) -> Iterator[tuple[Location, str
     for index, entry in _dicts(slack.get("visibility") if isinstance(slack, Mapping) else None):
         source = entry.get("source")
         # A typing error here would leave the source visible to everybody.
-        if isinstance(source, str) and given(source) and not isinstance(source, Unusable) and source not in known:
+        if isinstance(source, str) and given(source) and not isinstance(source, InvalidValue) and source not in known:
             names = ", ".join(known) or "none is configured"
             yield (
                 ("slack", "visibility", index, "source"),

@@ -17,11 +17,11 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
-from alertbot.config.mistakes import Unfit, mistake, nearest, quoted
-from alertbot.config.written import Unusable
+from alertbot.config.mistakes import Mismatch, mistake, nearest, quoted
+from alertbot.config.raw_values import InvalidValue
 from alertbot.domain.times import LONGEST, OutOfBounds, bounded_moment, parse_duration
 
-WAIVED = SecretStr("")  # stands for a secret that is absent and that this command does not need
+NOT_NEEDED = SecretStr("")  # stands for a secret that is absent and that this command does not need
 
 
 def or_variable(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def or_variable(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Reads:
+class ValueType:
     """One kind of scalar value. A value that already is of the type `gives` was made by a program and is taken as it is."""
 
     expected: str
@@ -41,12 +41,12 @@ class Reads:
     secret: bool = False
     refuses_null: bool = False
 
-    def or_none(self) -> "Reads":
+    def or_none(self) -> "ValueType":
         """The same kind where nothing may be written, too."""
         return replace(self, optional=True)
 
     def read(self, value: object) -> Any:
-        if isinstance(value, Unusable):
+        if isinstance(value, InvalidValue):
             raise mistake(value.sentence)
         if isinstance(value, SecretStr):
             return self._secret(value)
@@ -61,18 +61,18 @@ class Reads:
         try:
             return self.parse(value)
         except ValueError as error:
-            told = str(error) if isinstance(error, Unfit) and str(error) else self.expected
+            told = str(error) if isinstance(error, Mismatch) and str(error) else self.expected
             expected, hint = _split_hint(told)
             raise mistake(f"expected {expected}, got {quoted(value)}{hint}") from error
 
     def _secret(self, value: SecretStr) -> SecretStr | None:
         text = without_line_ends(value.get_secret_value())
-        if not text and (self.optional or value is WAIVED):
-            return None if self.optional else WAIVED
+        if not text and (self.optional or value is NOT_NEEDED):
+            return None if self.optional else NOT_NEEDED
         try:
             return SecretStr(self.parse(text))
         except ValueError as error:
-            told = str(error) if isinstance(error, Unfit) and str(error) else self.expected
+            told = str(error) if isinstance(error, Mismatch) and str(error) else self.expected
             if _is_in_quotation_marks(text):
                 told = f"{self.expected} without quotation marks around it"
             # `from None`: what urllib says may hold a part of the secret, and a log could show it.
@@ -91,7 +91,7 @@ def _split_hint(told: str) -> tuple[str, str]:
     return expected, f"; {hint}" if hint else ""
 
 
-def choice(expected: str, names: Iterable[str], *, any_case: bool = False) -> Reads:
+def choice(expected: str, names: Iterable[str], *, any_case: bool = False) -> ValueType:
     """One of a few names; the nearest is suggested."""
     known = tuple(names)
 
@@ -101,22 +101,22 @@ def choice(expected: str, names: Iterable[str], *, any_case: bool = False) -> Re
             return known[known.index(name)]  # the member, where the names are those of an enumeration
         meant = nearest(text, known)
         if meant:
-            raise Unfit(f'{expected}; did you mean "{meant}"?')
-        raise Unfit(f"one of {', '.join(known)}")
+            raise Mismatch(f'{expected}; did you mean "{meant}"?')
+        raise Mismatch(f"one of {', '.join(known)}")
 
-    return Reads(expected, parse, str, or_variable({"enum": [str(name) for name in known]}))
+    return ValueType(expected, parse, str, or_variable({"enum": [str(name) for name in known]}))
 
 
-def matching(expected: str, pattern: str) -> Reads:
+def matching(expected: str, pattern: str) -> ValueType:
     """Text that fits a regular expression."""
     compiled = re.compile(pattern)
 
     def parse(text: str) -> str:
         if not compiled.fullmatch(text):
-            raise Unfit
+            raise Mismatch
         return str(text)
 
-    return Reads(expected, parse, str, or_variable({"type": "string", "pattern": f"^(?:{pattern})$"}))
+    return ValueType(expected, parse, str, or_variable({"type": "string", "pattern": f"^(?:{pattern})$"}))
 
 
 # --- durations -------------------------------------------------------------------------------------------------------
@@ -128,17 +128,17 @@ _YEARS = re.compile(r"([0-9]{1,4})y((?:[0-9]{1,9}[smhdw])*)")
 
 def _bounded_duration(text: str) -> timedelta:
     if not re.fullmatch(_DURATION, text.strip()):
-        raise Unfit
+        raise Mismatch
     try:
         return parse_duration(text)
     except OutOfBounds as error:
-        raise Unfit(f"a duration of at most {LONGEST.days}d") from error
+        raise Mismatch(f"a duration of at most {LONGEST.days}d") from error
 
 
 def _positive_duration(text: str) -> timedelta:
     duration = _bounded_duration(text)
     if not duration:
-        raise Unfit("a duration of at least 1s")
+        raise Mismatch("a duration of at least 1s")
     return duration
 
 
@@ -149,9 +149,9 @@ def _long_duration(text: str) -> timedelta:
     return _positive_duration(f"{int(years[1]) * 365}d{years[2]}")
 
 
-DURATION = Reads("a duration such as 15m", _positive_duration, timedelta, _DURATION_SCHEMA)
-WAIT = Reads("a duration such as 15m", _bounded_duration, timedelta, _DURATION_SCHEMA)
-LONG_DURATION = Reads(
+DURATION = ValueType("a duration such as 15m", _positive_duration, timedelta, _DURATION_SCHEMA)
+WAIT = ValueType("a duration such as 15m", _bounded_duration, timedelta, _DURATION_SCHEMA)
+LONG_DURATION = ValueType(
     "a duration such as 7d or 3y",
     _long_duration,
     timedelta,
@@ -170,7 +170,7 @@ def parse_number(text: str) -> Fraction:
     """Read `5`, `-1`, `0.02`, `50_000_000` or `1e6` exactly. Raises ValueError."""
     written = text.strip()
     if not _NUMBER.fullmatch(written):
-        raise Unfit
+        raise Mismatch
     return Fraction(written.replace("_", ""))
 
 
@@ -188,44 +188,46 @@ def parse_percentage(text: str) -> Fraction:
 def _amount(text: str) -> Fraction:
     number = parse_number(text)
     if number <= 0:
-        raise Unfit("a number above 0")
+        raise Mismatch("a number above 0")
     return number
 
 
 def _money(text: str) -> Decimal:
     if parse_number(text) < 0:
-        raise Unfit("a price of at least 0")
+        raise Mismatch("a price of at least 0")
     return Decimal(text.strip().replace("_", ""))
 
 
-def whole(expected: str, *, least: int, most: int | None = None) -> Reads:
+def whole(expected: str, *, least: int, most: int | None = None) -> ValueType:
     """A whole number within bounds."""
 
     def parse(text: str) -> int:
         written = text.strip()
         if not _WHOLE.fullmatch(written):
-            raise Unfit
+            raise Mismatch
         number = int(written.replace("_", ""))
         if number < least or (most is not None and number > most):
-            raise Unfit(f"{expected} of at least {least}" if most is None else f"{expected} from {least} to {most}")
+            raise Mismatch(f"{expected} of at least {least}" if most is None else f"{expected} from {least} to {most}")
         return number
 
     bounds = {"minimum": least} if most is None else {"minimum": least, "maximum": most}
-    return Reads(expected, parse, int, or_variable({"type": "integer", **bounds}))
+    return ValueType(expected, parse, int, or_variable({"type": "integer", **bounds}))
 
 
-NUMBER = Reads("a number", parse_number, Fraction, or_variable(_NUMBER_SCHEMA))
-SHARE = Reads(
+NUMBER = ValueType("a number", parse_number, Fraction, or_variable(_NUMBER_SCHEMA))
+SHARE = ValueType(
     "a fraction such as 0.02, or 2%",
     parse_share,
     Fraction,
     {"anyOf": [_NUMBER_SCHEMA, {"type": "string", "pattern": r"%$|\$\{"}]},
 )
-PERCENTAGE = Reads(
+PERCENTAGE = ValueType(
     "a percentage such as 80", parse_percentage, Fraction, {"anyOf": [_NUMBER_SCHEMA, {"type": "string"}]}
 )
-AMOUNT = Reads("a number such as 50000000", _amount, Fraction, or_variable({**_NUMBER_SCHEMA, "exclusiveMinimum": 0}))
-MONEY = Reads("a price in dollars such as 2.50", _money, Decimal, or_variable({**_NUMBER_SCHEMA, "minimum": 0}))
+AMOUNT = ValueType(
+    "a number such as 50000000", _amount, Fraction, or_variable({**_NUMBER_SCHEMA, "exclusiveMinimum": 0})
+)
+MONEY = ValueType("a price in dollars such as 2.50", _money, Decimal, or_variable({**_NUMBER_SCHEMA, "minimum": 0}))
 
 _TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -234,22 +236,24 @@ def _flag(text: str) -> bool:
     try:
         return _TRUTHS[text.strip().lower()]
     except KeyError as error:
-        raise Unfit from error
+        raise Mismatch from error
 
 
-FLAG = Reads("true or false", _flag, bool, or_variable({"type": "boolean"}))
+FLAG = ValueType("true or false", _flag, bool, or_variable({"type": "boolean"}))
 
 # --- text, names, people ---------------------------------------------------------------------------------------------
 
 
 def _one_line(text: str) -> str:
     if text != text.strip() or not text.isprintable() or len(text) > 100:
-        raise Unfit
+        raise Mismatch
     return str(text)
 
 
-TEXT = Reads("text", str, str, {"type": "string"})
-RULE_NAME = Reads("a name of one line, at most 100 characters", _one_line, str, {"type": "string", "maxLength": 100})
+TEXT = ValueType("text", str, str, {"type": "string"})
+RULE_NAME = ValueType(
+    "a name of one line, at most 100 characters", _one_line, str, {"type": "string", "maxLength": 100}
+)
 NAME = matching("a name without spaces, such as acme", r"[^\s/,;:\"'`<>*?\[\]]{1,100}")
 LABEL_NAME = matching("a label name such as team", r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 USER = matching("the id of a Slack user such as U012AB3CD", r"[UW][A-Z0-9]+")
@@ -267,12 +271,12 @@ def _channel(text: str) -> str:
     found = _CHANNEL.fullmatch(text)
     if found is None:
         if text != text.lower() and _CHANNEL.fullmatch(text.lower()):
-            raise Unfit('the name of a channel in lower case, such as "#ai-alerts", or its id')
-        raise Unfit
+            raise Mismatch('the name of a channel in lower case, such as "#ai-alerts", or its id')
+        raise Mismatch
     return found["id"] or f"#{found['name']}"
 
 
-CHANNEL = Reads(
+CHANNEL = ValueType(
     'a channel such as "#ai-alerts" (in quotes, because # begins a comment) or its id',
     _channel,
     str,
@@ -289,18 +293,18 @@ _QUOTATION_MARKS = "\"'`“”„‘’‚«»"
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", text):
-        raise Unfit
+        raise Mismatch
     if parts.username or parts.password:
-        raise Unfit("a URL without a user or a password")
+        raise Mismatch("a URL without a user or a password")
     if parts.port == 0 or parts.query or parts.fragment:
-        raise Unfit
+        raise Mismatch
     return text.rstrip("/")
 
 
 def _secret_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", text):
-        raise Unfit
+        raise Mismatch
     return str(text)
 
 
@@ -317,35 +321,35 @@ def _is_in_quotation_marks(text: str) -> bool:
 def _token(text: str) -> str:
     # A header cannot carry anything else; most often it came along when the token was copied.
     if not text.isascii() or re.search(r"\s", text) or not text.isprintable() or _is_in_quotation_marks(text):
-        raise Unfit("a token without spaces or line ends")
+        raise Mismatch("a token without spaces or line ends")
     return str(text)
 
 
 def _password(text: str) -> str:
     # Nobody can type these: they are the rest of a file that holds more than a password.
     if any(unicodedata.category(letter) in {"Cc", "Zl", "Zp"} for letter in text) or "\ufeff" in text:
-        raise Unfit("a password of one line")
+        raise Mismatch("a password of one line")
     return str(text)
 
 
-def token_not(expected: str, *, prefix: str, kind: str) -> Reads:
+def token_not(expected: str, *, prefix: str, kind: str) -> ValueType:
     """A token which is not one of another kind: Slack's two are easily exchanged."""
 
     def parse(text: str) -> str:
         if text.startswith(prefix):
-            raise Unfit(f"{expected}, not {kind}")
+            raise Mismatch(f"{expected}, not {kind}")
         return _token(text)
 
     return replace(TOKEN, expected=expected, parse=parse)
 
 
 _SECRET_SCHEMA = {"type": "string"}
-URL = Reads(
+URL = ValueType(
     "a URL such as https://backend.flashback.tech", _url, str, or_variable({"type": "string", "pattern": "^https?://"})
 )
-TOKEN = Reads("a token", _token, SecretStr, _SECRET_SCHEMA, optional=True, secret=True)
-PASSWORD = Reads("a password", _password, SecretStr, _SECRET_SCHEMA, optional=True, secret=True)
-SECRET_URL = Reads(
+TOKEN = ValueType("a token", _token, SecretStr, _SECRET_SCHEMA, optional=True, secret=True)
+PASSWORD = ValueType("a password", _password, SecretStr, _SECRET_SCHEMA, optional=True, secret=True)
+SECRET_URL = ValueType(
     "a URL that begins with https://", _secret_url, SecretStr, _SECRET_SCHEMA, optional=True, secret=True
 )
 
@@ -357,13 +361,13 @@ def _database_url(text: str) -> str:
     if scheme == "postgres":  # what several hosters hand out
         scheme = "postgresql"
     if not separator or scheme not in _DATABASES or re.search(r"\s", scheme):
-        raise Unfit
+        raise Mismatch
     if scheme == "sqlite" and (not rest.startswith("/") or rest == "/"):
-        raise Unfit("sqlite:/// with three slashes and a file (four for an absolute path)")
+        raise Mismatch("sqlite:/// with three slashes and a file (four for an absolute path)")
     return f"{scheme}://{rest}"
 
 
-DATABASE_URL = Reads(
+DATABASE_URL = ValueType(
     "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE", _database_url, SecretStr, _SECRET_SCHEMA, secret=True
 )
 
@@ -384,13 +388,13 @@ def _address(text: str) -> Address:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise Unfit
+        raise Mismatch
     if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535 or re.search(r"[\s/@]", host):
-        raise Unfit
+        raise Mismatch
     return Address(host or "0.0.0.0", int(port))  # noqa: S104 -- `:8080` means every interface, as everywhere
 
 
-LISTEN = Reads("an address such as 127.0.0.1:8080", _address, Address, or_variable({"type": "string"}))
+LISTEN = ValueType("an address such as 127.0.0.1:8080", _address, Address, or_variable({"type": "string"}))
 
 # --- time ------------------------------------------------------------------------------------------------------------
 
@@ -402,12 +406,12 @@ def _zone(text: str) -> str:
         names = {name.lower(): name for name in available_timezones()}
         meant = nearest(text, names, cutoff=0.6)
         hint = f'; did you mean "{names[meant]}"?' if meant else ""
-        raise Unfit(f"a time zone such as Europe/Madrid{hint}") from error
+        raise Mismatch(f"a time zone such as Europe/Madrid{hint}") from error
     return str(text)
 
 
-ZONE = Reads("a time zone such as Europe/Madrid", _zone, str, {"type": "string"})
-MOMENT = Reads(
+ZONE = ValueType("a time zone such as Europe/Madrid", _zone, str, {"type": "string"})
+MOMENT = ValueType(
     "a date and time such as 2026-01-05T09:00",
     lambda text: bounded_moment(datetime.fromisoformat(text.strip())),
     datetime,
@@ -427,7 +431,7 @@ def _weekdays(field: str) -> str:
     for part in field.split(","):
         found = _DAYS.fullmatch(part)
         if found is None:
-            raise Unfit
+            raise Mismatch
         first = 0 if found["all"] else _weekday(found["first"])
         last = 6 if found["all"] else _weekday(found["last"] or found["first"])
         if last < first:  # FRI-MON
@@ -441,10 +445,10 @@ def _cron(text: str) -> str:
 
     fields = text.split()
     if len(fields) != 5:
-        raise Unfit
+        raise Mismatch
     schedule = " ".join([*fields[:4], _weekdays(fields[4])])
     CronTrigger.from_crontab(schedule, timezone="UTC")
     return schedule
 
 
-CRON = Reads('a cron schedule such as "0 9 * * MON"', _cron, str, {"type": "string"})
+CRON = ValueType('a cron schedule such as "0 9 * * MON"', _cron, str, {"type": "string"})

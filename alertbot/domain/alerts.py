@@ -57,7 +57,7 @@ class Reason(StrEnum):
     ENDED = "the condition ended"
     PERIOD_ENDED = "the budget's period ended"
     GONE = "gone"  # deleted, so nothing of it can be waited for
-    SPOKEN = "this level has spoken in this period"
+    ALREADY_NOTIFIED = "this level has spoken in this period"
     RULE_CHANGED = "rule changed"
     RULE_REMOVED = "rule removed"
     DESELECTED = "the rule no longer selects it"
@@ -95,8 +95,8 @@ class Alert:
     baseline_at: datetime | None = None
     note: str = ""
     period: datetime | None = None
-    spoken: Severity | None = None
-    spoken_at: Fraction | None = None
+    notified_severity: Severity | None = None
+    notified_amount: Fraction | None = None
     acknowledged_by: str = ""
     acknowledged_at: datetime | None = None
     taken_by: str = ""
@@ -165,7 +165,7 @@ def _move(rule: Rule, alert: Alert | None, finding: Finding, now: datetime) -> t
 def _begin(rule: Rule, last: Alert | None, finding: Finding, now: datetime) -> tuple[Transition, ...]:
     if finding.verdict is not Verdict.TRUE or finding.severity is None:
         return ()
-    if last is not None and last.period == finding.period and _was_spoken(rule, last, finding.severity):
+    if last is not None and last.period == finding.period and _was_notified(rule, last, finding.severity):
         return ()
     alert = Alert(
         rule=rule.name,
@@ -179,17 +179,17 @@ def _begin(rule: Rule, last: Alert | None, finding: Finding, now: datetime) -> t
         pending_since=now,
     )
     if last is not None and last.period == finding.period:
-        alert = replace(alert, spoken=last.spoken, spoken_at=last.spoken_at)
+        alert = replace(alert, notified_severity=last.notified_severity, notified_amount=last.notified_amount)
     if rule.hold:
         return (Transition(_seen(alert, finding), State.NONE, Reason.WAITS, now, finding),)
     return (Transition(_fire(rule, alert, finding, now), State.NONE, Reason.BECAME_TRUE, now, finding),)
 
 
-def _was_spoken(rule: Rule, alert: Alert, severity: Severity) -> bool:
+def _was_notified(rule: Rule, alert: Alert, severity: Severity) -> bool:
     """Whether a budget has said this in its period, or worse. A level is one of an amount: another amount is armed anew."""
-    if alert.spoken is None or severity.rank > alert.spoken.rank:
+    if alert.notified_severity is None or severity.rank > alert.notified_severity.rank:
         return False
-    return _level_at(rule, alert.spoken) == alert.spoken_at
+    return _level_at(rule, alert.notified_severity) == alert.notified_amount
 
 
 def _level_at(rule: Rule, severity: Severity | None) -> Fraction | None:
@@ -218,7 +218,7 @@ def _wait(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> tuple[Tr
     severity = finding.severity or alert.severity
     # An absence of growth lasts until growth is seen again, also when the window before has become empty.
     holds = finding.verdict is Verdict.TRUE or (finding.stays and isinstance(rule.condition, Absence))
-    if not holds or _was_spoken(rule, alert, severity):
+    if not holds or _was_notified(rule, alert, severity):
         return (close(alert, now, Reason.NOT_HELD, finding),)
     if now - alert.pending_since >= rule.hold:
         return (Transition(_fire(rule, alert, finding, now), State.PENDING, Reason.HELD, now, finding),)
@@ -262,8 +262,10 @@ def _still(rule: Rule, before: Alert, finding: Finding, now: datetime) -> tuple[
     changed = _seen(replace(alert, severity=severity), finding)
     if reason is Reason.ROSE:
         changed = _risen(rule, changed)
-    elif changed.spoken is not None and _level_at(rule, changed.spoken) != changed.spoken_at:
-        changed = replace(changed, spoken=severity, spoken_at=_level_at(rule, severity))
+    elif (
+        changed.notified_severity is not None and _level_at(rule, changed.notified_severity) != changed.notified_amount
+    ):
+        changed = replace(changed, notified_severity=severity, notified_amount=_level_at(rule, severity))
     return (Transition(changed, State.FIRING, reason, now, finding),)
 
 
@@ -279,9 +281,11 @@ def _risen(rule: Rule, alert: Alert) -> Alert:
             acknowledged_by="",
             acknowledged_at=None,
         )
-    if alert.spoken is None or _was_spoken(rule, alert, alert.severity):  # no budget, or one that says nothing new
+    if alert.notified_severity is None or _was_notified(
+        rule, alert, alert.severity
+    ):  # no budget, or one that says nothing new
         return alert
-    return replace(alert, spoken=alert.severity, spoken_at=_level_at(rule, alert.severity))
+    return replace(alert, notified_severity=alert.severity, notified_amount=_level_at(rule, alert.severity))
 
 
 def _unchanged(alert: Alert, finding: Finding, reason: Reason, now: datetime) -> tuple[Transition, ...]:
@@ -311,8 +315,8 @@ def _fire(rule: Rule, alert: Alert, finding: Finding, now: datetime) -> Alert:
     fired = replace(
         _seen(alert, finding), state=State.FIRING, started_at=now, severity=severity, peak_severity=severity
     )
-    spoken = None if finding.period is None else severity
-    return replace(fired, spoken=spoken, spoken_at=_level_at(rule, spoken))
+    notified_severity = None if finding.period is None else severity
+    return replace(fired, notified_severity=notified_severity, notified_amount=_level_at(rule, notified_severity))
 
 
 def close(alert: Alert, now: datetime, reason: Reason, finding: Finding | None = None) -> Transition:
@@ -350,7 +354,7 @@ def is_budget(rule: Rule) -> bool:
     return isinstance(rule.condition, Budget)
 
 
-class ActKind(StrEnum):
+class ActionType(StrEnum):
     """What a person can do to an alert."""
 
     ACKNOWLEDGE = "acknowledge"
@@ -361,10 +365,10 @@ class ActKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class Action:
     """What a person did: who, when, what. `key` is the same for every delivery of the same click or command."""
 
-    kind: ActKind
+    kind: ActionType
     who: str
     at: datetime
     key: str
@@ -380,22 +384,22 @@ class Outcome(StrEnum):
     TOO_LATE = "the alert had ended"
 
 
-def act_on(alert: Alert, act: Act) -> tuple[Alert, Outcome]:
+def act_on(alert: Alert, act: Action) -> tuple[Alert, Outcome]:
     """The alert after a person's act. What comes after the end changes nothing but may be remembered as a comment."""
-    if not alert.state.is_open and act.kind is not ActKind.COMMENT:
+    if not alert.state.is_open and act.kind is not ActionType.COMMENT:
         return alert, Outcome.TOO_LATE
     match act.kind:
-        case ActKind.ACKNOWLEDGE:
+        case ActionType.ACKNOWLEDGE:
             changed = replace(alert, acknowledged_by=act.who, acknowledged_at=act.at, taken_by="", taken_at=None)
             return (alert, Outcome.ALREADY) if alert.acknowledged_at is not None else (changed, Outcome.DONE)
-        case ActKind.UNACKNOWLEDGE:
+        case ActionType.UNACKNOWLEDGE:
             changed = replace(alert, acknowledged_by="", acknowledged_at=None)
             return (alert, Outcome.ALREADY) if alert.acknowledged_at is None else (changed, Outcome.DONE)
-        case ActKind.SNOOZE:
+        case ActionType.SNOOZE:
             changed = replace(alert, snoozed_until=act.until)
             return (alert, Outcome.ALREADY) if changed == alert else (changed, Outcome.DONE)
-        case ActKind.ASSIGN:
+        case ActionType.ASSIGN:
             changed = replace(alert, assigned_to=act.text)
             return (alert, Outcome.ALREADY) if changed == alert else (changed, Outcome.DONE)
-        case ActKind.COMMENT:
+        case ActionType.COMMENT:
             return alert, Outcome.DONE

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from alertbot.domain.history import Growth, History, Series, by_source, falls_by_member
+from alertbot.domain.history import Growth, History, Series, by_source, resets_by_member
 from alertbot.domain.rules import Budget, Period
-from alertbot.domain.series import StepKind
+from alertbot.domain.series import ResetKind
 
 
 def period_of(moment: datetime, budget: Budget) -> tuple[datetime, datetime]:
@@ -114,8 +114,8 @@ def _pacing(condition: Budget, history: History, now: datetime) -> Callable[[Ser
     start, _ = period_of(now, condition)
     quarter, recent = paces_since(start, now)
     growth = {since: Growth(history, condition.metric, since, now) for since in (quarter, recent)}
-    falls = falls_by_member(history, (condition.metric,), quarter, now)
-    reset = {number for number, own in falls.items() if any(fall.kind is StepKind.RESET for fall in own)}
+    falls = resets_by_member(history, (condition.metric,), quarter, now)
+    reset = {number for number, own in falls.items() if any(fall.kind is ResetKind.RESET for fall in own)}
 
     def speed_since(since: datetime, series: Series) -> Fraction:
         """Each source by its own readings; one that was not read since then goes on as in the last quarter."""
@@ -136,18 +136,18 @@ def _pacing(condition: Budget, history: History, now: datetime) -> Callable[[Ser
     return paces_of
 
 
-def tell_forecast(forecast: Forecast, now: datetime, timezone: str) -> str:
+def format_forecast(forecast: Forecast, now: datetime, timezone: str) -> str:
     """When all will be used, in a sentence: `… is used from 18:45 to 20:10 (Europe/Madrid)`."""
-    soonest = tell_clock(forecast.soonest, now, timezone)
+    soonest = format_clock(forecast.soonest, now, timezone)
     if forecast.latest is None:
         return f"at the faster pace of late the whole amount is used at {soonest}, at the slower one not in this period"
-    latest = tell_clock(forecast.latest, now, timezone)
+    latest = format_clock(forecast.latest, now, timezone)
     if latest == soonest:
         return f"at this pace the whole amount is used at {soonest}"
     return f"at this pace the whole amount is used from {soonest.removesuffix(f' ({timezone})')} to {latest}"
 
 
-def tell_clock(moment: datetime, now: datetime, timezone: str) -> str:
+def format_clock(moment: datetime, now: datetime, timezone: str) -> str:
     """The clock time of a moment where the budget is kept, with its day unless that is today: `14:30 (Europe/Madrid)`."""
     zone = ZoneInfo(timezone)
     local = moment.astimezone(zone)

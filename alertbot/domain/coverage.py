@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from alertbot.domain.datasets import TOTALS_KNOW, Feeds
 from alertbot.domain.history import SourceState
-from alertbot.domain.planes import TOTALS_KNOW, Feeds
-from alertbot.domain.points import Plane
-from alertbot.domain.times import write_moment
+from alertbot.domain.points import Dataset
+from alertbot.domain.times import format_moment
 from alertbot.domain.windows import Window
 
-_DATASETS = {Plane.TOTALS: "totals", Plane.AI: "minute statistics", Plane.STORAGE: "storage statistics"}
-_COLLECTORS = {Plane.TOTALS: "llm_stats", Plane.AI: "ai_minutes", Plane.STORAGE: "storage_minutes"}
+_DATASETS = {Dataset.TOTALS: "totals", Dataset.AI: "minute statistics", Dataset.STORAGE: "storage statistics"}
+_COLLECTORS = {Dataset.TOTALS: "llm_stats", Dataset.AI: "ai_minutes", Dataset.STORAGE: "storage_minutes"}
 _STALE_AFTER = 3  # intervals without a good reading; /readyz counts the same
 
 
@@ -48,7 +48,7 @@ class Asked:
 
     dimensions: Collection[str]
     window: Window
-    able: Sequence[Plane]
+    able: Sequence[Dataset]
 
     @property
     def by(self) -> str:
@@ -57,7 +57,7 @@ class Asked:
 
 
 def coverage_of(
-    asked: Asked, sources: Iterable[str], feeds: Mapping[str, Feeds], chosen: Mapping[str, Plane]
+    asked: Asked, sources: Iterable[str], feeds: Mapping[str, Feeds], chosen: Mapping[str, Dataset]
 ) -> Coverage:
     """What is known of these sources; `chosen` is the dataset that answers for each, where one is collected."""
     starts: dict[str, datetime] = {}
@@ -92,19 +92,21 @@ def without_silent(coverage: Coverage, metric: str, *, asked: Iterable[str], cou
 def coverage_json(coverage: Coverage) -> dict[str, Any]:
     """For scripts: `known_since`, null where nothing is known, and a sentence for each source that is not whole."""
     since = coverage.since
-    return {"known_since": None if since is None else write_moment(since), "not_known": list(coverage.notes)}
+    return {"known_since": None if since is None else format_moment(since), "not_known": list(coverage.notes)}
 
 
-def backfill_hint(able: Iterable[Plane]) -> str:
+def backfill_hint(able: Iterable[Dataset]) -> str:
     """How to get what was before; empty where Flashback keeps no history of it."""
-    return "" if set(able) <= {Plane.TOTALS} else "; `alertbot backfill` reads what was before"
+    return "" if set(able) <= {Dataset.TOTALS} else "; `alertbot backfill` reads what was before"
 
 
 def _not_collected(name: str, asked: Asked) -> str:
     if not asked.able:
         return f"{name}: not known{asked.by}"
-    plane = asked.able[0]
-    return f"{name}: not known{asked.by}; its {_DATASETS[plane]} are not collected (`collect: {_COLLECTORS[plane]}`)"
+    dataset = asked.able[0]
+    return (
+        f"{name}: not known{asked.by}; its {_DATASETS[dataset]} are not collected (`collect: {_COLLECTORS[dataset]}`)"
+    )
 
 
 def _never_read(name: str, asked: Asked, state: SourceState, dataset: str) -> str:
@@ -119,9 +121,9 @@ def _stale(name: str, asked: Asked, state: SourceState, dataset: str) -> list[st
     if asked.window.end - state.read_at <= state.interval * _STALE_AFTER:
         return []
     why = f" ({state.error})" if state.error else ""
-    last = write_moment(state.read_at.replace(microsecond=0))
+    last = format_moment(state.read_at.replace(microsecond=0))
     return [f"{name}: not known{asked.by} after {last}, when its {dataset} were last read{why}"]
 
 
 def _late(name: str, since: datetime, asked: Asked) -> str:
-    return f"{name}: counted since {write_moment(since.replace(microsecond=0))}{backfill_hint(asked.able)}"
+    return f"{name}: counted since {format_moment(since.replace(microsecond=0))}{backfill_hint(asked.able)}"

@@ -14,9 +14,9 @@ from typing import Any
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.history import Slice
 from alertbot.domain.routes import Route
-from alertbot.domain.rules import EVERYTHING, Burn, Rule, Where, glob
-from alertbot.domain.times import write_moment
-from alertbot.domain.windows import Span, take_span
+from alertbot.domain.rules import EVERYTHING, Burn, Rule, Selector, glob
+from alertbot.domain.times import format_moment
+from alertbot.domain.windows import TimeRange, take_time_range
 
 TOP = 3  # of policies, people and models
 CLOCKS_APART = timedelta(minutes=2)  # the server dates its evidence by its own clock
@@ -86,7 +86,7 @@ _OF_CONFIGURATION = ("source", "ai_llm", "provider", "workspace")
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class RepoOwner:
     """A configuration and the repositories that lead to it: evidence does not name the configuration."""
 
     labels: Mapping[str, str]
@@ -109,7 +109,7 @@ class Scope:
     blocked: bool = False
     severity: str = ""
     same: tuple[tuple[str, str], ...] = ()
-    where: Where = EVERYTHING
+    where: Selector = EVERYTHING
     any_case: bool = False
 
     def covers(self, one: Evidence) -> bool:
@@ -170,7 +170,7 @@ def identified(alert: Alert) -> tuple[str, str, str]:
     return kind, metric, per
 
 
-def scopes_of(alerts: Iterable[Alert], rules: Sequence[Rule], owners: Sequence[Owner]) -> tuple[Scope, ...]:
+def scopes_of(alerts: Iterable[Alert], rules: Sequence[Rule], owners: Sequence[RepoOwner]) -> tuple[Scope, ...]:
     """The evidence that these alerts are about; empty where they are about something else.
 
     Of what fires that is what its value counts; of what is over, all from its beginning to its end. `owners` are the
@@ -192,14 +192,14 @@ def _together(one: Scope, other: Scope) -> Scope:
     return replace(one, repos=repos, start=min(one.start, other.start))
 
 
-def _scopes(alert: Alert, rule: Rule | None, owners: Sequence[Owner]) -> list[Scope]:
+def _scopes(alert: Alert, rule: Rule | None, owners: Sequence[RepoOwner]) -> list[Scope]:
     _, metric, per = identified(alert)
     selected = _selection(metric)
     assert selected is not None, "asked for only then"
     kind, blocked, severity = selected
     where = rule.where.globs if rule is not None else ()
-    coarse = Where(tuple((name, globs) for name, globs in where if name in _OF_CONFIGURATION))
-    fine = Where(tuple((name, globs) for name, globs in where if name in _OF_EVIDENCE))
+    coarse = Selector(tuple((name, globs) for name, globs in where if name in _OF_CONFIGURATION))
+    fine = Selector(tuple((name, globs) for name, globs in where if name in _OF_EVIDENCE))
     same = ((per, alert.labels.get(per, "")),) if per in _OF_EVIDENCE else ()
     given = {per: alert.labels.get(per, "")} if per in _OF_CONFIGURATION else {}
     given |= {"source": alert.labels["source"]} if "source" in alert.labels else {}
@@ -216,7 +216,7 @@ def _scopes(alert: Alert, rule: Rule | None, owners: Sequence[Owner]) -> list[Sc
     return found
 
 
-def _owns(owner: Owner, given: Mapping[str, str]) -> bool:
+def _owns(owner: RepoOwner, given: Mapping[str, str]) -> bool:
     return all(owner.labels.get(name, "") == value for name, value in given.items())
 
 
@@ -250,7 +250,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaders:
+class TopN:
     """Those that occur most, and how many there are in all."""
 
     first: tuple[Count, ...] = ()
@@ -269,21 +269,21 @@ class Summary:
     total: int
     blocked: int = 0
     severities: Mapping[str, int] | None = None
-    policies: Leaders = Leaders()
-    people: Leaders = Leaders()
-    models: Leaders = Leaders()
+    policies: TopN = TopN()
+    people: TopN = TopN()
+    models: TopN = TopN()
     newest: Evidence | None = None
     privacy: Privacy = Privacy.FULL
     since: datetime | None = None
     until: datetime | None = None
 
 
-def told(summary: Summary, privacy: Privacy) -> Summary:
+def redact(summary: Summary, privacy: Privacy) -> Summary:
     """The summary without what may not be told."""
     if privacy is Privacy.FULL:
         return summary
     if privacy is Privacy.MASKED:
-        people = tuple(Count(shortened(one.name, one.key), one.count) for one in summary.people.first)
+        people = tuple(Count(abbreviate(one.name, one.key), one.count) for one in summary.people.first)
         return replace(summary, newest=None, privacy=privacy, people=replace(summary.people, first=people))
     return replace(
         summary,
@@ -295,21 +295,21 @@ def told(summary: Summary, privacy: Privacy) -> Summary:
     )
 
 
-def masked(one: Evidence) -> Evidence:
+def mask(one: Evidence) -> Evidence:
     """The evidence without personal data: who and where as initials and the end of an id, and without its explanation."""
     return replace(
         one,
         user="",
-        user_name=shortened(one.user_name, one.user),
+        user_name=abbreviate(one.user_name, one.user),
         repo="",
-        repo_name=shortened(one.repo_name, one.repo),
+        repo_name=abbreviate(one.repo_name, one.repo),
         api_key="",
-        api_key_name=shortened(one.api_key_name, one.api_key),
+        api_key_name=abbreviate(one.api_key_name, one.api_key),
         explanation="",
     )
 
 
-def shortened(name: str, identity: str) -> str:
+def abbreviate(name: str, identity: str) -> str:
     """A name as its initials and the last four of the id: `A. R. …4c11`. One can tell two apart, and not who they are."""
     initials = " ".join(f"{word[0].upper()}." for word in _WORDS.findall(name)[:3])
     end = f"…{identity[-4:]}" if len(identity) >= _LONG_ID else ""
@@ -335,18 +335,18 @@ def strictest(several: Iterable[Privacy]) -> Privacy:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ViolationQuery:
     """What somebody asks to see: globs by dimension, and how far back. Without a span: the last 24 hours."""
 
-    where: Where = EVERYTHING
-    span: Span | None = None
+    where: Selector = EVERYTHING
+    time_range: TimeRange | None = None
 
     @property
     def names_people(self) -> bool:
         return any(name in {"user", "repo", "api_key"} for name, _ in self.where.globs)
 
 
-def read_wanted(words: Sequence[str]) -> Wanted:
+def parse_violation_query(words: Sequence[str]) -> ViolationQuery:
     """Read `[filters] [window]`, in any order, such as `policy="No customer PII" user=ana* today`.
 
     Raises ValueError for what is no filter.
@@ -354,7 +354,7 @@ def read_wanted(words: Sequence[str]) -> Wanted:
     rest, span = list(words), None
     globs: dict[str, tuple[str, ...]] = {}
     while rest:
-        found, before = take_span(rest)
+        found, before = take_time_range(rest)
         if found is not None and span is None:
             span, rest = found, before
             continue
@@ -365,14 +365,14 @@ def read_wanted(words: Sequence[str]) -> Wanted:
             named = ", ".join((*FILTERS, "source"))
             raise ValueError(f'expected filters such as policy="No customer PII", by {named}; got "{word}"')
         globs[name] = (pattern, *globs.get(name, ()))
-    return Wanted(Where(tuple(reversed(globs.items()))), span)
+    return ViolationQuery(Selector(tuple(reversed(globs.items()))), span)
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ViolationReport:
     """Evidence for somebody who asked: the newest of it, all of it in a few words, and what they have to know of it."""
 
-    found: tuple[Evidence, ...]
+    violations: tuple[Evidence, ...]
     summary: Summary
     notes: tuple[str, ...] = ()
     is_known: bool = True  # whether the list of one source at least could be read
@@ -381,7 +381,7 @@ class Listing:
 def evidence_json(one: Evidence) -> dict[str, Any]:
     return {
         "id": one.id,
-        "at": write_moment(one.at),
+        "at": format_moment(one.at),
         "policy": one.policy_name or one.policy,
         "severity": one.severity or None,
         "blocked": one.blocked,

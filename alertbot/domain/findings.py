@@ -11,10 +11,11 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
-from alertbot.domain.budgets import forecasting, paces_since, period_of, tell_forecast
+from alertbot.domain.budgets import forecasting, format_forecast, paces_since, period_of
+from alertbot.domain.datasets import feed_of
 from alertbot.domain.history import (
     Amount,
-    Fall,
+    CounterReset,
     Growth,
     History,
     Increase,
@@ -22,11 +23,10 @@ from alertbot.domain.history import (
     Series,
     SourceState,
     exists_since,
-    falls_by_member,
     group,
+    resets_by_member,
 )
-from alertbot.domain.planes import feed_of
-from alertbot.domain.points import Plane
+from alertbot.domain.points import Dataset
 from alertbot.domain.rules import (
     MEANS,
     Absence,
@@ -38,13 +38,13 @@ from alertbot.domain.rules import (
     Rate,
     Ratio,
     Rule,
+    Selector,
     Severity,
     Spike,
     Threshold,
-    Where,
 )
 from alertbot.domain.spikes import earlier_windows, spike_moments
-from alertbot.domain.times import tell_duration
+from alertbot.domain.times import format_duration
 
 
 class Verdict(StrEnum):
@@ -75,7 +75,7 @@ class Finding(NamedTuple):
     window_start: datetime | None = None
     period: datetime | None = None
     note: str = ""
-    falls: tuple[Fall, ...] = ()
+    counter_resets: tuple[CounterReset, ...] = ()
     is_gone: bool = False
 
 
@@ -111,15 +111,15 @@ def check(rule: Rule, history: History, now: datetime, *, members: Iterable[Memb
     prepare: Callable[[Any, History, datetime], Prepared] = _JUDGES[type(condition)]
     start, judge = prepare(condition, history, now)
     unread = _unread(rule, history, now)
-    falls = falls_by_member(history, rule.metrics, start, now) if history.falls else {}
+    counter_resets = resets_by_member(history, rule.metrics, start, now) if history.counter_resets else {}
     findings = []
     for series in group(history.members.values() if members is None else members, rule.per, rule.where):
         if unread and (rule.per == "all" or not unread.isdisjoint(series.sources)):
             findings.append(Finding(series, Verdict.UNKNOWN, note="a source could not be read"))
             continue
         finding = judge(series)
-        plain = finding.gap is None and (not falls or falls.keys().isdisjoint(series.members))
-        findings.append(finding if plain else _annotated(finding, falls))
+        plain = finding.gap is None and (not counter_resets or counter_resets.keys().isdisjoint(series.members))
+        findings.append(finding if plain else _annotated(finding, counter_resets))
     return findings
 
 
@@ -128,7 +128,7 @@ def _unread(rule: Rule, history: History, now: datetime) -> frozenset[str]:
 
     A failure after the reading that is judged says nothing against that reading.
     """
-    of_sources = Where(tuple(glob for glob in rule.where.globs if glob[0] == "source"))
+    of_sources = Selector(tuple(glob for glob in rule.where.globs if glob[0] == "source"))
     return frozenset(
         name
         for name, source in history.sources.items()
@@ -141,7 +141,7 @@ def _judging(
     levels: Levels, start: datetime, *, period: datetime | None = None, note: str = ""
 ) -> Callable[..., Finding]:
     """What turns a value, and the increase it was made of, into a finding."""
-    judge, clear, less_is_worse = levels.judging(), levels.clear, not levels.comparison.looks_up
+    judge, clear, less_is_worse = levels.judging(), levels.clear, not levels.comparison.is_upper_bound
     _, nearest = mildest = levels.mildest
     true, false = Verdict.TRUE, Verdict.FALSE
 
@@ -161,13 +161,15 @@ def _unknown(series: Series, grown: Increase, start: datetime, note: str) -> Fin
     return Finding(series, Verdict.UNKNOWN, baseline_at=grown.baseline_at, window_start=start, note=note)
 
 
-def _annotated(finding: Finding, falls: Mapping[int, Sequence[Fall]]) -> Finding:
+def _annotated(finding: Finding, counter_resets: Mapping[int, Sequence[CounterReset]]) -> Finding:
     """With the falls of its members, and with how old its baseline is where polls were missed."""
     told = [finding.note] if finding.note else []
     if finding.gap is not None:
-        told.append(f"seen across a gap of {tell_duration(finding.gap)}")
-    own = [fall for number in finding.series.members for fall in falls.get(number, ())]
-    return finding._replace(note="; ".join(told), falls=tuple(sorted(own, key=lambda fall: fall.at)))
+        told.append(f"seen across a gap of {format_duration(finding.gap)}")
+    own = [counter_reset for number in finding.series.members for counter_reset in counter_resets.get(number, ())]
+    return finding._replace(
+        note="; ".join(told), counter_resets=tuple(sorted(own, key=lambda counter_reset: counter_reset.at))
+    )
 
 
 def _judge_growth(condition: Threshold | Rate, history: History, now: datetime) -> Prepared:
@@ -175,7 +177,7 @@ def _judge_growth(condition: Threshold | Rate, history: History, now: datetime) 
         return _judge_mean(condition, MEANS[condition.metric], history, now)
     start, levels = now - condition.window, condition.levels
     growth = Growth(history, condition.metric, start, now)
-    looks_up, judged = levels.comparison.looks_up, _judging(levels, start)
+    looks_up, judged = levels.comparison.is_upper_bound, _judging(levels, start)
     unit = _microseconds(condition.unit) if isinstance(condition, Rate) else None
     window = _microseconds(condition.window)
 
@@ -244,14 +246,14 @@ def _judge_ratio(condition: Ratio, history: History, now: datetime) -> Prepared:
                 series,
                 Verdict.FALSE,
                 threshold=levels.mildest[1],
-                less_is_worse=not levels.comparison.looks_up,
+                less_is_worse=not levels.comparison.is_upper_bound,
                 baseline_at=part.baseline_at,
                 gap=part.gap,
                 window_start=start,
                 note=f"{note}: fewer than min_of {least}",
             )
         finding = judged(series, Fraction(part.value) / whole.value, part, note)
-        return finding if levels.comparison.looks_up else _unless_silent(finding, history, start, now)
+        return finding if levels.comparison.is_upper_bound else _unless_silent(finding, history, start, now)
 
     return start, judge
 
@@ -323,7 +325,7 @@ def _forecast(condition: Budget, history: History, now: datetime) -> Callable[[F
             severity=Severity.INFO,
             threshold=condition.amount,
             stays=True,
-            note=tell_forecast(forecast, now, condition.timezone),
+            note=format_forecast(forecast, now, condition.timezone),
         )
 
     return add
@@ -335,7 +337,7 @@ def _judge_burn(condition: Burn, history: History, now: datetime) -> Prepared:
         (
             Growth(history, condition.metric, now - window, now),
             Fraction(_microseconds(condition.period), _microseconds(window)) / condition.amount,
-            tell_duration(window),
+            format_duration(window),
         )
         for window in sorted(condition.windows)
     ]
@@ -426,7 +428,7 @@ def _silence(feed: SourceState, now: datetime) -> timedelta | None:
     return now - max(known) if known else None
 
 
-_FEEDS = {Plane.TOTALS: "totals", Plane.AI: "AI statistics", Plane.STORAGE: "storage statistics"}
+_FEEDS = {Dataset.TOTALS: "totals", Dataset.AI: "AI statistics", Dataset.STORAGE: "storage statistics"}
 
 
 def _causes(silent: Sequence[SourceState], now: datetime) -> str:

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
-from alertbot.domain.rules import GROWTHS, Where, parts_of
-from alertbot.domain.series import StepKind
+from alertbot.domain.rules import GROWTHS, Selector, parts_of
+from alertbot.domain.series import ResetKind
 from alertbot.domain.snapshots import Counter
 
 Amount = Fraction | int  # a fraction for money only
@@ -20,9 +20,9 @@ GAP_FACTOR = 2.5  # two readings further apart than this many intervals have mis
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What is counted by itself: a configuration, or what one combination of dimensions has in its points.
+    """What is counted by itself: a configuration, or what one label set of dimensions has in its points.
 
-    `number` is its place in the store, negative for a combination; `seen_at` its first reading or point.
+    `number` is its place in the store, negative for a label set; `seen_at` its first reading or point.
     """
 
     number: int
@@ -49,12 +49,12 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class Fall:
+class CounterReset:
     """A recorded step of one member's counter: see series.Step."""
 
     member: int
     counter: Counter
-    kind: StepKind
+    kind: ResetKind
     at: datetime
     last: int
     seen: int
@@ -87,7 +87,7 @@ class History:
     sources: Mapping[str, SourceState]
     members: Mapping[int, Member]
     slices: Mapping[tuple[str, datetime], Slice] = field(default_factory=dict)
-    falls: Sequence[Fall] = ()
+    counter_resets: Sequence[CounterReset] = ()
 
 
 class Series(NamedTuple):
@@ -115,7 +115,7 @@ class Increase(NamedTuple):
     gap: timedelta | None = None
 
 
-def group(members: Iterable[Member], per: str, where: Where) -> list[Series]:
+def group(members: Iterable[Member], per: str, where: Selector) -> list[Series]:
     """The series of a rule: its selected members, grouped by one dimension (within a source, but for `all`)."""
     selected = [member for member in members if where.selects(member.labels)] if where.globs else members
     found: list[Series] = []
@@ -265,13 +265,13 @@ def _gap(older: Slice, newer: Slice, start: datetime, source: SourceState) -> ti
     return apart if apart > source.interval * GAP_FACTOR else None
 
 
-def falls_by_member(
+def resets_by_member(
     history: History, metrics: Iterable[str], start: datetime, end: datetime
-) -> Mapping[int, Sequence[Fall]]:
+) -> Mapping[int, Sequence[CounterReset]]:
     """The resets, corrections and held steps of what the metrics count, inside (start, end]."""
     counters = {counter for metric in metrics for counter in parts_of(metric)}
-    found: dict[int, list[Fall]] = {}
-    for fall in history.falls:
-        if fall.counter in counters and start < fall.at <= end:
-            found.setdefault(fall.member, []).append(fall)
+    found: dict[int, list[CounterReset]] = {}
+    for counter_reset in history.counter_resets:
+        if counter_reset.counter in counters and start < counter_reset.at <= end:
+            found.setdefault(counter_reset.member, []).append(counter_reset)
     return found

@@ -1,7 +1,7 @@
 """What a thread says of the alerts that a notification is about: a line for each of a few, one line for many.
 
 The lines tell what was true when the notification was caused, not when it is sent. `{0}`, `{1}` … stand for people:
-see Notice.
+see Notification.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,66 +9,72 @@ from dataclasses import replace
 from datetime import datetime
 
 from alertbot.domain.alerts import Alert
-from alertbot.domain.notices import Group, Kind, Notice, Told
-from alertbot.domain.wording import gravity, headline, lasted, limit, name_of, worst
+from alertbot.domain.formatting import headline, lasted, limit, name_of, severity_order, worst
+from alertbot.domain.notifications import Group, Notification, NotificationKind, NotifiedState
 
 ONE_BY_ONE = 3  # alerts of one kind that have a line each; more of them share one
 _MOST_NAMES = 5
 
 
-def with_lines(notice: Notice, group: Group, alerts: Sequence[Alert], now: datetime) -> Notice:
-    """The notice with the lines that its thread shows. `alerts` are those it is about, as they may be named."""
-    if notice.kind is Kind.ACKNOWLEDGED:
-        return replace(notice, lines=_acknowledgements(alerts), people=tuple(_acknowledgers(alerts)))
+def with_lines(notification: Notification, group: Group, alerts: Sequence[Alert], now: datetime) -> Notification:
+    """The notification with the lines that its thread shows. `alerts` are those it is about, as they may be named."""
+    if notification.kind is NotificationKind.ACKNOWLEDGED:
+        return replace(notification, lines=_acknowledgements(alerts), people=tuple(_acknowledgers(alerts)))
     takers = sorted({alert.taken_by for alert in alerts if alert.taken_at is not None})
     lines: list[str] = []
-    for kind, alike in _alike(notice.kind, group.told, alerts):
-        if len(alike) > (1 if kind is Kind.ESCALATION else ONE_BY_ONE):
-            lines.append(_line_for_many(kind, group, sorted(alike, key=gravity), now, takers))
+    for kind, alike in _alike(notification.kind, group.notified, alerts):
+        if len(alike) > (1 if kind is NotificationKind.ESCALATION else ONE_BY_ONE):
+            lines.append(_line_for_many(kind, group, sorted(alike, key=severity_order), now, takers))
         else:
             lines += [_line(kind, group, alert, now, takers) for alert in alike]
-    return replace(notice, lines=tuple(lines), people=tuple(takers))
+    return replace(notification, lines=tuple(lines), people=tuple(takers))
 
 
-def _alike(kind: Kind, told: Told, alerts: Sequence[Alert]) -> list[tuple[Kind, list[Alert]]]:
+def _alike(
+    kind: NotificationKind, told: NotifiedState, alerts: Sequence[Alert]
+) -> list[tuple[NotificationKind, list[Alert]]]:
     """The alerts by what is said of them, in the order in which each begins.
 
     A ping tells everything that waits: rises to each severity, new members and repeats.
     """
-    found: dict[tuple[object, ...], tuple[Kind, list[Alert]]] = {}
+    found: dict[tuple[object, ...], tuple[NotificationKind, list[Alert]]] = {}
     for alert in alerts:
-        news = _news_of(alert, told) if kind in {Kind.RISE, Kind.MEMBER, Kind.REPEAT} else kind
-        key = (news, alert.severity if news is Kind.RISE else None, alert.is_gone)
+        news = (
+            _news_of(alert, told)
+            if kind in {NotificationKind.RISE, NotificationKind.MEMBER, NotificationKind.REPEAT}
+            else kind
+        )
+        key = (news, alert.severity if news is NotificationKind.RISE else None, alert.is_gone)
         found.setdefault(key, (news, []))[1].append(alert)
     return list(found.values())
 
 
-def _news_of(alert: Alert, told: Told) -> Kind:
+def _news_of(alert: Alert, told: NotifiedState) -> NotificationKind:
     """What is new of an alert to those who were told this much."""
     before = told.severities.get(alert.number)
     if before is None:
-        return Kind.MEMBER
-    return Kind.RISE if alert.severity.rank > before.rank else Kind.REPEAT
+        return NotificationKind.MEMBER
+    return NotificationKind.RISE if alert.severity.rank > before.rank else NotificationKind.REPEAT
 
 
 # --- a line each
 
 
-def _line(kind: Kind, group: Group, alert: Alert, now: datetime, takers: Sequence[str]) -> str:
+def _line(kind: NotificationKind, group: Group, alert: Alert, now: datetime, takers: Sequence[str]) -> str:
     where, told = name_of(alert), headline(alert)
     lines = {
-        Kind.RISE: f"Rose to {alert.severity}{_taken_before([alert], takers)}: {told}, {limit(alert)}",
-        Kind.MEMBER: f"New: {told}, {alert.severity}",
-        Kind.REPEAT: f"Still firing after {lasted(alert, now)}: {told}",
-        Kind.ESCALATION: f"Nobody has taken this for {lasted(alert, now)}: {told} (G{group.number})",
-        Kind.FLAPPING: f"Flaps: {where} fires and resolves again and again. Only this message is kept true until it is calm.",
-        Kind.RESOLVED: _end(alert, now),
+        NotificationKind.RISE: f"Rose to {alert.severity}{_taken_before([alert], takers)}: {told}, {limit(alert)}",
+        NotificationKind.MEMBER: f"New: {told}, {alert.severity}",
+        NotificationKind.REPEAT: f"Still firing after {lasted(alert, now)}: {told}",
+        NotificationKind.ESCALATION: f"Nobody has taken this for {lasted(alert, now)}: {told} (G{group.number})",
+        NotificationKind.FLAPPING: f"Flaps: {where} fires and resolves again and again. Only this message is kept true until it is calm.",
+        NotificationKind.RESOLVED: _end(alert, now),
     }
     return lines.get(kind, told)
 
 
 def _taken_before(alerts: Sequence[Alert], takers: Sequence[str]) -> str:
-    """Who had acknowledged alerts before they got worse; `takers` are the people that the notice names."""
+    """Who had acknowledged alerts before they got worse; `takers` are the people that the notification names."""
     broken = [alert for alert in alerts if alert.taken_at is not None and alert.acknowledged_at is None]
     if not broken:
         return ""
@@ -95,24 +101,28 @@ def _at_worst(alert: Alert) -> str:
 # --- one line for many
 
 
-def _line_for_many(kind: Kind, group: Group, alerts: Sequence[Alert], now: datetime, takers: Sequence[str]) -> str:
+def _line_for_many(
+    kind: NotificationKind, group: Group, alerts: Sequence[Alert], now: datetime, takers: Sequence[str]
+) -> str:
     """One line for alerts of which the same is said; the worst comes first."""
     first, count = alerts[0], f"{len(alerts):,} alerts"
     longest = lasted(min(alerts, key=lambda alert: alert.started_at or now), now)
     names = _names(alerts)
-    write: Mapping[Kind, Callable[[], str]] = {
-        Kind.RISE: lambda: (
+    write: Mapping[NotificationKind, Callable[[], str]] = {
+        NotificationKind.RISE: lambda: (
             f"{count} rose to {first.severity}{_taken_before(alerts, takers)}; the worst: {headline(first)}, {limit(first)}"
         ),
-        Kind.MEMBER: lambda: f"{len(alerts):,} new alerts; the worst: {headline(first)}, {first.severity}",
-        Kind.REPEAT: lambda: f"{count} still firing, the longest for {longest}; the worst: {headline(first)}",
-        Kind.ESCALATION: lambda: (
+        NotificationKind.MEMBER: lambda: f"{len(alerts):,} new alerts; the worst: {headline(first)}, {first.severity}",
+        NotificationKind.REPEAT: lambda: (
+            f"{count} still firing, the longest for {longest}; the worst: {headline(first)}"
+        ),
+        NotificationKind.ESCALATION: lambda: (
             f"Nobody has taken {count}, the oldest for {longest}; the worst: {headline(first)} (G{group.number})"
         ),
-        Kind.FLAPPING: lambda: (
+        NotificationKind.FLAPPING: lambda: (
             f"{count} flap: {names} fire and resolve again and again. Only this message is kept true until they are calm."
         ),
-        Kind.RESOLVED: lambda: (
+        NotificationKind.RESOLVED: lambda: (
             f"{count} gone, for what they watched was deleted: {names}"
             if first.is_gone
             else f"{count} resolved; the worst: {name_of(first)}, {_at_worst(first)}"

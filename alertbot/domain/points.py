@@ -12,10 +12,10 @@ from enum import StrEnum
 from alertbot.domain.snapshots import Counter
 
 OTHER = "(other)"  # stands for the values of a dimension that were too many to be kept apart
-MOST_COMBINATIONS = 5000  # of one feed; a bot that keeps every user of every host would fill its disk and see nothing
+MOST_LABEL_SETS = 5000  # of one feed; a bot that keeps every user of every host would fill its disk and see nothing
 
 
-class Plane(StrEnum):
+class Dataset(StrEnum):
     """What the numbers of a rule are taken from: running totals, or amounts per bucket of AI use or of storage."""
 
     TOTALS = "totals"
@@ -23,7 +23,7 @@ class Plane(StrEnum):
     STORAGE = "storage"
 
 
-class Span(StrEnum):
+class Resolution(StrEnum):
     """How long a bucket is. Flashback has minutes and days; hours, and days of minutes, are our own sums of them."""
 
     MINUTE = "minute"
@@ -35,7 +35,11 @@ class Span(StrEnum):
         return _LENGTHS[self]
 
 
-_LENGTHS = {Span.MINUTE: timedelta(minutes=1), Span.HOUR: timedelta(hours=1), Span.DAY: timedelta(days=1)}
+_LENGTHS = {
+    Resolution.MINUTE: timedelta(minutes=1),
+    Resolution.HOUR: timedelta(hours=1),
+    Resolution.DAY: timedelta(days=1),
+}
 
 AI_AMOUNTS: tuple[str, ...] = (
     *(counter.value for counter in Counter),
@@ -52,15 +56,15 @@ STORAGE_AMOUNTS: tuple[str, ...] = (
     "storage_latency_us",  # the sum of the points' means, in microseconds
     "storage_points",
 )
-AMOUNTS: Mapping[Plane, tuple[str, ...]] = {Plane.AI: AI_AMOUNTS, Plane.STORAGE: STORAGE_AMOUNTS}
+AMOUNTS: Mapping[Dataset, tuple[str, ...]] = {Dataset.AI: AI_AMOUNTS, Dataset.STORAGE: STORAGE_AMOUNTS}
 SPEND = "spend_usd"  # made from tokens and prices, never stored
 
-# In the order in which they are given up where there are too many combinations; whose use it was is always kept.
+# In the order in which they are given up where there are too many label sets; whose use it was is always kept.
 _GIVEN_UP = ("user", "host", "api_key", "repo", "model", "provider")
 
 
 @dataclass(frozen=True, slots=True)
-class Combination:
+class LabelSet:
     """What a point is told apart by; "" where the server did not say. Conversations are not kept."""
 
     ai_llm: str = ""
@@ -74,10 +78,10 @@ class Combination:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The amounts of one combination in one bucket, which began at `bucket`. What is not in `amounts` is 0."""
+    """The amounts of one label set in one bucket, which began at `bucket`. What is not in `amounts` is 0."""
 
     bucket: datetime
-    combination: Combination
+    label_set: LabelSet
     amounts: Mapping[str, int]
 
 
@@ -88,59 +92,59 @@ class PointsReading:
     start: datetime
     taken_at: datetime
     points: tuple[Point, ...]
-    span: Span = Span.MINUTE
+    span: Resolution = Resolution.MINUTE
 
 
-def merged(points: Iterable[Point], span: Span) -> list[Point]:
-    """One point a bucket and combination: the server tells conversations and buckets of storage apart, which we add up."""
-    together: dict[tuple[datetime, Combination], dict[str, int]] = {}
+def merged(points: Iterable[Point], span: Resolution) -> list[Point]:
+    """One point a bucket and label set: the server tells conversations and buckets of storage apart, which we add up."""
+    together: dict[tuple[datetime, LabelSet], dict[str, int]] = {}
     for point in points:
-        amounts = together.setdefault((floor(point.bucket, span), point.combination), {})
+        amounts = together.setdefault((floor(point.bucket, span), point.label_set), {})
         for name, amount in point.amounts.items():
             amounts[name] = amounts.get(name, 0) + amount
-    return [Point(bucket, combination, amounts) for (bucket, combination), amounts in together.items()]
+    return [Point(bucket, label_set, amounts) for (bucket, label_set), amounts in together.items()]
 
 
-def floor(moment: datetime, span: Span) -> datetime:
+def floor(moment: datetime, span: Resolution) -> datetime:
     """When the bucket began that the moment, in UTC, is in."""
     match span:
-        case Span.MINUTE:
+        case Resolution.MINUTE:
             return moment.replace(second=0, microsecond=0)
-        case Span.HOUR:
+        case Resolution.HOUR:
             return moment.replace(minute=0, second=0, microsecond=0)
-        case Span.DAY:
+        case Resolution.DAY:
             return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def ceiling(moment: datetime, span: Span) -> datetime:
+def ceiling(moment: datetime, span: Resolution) -> datetime:
     """When the first bucket began that begins at the moment or after it."""
     floored = floor(moment, span)
     return floored if floored == moment else floored + span.length
 
 
-def after(moment: datetime, horizon: datetime) -> list[tuple[Span, datetime, datetime]]:
+def after(moment: datetime, horizon: datetime) -> list[tuple[Resolution, datetime, datetime]]:
     """The buckets that begin at the moment or after it: the rest of its hour's minutes, of its day's hours, and the days to come.
 
     Each of them from its first to before its last bucket; the days up to `horizon`, which is the beginning of a day. Which
     buckets these are depends on the moment alone: the sum between two moments is the same whatever else is asked. Of
     an hour or day that has fewer minutes or hours than its sum says, the rest counts as of its beginning.
     """
-    minute, hour, day = (ceiling(moment, span) for span in Span)
-    return [(Span.MINUTE, minute, hour), (Span.HOUR, hour, day), (Span.DAY, day, horizon)]
+    minute, hour, day = (ceiling(moment, span) for span in Resolution)
+    return [(Resolution.MINUTE, minute, hour), (Resolution.HOUR, hour, day), (Resolution.DAY, day, horizon)]
 
 
 def within_limit(
-    points: Sequence[Point], known: Iterable[Combination], *, most: int = MOST_COMBINATIONS
+    points: Sequence[Point], known: Iterable[LabelSet], *, most: int = MOST_LABEL_SETS
 ) -> tuple[list[Point], int]:
-    """The points with no more than `most` combinations in all, and how many new ones were folded together.
+    """The points with no more than `most` label sets in all, and how many new ones were folded together.
 
     What is known already keeps its place. What is too much loses its user first, then its host, and so on, until it is
     one that is known or has room; each amount is still counted once.
     """
     kept = set(known)
-    places: dict[Combination, Combination] = {}
+    places: dict[LabelSet, LabelSet] = {}
     for point in points:
-        wanted = point.combination
+        wanted = point.label_set
         if wanted not in places:
             place = wanted if wanted in kept or len(kept) < most else _folded(wanted, kept)
             kept.add(place)
@@ -148,14 +152,14 @@ def within_limit(
     folded = sum(place != wanted for wanted, place in places.items())
     if not folded:
         return list(points), 0
-    together = [Point(point.bucket, places[point.combination], point.amounts) for point in points]
-    return merged(together, Span.MINUTE), folded
+    together = [Point(point.bucket, places[point.label_set], point.amounts) for point in points]
+    return merged(together, Resolution.MINUTE), folded
 
 
-def _folded(wanted: Combination, kept: set[Combination]) -> Combination:
+def _folded(wanted: LabelSet, kept: set[LabelSet]) -> LabelSet:
     names = {name: getattr(wanted, name) for name in ("ai_llm", *_GIVEN_UP)}
     for name in _GIVEN_UP:
         names[name] = OTHER
-        if (place := Combination(**names)) in kept:
+        if (place := LabelSet(**names)) in kept:
             return place
     return place

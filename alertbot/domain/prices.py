@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Protocol
 
-from alertbot.domain.rules import Where
+from alertbot.domain.rules import Selector
 
 MILLION = 1_000_000
 _MICRODOLLARS = Decimal("0.000001")
@@ -30,7 +30,7 @@ class Price:
 class Override:
     """The operator's own price of what `match` selects."""
 
-    match: Where
+    match: Selector
     price: Price
 
 
@@ -80,7 +80,7 @@ class _NothingPublished:
 NOTHING_PRICED = Prices(_NothingPublished())
 
 
-def write_usd(amount: Fraction) -> str:
+def format_usd(amount: Fraction) -> str:
     """Dollars as a decimal number, to the millionth."""
     with localcontext() as context:
         context.prec = 60

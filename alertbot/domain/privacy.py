@@ -5,7 +5,7 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from alertbot.domain.alerts import Alert
-from alertbot.domain.evidence import Privacy, shortened
+from alertbot.domain.evidence import Privacy, abbreviate
 from alertbot.domain.history import Series
 
 # The dimensions whose values name people, or lead to them. A host may be somebody's own machine.
@@ -47,7 +47,7 @@ def alias(source: str, dimension: str, identity: str, *, name: str, privacy: Pri
     `masked` tells what it tells of evidence: initials and the end of the id. `counts`, and `masked` where the id is too
     short for that, tell six digits that are the same whenever it is the same person.
     """
-    if privacy is Privacy.MASKED and dimension != "host" and (short := shortened(name, identity)):
+    if privacy is Privacy.MASKED and dimension != "host" and (short := abbreviate(name, identity)):
         return short
     return blake2b(f"{source}/{dimension}={identity}".encode(errors="surrogatepass"), digest_size=3).hexdigest()
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from alertbot.domain.coverage import Coverage, coverage_json, without_silent
 from alertbot.domain.history import Amount, Growth, History, group
-from alertbot.domain.prices import write_usd
+from alertbot.domain.prices import format_usd
 from alertbot.domain.rules import EVERYTHING, MEANS, counted_metric, did_you_mean
-from alertbot.domain.times import write_moment
-from alertbot.domain.windows import Span, Window, take_span
+from alertbot.domain.times import format_moment
+from alertbot.domain.windows import TimeRange, Window, take_time_range
 
 RANKED_BY = ("ai_llm", "source", "provider", "workspace", "model", "repo", "api_key", "user", "host")
 # What people say instead.
@@ -27,16 +27,16 @@ METRIC = "policy_violations"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class RankingQuery:
     """What somebody wants ranked. Without a span: the last 24 hours."""
 
     metric: str = METRIC
     by: str = "ai_llm"
-    span: Span | None = None
+    time_range: TimeRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Rank:
+class RankingRow:
     """One row of a ranking. `key` is that of the series, so that it stays one where two things have the same name."""
 
     rank: int
@@ -56,16 +56,16 @@ class Ranking:
     metric: str
     by: str
     window: Window
-    rows: tuple[Rank, ...]
+    rows: tuple[RankingRow, ...]
     coverage: Coverage
 
     @property
-    def grown(self) -> tuple[Rank, ...]:
+    def grown(self) -> tuple[RankingRow, ...]:
         """The rows with any growth: all that a person wants to see."""
         return tuple(row for row in self.rows if row.value)
 
 
-def read_question(words: Sequence[str]) -> Question:
+def parse_ranking_query(words: Sequence[str]) -> RankingQuery:
     """Read `[metric] [window] [by]`, in any order: `tokens today provider`, `violators yesterday`.
 
     Raises ValueError for what is not counted, or not counted by that.
@@ -75,9 +75,9 @@ def read_question(words: Sequence[str]) -> Question:
     if any(word.lower() in _VIOLATORS for word in rest):
         rest = ["user", *(word for word in rest if word.lower() not in _VIOLATORS)]
     metric = by = ""
-    span: Span | None = None
+    span: TimeRange | None = None
     while rest:
-        found, before = take_span(rest)
+        found, before = take_time_range(rest)
         if found is not None and span is None:
             span, rest = found, before
             continue
@@ -91,7 +91,7 @@ def read_question(words: Sequence[str]) -> Question:
                 raise ValueError(f"{metric} is a mean: it has a chart, and no ranking")
         else:
             raise ValueError(f'one metric, one window and one of {", ".join(RANKED_BY)}; "{word}" is too much')
-    return Question(metric or METRIC, by or "ai_llm", span)
+    return RankingQuery(metric or METRIC, by or "ai_llm", span)
 
 
 def _require_dimensions(words: Sequence[str]) -> None:
@@ -103,19 +103,23 @@ def _require_dimensions(words: Sequence[str]) -> None:
             raise ValueError(f'nothing is counted by "{word}"{hint}')
 
 
-def rank(history: History, question: Question, window: Window, coverage: Coverage) -> Ranking:
+def rank(history: History, question: RankingQuery, window: Window, coverage: Coverage) -> Ranking:
     """Order the series by how far they have grown in the window; equal ones by their names."""
     growth = Growth(history, question.metric, window.start, window.end)
     by = question.by
-    rows: list[Rank] = []
+    rows: list[RankingRow] = []
     asked: set[str] = set()
     for series in group(history.members.values(), by, EVERYTHING):
         grown = growth.of(series)
         asked.update(series.sources)
         if grown.value is not None:
-            rows.append(Rank(0, series.key, called(series.labels, by), series.labels["source"], grown.value))
+            rows.append(
+                RankingRow(0, series.key, display_name(series.labels, by), series.labels["source"], grown.value)
+            )
     rows.sort(key=lambda row: (-row.value, row.name, row.key))
-    numbered = tuple(Rank(place, row.key, row.name, row.source, row.value) for place, row in enumerate(rows, start=1))
+    numbered = tuple(
+        RankingRow(place, row.key, row.name, row.source, row.value) for place, row in enumerate(rows, start=1)
+    )
     counted = {row.source for row in rows}
     return Ranking(
         question.metric,
@@ -126,7 +130,7 @@ def rank(history: History, question: Question, window: Window, coverage: Coverag
     )
 
 
-def called(labels: Mapping[str, str], by: str) -> str:
+def display_name(labels: Mapping[str, str], by: str) -> str:
     """What a series is called that is told apart by one dimension."""
     return labels.get("name" if by == "ai_llm" else f"{by}_name") or labels.get(by) or f"without {by}"
 
@@ -135,15 +139,15 @@ def ranking_json(ranking: Ranking) -> dict[str, Any]:
     return {
         "metric": ranking.metric,
         "by": ranking.by,
-        "from": write_moment(ranking.window.start),
-        "to": write_moment(ranking.window.end),
+        "from": format_moment(ranking.window.start),
+        "to": format_moment(ranking.window.end),
         **coverage_json(ranking.coverage),
         "rows": [
             {
                 "rank": row.rank,
                 "key": row.key,
                 "name": row.name,
-                "value": row.value if isinstance(row.value, int) else write_usd(row.value),
+                "value": row.value if isinstance(row.value, int) else format_usd(row.value),
             }
             for row in ranking.rows
         ],

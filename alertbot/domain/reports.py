@@ -10,15 +10,15 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
-from alertbot.domain.alerts import Act, Alert, Outcome, Reason, State
+from alertbot.domain.alerts import Action, Alert, Outcome, Reason, State
 from alertbot.domain.coverage import Coverage
 from alertbot.domain.findings import Finding
+from alertbot.domain.formatting import format_amount, shown_severity
 from alertbot.domain.rules import Rule
 from alertbot.domain.silences import Silence
 from alertbot.domain.stored_rules import RuleChange, StoredRule
-from alertbot.domain.times import write_moment
+from alertbot.domain.times import format_moment
 from alertbot.domain.windows import Window
-from alertbot.domain.wording import shown_severity, write_amount
 
 
 class Health(StrEnum):
@@ -31,10 +31,10 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Acted:
+class ActionResult:
     """What became of one act: per alert its outcome. `again` says that this very act was done before."""
 
-    act: Act
+    action: Action
     outcomes: tuple[tuple[Alert, Outcome], ...]
     again: bool = False
 
@@ -159,16 +159,16 @@ def explain_lines(found: Explanation) -> list[str]:
     finding, rule = found.finding, found.rule
     name = finding.series.labels.get("name") or finding.series.key
     unit = rule.unit
-    seen = write_amount(Fraction(finding.value), unit) if finding.value is not None else "nothing that can be compared"
-    lines = [f"{rule.name} on {name} ({finding.series.key}) at {write_moment(found.at)}"]
+    seen = format_amount(Fraction(finding.value), unit) if finding.value is not None else "nothing that can be compared"
+    lines = [f"{rule.name} on {name} ({finding.series.key}) at {format_moment(found.at)}"]
     lines.append(f"saw {seen} {rule.over}: the condition is {finding.verdict.value}" + _limit(found))
     if finding.baseline_at is not None:
-        lines.append(f"counted from the reading of {write_moment(finding.baseline_at)}")
+        lines.append(f"counted from the reading of {format_moment(finding.baseline_at)}")
     if finding.note:
         lines.append(finding.note)
     lines += [
-        f"{fall.counter.value} fell from {fall.last:,} to {fall.seen:,} at {write_moment(fall.at)}: {fall.kind.value}"
-        for fall in finding.falls
+        f"{fall.counter.value} fell from {fall.last:,} to {fall.seen:,} at {format_moment(fall.at)}: {fall.kind.value}"
+        for fall in finding.counter_resets
     ]
     number = f" A{found.alert}" if found.alert else ""
     became = "" if found.before is found.after else f"{found.before.value} → "
@@ -189,7 +189,7 @@ def _limit(found: Explanation) -> str:
     if found.finding.threshold is None:
         return ""
     level = f", {found.finding.severity.value}" if found.finding.severity is not None else ""
-    return f" ({found.rule.comparison} {write_amount(found.finding.threshold, found.rule.unit)}{level})"
+    return f" ({found.rule.comparison} {format_amount(found.finding.threshold, found.rule.unit)}{level})"
 
 
 def explanation_json(found: Explanation) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
                 "from": fall.last,
                 "to": fall.seen,
             }
-            for fall in finding.falls
+            for fall in finding.counter_resets
         ],
         "before": found.before.value,
         "after": found.after.value,
@@ -227,7 +227,7 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
 
 
 def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else write_moment(moment)
+    return None if moment is None else format_moment(moment)
 
 
 def _exact(amount: Fraction | None) -> int | float | None:
@@ -379,7 +379,7 @@ def listed_rule_json(listed: ListedRule) -> dict[str, Any]:
 
 
 def rule_change_json(change: RuleChange) -> dict[str, Any]:
-    who = {"at": _time(change.at), "who": change.who, "deed": change.deed.value}
+    who = {"at": _time(change.at), "who": change.who, "deed": change.change_type.value}
     return {**who, "rule": change.rule, "keys": dict(change.keys)}
 
 

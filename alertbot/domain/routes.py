@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from alertbot.domain.rules import EVERYTHING, Where
+from alertbot.domain.rules import EVERYTHING, Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Route:
     """Where the alerts that `match` are told, and in what manner. Times of section 4 of the engine's promises."""
 
     channel: str
-    match: Where = EVERYTHING
+    match: Selector = EVERYTHING
     mention: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ("rule", "source")
     group_wait: timedelta = timedelta(seconds=10)

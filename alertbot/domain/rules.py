@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from alertbot.domain.points import SPEND
 from alertbot.domain.snapshots import Counter
-from alertbot.domain.times import tell_duration
+from alertbot.domain.times import format_duration
 
 
 class Severity(StrEnum):
@@ -47,7 +47,7 @@ class Comparison(StrEnum):
         return _HOLDS[self](value, threshold)
 
     @property
-    def looks_up(self) -> bool:
+    def is_upper_bound(self) -> bool:
         """Whether too much is what is bad."""
         return self in {Comparison.ABOVE, Comparison.AT_LEAST}
 
@@ -93,7 +93,7 @@ class Levels:
         """Whether an alert that fires already goes on firing at this value."""
         if self.clear is None:
             return self.judge(value) is not None
-        return value >= self.clear if self.comparison.looks_up else value <= self.clear
+        return value >= self.clear if self.comparison.is_upper_bound else value <= self.clear
 
     @property
     def mildest(self) -> tuple[Severity, Fraction]:
@@ -282,7 +282,7 @@ def counted_metric(word: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class Selector:
     """Which members a rule, a route or a look-up means: per dimension one or more globs, held against the id and the name."""
 
     globs: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -299,12 +299,12 @@ class Where:
         return True
 
 
-EVERYTHING = Where()
+EVERYTHING = Selector()
 _TELLING = 3  # letters of a name from which on it can be guessed
 _OF_LLM = ("ai_llm", "provider", "workspace")
 
 
-def unmatched_globs(places: Iterable[tuple[str, Where]], llms: Sequence[Mapping[str, str]]) -> Iterator[str]:
+def unmatched_globs(places: Iterable[tuple[str, Selector]], llms: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """One line for each glob that fits no LLM, `places` naming where it stands: a rule with a typing error never fires.
 
     While no LLM is known nothing is said.
@@ -313,7 +313,7 @@ def unmatched_globs(places: Iterable[tuple[str, Where]], llms: Sequence[Mapping[
         of_sources = tuple(glob for glob in where.globs if glob[0] == "source")
         for dimension, patterns in where.globs:
             for pattern in patterns if dimension in _OF_LLM else ():
-                if not any(Where((*of_sources, (dimension, (pattern,)))).selects(labels) for labels in llms):
+                if not any(Selector((*of_sources, (dimension, (pattern,)))).selects(labels) for labels in llms):
                     named = "name" if dimension == "ai_llm" else f"{dimension}_name"
                     known = {labels[label] for labels in llms for label in (dimension, named) if labels.get(label)}
                     yield f'{place}: {dimension} "{pattern}" fits none of the {len(llms)} LLMs{did_you_mean(pattern, known)}'
@@ -359,7 +359,7 @@ class Rule:
     name: str
     condition: Condition
     per: str = "ai_llm"
-    where: Where = EVERYTHING
+    where: Selector = EVERYTHING
     hold: timedelta = timedelta(0)
     keep_firing: timedelta = timedelta(0)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -413,18 +413,18 @@ class Rule:
         """What the value is counted over, in words: "in 15 min"."""
         match self.condition:
             case Rate(window=window, unit=unit):
-                return f"per {_UNIT_NAMES[unit]} over {tell_duration(window)}"
+                return f"per {_UNIT_NAMES[unit]} over {format_duration(window)}"
             case Ratio(of=of, window=window):
-                return f"of {UNITS.get(of, of)} in {tell_duration(window)}"
+                return f"of {UNITS.get(of, of)} in {format_duration(window)}"
             case Budget(period=period):
                 return f"this {period.value}"
             case Burn(windows=windows, period=period):
-                burning = " and ".join(tell_duration(window) for window in windows)
-                return f"times the pace of {tell_duration(period)}, over {burning}"
+                burning = " and ".join(format_duration(window) for window in windows)
+                return f"times the pace of {format_duration(period)}, over {burning}"
             case Absence(metric=None):
                 return "since the last good reading"
             case condition:
-                return f"in {tell_duration(condition.window)}"
+                return f"in {format_duration(condition.window)}"
 
 
 _UNIT_NAMES = {timedelta(minutes=1): "minute", timedelta(hours=1): "hour", timedelta(days=1): "day"}

@@ -24,7 +24,7 @@ class Odometer:
     held: int | None = None
 
 
-class StepKind(StrEnum):
+class ResetKind(StrEnum):
     """What a counter did that was not growth."""
 
     HELD = "held"
@@ -34,11 +34,11 @@ class StepKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Reset:
     """A counter that fell: from the last good total to the one now seen, and what was made of it."""
 
     counter: Counter
-    kind: StepKind
+    kind: ResetKind
     last: int
     seen: int
 
@@ -64,10 +64,10 @@ def first_sight(totals: Mapping[Counter, int], *, from_zero: bool) -> Odometers:
     return {counter: Odometer(totals[counter], totals[counter]) if counter in totals else born for counter in Counter}
 
 
-def read_on(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odometers, tuple[Step, ...]]:
+def read_on(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odometers, tuple[Reset, ...]]:
     """The odometers after one more reading, with each fall and what was made of it."""
     made_again = _was_reset(odometers, totals)
-    steps: list[Step] = []
+    steps: list[Reset] = []
     read: dict[Counter, Odometer] = {}
     for counter in Counter:
         odometer = odometers.get(counter, UNKNOWN)
@@ -81,19 +81,19 @@ def read_on(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odomet
     return read, tuple(steps)
 
 
-def start_again(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odometers, tuple[Step, ...]]:
+def start_again(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odometers, tuple[Reset, ...]]:
     """The odometers of a configuration that was deleted and made again under its old id: every counter counts from 0.
 
     Also one that is not given yet: what it will say first is growth, not a fall from its former life.
     """
     read: dict[Counter, Odometer] = {}
-    steps: list[Step] = []
+    steps: list[Reset] = []
     for counter in Counter:
         odometer = odometers.get(counter, UNKNOWN)
         seen = totals.get(counter, 0)
         read[counter] = Odometer(seen, odometer.grown + seen)
         if odometer.total:
-            steps.append(Step(counter, StepKind.RESET, odometer.total, seen))
+            steps.append(Reset(counter, ResetKind.RESET, odometer.total, seen))
     return read, tuple(steps)
 
 
@@ -103,17 +103,17 @@ def _was_reset(odometers: Odometers, totals: Mapping[Counter, int]) -> bool:
     return last is not None and seen is not None and fell_far(last, seen)
 
 
-def _move(counter: Counter, odometer: Odometer, seen: int, *, made_again: bool) -> tuple[Odometer, Step | None]:
+def _move(counter: Counter, odometer: Odometer, seen: int, *, made_again: bool) -> tuple[Odometer, Reset | None]:
     last, was_held = odometer.total, odometer.held is not None
     if last is None:
         return Odometer(seen, odometer.grown), None
     if seen >= last:
         if seen == last and not was_held:
             return odometer, None
-        recovered = Step(counter, StepKind.RECOVERED, last, seen) if was_held else None
+        recovered = Reset(counter, ResetKind.RECOVERED, last, seen) if was_held else None
         return Odometer(seen, odometer.grown + seen - last), recovered
     if made_again or (was_held and fell_far(last, seen)):
-        return Odometer(seen, odometer.grown + seen), Step(counter, StepKind.RESET, last, seen)
+        return Odometer(seen, odometer.grown + seen), Reset(counter, ResetKind.RESET, last, seen)
     if was_held:
-        return Odometer(seen, odometer.grown), Step(counter, StepKind.CORRECTION, last, seen)
-    return Odometer(last, odometer.grown, held=seen), Step(counter, StepKind.HELD, last, seen)
+        return Odometer(seen, odometer.grown), Reset(counter, ResetKind.CORRECTION, last, seen)
+    return Odometer(last, odometer.grown, held=seen), Reset(counter, ResetKind.HELD, last, seen)

@@ -17,7 +17,7 @@ LONGEST_COMMENT = 500  # characters, as in the form
 _WRITTEN = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)(=~|!~|!=|=)(.*)", re.DOTALL)
 
 
-class Sign(StrEnum):
+class MatchType(StrEnum):
     """How a matcher holds a label against its value."""
 
     IS = "="
@@ -28,7 +28,7 @@ class Sign(StrEnum):
     @property
     def takes_regex(self) -> bool:
         """Whether the value is a regular expression; else it is a glob."""
-        return self in {Sign.FITS, Sign.FITS_NOT}
+        return self in {MatchType.FITS, MatchType.FITS_NOT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Matcher:
     """
 
     label: str
-    sign: Sign
+    sign: MatchType
     value: str
 
     @property
@@ -55,7 +55,7 @@ class Matcher:
         values = [labels.get(self.label, ""), *([labels[named]] if named in labels else [])]
         pattern = regex(self.value) if self.sign.takes_regex else glob(_literal_brackets(self.value))
         fits = any(pattern.fullmatch(value) for value in values)
-        return fits if self.sign in {Sign.IS, Sign.FITS} else not fits
+        return fits if self.sign in {MatchType.IS, MatchType.FITS} else not fits
 
     def __str__(self) -> str:
         value = f'"{self.value}"' if re.search(r"\s|^$", self.value) else self.value
@@ -96,7 +96,7 @@ class Silence:
     def muted_rule(self) -> str:
         """The rule that it mutes, maybe for some sources only; empty for a silence that is not a mute."""
         match self.matchers:
-            case (Matcher("rule", Sign.IS, name), *_) if self.is_endless:
+            case (Matcher("rule", MatchType.IS, name), *_) if self.is_endless:
                 return name
         return ""
 
@@ -106,7 +106,7 @@ def parse_matcher(text: str) -> Matcher:
     written = _WRITTEN.fullmatch(text)
     if written is None:
         raise ValueError(f'expected a matcher such as rule=violation-burst, got "{text}"')
-    matcher = Matcher(written[1], Sign(written[2]), written[3])
+    matcher = Matcher(written[1], MatchType(written[2]), written[3])
     if len(matcher.value) > LONGEST_PATTERN:
         raise ValueError(f"expected a pattern of at most {LONGEST_PATTERN} characters, got {len(matcher.value)}")
     if matcher.problem:

@@ -40,7 +40,7 @@ class Configuration:
     workspace_name: str = ""
 
 
-def as_told(known: Iterable[Configuration], told: Iterable[Configuration]) -> dict[str, Configuration]:
+def with_workspace_names(known: Iterable[Configuration], told: Iterable[Configuration]) -> dict[str, Configuration]:
     """The configurations by id, as they are told now or else were known before.
 
     What a workspace is called holds for all that are in it, also for those that are gone or have just come.

@@ -7,10 +7,10 @@ from typing import Any
 
 from alertbot.domain.coverage import Coverage, coverage_json, without_silent
 from alertbot.domain.history import Growth, History, group
-from alertbot.domain.prices import Prices, write_usd
-from alertbot.domain.rankings import called
+from alertbot.domain.prices import Prices, format_usd
+from alertbot.domain.rankings import display_name
 from alertbot.domain.rules import EVERYTHING
-from alertbot.domain.times import write_moment
+from alertbot.domain.times import format_moment
 from alertbot.domain.windows import Window
 
 PAIRS = ("tokens_in", "tokens_out", "llm_tokens_in", "llm_tokens_out")
@@ -48,7 +48,7 @@ class Spending:
 
 
 def spend(history: History, prices: Prices, window: Window, by: str, coverage: Coverage) -> Spending:
-    """Price the growth of tokens in a window, each combination by itself: only there a model is known."""
+    """Price the growth of tokens in a window, each label set by itself: only there a model is known."""
     grown = {name: Growth(history, name, window.start, window.end) for name in PAIRS}
     unpriced = 0
     rows = []
@@ -70,7 +70,7 @@ def spend(history: History, prices: Prices, window: Window, by: str, coverage: C
                 usd += price.of(*charged)
             tokens = [total + own for total, own in zip(tokens, charged, strict=True)]
         if any(tokens):
-            rows.append(Spent(series.key, called(series.labels, by), series.labels["source"], usd, *tokens))
+            rows.append(Spent(series.key, display_name(series.labels, by), series.labels["source"], usd, *tokens))
     whole = without_silent(coverage, "tokens", asked=asked, counted=counted)
     rows.sort(key=lambda row: (-row.usd, -row.tokens_in - row.tokens_out, row.name))
     return Spending(window, by, prices.published.version, unpriced, tuple(rows), whole)
@@ -79,17 +79,17 @@ def spend(history: History, prices: Prices, window: Window, by: str, coverage: C
 def spending_json(spending: Spending) -> Mapping[str, Any]:
     rows: Sequence[Spent] = spending.rows
     return {
-        "from": write_moment(spending.window.start),
-        "to": write_moment(spending.window.end),
+        "from": format_moment(spending.window.start),
+        "to": format_moment(spending.window.end),
         **coverage_json(spending.coverage),
-        "usd": write_usd(spending.usd),
+        "usd": format_usd(spending.usd),
         "price_list": spending.price_list,
         "unpriced_tokens": spending.unpriced_tokens,
         "rows": [
             {
                 "key": row.key,
                 "name": row.name,
-                "usd": write_usd(row.usd),
+                "usd": format_usd(row.usd),
                 "tokens_in": row.tokens_in,
                 "tokens_out": row.tokens_out,
             }

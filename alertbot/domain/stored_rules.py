@@ -20,7 +20,7 @@ class StoredRule:
     version: int = 0
 
 
-class RuleDeed(StrEnum):
+class RuleChangeType(StrEnum):
     """What somebody did to a rule."""
 
     MADE = "made"
@@ -34,7 +34,7 @@ class RuleChange:
 
     number: int
     rule: str
-    deed: RuleDeed
+    change_type: RuleChangeType
     who: str
     at: datetime
     keys: Mapping[str, Any]

@@ -96,7 +96,7 @@ def quotable(text: str) -> str:
     return line if len(line) <= 100 else f"{line[:99]}…"
 
 
-def write_duration(duration: timedelta) -> str:
+def format_duration_short(duration: timedelta) -> str:
     """The shortest form that `parse_duration` reads back: `90m` is written `1h30m`, `7d` is `7d`."""
     seconds = int(duration.total_seconds())
     parts = []
@@ -112,7 +112,7 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def tell_duration(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """For people, to two units: `58 min`, `2 h 5 min`, `3 days`; from ten minutes on, seconds are not told."""
     seconds = max(0, round(duration.total_seconds()))
     if seconds < 60:
@@ -128,6 +128,6 @@ def tell_duration(duration: timedelta) -> str:
     return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
 
 
-def write_moment(moment: datetime) -> str:
+def format_moment(moment: datetime) -> str:
     """ISO 8601 in UTC, to the second where there is no fraction: `2026-01-05T00:04:00Z`."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -7,12 +7,12 @@ from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.budgets import forecasting, period_of
+from alertbot.domain.formatting import name_from
 from alertbot.domain.history import Amount, Growth, History, Series, group, known_since
 from alertbot.domain.points import SPEND
-from alertbot.domain.prices import write_usd
+from alertbot.domain.prices import format_usd
 from alertbot.domain.rules import Budget, Comparison, Rule, Severity
-from alertbot.domain.times import write_moment
-from alertbot.domain.wording import name_from
+from alertbot.domain.times import format_moment
 
 BAR = 10  # characters
 
@@ -49,7 +49,7 @@ class Usage:
     def json_of(self, amount: Amount) -> int | float | str:
         """An amount for scripts: money is a decimal string."""
         if self.unit:
-            return write_usd(Fraction(amount))
+            return format_usd(Fraction(amount))
         return int(amount) if amount == int(amount) else float(amount)
 
     @property
@@ -127,16 +127,16 @@ def usage_json(found: Sequence[Usage]) -> list[dict[str, Any]]:
             "name": one.name,
             "metric": one.condition.metric,
             "period": one.condition.period.value,
-            "from": write_moment(one.start),
-            "to": write_moment(one.end),
+            "from": format_moment(one.start),
+            "to": format_moment(one.end),
             "amount": one.json_of(one.condition.amount),
             "used": None if one.used is None else one.json_of(one.used),
             "left": None if one.used is None else one.json_of(one.left),
             "percent": None if one.used is None else int(one.share * 100),
             "severity": one.severity.value if one.severity else None,
-            "known_since": write_moment(one.known_since or one.start),
-            "exhausted_at": None if one.exhausted_at is None else write_moment(one.exhausted_at),
-            "exhausted_by": None if one.exhausted_by is None else write_moment(one.exhausted_by),
+            "known_since": format_moment(one.known_since or one.start),
+            "exhausted_at": None if one.exhausted_at is None else format_moment(one.exhausted_at),
+            "exhausted_by": None if one.exhausted_by is None else format_moment(one.exhausted_by),
         }
         for one in found
     ]

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from alertbot.domain.rules import DIMENSIONS, Rule, Severity, Where, glob
-from alertbot.domain.silences import Matcher, Sign, Silence
+from alertbot.domain.rules import DIMENSIONS, Rule, Selector, Severity, glob
+from alertbot.domain.silences import Matcher, MatchType, Silence
 
 Labelled = frozenset[tuple[str, str]]  # values with the label that they are values of: ("source", "acme")
 _PARTS = {
@@ -24,7 +24,7 @@ _NO_NAME = "\x00"  # what nothing is called: an expression that fits it fits eve
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class VisibilityRule:
     """Who may look a source up: everybody who asks in one of these channels (by id or `#name`), and these people."""
 
     source: str
@@ -33,7 +33,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Viewer:
     """Somebody who asks. `places` are the names of where they ask: a channel's id, and its `#name` where it is known."""
 
     user: str
@@ -42,7 +42,7 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class AccessScope:
     """What exists for somebody. `sources` is None where nothing is hidden.
 
     `sums` are the rules over everything whose sums hold no hidden source: the rest could be subtracted from another one.
@@ -86,7 +86,7 @@ class Sight:
             return None
         labels = {name: value for name, value in rule.labels.items() if self.shows_text(value)}
         about = rule.description if self.shows_text(rule.description) else ""
-        return replace(rule, where=Where(tuple(where)), labels=labels, description=about)
+        return replace(rule, where=Selector(tuple(where)), labels=labels, description=about)
 
     def silence_as_shown(self, silence: Silence) -> Silence | None:
         """A silence as it exists for them, without a comment that tells of something hidden.
@@ -110,7 +110,7 @@ class Sight:
         """Whether a text names nothing hidden."""
         return not _names_any(text, self._secrets(), around=self._common())
 
-    def shows_more_of(self, text: str, other: "Sight") -> bool:
+    def shows_more_of(self, text: str, other: "AccessScope") -> bool:
         """Whether a text names something that this sight shows and the other one hides."""
         return _names_any(text, other._secrets() - self._secrets(), around=other._common())  # noqa: SLF001 — of the same kind
 
@@ -134,12 +134,15 @@ class Sight:
         return any(glob(pattern).match(value) for value in self._values(dimension))
 
     def _shows_matcher(self, matcher: Matcher) -> bool:
-        meant = replace(matcher, sign=Sign.IS if matcher.sign in {Sign.IS, Sign.IS_NOT} else Sign.FITS)
+        meant = replace(
+            matcher, sign=MatchType.IS if matcher.sign in {MatchType.IS, MatchType.IS_NOT} else MatchType.FITS
+        )
         if not any(meant.matches({matcher.label: value}) for value in self._values(matcher.label)):
             return False
-        if meant.sign is Sign.IS:
+        if meant.sign is MatchType.IS:
             return True
-        # An expression can name several things: it is kept back where one of them is hidden, unless it means everything.
+        # An expression can name several things: it is kept back where one of them is hidden, unless it means
+        # everything.
         hidden = [] if meant.matches({matcher.label: _NO_NAME}) else self._values(matcher.label, hidden=True)
         return self.shows_text(matcher.value) and not any(meant.matches({matcher.label: value}) for value in hidden)
 
@@ -150,24 +153,24 @@ class Sight:
 
     # --- what they may do
 
-    def is_within(self, where: Where) -> bool:
+    def is_within(self, where: Selector) -> bool:
         """Whether it names its sources one by one, and they see them all: else it may mean others, now or later."""
         named = [pattern for name, globs in where.globs if name == "source" for pattern in globs]
         return self.sees_all or (bool(named) and set(named) <= self._own_sources())
 
-    def confine(self, where: Where) -> Where | None:
+    def confine(self, where: Selector) -> Selector | None:
         """The same for the sources that they see, each by its name; None where it means none of them."""
         if self.sees_all:
             return where
-        meant = Where(tuple((name, globs) for name, globs in where.globs if name == "source"))
+        meant = Selector(tuple((name, globs) for name, globs in where.globs if name == "source"))
         named = tuple(name for name in sorted(self._own_sources()) if meant.selects({"source": name}))
         others = tuple((name, globs) for name, globs in where.globs if name != "source")
-        return Where((*others, ("source", named))) if named else None
+        return Selector((*others, ("source", named))) if named else None
 
     def covers(self, matchers: Sequence[Matcher]) -> bool:
         """Whether a silence of these matchers mutes nothing but what they see."""
-        theirs = {self._only_theirs(), *(Matcher("source", Sign.IS, name) for name in self._own_sources())}
-        theirs |= {Matcher("rule", Sign.IS, name) for name in self.sums}
+        theirs = {self._only_theirs(), *(Matcher("source", MatchType.IS, name) for name in self._own_sources())}
+        theirs |= {Matcher("rule", MatchType.IS, name) for name in self.sums}
         return self.sees_all or not theirs.isdisjoint(matchers)
 
     def confined(self, matchers: Sequence[Matcher]) -> tuple[Matcher, ...]:
@@ -177,51 +180,51 @@ class Sight:
     def _only_theirs(self) -> Matcher:
         names = sorted(self._own_sources())
         if len(names) == 1:
-            return Matcher("source", Sign.IS, names[0])
-        return Matcher("source", Sign.FITS, "|".join(re.escape(name).replace(r"\-", "-") for name in names))
+            return Matcher("source", MatchType.IS, names[0])
+        return Matcher("source", MatchType.FITS, "|".join(re.escape(name).replace(r"\-", "-") for name in names))
 
     def _own_sources(self) -> frozenset[str]:
         return self.sources or frozenset()
 
 
-SEES_EVERYTHING = Sight()
-SEES_NOTHING = Sight(frozenset(), sees_all=False)
+FULL_ACCESS = AccessScope()
+NO_ACCESS = AccessScope(frozenset(), sees_all=False)
 NO_NAMES: Labelled = frozenset()
 
 
-def sight_of(
-    asker: Asker,
-    entries: Collection[Entry],
+def access_scope_of(
+    viewer: Viewer,
+    entries: Collection[VisibilityRule],
     sources: Collection[str],
     rules: Sequence[Rule],
     *,
     names: Callable[[frozenset[str]], tuple[Labelled, Labelled]] = lambda _visible: (NO_NAMES, NO_NAMES),
     own_rules: Collection[str] = (),
-) -> Sight:
+) -> AccessScope:
     """What exists for somebody who asks. A source without an entry is visible to all; operators see every source.
 
     `names` tells what things are called at these sources and at all others; it is asked only where something is hidden.
     """
-    if asker.is_operator or not entries:
-        return SEES_EVERYTHING
+    if viewer.is_operator or not entries:
+        return FULL_ACCESS
     kept = {entry.source for entry in entries}
-    granted = {entry.source for entry in entries if asker.user in entry.users or asker.places & entry.channels}
+    granted = {entry.source for entry in entries if viewer.user in entry.users or viewer.places & entry.channels}
     visible = frozenset(name for name in sources if name not in kept or name in granted)
     shown, hidden = names(visible)
-    sight = Sight(
+    access = AccessScope(
         visible,
         sums=frozenset(rule.name for rule in rules if rule.per == "all" and counted_by(rule, sources) <= visible),
         sees_all=visible.issuperset(sources),
         shown=shown | _EVERYWHERE | {("source", name) for name in visible},
         hidden=hidden | {("source", name) for name in {*sources, *kept} - visible},
-        author=asker.user,
+        author=viewer.user,
         own_rules=frozenset(own_rules),
     )
-    seen = {rule.name: found for rule in rules if (found := sight.rule_as_shown(rule, sources)) is not None}
+    seen = {rule.name: found for rule in rules if (found := access.rule_as_shown(rule, sources)) is not None}
     return replace(
-        sight,
-        shown=sight.shown | {pair for name, rule in seen.items() for pair in (("rule", name), *rule.labels.items())},
-        hidden=sight.hidden | {("rule", rule.name) for rule in rules if rule.name not in seen},
+        access,
+        shown=access.shown | {pair for name, rule in seen.items() for pair in (("rule", name), *rule.labels.items())},
+        hidden=access.hidden | {("rule", rule.name) for rule in rules if rule.name not in seen},
     )
 
 

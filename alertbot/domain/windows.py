@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
-from alertbot.domain.times import OutOfBounds, parse_duration, tell_duration
+from alertbot.domain.times import OutOfBounds, format_duration, parse_duration
 
 _DURATION = re.compile(r"(?:[0-9]+[smhdw])+")
 
@@ -22,10 +22,10 @@ class Calendar(StrEnum):
     LAST_MONTH = "last month"
 
 
-Span = timedelta | Calendar
+TimeRange = timedelta | Calendar
 DAY = timedelta(hours=24)
 _HOUR = timedelta(hours=1)
-_SPOKEN = {"last hour": _HOUR, "past hour": _HOUR, "last day": DAY, "past day": DAY}
+_ALREADY_NOTIFIED = {"last hour": _HOUR, "past hour": _HOUR, "last day": DAY, "past day": DAY}
 _LAST = frozenset({"last", "past"})  # `last 2h` is 2h
 
 
@@ -42,7 +42,7 @@ class Window:
         return self.end - self.start
 
 
-def parse_span(text: str) -> Span:
+def parse_time_range(text: str) -> TimeRange:
     """Read a duration such as `90m`, or a name such as `today` or `last week`.
 
     Raises ValueError with a sentence that says what was expected.
@@ -50,8 +50,8 @@ def parse_span(text: str) -> Span:
     written = " ".join(text.lower().split())
     if written in set(Calendar):
         return Calendar(written)
-    if written in _SPOKEN:
-        return _SPOKEN[written]
+    if written in _ALREADY_NOTIFIED:
+        return _ALREADY_NOTIFIED[written]
     try:
         span = parse_duration(written)
     except OutOfBounds as error:
@@ -64,7 +64,7 @@ def parse_span(text: str) -> Span:
     return span
 
 
-def take_span(words: Sequence[str]) -> tuple[Span | None, list[str]]:
+def take_time_range(words: Sequence[str]) -> tuple[TimeRange | None, list[str]]:
     """The window at the end of what somebody typed, and the words before it; None where the last words name none.
 
     Raises ValueError for what looks like a duration and is none that could be meant.
@@ -72,17 +72,17 @@ def take_span(words: Sequence[str]) -> tuple[Span | None, list[str]]:
     rest = list(words)
     for count in (2, 1):  # "last week" is two words, unless somebody put it in quotation marks
         last = " ".join(rest[-count:]).lower()
-        if len(rest) >= count and (last in set(Calendar) or last in _SPOKEN or _DURATION.fullmatch(last)):
+        if len(rest) >= count and (last in set(Calendar) or last in _ALREADY_NOTIFIED or _DURATION.fullmatch(last)):
             before = rest[:-count]
             said_twice = bool(_DURATION.fullmatch(last)) and before[-1:] != [] and before[-1].lower() in _LAST
-            return parse_span(last), before[:-1] if said_twice else before
+            return parse_time_range(last), before[:-1] if said_twice else before
     return None, rest
 
 
-def window_of(span: Span, now: datetime, zone: tzinfo) -> Window:
+def window_of(span: TimeRange, now: datetime, zone: tzinfo) -> Window:
     """The stretch of time that the words mean at this moment, for somebody whose clock shows `zone`."""
     if isinstance(span, timedelta):
-        return Window(now - span, now, f"in the last {'24 h' if span == DAY else tell_duration(span)}")
+        return Window(now - span, now, f"in the last {'24 h' if span == DAY else format_duration(span)}")
     today = now.astimezone(zone).date()
     monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)
     starts = {

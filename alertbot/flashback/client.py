@@ -19,7 +19,7 @@ from typing import Protocol, Self, TypeVar
 
 import stamina
 
-from alertbot.domain.points import Plane, Point, Span
+from alertbot.domain.points import Dataset, Point, Resolution
 from alertbot.domain.snapshots import Configuration, Snapshot
 from alertbot.errors import (
     FlashbackBusy,
@@ -31,17 +31,17 @@ from alertbot.errors import (
     FlashbackUnavailable,
 )
 from alertbot.flashback.evidence_pages import EvidenceFound, walk
-from alertbot.flashback.evidence_payloads import PAGE, EvidencePage, read_policy_alerts, read_violations
+from alertbot.flashback.evidence_payloads import PAGE, EvidencePage, parse_policy_alerts, parse_violations
 from alertbot.flashback.payloads import (
     StatsPage,
     one_line,
-    read_configurations,
-    read_names,
-    read_organisations,
-    read_stats,
+    parse_configurations,
+    parse_names,
+    parse_organisations,
+    parse_stats,
     server_words,
 )
-from alertbot.flashback.point_payloads import read_points
+from alertbot.flashback.point_payloads import parse_points
 from alertbot.flashback.wire import Answer, Wire
 
 STATS = "/ai/llm/stats"
@@ -51,10 +51,10 @@ POLICIES = "/policy"
 VIOLATIONS = "/policy/violations"
 POLICY_ALERTS = "/policy/alerts"
 POINTS = {
-    (Plane.AI, Span.MINUTE): "/aistats/minute",
-    (Plane.AI, Span.DAY): "/aistats/daily",
-    (Plane.STORAGE, Span.MINUTE): "/stats/minute",
-    (Plane.STORAGE, Span.DAY): "/stats/daily",
+    (Dataset.AI, Resolution.MINUTE): "/aistats/minute",
+    (Dataset.AI, Resolution.DAY): "/aistats/daily",
+    (Dataset.STORAGE, Resolution.MINUTE): "/stats/minute",
+    (Dataset.STORAGE, Resolution.DAY): "/stats/daily",
 }
 
 # stamina would log each attempt that is made again, on the stderr of every command; `on_request` hears of all of them.
@@ -135,26 +135,26 @@ class FlashbackClient:
 
     def totals(self) -> StatsPage:
         """The totals of every configuration that the token may read, or the one sum of them all (`is_one_sum`)."""
-        return self._ask(STATS, read_stats)
+        return self._ask(STATS, parse_stats)
 
     def totals_of(self, ai_llm: str) -> Snapshot | None:
         """The totals of one configuration; None if a good answer does not hold it."""
-        return self._ask(STATS, read_stats, {"aiLlmId": ai_llm}).snapshot_of(ai_llm)
+        return self._ask(STATS, parse_stats, {"aiLlmId": ai_llm}).snapshot_of(ai_llm)
 
     def configurations(self) -> tuple[Configuration, ...]:
         """The configurations that the token may read, with their names."""
-        return self._ask(CONFIGURATIONS, read_configurations)
+        return self._ask(CONFIGURATIONS, parse_configurations)
 
     def workspaces(self) -> dict[str, str]:
         """What the workspaces that the token may see are called, by id. Asked once only: nothing is to wait for names."""
-        return self._ask(WORKSPACES, functools.partial(read_names, key="workspaces"), attempts=1)
+        return self._ask(WORKSPACES, functools.partial(parse_names, key="workspaces"), attempts=1)
 
     def policies(self) -> dict[str, str]:
         """What the policies are called, by id, of every organisation that has a configuration and may be looked into."""
         names: dict[str, str] = {}
         refused: FlashbackForbidden | None = None
-        read = functools.partial(read_names, key="policies")
-        for organisation in self._ask(CONFIGURATIONS, read_organisations, attempts=1):
+        read = functools.partial(parse_names, key="policies")
+        for organisation in self._ask(CONFIGURATIONS, parse_organisations, attempts=1):
             try:
                 names |= self._ask(POLICIES, read, {"orgId": organisation}, attempts=1)
             except FlashbackForbidden as error:
@@ -165,11 +165,11 @@ class FlashbackClient:
 
     def violations(self, *, since: datetime, within: timedelta) -> EvidenceFound:
         """The violations from a moment on, the newest first; as many as can be asked for `within` a time."""
-        return self._walk(VIOLATIONS, read_violations, since, within)
+        return self._walk(VIOLATIONS, parse_violations, since, within)
 
     def policy_alerts(self, *, since: datetime, within: timedelta) -> EvidenceFound:
         """The alerts that policies raised from a moment on, the newest first; as many as can be asked for `within` a time."""
-        return self._walk(POLICY_ALERTS, read_policy_alerts, since, within)
+        return self._walk(POLICY_ALERTS, parse_policy_alerts, since, within)
 
     def _walk(self, endpoint: str, read: Reader[EvidencePage], since: datetime, within: timedelta) -> EvidenceFound:
         ends_at = self._monotonic() + within.total_seconds()
@@ -180,10 +180,10 @@ class FlashbackClient:
 
         return walk(ask, has_time=lambda: self._monotonic() < ends_at)
 
-    def points(self, plane: Plane, span: Span, start: datetime, end: datetime) -> tuple[Point, ...]:
+    def points(self, dataset: Dataset, span: Resolution, start: datetime, end: datetime) -> tuple[Point, ...]:
         """The points of the buckets that began in [start, end]."""
-        read = functools.partial(read_points, plane=plane)
-        return self._ask(POINTS[plane, span], read, {"startDate": _iso(start), "endDate": _iso(end)})
+        read = functools.partial(parse_points, dataset=dataset)
+        return self._ask(POINTS[dataset, span], read, {"startDate": _iso(start), "endDate": _iso(end)})
 
     def _ask(
         self, endpoint: str, read: Reader[_Read], query: Mapping[str, str] | None = None, *, attempts: int = ATTEMPTS

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alertbot.domain.evidence import Evidence, EvidenceKind
-from alertbot.flashback.payloads import LONGEST_NAME, listed_with_total, one_line, read_epoch
+from alertbot.flashback.payloads import LONGEST_NAME, listed_with_total, one_line, parse_epoch
 
 PAGE = 100  # the most that the server gives at once
 LONGEST_EXPLANATION = 2000
@@ -26,12 +26,12 @@ class EvidencePage:
     unreadable: int = 0
 
 
-def read_violations(body: bytes, *, endpoint: str) -> EvidencePage:
+def parse_violations(body: bytes, *, endpoint: str) -> EvidencePage:
     """A page of `GET /policy/violations`."""
     return _read(body, EvidenceKind.VIOLATION, endpoint)
 
 
-def read_policy_alerts(body: bytes, *, endpoint: str) -> EvidencePage:
+def parse_policy_alerts(body: bytes, *, endpoint: str) -> EvidencePage:
     """A page of `GET /policy/alerts`."""
     return _read(body, EvidenceKind.ALERT, endpoint)
 
@@ -47,7 +47,7 @@ def _evidence(entry: Any, kind: EvidenceKind) -> Evidence | None:
     """One entry; None where it does not say what it is, or of when."""
     if not isinstance(entry, dict):
         return None
-    identity, at = _text(entry, "id"), read_epoch(entry.get("timestamp"))
+    identity, at = _text(entry, "id"), parse_epoch(entry.get("timestamp"))
     if not identity or at is None:
         return None
     severity, blocked = _text(entry, "severity").upper(), entry.get("block")

@@ -17,8 +17,8 @@ from alertbot.errors import FlashbackRejected, FlashbackUnavailable, FlashbackUn
 LONGEST_NAME = 200
 LONGEST_WORDS = 300
 LONGEST_QUOTE = 60
-# Of one answer. A body of 16 MiB may hold six million empty objects, which are half a gigabyte of Python's; statistics have
-# some 25 bytes to each value, so that as many as fit into such a body are fewer than this.
+# Of one answer. A body of 16 MiB may hold six million empty objects, which are half a gigabyte of Python's; statistics
+# have some 25 bytes to each value, so that as many as fit into such a body are fewer than this.
 MOST_VALUES = 1_000_000
 _LONGEST_FAILURE = 64 * 1024  # of the answer that goes with an error: nobody reads more of a reason
 
@@ -65,7 +65,7 @@ class StatsPage:
         return tuple(Snapshot(entry.ai_llm, entry.totals) for entry in self.entries if entry.ai_llm is not None)
 
     @property
-    def is_one_sum(self) -> bool:
+    def is_total(self) -> bool:
         """Only a sum came, without a name: the configurations have to be asked for one by one."""
         return len(self.entries) == 1 and self.entries[0].ai_llm is None
 
@@ -73,7 +73,7 @@ class StatsPage:
         """The snapshot of the one configuration that was asked for; None means that it is absent from a good answer."""
         for entry in self.entries:
             # An answer to a filtered question need not repeat the filter.
-            if entry.ai_llm == ai_llm or self.is_one_sum:
+            if entry.ai_llm == ai_llm or self.is_total:
                 return Snapshot(ai_llm, entry.totals)
         return None
 
@@ -85,14 +85,14 @@ class Literal:
     text: str
 
 
-def read_stats(body: bytes, *, endpoint: str) -> StatsPage:
+def parse_stats(body: bytes, *, endpoint: str) -> StatsPage:
     """The totals in an answer of `GET /ai/llm/stats`; a field that is missing or null is unknown, so not in `totals`."""
     entries = []
     seen: dict[str | None, int] = {}
     for position, entry in enumerate(listed(body, "stats", endpoint)):
         path = f"stats[{position}]"
         fields = expect(dict, entry, path, "an object", endpoint)
-        ai_llm = None if fields.get("aiLlmId") in (None, "") else read_identity(fields, "aiLlmId", path, endpoint)
+        ai_llm = None if fields.get("aiLlmId") in (None, "") else parse_identity(fields, "aiLlmId", path, endpoint)
         if ai_llm in seen:
             named = "the same configuration" if ai_llm else "no configuration"
             raise FlashbackUnreadable(f"{path}.aiLlmId: names {named} as stats[{seen[ai_llm]}]", endpoint=endpoint)
@@ -101,43 +101,43 @@ def read_stats(body: bytes, *, endpoint: str) -> StatsPage:
     return StatsPage(tuple(entries))
 
 
-def read_configurations(body: bytes, *, endpoint: str) -> tuple[Configuration, ...]:
+def parse_configurations(body: bytes, *, endpoint: str) -> tuple[Configuration, ...]:
     """The configurations in an answer of `GET /ai/llm`; one that is listed twice (shared by two workspaces) comes once."""
     configurations: dict[str, Configuration] = {}
     for position, entry in enumerate(listed(body, "aiLlms", endpoint)):
         path = f"aiLlms[{position}]"
         fields = expect(dict, entry, path, "an object", endpoint)
-        ai_llm = read_identity(fields, "id", path, endpoint)
+        ai_llm = parse_identity(fields, "id", path, endpoint)
         configuration = Configuration(
             ai_llm=ai_llm,
-            name=read_name(fields, "name", path, endpoint) or ai_llm,
-            provider=read_name(fields, "aiType", path, endpoint),
-            workspace=read_name(fields, "workspaceId", path, endpoint),
-            created_at=read_moment(fields.get("createdAt")),
+            name=parse_name(fields, "name", path, endpoint) or ai_llm,
+            provider=parse_name(fields, "aiType", path, endpoint),
+            workspace=parse_name(fields, "workspaceId", path, endpoint),
+            created_at=parse_moment(fields.get("createdAt")),
             repos=_repos(fields.get("repos"), path, endpoint),
         )
         configurations.setdefault(ai_llm, configuration)
     return tuple(configurations.values())
 
 
-def read_names(body: bytes, *, endpoint: str, key: str) -> dict[str, str]:
+def parse_names(body: bytes, *, endpoint: str, key: str) -> dict[str, str]:
     """What things are called, by id, in an answer that lists them under `key`: workspaces, policies."""
     names: dict[str, str] = {}
     for position, entry in enumerate(listed(body, key, endpoint)):
         path = f"{key}[{position}]"
         fields = expect(dict, entry, path, "an object", endpoint)
-        identity = read_identity(fields, "id", path, endpoint)
-        names[identity] = read_name(fields, "name", path, endpoint)
+        identity = parse_identity(fields, "id", path, endpoint)
+        names[identity] = parse_name(fields, "name", path, endpoint)
     return names
 
 
-def read_organisations(body: bytes, *, endpoint: str) -> tuple[str, ...]:
+def parse_organisations(body: bytes, *, endpoint: str) -> tuple[str, ...]:
     """The organisations that the configurations in an answer of `GET /ai/llm` belong to, each once."""
     found: dict[str, None] = {}
     for position, entry in enumerate(listed(body, "aiLlms", endpoint)):
         path = f"aiLlms[{position}]"
         fields = expect(dict, entry, path, "an object", endpoint)
-        found[read_name(fields, "orgId", path, endpoint)] = None
+        found[parse_name(fields, "orgId", path, endpoint)] = None
     return tuple(one for one in found if one)
 
 
@@ -173,10 +173,10 @@ def listed(body: bytes, key: str, endpoint: str) -> list[Any]:
 
 def listed_with_total(body: bytes, key: str, endpoint: str) -> tuple[list[Any], int | None]:
     """The same with the length that the server says the whole list has, where this is a page of it; None if it says none."""
-    answer = expect(dict, read_json(body, endpoint), "answer", "an object", endpoint)
+    answer = expect(dict, parse_answer(body, endpoint), "answer", "an object", endpoint)
     require_success(answer, body, endpoint)
     entries = expect(list, answer.get(key), key, "a list", endpoint)
-    return entries, read_count(answer, "total", "answer", endpoint)
+    return entries, parse_count(answer, "total", "answer", endpoint)
 
 
 def require_success(answer: dict[str, Any], body: bytes, endpoint: str) -> None:
@@ -186,12 +186,13 @@ def require_success(answer: dict[str, Any], body: bytes, endpoint: str) -> None:
         words = server_words(body) or "no reason given"
         raise FlashbackRejected('the server answered "success": false', endpoint=endpoint, detail=f": {words}")
     if success is not None and success is not True:
-        misfit("success", "true or false", success, endpoint)
+        mismatch("success", "true or false", success, endpoint)
 
 
-def read_json(body: bytes, endpoint: str) -> Any:
+def parse_answer(body: bytes, endpoint: str) -> Any:
     """The JSON of a 200. What is no JSON was written by a proxy or cut off on its way, so asking again may help."""
-    # Each value but the first of all comes after one of these, so they are at least as many: counted before anything is built.
+    # Each value but the first of all comes after one of these, so they are at least as many: counted before anything is
+    # built.
     if sum(body.count(sign) for sign in (b",", b"[", b"{")) > MOST_VALUES:
         raise FlashbackUnreadable(f"answer: expected at most {MOST_VALUES:,} values, got more", endpoint=endpoint)
     try:
@@ -233,11 +234,11 @@ def _title(body: bytes) -> str:
 
 
 def _totals(fields: dict[str, Any], path: str, endpoint: str) -> dict[Counter, int]:
-    found = {counter: read_count(fields, field, path, endpoint) for field, counter in _COUNTER_OF_FIELD.items()}
+    found = {counter: parse_count(fields, field, path, endpoint) for field, counter in _COUNTER_OF_FIELD.items()}
     return {counter: total for counter, total in found.items() if total is not None}
 
 
-def read_count(fields: dict[str, Any], field: str, path: str, endpoint: str) -> int | None:
+def parse_count(fields: dict[str, Any], field: str, path: str, endpoint: str) -> int | None:
     """A number of 0 or more, as digits or as a JSON integer; None where it is missing or null."""
     value = fields.get(field)
     if value is None:
@@ -245,19 +246,19 @@ def read_count(fields: dict[str, Any], field: str, path: str, endpoint: str) -> 
     if type(value) is str and _DECIMAL.fullmatch(value):
         return int(value)
     if type(value) is not int or not 0 <= value <= _LARGEST_COUNT:  # a bool is an int, too, but not of this type
-        misfit(f"{path}.{field}", "a decimal number", value, endpoint)
+        mismatch(f"{path}.{field}", "a decimal number", value, endpoint)
     return value
 
 
-def read_identity(fields: dict[str, Any], field: str, path: str, endpoint: str) -> str:
+def parse_identity(fields: dict[str, Any], field: str, path: str, endpoint: str) -> str:
     """An id as it came. One that would have to be cleaned is no id: two of them might become the same."""
     value = fields.get(field)
     if not isinstance(value, str) or not value or value != one_line(value, LONGEST_NAME):
-        misfit(f"{path}.{field}", "an id", value, endpoint)
+        mismatch(f"{path}.{field}", "an id", value, endpoint)
     return value
 
 
-def read_name(fields: dict[str, Any], field: str, path: str, endpoint: str) -> str:
+def parse_name(fields: dict[str, Any], field: str, path: str, endpoint: str) -> str:
     value = fields.get(field)
     if value is None:
         return ""
@@ -271,12 +272,12 @@ def _repos(value: Any, path: str, endpoint: str) -> tuple[tuple[str, str], ...]:
     for position, entry in enumerate(expect(list, value, f"{path}.repos", "a list", endpoint)):
         place = f"{path}.repos[{position}]"
         fields = expect(dict, entry, place, "an object", endpoint)
-        repo = read_identity(fields, "id", place, endpoint)
-        repos.append((repo, read_name(fields, "name", place, endpoint) or repo))
+        repo = parse_identity(fields, "id", place, endpoint)
+        repos.append((repo, parse_name(fields, "name", place, endpoint) or repo))
     return tuple(repos)
 
 
-def read_moment(value: Any) -> datetime | None:
+def parse_moment(value: Any) -> datetime | None:
     """A time of creation, or None: a reading is not lost for it, the counting only learns less at first sight."""
     if not isinstance(value, str):
         return None
@@ -287,10 +288,10 @@ def read_moment(value: Any) -> datetime | None:
         return None
 
 
-def read_epoch(value: Any) -> datetime | None:
+def parse_epoch(value: Any) -> datetime | None:
     """A moment as seconds or milliseconds since 1970, or in ISO 8601; None where it cannot be read."""
     if isinstance(value, str) and not _EPOCH.fullmatch(value):
-        return read_moment(value)
+        return parse_moment(value)
     if isinstance(value, bool) or not isinstance(value, int | str | Literal):
         return None
     try:
@@ -302,11 +303,11 @@ def read_epoch(value: Any) -> datetime | None:
 
 def expect(kind: type[_Value], value: Any, path: str, wanted: str, endpoint: str) -> _Value:
     if not isinstance(value, kind):
-        misfit(path, wanted, value, endpoint)
+        mismatch(path, wanted, value, endpoint)
     return value
 
 
-def misfit(path: str, wanted: str, value: Any, endpoint: str) -> NoReturn:
+def mismatch(path: str, wanted: str, value: Any, endpoint: str) -> NoReturn:
     raise FlashbackUnreadable(f"{path}: expected {wanted}", endpoint=endpoint, detail=f", got {_quoted(value)}")
 
 

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from alertbot.domain.points import Combination, Plane, Point
+from alertbot.domain.points import Dataset, LabelSet, Point
 from alertbot.errors import FlashbackUnreadable
-from alertbot.flashback.payloads import Literal, expect, listed, misfit, read_count, read_moment, read_name
+from alertbot.flashback.payloads import Literal, expect, listed, mismatch, parse_count, parse_moment, parse_name
 
-_DIMENSIONS: Mapping[Plane, Mapping[str, str]] = {
-    Plane.AI: {
+_DIMENSIONS: Mapping[Dataset, Mapping[str, str]] = {
+    Dataset.AI: {
         "ai_llm": "aiLlmId",
         "provider": "llmType",
         "model": "llmModel",
@@ -23,10 +23,10 @@ _DIMENSIONS: Mapping[Plane, Mapping[str, str]] = {
         "user": "userUuid",
         "host": "host",
     },
-    Plane.STORAGE: {"repo": "repoId", "host": "host"},
+    Dataset.STORAGE: {"repo": "repoId", "host": "host"},
 }
-_AMOUNTS: Mapping[Plane, Mapping[str, str]] = {
-    Plane.AI: {
+_AMOUNTS: Mapping[Dataset, Mapping[str, str]] = {
+    Dataset.AI: {
         "api_calls": "apiCalls",
         "tokens_in": "tokensIn",
         "tokens_out": "tokensOut",
@@ -40,7 +40,7 @@ _AMOUNTS: Mapping[Plane, Mapping[str, str]] = {
         "severity_high": "numSeverityHigh",
         "active_conversations": "activeConversations",
     },
-    Plane.STORAGE: {"upload_bytes": "upl_bytes", "download_bytes": "dwl_bytes"},
+    Dataset.STORAGE: {"upload_bytes": "upl_bytes", "download_bytes": "dwl_bytes"},
 }
 _SIGNED = re.compile(r"-?[0-9]{1,39}")
 _LARGEST = 10**39 - 1
@@ -48,26 +48,26 @@ _MILLISECONDS_FROM = 10**11  # as seconds that is the year 5138, as milliseconds
 _LARGEST_SECONDS = 253_402_300_799  # the end of the year 9999
 
 
-def read_points(body: bytes, *, endpoint: str, plane: Plane) -> tuple[Point, ...]:
+def parse_points(body: bytes, *, endpoint: str, dataset: Dataset) -> tuple[Point, ...]:
     """The points in an answer. What a point does not say is 0 in it, as a bucket holds only what happened."""
     return tuple(
-        _point(expect(dict, entry, f"data[{place}]", "an object", endpoint), f"data[{place}]", endpoint, plane)
+        _point(expect(dict, entry, f"data[{place}]", "an object", endpoint), f"data[{place}]", endpoint, dataset)
         for place, entry in enumerate(listed(body, "data", endpoint))
     )
 
 
-def _point(fields: dict[str, Any], path: str, endpoint: str, plane: Plane) -> Point:
-    names = {name: read_name(fields, field, path, endpoint) for name, field in _DIMENSIONS[plane].items()}
-    amounts = {name: read_count(fields, field, path, endpoint) or 0 for name, field in _AMOUNTS[plane].items()}
+def _point(fields: dict[str, Any], path: str, endpoint: str, dataset: Dataset) -> Point:
+    names = {name: parse_name(fields, field, path, endpoint) for name, field in _DIMENSIONS[dataset].items()}
+    amounts = {name: parse_count(fields, field, path, endpoint) or 0 for name, field in _AMOUNTS[dataset].items()}
     latency = _microseconds(fields, "latency_ms", path, endpoint)
-    if plane is Plane.AI:
+    if dataset is Dataset.AI:
         # An average of calls: only as a sum over them can it be combined with others.
         amounts["latency_us"] = 0 if latency is None else latency * amounts["api_calls"]
     else:
         amounts["size_change_bytes"] = _signed(fields, "size_change", path, endpoint)
         amounts["storage_latency_us"], amounts["storage_points"] = latency or 0, int(latency is not None)
     known = {name: amount for name, amount in amounts.items() if amount}
-    return Point(_bucket(fields.get("timestamp"), f"{path}.timestamp", endpoint), Combination(**names), known)
+    return Point(_bucket(fields.get("timestamp"), f"{path}.timestamp", endpoint), LabelSet(**names), known)
 
 
 def _signed(fields: dict[str, Any], field: str, path: str, endpoint: str) -> int:
@@ -77,7 +77,7 @@ def _signed(fields: dict[str, Any], field: str, path: str, endpoint: str) -> int
     if type(value) is str and _SIGNED.fullmatch(value):
         return int(value)
     if type(value) is not int or abs(value) > _LARGEST:
-        misfit(f"{path}.{field}", "a whole number", value, endpoint)
+        mismatch(f"{path}.{field}", "a whole number", value, endpoint)
     return value
 
 
@@ -88,7 +88,7 @@ def _microseconds(fields: dict[str, Any], field: str, path: str, endpoint: str) 
         return None
     number = _number(value)
     if number is None or number < 0:
-        misfit(f"{path}.{field}", "a number of milliseconds", value, endpoint)
+        mismatch(f"{path}.{field}", "a number of milliseconds", value, endpoint)
     return round(number * 1000)
 
 
@@ -107,9 +107,9 @@ def _number(value: object) -> Decimal | None:
 def _bucket(value: Any, path: str, endpoint: str) -> datetime:
     number = _number(value)
     if number is None:
-        moment = read_moment(value)
+        moment = parse_moment(value)
         if moment is None:
-            misfit(path, "a time", value, endpoint)
+            mismatch(path, "a time", value, endpoint)
         return moment
     seconds = number / 1000 if number >= _MILLISECONDS_FROM else number
     if not 0 <= seconds <= _LARGEST_SECONDS:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from alertbot.domain.points import Plane, PointsReading, Span, floor
+from alertbot.domain.points import Dataset, PointsReading, Resolution, floor
 from alertbot.domain.snapshots import MOST_LLMS, MOST_REPOS, Configuration, Snapshot
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackForbidden, FlashbackMissing
 from alertbot.flashback.client import FlashbackClient
@@ -134,7 +134,7 @@ class SourceReader:
         asked = self._kept(last_at)
         if asked is None:
             page = self.client.totals()
-            if not page.is_one_sum:
+            if not page.is_total:
                 return page.snapshots, self._names.ask_if_new({snapshot.ai_llm for snapshot in page.snapshots})
             asked = _Round(self._names.oldest(self._names.ask()), last_at, self._clock())
         return self._go_on(asked), asked.configurations
@@ -186,22 +186,23 @@ class SourceReader:
 
 
 class PointsReader:
-    """One source's points of one plane, of minutes or of days or both; not shared between threads.
+    """One source's points of one dataset, of minutes or of days or both; not shared between threads.
 
-    `reread` is how far back minutes are read again: the newest bucket is still filling when it is read, and some are late.
+    `reread` is how far back minutes are read again: the newest bucket is still filling when it is read, and some are
+    late.
     """
 
     def __init__(
         self,
         client: FlashbackClient,
         *,
-        plane: Plane,
-        spans: frozenset[Span],
+        dataset: Dataset,
+        spans: frozenset[Resolution],
         reread: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._client = client
-        self._plane = plane
+        self._dataset = dataset
         self._spans = spans
         self._reread = reread
         self._names = Names(client, clock=clock)
@@ -215,27 +216,35 @@ class PointsReader:
         That covers today in every time zone, so that today's budgets are complete. Raises FlashbackError.
         """
         readings = []
-        if Span.MINUTE in self._spans:
-            back = floor(now, Span.DAY) - Span.DAY.length if last_at is None else min(last_at, now) - self._reread
-            readings.append(self._minutes(floor(max(back, now - _LONGEST_GAP), Span.MINUTE), now))
-        if Span.DAY in self._spans and self._days_are_due(now):
+        if Resolution.MINUTE in self._spans:
+            back = (
+                floor(now, Resolution.DAY) - Resolution.DAY.length
+                if last_at is None
+                else min(last_at, now) - self._reread
+            )
+            readings.append(self._minutes(floor(max(back, now - _LONGEST_GAP), Resolution.MINUTE), now))
+        if Resolution.DAY in self._spans and self._days_are_due(now):
             back = now - _LONGEST_GAP if last_at is None else min(last_at, now) - self._reread
-            start = floor(back, Span.DAY)
-            readings.append(PointsReading(start, now, self._client.points(self._plane, Span.DAY, start, now), Span.DAY))
+            start = floor(back, Resolution.DAY)
+            readings.append(
+                PointsReading(
+                    start, now, self._client.points(self._dataset, Resolution.DAY, start, now), Resolution.DAY
+                )
+            )
             self._days_at = now
-        seen = {point.combination.ai_llm for one in readings for point in one.points} - {""}
+        seen = {point.label_set.ai_llm for one in readings for point in one.points} - {""}
         return tuple(readings), self._names.ask_if_new(seen) if seen else None
 
     def _minutes(self, start: datetime, end: datetime) -> PointsReading:
         found = [
             point
             for first, last in in_parts(start, end)
-            for point in self._client.points(self._plane, Span.MINUTE, first, last)
+            for point in self._client.points(self._dataset, Resolution.MINUTE, first, last)
         ]
         return PointsReading(start, end, tuple(found))
 
     def _days_are_due(self, now: datetime) -> bool:
-        return Span.MINUTE not in self._spans or self._days_at is None or now - self._days_at >= _DAYS_EVERY
+        return Resolution.MINUTE not in self._spans or self._days_at is None or now - self._days_at >= _DAYS_EVERY
 
 
 def in_parts(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:

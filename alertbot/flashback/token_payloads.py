@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from alertbot.errors import FlashbackUnreadable
-from alertbot.flashback.payloads import parse_json, read_epoch, read_json, require_success
+from alertbot.flashback.payloads import parse_answer, parse_epoch, parse_json, require_success
 
 # What a header can carry; the longest that any server takes is far shorter.
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class TokenLifetime:
     """From when until when a token is good, by the clock of whoever made it; None where it does not say."""
 
     begins: datetime | None = None
@@ -22,37 +22,39 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class TokenResponse:
     """What a login or a refresh brought. `refresh_token` is empty where none came: the one that was used stays good."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
-    life: Life
+    life: TokenLifetime
 
 
-def read_issued(body: bytes, *, endpoint: str) -> Issued:
+def parse_token_response(body: bytes, *, endpoint: str) -> TokenResponse:
     """The tokens in an answer to a login or a refresh. Nothing of an answer that does not fit is quoted: it may hold some."""
-    fields = read_json(body, endpoint)
+    fields = parse_answer(body, endpoint)
     if not isinstance(fields, dict):
         raise FlashbackUnreadable("answer: expected an object, got something else", endpoint=endpoint)
     require_success(fields, body, endpoint)
     access_token = _issued_token(fields, "accessToken", endpoint)
     # None at all, or an empty one: this server does not replace it.
     refresh_token = _issued_token(fields, "refreshToken", endpoint) if fields.get("refreshToken") else ""
-    life = read_life(access_token)
-    return Issued(access_token, refresh_token, life if life.ends else Life(ends=read_epoch(fields.get("expiresAt"))))
+    life = parse_token_lifetime(access_token)
+    return TokenResponse(
+        access_token, refresh_token, life if life.ends else TokenLifetime(ends=parse_epoch(fields.get("expiresAt")))
+    )
 
 
-def read_life(token: str) -> Life:
+def parse_token_lifetime(token: str) -> TokenLifetime:
     """What a token says of its own life, if it is a JWT; its signature is the server's business."""
     parts = token.split(".")
     try:
         claims = parse_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (IndexError, ValueError, RecursionError):
-        return Life()
+        return TokenLifetime()
     if not isinstance(claims, dict):
-        return Life()
-    return Life(read_epoch(claims.get("iat")), read_epoch(claims.get("exp")))
+        return TokenLifetime()
+    return TokenLifetime(parse_epoch(claims.get("iat")), parse_epoch(claims.get("exp")))
 
 
 def _issued_token(fields: dict[str, Any], name: str, endpoint: str) -> str:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from alertbot.errors import FlashbackError, FlashbackRefused, FlashbackRejected
 from alertbot.flashback.client import raise_for_status, without
 from alertbot.flashback.payloads import one_line, server_words
-from alertbot.flashback.token_payloads import Issued, read_issued
+from alertbot.flashback.token_payloads import TokenResponse, parse_token_response
 from alertbot.flashback.wire import Answer, Wire
 
 LOGIN = "/user/login"
@@ -25,7 +25,7 @@ _LEAST_QUOTABLE = 8  # a shorter secret may stand in a word by chance: then noth
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Credentials:
     """What the configuration gives of one source's access; empty where it does not."""
 
     access_token: str = field(default="", repr=False)
@@ -62,19 +62,19 @@ class TokenServer:
         self._monotonic = monotonic
         self._tls = tls
 
-    def refresh(self, refresh_token: str) -> Issued:
+    def refresh(self, refresh_token: str) -> TokenResponse:
         """New tokens for a refresh token, which works once."""
         # The reference names the first field, the vendor's own client sends the second.
         body = {"refreshToken": refresh_token, "refresh_token": refresh_token}
         wrong = "the refresh token is wrong, was used before or has expired"
         return self._ask(REFRESH, body, secrets={refresh_token: "[refresh token]"}, wrong=wrong)
 
-    def log_in(self, email: str, password: str) -> Issued:
+    def log_in(self, email: str, password: str) -> TokenResponse:
         """New tokens for an e-mail address and a password."""
         body = {"email": email, "password": password}
         return self._ask(LOGIN, body, secrets={password: "[password]"}, wrong="email or password is wrong")
 
-    def _ask(self, endpoint: str, body: Mapping[str, str], *, secrets: Mapping[str, str], wrong: str) -> Issued:
+    def _ask(self, endpoint: str, body: Mapping[str, str], *, secrets: Mapping[str, str], wrong: str) -> TokenResponse:
         began = self._monotonic()
         outcome = "error"
         wire = Wire(
@@ -99,7 +99,7 @@ class TokenServer:
                 self._on_request(endpoint, outcome, self._monotonic() - began)
         return issued
 
-    def _read(self, answer: Answer, endpoint: str, wrong: str) -> Issued:
+    def _read(self, answer: Answer, endpoint: str, wrong: str) -> TokenResponse:
         status = answer.status
         if 400 <= status < 500 and status not in {408, 429}:
             # Whatever the number: the server has understood, and the same will not work by itself.
@@ -108,7 +108,7 @@ class TokenServer:
             raise FlashbackRefused(named, endpoint=endpoint, detail=f": {said}" if said else "")
         raise_for_status(answer, endpoint, now=self._now)
         try:
-            return read_issued(answer.body, endpoint=endpoint)
+            return parse_token_response(answer.body, endpoint=endpoint)
         except FlashbackRejected as error:
             # Without its cause, whose text may hold what was sent.
             raise FlashbackRefused("not exchanged", endpoint=endpoint, detail=f": {error}") from None

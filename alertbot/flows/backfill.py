@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alertbot.domain.planes import feed_of
-from alertbot.domain.points import Point, Span, floor, within_limit
+from alertbot.domain.datasets import feed_of
+from alertbot.domain.points import Point, Resolution, floor, within_limit
 from alertbot.store import points, sources
 from alertbot.store.database import Database
 
-DAY = Span.DAY.length
-Ask = Callable[[Span, datetime, datetime], tuple[Point, ...]]
+DAY = Resolution.DAY.length
+Ask = Callable[[Resolution, datetime, datetime], tuple[Point, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Progress:
     done: int
     of: int
     points: int
-    resolution: Span
+    resolution: Resolution
 
 
 def backfill(
-    database: Database, feed: str, ask: Ask, *, since: datetime, now: datetime, keep: Mapping[Span, timedelta]
+    database: Database, feed: str, ask: Ask, *, since: datetime, now: datetime, keep: Mapping[Resolution, timedelta]
 ) -> Iterator[Progress]:
     """Read the days of a feed back to that of `since` that are not there yet; `ask` is how the server is asked for buckets.
 
@@ -40,22 +40,22 @@ def backfill(
     server does not answer: what is done by then stays.
     """
     with database.transaction() as tx:
-        sources.remember_feed(tx, feed)
+        sources.register_feed(tx, feed)
     with database.reading() as tx:
         done_since = points.minutes_since(tx, sources.number_of(tx, feed))
-    days = list(_missing_days(floor(since, Span.DAY), done_since, now))
+    days = list(_missing_days(floor(since, Resolution.DAY), done_since, now))
     for place, day in enumerate(days, start=1):
         last = min(day + DAY - timedelta(seconds=1), now)
-        span, found = Span.MINUTE, ask(Span.MINUTE, day, last)
+        span, found = Resolution.MINUTE, ask(Resolution.MINUTE, day, last)
         if not found:
-            span, found = Span.DAY, ask(Span.DAY, day, last)
-        mine = [point for point in found if floor(point.bucket, Span.DAY) == day]
+            span, found = Resolution.DAY, ask(Resolution.DAY, day, last)
+        mine = [point for point in found if floor(point.bucket, Resolution.DAY) == day]
         _keep(database, feed, day, span, mine, now=now, keep=keep)
         yield Progress(feed, day, place, len(days), len(mine), span)
 
 
 def _missing_days(since: datetime, done_since: datetime | None, now: datetime) -> Iterator[datetime]:
-    day = floor(now, Span.DAY) if done_since is None else floor(done_since, Span.DAY) - DAY
+    day = floor(now, Resolution.DAY) if done_since is None else floor(done_since, Resolution.DAY) - DAY
     while day >= since:
         yield day
         day -= DAY
@@ -65,30 +65,32 @@ def _keep(
     database: Database,
     feed: str,
     day: datetime,
-    span: Span,
+    span: Resolution,
     found: list[Point],
     *,
     now: datetime,
-    keep: Mapping[Span, timedelta],
+    keep: Mapping[Resolution, timedelta],
 ) -> None:
-    name, plane = feed_of(feed)
+    name, dataset = feed_of(feed)
     with database.transaction() as tx:
         # Sums by hour and day are changed by differences: two that write at the same time would lose one.
-        number = sources.locked(tx, feed)
+        number = sources.lock(tx, feed)
         source = sources.number_of(tx, name)
-        kept, _ = within_limit(found, points.known(tx, source, plane))
-        if span is Span.MINUTE:
-            points.forget_day(tx, source, plane, day)
+        kept, _ = within_limit(found, points.known(tx, source, dataset))
+        if span is Resolution.MINUTE:
+            points.forget_day(tx, source, dataset, day)
         for written in _spans(span, day, now=now, keep=keep):
-            points.write(tx, source, plane, written, kept)
-        points.mark_since(tx, number, Span.MINUTE, day)
+            points.write(tx, source, dataset, written, kept)
+        points.mark_since(tx, number, Resolution.MINUTE, day)
         if found:
             sources.mark_complete(tx, feed, day, read_at=now)
 
 
-def _spans(span: Span, day: datetime, *, now: datetime, keep: Mapping[Span, timedelta]) -> tuple[Span, ...]:
+def _spans(
+    span: Resolution, day: datetime, *, now: datetime, keep: Mapping[Resolution, timedelta]
+) -> tuple[Resolution, ...]:
     """As what a whole day of buckets is written: its minutes, with which their sums come, or only what thinning would leave."""
     is_kept = {finer: day + DAY > now - longest for finer, longest in keep.items()}
-    if span is Span.DAY or is_kept[Span.MINUTE]:
+    if span is Resolution.DAY or is_kept[Resolution.MINUTE]:
         return (span,)
-    return (Span.HOUR, Span.DAY) if is_kept[Span.HOUR] else (Span.DAY,)
+    return (Resolution.HOUR, Resolution.DAY) if is_kept[Resolution.HOUR] else (Resolution.DAY,)

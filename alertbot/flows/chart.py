@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.alerts import Alert
-from alertbot.domain.curves import (
-    Curve,
+from alertbot.domain.chart_data import (
+    ChartSeries,
     bucketed,
     comparison_of,
     growing,
@@ -17,29 +17,29 @@ from alertbot.domain.curves import (
     thresholds_of,
     values,
 )
+from alertbot.domain.datasets import dataset_for
 from alertbot.domain.evidence import Privacy
+from alertbot.domain.formatting import name_from, name_of
 from alertbot.domain.history import History, Member, Series, Slice, SourceState, group, known_since
-from alertbot.domain.planes import plane_for
-from alertbot.domain.points import SPEND, Plane
+from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_alert, redact_series
 from alertbot.domain.rules import (
     Absence,
     Budget,
     Rule,
+    Selector,
     Threshold,
-    Where,
     counted_metric,
     glob,
     is_called,
     nobody_called,
 )
-from alertbot.domain.times import tell_duration
+from alertbot.domain.times import format_duration
 from alertbot.domain.windows import Window
-from alertbot.domain.wording import name_from, name_of
 from alertbot.errors import UsageError
-from alertbot.flows.past import Planes, frame_of, parts_of_rule, slices_of
-from alertbot.store import sources, trails
+from alertbot.flows.load_history import Datasets, empty_history, load_slices, parts_of_rule
+from alertbot.store import series_slices, sources
 from alertbot.store.database import Database, Tx
 
 _WINDOWS = 4  # how many of its rule's windows the chart of an alert shows
@@ -55,7 +55,7 @@ def chart(
     window: Window,
     prices: Prices = NOTHING_PRICED,
     privacy: Mapping[str, Privacy] = NAMES_ALL,
-) -> Curve:
+) -> ChartSeries:
     """What a rule compared in the window, or how a metric grew, for the configurations that `wanted` fits, or for all.
 
     A metric is shown as a rule sees it, if there is a threshold on it for just these configurations. `privacy` says by
@@ -65,7 +65,9 @@ def chart(
         named = next((rule for rule in rules if rule.name == subject), None)
         if named is not None:
             frame = _frame(tx, intervals, named, window.start, prices, privacy=privacy)
-            return _curve(tx, frame, named, _only_series(named, frame, wanted), start=window.start, end=window.end)
+            return _chart_series(
+                tx, frame, named, _only_series(named, frame, wanted), start=window.start, end=window.end
+            )
         try:
             metric = counted_metric(subject)
         except ValueError as error:
@@ -74,10 +76,10 @@ def chart(
         together = _together(frame, wanted)
         seen = _as_a_rule_sees(frame, rules, metric, together)
         if seen is not None:
-            curve = _curve(tx, frame, *seen, start=window.start, end=window.end)
+            chart_series = _chart_series(tx, frame, *seen, start=window.start, end=window.end)
         else:
-            curve = _growth(tx, frame, metric, together, window)
-        return replace(curve, subject=_subject(frame, together, wanted))
+            chart_series = _growth(tx, frame, metric, together, window)
+        return replace(chart_series, subject=_subject(frame, together, wanted))
 
 
 def chart_of(
@@ -89,7 +91,7 @@ def chart_of(
     now: datetime,
     prices: Prices = NOTHING_PRICED,
     privacy: Mapping[str, Privacy] = NAMES_ALL,
-) -> Curve:
+) -> ChartSeries:
     """What an alert's rule compared in four of its windows, up to now or to just after the alert's end.
 
     Raises UsageError where there is nothing to draw.
@@ -106,17 +108,17 @@ def chart_of(
         end = now if alert.resolved_at is None else min(now, alert.resolved_at + length_of(rule, alert.resolved_at))
         # What a budget used in the periods before is no measure of this one.
         windows = 1 if isinstance(rule.condition, Budget) else _WINDOWS
-        curve = _curve(tx, frame, rule, series, start=end - windows * length_of(rule, end), end=end)
+        chart_series = _chart_series(tx, frame, rule, series, start=end - windows * length_of(rule, end), end=end)
     # Where the threshold depends on what was before, the one that was passed tells enough.
     passed = () if alert.threshold is None else ((alert.severity, alert.threshold),)
-    return replace(curve, fired_at=alert.started_at, thresholds=curve.thresholds or passed)
+    return replace(chart_series, fired_at=alert.started_at, thresholds=chart_series.thresholds or passed)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The sources that were read, what is counted there, and by which plane; no slices yet."""
+    """The sources that were read, what is counted there, and by which dataset; no slices yet."""
 
-    planes: Planes
+    datasets: Datasets
     history: History
     prices: Prices
     privacy: Mapping[str, Privacy]
@@ -144,11 +146,13 @@ def _frame(
     privacy: Mapping[str, Privacy],
 ) -> _Frame:
     feeds = sources.feeds(tx, intervals)
-    chosen = {name: plane_for(rule, own, since) for name, own in feeds.items()}
-    planes = tuple(
-        (name, plane) for name, plane in chosen.items() if plane is not None and feeds[name][plane].read_at is not None
+    chosen = {name: dataset_for(rule, own, since) for name, own in feeds.items()}
+    datasets = tuple(
+        (name, dataset)
+        for name, dataset in chosen.items()
+        if dataset is not None and feeds[name][dataset].read_at is not None
     )
-    return _Frame(planes, frame_of(tx, planes, feeds), prices, privacy)
+    return _Frame(datasets, empty_history(tx, datasets, feeds), prices, privacy)
 
 
 def _series_of(rule: Rule, frame: _Frame) -> list[Series]:
@@ -178,7 +182,7 @@ def _together(frame: _Frame, wanted: str | None) -> Series:
     if not chosen:
         known = [member.labels for member in frame.members.values()]
         raise UsageError(nobody_called(wanted, known) if wanted else "no configuration was read yet")
-    (series,) = group(chosen, "ai_llm" if len(chosen) == 1 else "all", Where())
+    (series,) = group(chosen, "ai_llm" if len(chosen) == 1 else "all", Selector())
     return series
 
 
@@ -193,14 +197,14 @@ def _as_a_rule_sees(frame: _Frame, rules: Sequence[Rule], metric: str, together:
     return None
 
 
-def _growth(tx: Tx, frame: _Frame, metric: str, series: Series, window: Window) -> Curve:
+def _growth(tx: Tx, frame: _Frame, metric: str, series: Series, window: Window) -> ChartSeries:
     """How far the metric grew in each of many short stretches."""
     moments, bucket = bucketed(window.start, window.end, least=_interval(frame, series))
     rule = growing(metric, bucket)
-    curve = _drawn(tx, frame, rule, series, moments)
+    chart_series = _drawn(tx, frame, rule, series, moments)
     return replace(
-        curve,
-        what=f"{metric.replace('_', ' ')} per {tell_duration(bucket)}",
+        chart_series,
+        what=f"{metric.replace('_', ' ')} per {format_duration(bucket)}",
         start=window.start,
         end=window.end,
         known_since=known_since(frame.history, series, window.start),
@@ -209,24 +213,24 @@ def _growth(tx: Tx, frame: _Frame, metric: str, series: Series, window: Window) 
     )
 
 
-def _curve(tx: Tx, frame: _Frame, rule: Rule, series: Series, *, start: datetime, end: datetime) -> Curve:
+def _chart_series(tx: Tx, frame: _Frame, rule: Rule, series: Series, *, start: datetime, end: datetime) -> ChartSeries:
     """What the rule compared at many moments of the window."""
     moments = sampled(start, end, least=_interval(frame, series))
     known = known_since(frame.history, series, start)
     return replace(_drawn(tx, frame, rule, series, moments), start=start, end=end, known_since=known)
 
 
-def _drawn(tx: Tx, frame: _Frame, rule: Rule, series: Series, moments: Sequence[datetime]) -> Curve:
+def _drawn(tx: Tx, frame: _Frame, rule: Rule, series: Series, moments: Sequence[datetime]) -> ChartSeries:
     asked, parts = needed(rule, frame.history, moments), parts_of_rule(rule)
     slices: dict[tuple[str, datetime], Slice] = {}
-    for name, plane in frame.planes:
-        if name in series.sources and plane is Plane.TOTALS and SPEND not in parts:
-            slices |= trails.slices_along(tx, name, asked, parts, series.members)
+    for name, dataset in frame.datasets:
+        if name in series.sources and dataset is Dataset.TOTALS and SPEND not in parts:
+            slices |= series_slices.slices_along(tx, name, asked, parts, series.members)
         elif name in series.sources:
             wanted = {(name, moment): parts for moment in asked}
-            slices |= slices_of(tx, ((name, plane),), frame.history, wanted, frame.prices)
+            slices |= load_slices(tx, ((name, dataset),), frame.history, wanted, frame.prices)
     found = values(rule, replace(frame.history, slices=slices), series, moments)
-    return Curve(
+    return ChartSeries(
         what=in_words(rule),
         subject=_subject(frame, series, None),
         key=frame.told(series).key,

@@ -5,11 +5,11 @@ from datetime import timedelta
 import structlog
 
 from alertbot.clock import SteadyClock
-from alertbot.domain.times import tell_duration
-from alertbot.flows.trouble import tell_operators
-from alertbot.store import redating, sources, troubles
+from alertbot.domain.times import format_duration
+from alertbot.flows.operator_alerts import notify_operators
+from alertbot.store import operator_alerts, redating, sources
 from alertbot.store.database import Database, Tx
-from alertbot.store.troubles import Trouble
+from alertbot.store.operator_alerts import OperatorAlert
 
 log = structlog.get_logger()
 _CAUGHT_UP_SOON = timedelta(minutes=5)  # our time runs slower until the clock has caught up, at a tenth of the speed
@@ -62,22 +62,24 @@ def _set_right(tx: Tx, clock: SteadyClock) -> bool:
 def _tell(tx: Tx, clock: SteadyClock, step: timedelta, *, owner: str, operators: str, moved: bool) -> None:
     now = clock()
     direction = "forward" if step > timedelta(0) else "back"
-    known = troubles.standing(tx).get(_STEP)
+    known = operator_alerts.standing(tx).get(_STEP)
     if known is not None:
         if known.reason == direction and abs(now - known.since) <= _OTHER_REPLICA:
             return  # another process has told
-        troubles.end(tx, known)
-    troubles.begin(tx, Trouble(_STEP, direction, now, owner, now))
-    tell_operators(tx, _in_words(clock, step, moved=moved), operators=operators, now=now)
+        operator_alerts.end(tx, known)
+    operator_alerts.begin(tx, OperatorAlert(_STEP, direction, now, owner, now))
+    notify_operators(tx, _in_words(clock, step, moved=moved), operators=operators, now=now)
 
 
 def _in_words(clock: SteadyClock, step: timedelta, *, moved: bool) -> str:
     if step > timedelta(0):
-        return f"The clock was set forward by {tell_duration(step)}. Alertbot follows it, and deletes no old readings for a day."
+        return f"The clock was set forward by {format_duration(step)}. Alertbot follows it, and deletes no old readings for a day."
     if moved:
-        begins = f"The clock was set back by {tell_duration(-step)}" if step else "The clock was ahead and was set back"
+        begins = (
+            f"The clock was set back by {format_duration(-step)}" if step else "The clock was ahead and was set back"
+        )
         return f"{begins}. Readings and alerts of the time in which it was wrong were dated back."
     return (
-        f"The clock was set back by {tell_duration(-step)}. Nothing stops: alertbot's time is {tell_duration(clock.ahead)} "
+        f"The clock was set back by {format_duration(-step)}. Nothing stops: alertbot's time is {format_duration(clock.ahead)} "
         "ahead, and runs a little slower until the clock has caught up."
     )

@@ -9,17 +9,25 @@ from typing import Protocol
 import structlog
 
 from alertbot.domain import points as amounts
-from alertbot.domain.planes import feed_of
-from alertbot.domain.points import MOST_COMBINATIONS, Plane, PointsReading, Span
+from alertbot.domain.datasets import feed_of
+from alertbot.domain.points import MOST_LABEL_SETS, Dataset, PointsReading, Resolution
 from alertbot.domain.series import first_sight, read_on, start_again
-from alertbot.domain.snapshots import MOST_LLMS, RESTS_AFTER, Configuration, Reading, Snapshot, as_told, within_limit
+from alertbot.domain.snapshots import (
+    MOST_LLMS,
+    RESTS_AFTER,
+    Configuration,
+    Reading,
+    Snapshot,
+    with_workspace_names,
+    within_limit,
+)
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackMissing
-from alertbot.flows.trouble import tell_operators
-from alertbot.store import points, snapshots, sources, troubles
+from alertbot.flows.operator_alerts import notify_operators
+from alertbot.store import operator_alerts, points, snapshots, sources
 from alertbot.store.database import Database, Tx
+from alertbot.store.operator_alerts import OperatorAlert
 from alertbot.store.snapshots import Counted, Known
 from alertbot.store.sources import Claim
-from alertbot.store.troubles import Trouble
 
 log = structlog.get_logger()
 _BUSY_PAUSE = timedelta(minutes=1)  # after a 429 that names no pause: quotas are mostly counted by the minute
@@ -34,13 +42,13 @@ class Reader(Protocol):
     def read(self, last_at: datetime | None, /) -> tuple[tuple[Snapshot, ...], Described]: ...
 
 
-class LooksBack(Protocol):
+class PointsSource(Protocol):
     """Reads the points of a source: PointsReader in real life. Raises FlashbackError where the answer cannot be used."""
 
     def read(self, now: datetime, last_at: datetime | None, /) -> tuple[tuple[PointsReading, ...], Described]: ...
 
 
-class Polled(StrEnum):
+class PollOutcome(StrEnum):
     """What came of a poll."""
 
     READ = "read"
@@ -51,7 +59,7 @@ class Polled(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Polling:
+class FeedPoll:
     """How a feed is polled: `totals` of a source, or its `points`.
 
     `instead` is whether a server without it can be done without: its totals by its points, its points where no rule needs
@@ -62,13 +70,13 @@ class Polling:
     interval: timedelta
     lease: timedelta
     totals: Reader | None = None
-    points: LooksBack | None = None
+    points: PointsSource | None = None
     instead: bool = False
     operators: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PollResult:
     """What a poll brought."""
 
     totals: tuple[Snapshot, ...] = ()
@@ -78,7 +86,7 @@ class Found:
 
 def collect(
     database: Database,
-    polling: Polling,
+    feed_poll: FeedPoll,
     *,
     owner: str,
     now: datetime,
@@ -86,7 +94,7 @@ def collect(
     clock: Callable[[], datetime] | None = None,
     rest: Callable[[], object] = lambda: None,
     is_clock_right: Callable[[Tx], bool] = lambda _: True,
-) -> Polled:
+) -> PollOutcome:
     """Poll the feed once if it is due and nobody else does. A poll that fails is noted and changes nothing else.
 
     `clock` tells when the source is asked at last, where that may be long after `now`: the claim may have to wait for
@@ -95,27 +103,27 @@ def collect(
     that `is_clock_right` says to be wrong: another process has dated back what is stored.
     """
     with database.transaction() as tx:
-        sources.locked(tx, polling.name)
+        sources.lock(tx, feed_poll.name)
         if not is_clock_right(tx):
-            return Polled.NOT_DUE
+            return PollOutcome.NOT_DUE
         claim = sources.claim(
             tx,
-            polling.name,
+            feed_poll.name,
             owner=owner,
-            interval=polling.interval,
-            lease=polling.lease,
+            interval=feed_poll.interval,
+            lease=feed_poll.lease,
             now=now,
             at_once=at_once,
             clock=clock,
         )
     if claim is None:
-        return Polled.NOT_DUE
+        return PollOutcome.NOT_DUE
     if clock is not None:
         now = clock()
     try:
-        found = _read(polling, claim, now)
+        found = _read(feed_poll, claim, now)
     except FlashbackMissing as error:
-        return _note_missing(database, polling, claim, error, now=now)
+        return _note_missing(database, feed_poll, claim, error, now=now)
     except FlashbackError as error:
         # A pause that the server asks for begins when it asks.
         return _note_failure(database, claim, error, now=clock() if clock is not None else now)
@@ -123,33 +131,33 @@ def collect(
     for part in first:
         with database.transaction() as tx:
             # A process that was overtaken meanwhile must not write over what is newer.
-            if sources.holds(tx, claim):
+            if sources.owns_claim(tx, claim):
                 _keep(tx, claim, part)
         rest()
     with database.transaction() as tx:
-        applied = _apply(tx, claim, last, now, polling.operators)
+        applied = _apply(tx, claim, last, now, feed_poll.operators)
         if not applied:
             sources.mark_refused(tx, claim)
     if not applied:
         log.warning(
-            "reading_refused", source=polling.name, taken_at=now.isoformat(), why="not newer, or the claim was lost"
+            "reading_refused", source=feed_poll.name, taken_at=now.isoformat(), why="not newer, or the claim was lost"
         )
-        return Polled.REFUSED
-    amount = {"configurations": len(found.totals)} if polling.totals else {"points": _count_points(found)}
-    log.info("source_read", source=polling.name, **amount)
-    return Polled.READ
+        return PollOutcome.REFUSED
+    amount = {"configurations": len(found.totals)} if feed_poll.totals else {"points": _count_points(found)}
+    log.info("source_read", source=feed_poll.name, **amount)
+    return PollOutcome.READ
 
 
-def _read(polling: Polling, claim: Claim, now: datetime) -> Found:
-    if polling.totals is not None:
-        totals, described = polling.totals.read(claim.read_at)
-        return Found(totals=totals, described=described)
-    assert polling.points is not None, "a feed is of totals or of points"
-    readings, described = polling.points.read(now, claim.read_at)
-    return Found(points=readings, described=described)
+def _read(feed_poll: FeedPoll, claim: Claim, now: datetime) -> PollResult:
+    if feed_poll.totals is not None:
+        totals, described = feed_poll.totals.read(claim.read_at)
+        return PollResult(totals=totals, described=described)
+    assert feed_poll.points is not None, "a feed is of totals or of points"
+    readings, described = feed_poll.points.read(now, claim.read_at)
+    return PollResult(points=readings, described=described)
 
 
-def _split(found: Found) -> tuple[list[PointsReading], Found]:
+def _split(found: PollResult) -> tuple[list[PointsReading], PollResult]:
     """Points in parts that a transaction holds without keeping others waiting, and the last part with all the rest.
 
     What is written of a reading that is never finished is not counted by, and is the same when it is read again.
@@ -168,11 +176,11 @@ def _split(found: Found) -> tuple[list[PointsReading], Found]:
     return parts, replace(found, points=tuple(last))
 
 
-def _count_points(found: Found) -> int:
+def _count_points(found: PollResult) -> int:
     return sum(len(reading.points) for reading in found.points)
 
 
-def _note_failure(database: Database, claim: Claim, error: FlashbackError, *, now: datetime) -> Polled:
+def _note_failure(database: Database, claim: Claim, error: FlashbackError, *, now: datetime) -> PollOutcome:
     pause_until = None
     if isinstance(error, FlashbackBusy):
         pause = timedelta(seconds=error.retry_after) if error.retry_after is not None else _BUSY_PAUSE
@@ -180,32 +188,32 @@ def _note_failure(database: Database, claim: Claim, error: FlashbackError, *, no
     with database.transaction() as tx:
         sources.mark_failed(tx, claim, error.public, pause_until=pause_until)
     log.warning("poll_failed", source=claim.name, kind=error.kind, error=error.lines[0])
-    return Polled.FAILED
+    return PollOutcome.FAILED
 
 
 def _note_missing(
-    database: Database, polling: Polling, claim: Claim, error: FlashbackMissing, *, now: datetime
-) -> Polled:
+    database: Database, feed_poll: FeedPoll, claim: Claim, error: FlashbackMissing, *, now: datetime
+) -> PollOutcome:
     """The server does not have the feed at all. Where it cannot be done without, that is a failure like any other."""
-    source, plane = feed_of(claim.name)
-    if not polling.instead and plane is Plane.TOTALS:
+    source, dataset = feed_of(claim.name)
+    if not feed_poll.instead and dataset is Dataset.TOTALS:
         return _note_failure(database, claim, error, now=now)
     with database.transaction() as tx:
         if not sources.mark_missing(tx, claim, error.public, ask_again_at=now + _ASK_AGAIN):
-            return Polled.MISSING
+            return PollOutcome.MISSING
         text = (
             f"{source}: {error.lines[0]}. Its counts come from its minute statistics instead."
-            if plane is Plane.TOTALS
+            if dataset is Dataset.TOTALS
             else f"{source}: {error.lines[0]}. Rules and budgets that need it cannot see anything there."
         )
-        if polling.operators and (plane is Plane.TOTALS or not polling.instead):
-            tell_operators(tx, text, operators=polling.operators, now=now)
+        if feed_poll.operators and (dataset is Dataset.TOTALS or not feed_poll.instead):
+            notify_operators(tx, text, operators=feed_poll.operators, now=now)
     log.warning("feed_missing", source=claim.name, error=error.lines[0])
-    return Polled.MISSING
+    return PollOutcome.MISSING
 
 
-def _apply(tx: Tx, claim: Claim, found: Found, now: datetime, operators: str) -> bool:
-    if feed_of(claim.name)[1] is Plane.TOTALS:
+def _apply(tx: Tx, claim: Claim, found: PollResult, now: datetime, operators: str) -> bool:
+    if feed_of(claim.name)[1] is Dataset.TOTALS:
         return apply(tx, claim, Reading(claim.name, now, found.totals, found.described), operators=operators)
     folded = apply_points(tx, claim, found.points, found.described, now)
     if folded:
@@ -215,13 +223,13 @@ def _apply(tx: Tx, claim: Claim, found: Found, now: datetime, operators: str) ->
 
 def _tell_folded(tx: Tx, name: str, folded: int, operators: str, now: datetime) -> None:
     """Once: what is folded together stays so, and the amounts are all there."""
-    log.warning("too_many_combinations", source=name, most=MOST_COMBINATIONS, folded=folded)
-    if operators and troubles.begin(tx, Trouble(f"combinations {name}", "too many", now, "", now)):
+    log.warning("too_many_combinations", source=name, most=MOST_LABEL_SETS, folded=folded)
+    if operators and operator_alerts.begin(tx, OperatorAlert(f"combinations {name}", "too many", now, "", now)):
         text = (
-            f"{name} has more than {MOST_COMBINATIONS:,} combinations of user, host, key, repository and model. New ones "
+            f"{name} has more than {MOST_LABEL_SETS:,} combinations of user, host, key, repository and model. New ones "
             'are counted together as "(other)", their users first; those that were known before are counted as ever.'
         )
-        tell_operators(tx, text, operators=operators, now=now)
+        notify_operators(tx, text, operators=operators, now=now)
 
 
 def apply_points(
@@ -229,8 +237,8 @@ def apply_points(
 ) -> int | None:
     """Keep points; None, and nothing is written, if the reading is not newer than the last one or the claim was lost.
 
-    A bucket that was read before is replaced. Of days that have minutes, the sums of the minutes count. Returns how many
-    combinations were too many to be counted apart.
+    A bucket that was read before is replaced. Of days that have minutes, the sums of the minutes count. Returns how
+    many label sets were too many to be counted apart.
     """
     mine = list(readings)
     # Where nothing is told, nothing is known either: the server may keep these statistics for nobody.
@@ -243,14 +251,14 @@ def apply_points(
 
 
 def _keep(tx: Tx, claim: Claim, reading: PointsReading) -> int:
-    found, (_, plane) = reading.points, feed_of(claim.name)
-    if reading.span is Span.DAY:
+    found, (_, dataset) = reading.points, feed_of(claim.name)
+    if reading.span is Resolution.DAY:
         minutes_since = points.minutes_since(tx, claim.feed)
         found = tuple(one for one in found if minutes_since is None or one.bucket < minutes_since)
     else:
-        points.mark_since(tx, claim.feed, Span.MINUTE, reading.start)
-    kept, folded = amounts.within_limit(found, points.known(tx, claim.source, plane))
-    points.write(tx, claim.source, plane, reading.span, kept)
+        points.mark_since(tx, claim.feed, Resolution.MINUTE, reading.start)
+    kept, folded = amounts.within_limit(found, points.known(tx, claim.source, dataset))
+    points.write(tx, claim.source, dataset, reading.span, kept)
     return folded
 
 
@@ -259,7 +267,7 @@ def _name(tx: Tx, source: int, described: Described, now: datetime) -> None:
     if described is None:
         return
     known = snapshots.described(tx, source)
-    present = as_told((one for _, one in known.values()), described)
+    present = with_workspace_names((one for _, one in known.values()), described)
     new = [one for ai_llm, one in present.items() if ai_llm not in known]
     snapshots.add_configurations(tx, source, new[: max(0, MOST_LLMS - len(known))], now)
     snapshots.update_configurations(tx, _renamed(known, present))
@@ -291,7 +299,7 @@ def apply(tx: Tx, claim: Claim, reading: Reading, *, operators: str = "", most: 
     before = {ai_llm: (one.number, one.configuration) for ai_llm, one in known.items()}
     described: dict[str, Configuration] = {}
     if reading.configurations is not None:
-        described = as_told((one for _, one in before.values()), reading.configurations)
+        described = with_workspace_names((one for _, one in before.values()), reading.configurations)
         snapshots.update_configurations(tx, _renamed(before, described))
     new = [snapshot for snapshot in listed if snapshot.ai_llm not in known]
     made = [described.get(one.ai_llm) or Configuration(one.ai_llm, one.ai_llm) for one in new]
@@ -354,7 +362,7 @@ def _make_room(
 
 
 def _is_crowded(tx: Tx, name: str) -> bool:
-    return _crowd(name) in troubles.standing(tx)
+    return _crowd(name) in operator_alerts.standing(tx)
 
 
 def _crowd(name: str) -> str:
@@ -367,18 +375,18 @@ def _tell_crowded(
     """Once when LLMs are left out, and once when there is room again for all and some more."""
     if left_out and not was_crowded:
         log.warning("too_many_llms", source=name, most=most, left_out=left_out)
-        troubles.begin(tx, Trouble(_crowd(name), "too many", now, "", now))
+        operator_alerts.begin(tx, OperatorAlert(_crowd(name), "too many", now, "", now))
         text = (
             f"{name} lists {counted + left_out:,} LLMs; {most:,} of them are counted, those that were known before "
             "and those with the most calls. Nothing is known of the others."
         )
     elif was_crowded and counted <= most * 9 // 10:  # not with each one that comes and goes
-        troubles.forget(tx, _crowd(name))
+        operator_alerts.forget(tx, _crowd(name))
         text = f"{name} lists {counted:,} LLMs: all of them are counted again."
     else:
         return
     if operators:
-        tell_operators(tx, text, operators=operators, now=now)
+        notify_operators(tx, text, operators=operators, now=now)
 
 
 def _count(
@@ -391,7 +399,7 @@ def _count(
         odometers, steps = start_again(before.odometers, snapshot.totals)
     else:
         odometers, steps = read_on(before.odometers, snapshot.totals)
-    return Counted(before.number, odometers, absent=False, changed=odometers != before.odometers, steps=steps)
+    return Counted(before.number, odometers, absent=False, changed=odometers != before.odometers, resets=steps)
 
 
 def _made_again(before: Known, now: Configuration | None, last_at: datetime | None) -> bool:

@@ -1,4 +1,4 @@
-"""Flow 3: claim due notices → Sender → sent, later or never. What is sent is what the store says, at the moment of sending."""
+"""Flow 3: claim due notifications → Sender → sent, later or never. What is sent is what the store says, at the moment of sending."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from alertbot.domain.notices import Face, Group, Kind, Notice, Place
+from alertbot.domain.notifications import AlertMessage, Group, MessageRef, Notification, NotificationKind
 from alertbot.domain.oncall import OnCall, resolve
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.reports import alerts_csv
@@ -23,13 +23,13 @@ from alertbot.errors import (
     SlackUnavailable,
     SlackUncertain,
 )
-from alertbot.flows.faces import face_of
 from alertbot.flows.growers import with_growers
-from alertbot.flows.trouble import concerns_some_calls, raise_alarm, tell_accepted, tell_refused
+from alertbot.flows.message_content import message_of
+from alertbot.flows.operator_alerts import concerns_some_calls, raise_alarm, report_accepted, report_refused
 from alertbot.store import alerts, channels, groups, outbox
 from alertbot.store.channels import EVERY_CHANNEL
 from alertbot.store.database import Database, Tx
-from alertbot.store.outbox import Form, Row
+from alertbot.store.outbox import OutboxAction, OutboxEntry
 
 log = structlog.get_logger()
 LEASE = timedelta(seconds=45)  # longer than one send with its look into the history takes; then another may try
@@ -41,24 +41,26 @@ _HISTORY = "history"  # the row of `channels` that remembers that the history ma
 class Sender(Protocol):
     """Says things in Slack. Each call raises a SlackError that tells whether to try again.
 
-    `notice` is the number by which `find` recognises what an uncertain call left behind.
+    `notification` is the number by which `find` recognises what an uncertain call left behind.
     """
 
-    def post(self, channel: str, face: Face, *, notice: int, mention: Iterable[str]) -> Place: ...
-    def edit(self, place: Place, face: Face) -> None: ...
-    def reply(self, place: Place, notice: Notice, *, number: int) -> Place: ...
-    def say(self, channel: str, notice: Notice, *, number: int) -> Place: ...
-    def find(self, channel: str, *, notice: int, since: datetime, thread: Place | None) -> Place | None: ...
-    def attach(self, place: Place, *, name: str, text: str) -> None: ...
-    def permalink(self, place: Place) -> str: ...
+    def post(self, channel: str, message: AlertMessage, *, notification: int, mention: Iterable[str]) -> MessageRef: ...
+    def edit(self, place: MessageRef, message: AlertMessage) -> None: ...
+    def reply(self, place: MessageRef, notification: Notification, *, number: int) -> MessageRef: ...
+    def say(self, channel: str, notification: Notification, *, number: int) -> MessageRef: ...
+    def find(
+        self, channel: str, *, notification: int, since: datetime, thread: MessageRef | None
+    ) -> MessageRef | None: ...
+    def attach(self, place: MessageRef, *, name: str, text: str) -> None: ...
+    def permalink(self, place: MessageRef) -> str: ...
 
 
-def never_set() -> float:
+def no_clock_step() -> float:
     """How long ago a clock was set forward that nobody sets."""
     return math.inf
 
 
-def _no_way_out(_text: str) -> None:
+def _ignore(_text: str) -> None:
     """Where no webhook is configured: the log has it."""
 
 
@@ -66,9 +68,10 @@ def _no_way_out(_text: str) -> None:
 class Delivery:
     """What delivering needs besides the database.
 
-    `fallback` takes the notices of broken channels, `operators` those about the bot itself; `alarm` is the way out that
-    needs no token, for when Slack refuses the whole app. It raises a SlackError, too, where that does not work.
-    `intervals` are those of the sources, and `prices` tell what is spent there. `since_leap` says how many seconds ago the clock was set forward.
+    `fallback` takes the notifications of broken channels, `operators` those about the bot itself; `alarm` is the way
+    out that needs no token, for when Slack refuses the whole app. It raises a SlackError, too, where that does not
+    work. `intervals` are those of the sources, and `prices` tell what is spent there. `since_leap` says how many
+    seconds ago the clock was set forward.
     """
 
     sender: Sender
@@ -80,13 +83,15 @@ class Delivery:
     rules: Sequence[Rule] = ()
     intervals: Mapping[str, timedelta] = field(default_factory=dict)
     prices: Prices = NOTHING_PRICED
-    alarm: Callable[[str], None] = _no_way_out
+    alarm: Callable[[str], None] = _ignore
     lease: timedelta = LEASE
-    since_leap: Callable[[], float] = never_set
+    since_leap: Callable[[], float] = no_clock_step
 
 
-def claim_due(database: Database, delivery: Delivery, *, limit: int = 20, busy: Collection[str] = ()) -> list[Row]:
-    """Take the notices that may be sent now, at most one of each message, none of the channels that are `busy`."""
+def claim_due(
+    database: Database, delivery: Delivery, *, limit: int = 20, busy: Collection[str] = ()
+) -> list[OutboxEntry]:
+    """Take the notifications that may be sent now, at most one of each message, none of the channels that are `busy`."""
     with database.transaction() as tx:
         now = delivery.clock()
         # A clock that is set forward ends every lease at once, while the calls of their holders are still on their way.
@@ -96,30 +101,32 @@ def claim_due(database: Database, delivery: Delivery, *, limit: int = 20, busy: 
         )
 
 
-def deliver(database: Database, delivery: Delivery, row: Row) -> None:
-    """Send one claimed notice and mark what came of it. Never raises for what Slack does."""
+def deliver(database: Database, delivery: Delivery, row: OutboxEntry) -> None:
+    """Send one claimed notification and mark what came of it. Never raises for what Slack does."""
     now = delivery.clock()
     if now >= row.lease_until:
         # Others were slow before it; whoever has it by now, or takes it next, sends it.
-        log.warning("notice_left", notice=row.number, kind=row.notice.kind.value, why="its lease is over")
+        log.warning("notice_left", notification=row.number, kind=row.notification.kind.value, why="its lease is over")
         return
     with database.transaction() as tx:
         if not outbox.is_held(tx, row, owner=delivery.owner):
             return
         if (
-            row.form is not Form.RETURN
+            row.action is not OutboxAction.RETURN
             and channels.is_closed(tx, row.channel, now=now)
             and _divert(tx, delivery, row, now)
         ):
             return
         late = _late_group(tx, row)
-        told_by_it = outbox.replies_waiting(tx, row.lane) if late is not None else []
+        told_by_it = outbox.replies_waiting(tx, row.ordering_key) if late is not None else []
         if late is not None and late.route.forget_brief and not row.uncertain:
             _give_up(tx, delivery, row, "resolved before it could be sent, and the route forgets brief alerts", now)
-            outbox.drop(tx, told_by_it, why="its message was forgotten", now=now)
+            outbox.cancel(tx, told_by_it, why="its message was forgotten", now=now)
             return
     try:
-        place, had_arrived = _sound(delivery, row) if row.form is Form.ALARM else _send(database, delivery, row, now)
+        place, had_arrived = (
+            _sound(delivery, row) if row.action is OutboxAction.ALARM else _send(database, delivery, row, now)
+        )
     except SlackError as error:
         with database.transaction() as tx:
             _postpone(tx, delivery, row, error)
@@ -127,13 +134,23 @@ def deliver(database: Database, delivery: Delivery, row: Row) -> None:
     with database.transaction() as tx:
         # A message that had arrived was read as it stood then: its thread has to tell how it went on.
         if _settle(tx, delivery, row, place) and not had_arrived:
-            outbox.drop(tx, told_by_it, why="told by the message itself", now=now)
-    log.info("notice_sent", notice=row.number, kind=row.notice.kind.value, channel=place.channel, attempts=row.attempts)
+            outbox.cancel(tx, told_by_it, why="told by the message itself", now=now)
+    log.info(
+        "notice_sent",
+        notification=row.number,
+        kind=row.notification.kind.value,
+        channel=place.channel,
+        attempts=row.attempts,
+    )
 
 
-def _late_group(tx: Tx, row: Row) -> Group | None:
+def _late_group(tx: Tx, row: OutboxEntry) -> Group | None:
     """The group of a first message that could not be sent before all of its alerts had resolved."""
-    if row.notice.kind is not Kind.FIRST or row.group is None or groups.place(tx, row.group) is not None:
+    if (
+        row.notification.kind is not NotificationKind.FIRST
+        or row.group is None
+        or groups.message_ref(tx, row.group) is not None
+    ):
         return None
     group = groups.load(tx, row.group)
     return group if group is not None and group.closed_at is not None else None
@@ -142,7 +159,7 @@ def _late_group(tx: Tx, row: Row) -> Group | None:
 def is_drained(database: Database, *, now: datetime) -> bool:
     """Whether nothing waits that should have been sent by now, nor for another try."""
     with database.reading() as tx:
-        return not outbox.lags(tx, now=now)
+        return not outbox.has_overdue(tx, now=now)
 
 
 def probe_broken(database: Database, delivery: Delivery) -> None:
@@ -155,63 +172,64 @@ def probe_broken(database: Database, delivery: Delivery) -> None:
                 outbox.add_return(tx, group=waiting[0], channel=broken.name, now=now)
 
 
-def _require_lease(delivery: Delivery, row: Row) -> None:
-    """Raise SlackUnavailable where another process may take the notice before Slack has answered.
+def _require_lease(delivery: Delivery, row: OutboxEntry) -> None:
+    """Raise SlackUnavailable where another process may take the notification before Slack has answered.
 
-    Asked just before each call: whoever was stopped, or waited long for another answer, must not write what is old by now.
+    Asked just before each call: whoever was stopped, or waited long for another answer, must not write what is old by
+    now.
     """
     if delivery.clock() > row.lease_until - delivery.lease / 4:
         raise SlackUnavailable("nothing was sent: the lease of the notice is nearly over", code="lease_over")
 
 
-def _sound(delivery: Delivery, row: Row) -> tuple[Place, bool]:
-    delivery.alarm(row.notice.lines[0])
-    return Place(row.channel, ""), False
+def _sound(delivery: Delivery, row: OutboxEntry) -> tuple[MessageRef, bool]:
+    delivery.alarm(row.notification.lines[0])
+    return MessageRef(row.channel, ""), False
 
 
-def _send(database: Database, delivery: Delivery, row: Row, now: datetime) -> tuple[Place, bool]:
+def _send(database: Database, delivery: Delivery, row: OutboxEntry, now: datetime) -> tuple[MessageRef, bool]:
     """Where it stands now, and whether an earlier try had put it there."""
     sender = delivery.sender
-    face, place = _load(database, delivery, row, now)
-    if row.form is Form.FILE and face is not None:
+    message, place = _load(database, delivery, row, now)
+    if row.action is OutboxAction.FILE and message is not None:
         if place is None:
             raise SlackGone("files.upload: the message is gone", code="message_not_found")
         _require_lease(delivery, row)
-        sender.attach(place, name=f"alerts-G{row.group}.csv", text=alerts_csv(face.alerts))
+        sender.attach(place, name=f"alerts-G{row.group}.csv", text=alerts_csv(message.alerts))
         return place, False
-    if row.form is Form.MESSAGE and place is not None and face is not None:
-        linked = _linked(database, sender, face)
+    if row.action is OutboxAction.MESSAGE and place is not None and message is not None:
+        linked = _linked(database, sender, message)
         _require_lease(delivery, row)
         sender.edit(place, linked)
         return place, False
-    thread = place if row.form is Form.REPLY else None
+    thread = place if row.action is OutboxAction.REPLY else None
     arrived = _look_for(database, delivery, row, thread) if row.uncertain else None
     if arrived is not None:
-        log.info("notice_had_arrived", notice=row.number, kind=row.notice.kind.value)
-        if row.form in {Form.MESSAGE, Form.RETURN} and face is not None:
-            linked = _linked(database, sender, face)
+        log.info("notice_had_arrived", notification=row.number, kind=row.notification.kind.value)
+        if row.action in {OutboxAction.MESSAGE, OutboxAction.RETURN} and message is not None:
+            linked = _linked(database, sender, message)
             _require_lease(delivery, row)
             sender.edit(arrived, linked)
         return arrived, True
-    mention = resolve(row.notice.mention, delivery.on_call, now)
-    if face is not None and face.group.closed_at is not None and row.notice.kind is Kind.FIRST:
+    mention = resolve(row.notification.mention, delivery.on_call, now)
+    if message is not None and message.group.closed_at is not None and row.notification.kind is NotificationKind.FIRST:
         mention = ()  # it is over: told, but nobody is called for it
-    if row.form in {Form.MESSAGE, Form.RETURN} and face is not None:
-        linked = _linked(database, sender, face)
+    if row.action in {OutboxAction.MESSAGE, OutboxAction.RETURN} and message is not None:
+        linked = _linked(database, sender, message)
         _require_lease(delivery, row)
-        return sender.post(row.channel, linked, notice=row.number, mention=mention), False
-    notice = replace(row.notice, mention=mention)
+        return sender.post(row.channel, linked, notification=row.number, mention=mention), False
+    notification = replace(row.notification, mention=mention)
     _require_lease(delivery, row)
     if thread is not None:
-        return sender.reply(thread, notice, number=row.number), False
-    return sender.say(row.channel, notice, number=row.number), False
+        return sender.reply(thread, notification, number=row.number), False
+    return sender.say(row.channel, notification, number=row.number), False
 
 
-def _look_for(database: Database, delivery: Delivery, row: Row, thread: Place | None) -> Place | None:
+def _look_for(database: Database, delivery: Delivery, row: OutboxEntry, thread: MessageRef | None) -> MessageRef | None:
     """What an earlier, uncertain try left. Where the history may not be read, said twice is better than never."""
     channel = thread.channel if thread else row.channel
     try:
-        return delivery.sender.find(channel, notice=row.number, since=row.created_at, thread=thread)
+        return delivery.sender.find(channel, notification=row.number, since=row.created_at, thread=thread)
     except (SlackRefused, SlackDestination, SlackRejected, SlackGone) as error:
         if isinstance(error, SlackRefused) and not concerns_some_calls(error.code):
             raise  # nothing can be posted either: it is looked for when the app is taken again
@@ -226,7 +244,9 @@ def _look_for(database: Database, delivery: Delivery, row: Row, thread: Place | 
         return None
 
 
-def _load(database: Database, delivery: Delivery, row: Row, now: datetime) -> tuple[Face | None, Place | None]:
+def _load(
+    database: Database, delivery: Delivery, row: OutboxEntry, now: datetime
+) -> tuple[AlertMessage | None, MessageRef | None]:
     """The group's message as it should look now, and where it is."""
     if row.group is None:
         return None, None
@@ -234,49 +254,51 @@ def _load(database: Database, delivery: Delivery, row: Row, now: datetime) -> tu
         group = groups.load(tx, row.group)
         assert group is not None, "groups are not deleted while notices of them wait"
         members = alerts.by_numbers(tx, groups.members(tx, row.group))
-        face = face_of(tx, group, members, rules=delivery.rules, on_call=delivery.on_call, now=now)
-        face = with_growers(
-            tx, face, members, rules=delivery.rules, intervals=delivery.intervals, prices=delivery.prices
+        message = message_of(tx, group, members, rules=delivery.rules, on_call=delivery.on_call, now=now)
+        message = with_growers(
+            tx, message, members, rules=delivery.rules, intervals=delivery.intervals, prices=delivery.prices
         )
-        return face, groups.place(tx, row.group)
+        return message, groups.message_ref(tx, row.group)
 
 
-def _linked(database: Database, sender: Sender, face: Face) -> Face:
-    """With a link to the message before, where there is one. A link is not worth a notice: without it the message goes too."""
-    group: Group = face.group
+def _linked(database: Database, sender: Sender, message: AlertMessage) -> AlertMessage:
+    """With a link to the message before, where there is one. A link is not worth a notification: without it the message goes too."""
+    group: Group = message.group
     if group.previous is None:
-        return face
+        return message
     with database.reading() as tx:
-        before = groups.place(tx, group.previous)
+        before = groups.message_ref(tx, group.previous)
     if before is None:
-        return face
+        return message
     try:
-        return replace(face, previous=sender.permalink(before))
+        return replace(message, previous=sender.permalink(before))
     except SlackError as error:
         log.info("no_link_to_message_before", group=f"G{group.number}", code=error.code)
-        return face
+        return message
 
 
-def _settle(tx: Tx, delivery: Delivery, row: Row, place: Place) -> bool:
-    """Mark a notice that Slack has; False if somebody else took it meanwhile."""
+def _settle(tx: Tx, delivery: Delivery, row: OutboxEntry, place: MessageRef) -> bool:
+    """Mark a notification that Slack has; False if somebody else took it meanwhile."""
     now = delivery.clock()
     if not outbox.mark_sent(tx, row, owner=delivery.owner, ts=place.ts, now=now):
-        # Somebody else took the notice meanwhile, so this process was stalled: what it wrote may be older than what
-        # stood there. The message is brought up to date once more.
+        # Somebody else took the notification meanwhile, so this process was stalled: what it wrote may be older than
+        # what stood there. The message is brought up to date once more.
         if row.group is not None:
-            outbox.add(tx, Notice(Kind.EDIT, ping=False), group=row.group, channel=row.channel, now=now)
-        log.warning("notice_overtaken", notice=row.number, kind=row.notice.kind.value, ts=place.ts)
+            outbox.add(
+                tx, Notification(NotificationKind.EDIT, ping=False), group=row.group, channel=row.channel, now=now
+            )
+        log.warning("notice_overtaken", notification=row.number, kind=row.notification.kind.value, ts=place.ts)
         return False
-    if row.form is Form.ALARM:
+    if row.action is OutboxAction.ALARM:
         return True
-    if row.group is not None and row.form in {Form.MESSAGE, Form.RETURN}:
-        if row.form is Form.RETURN:
+    if row.group is not None and row.action in {OutboxAction.MESSAGE, OutboxAction.RETURN}:
+        if row.action is OutboxAction.RETURN:
             groups.bring_back(tx, row.group)
-        groups.put(tx, row.group, place)
+        groups.set_message(tx, row.group, place)
         groups.mark_edited(tx, row.group, now)
     if channels.mark_working(tx, row.channel):
         _welcome_back(tx, delivery, row.channel, now)
-    tell_accepted(tx, operators=delivery.operators, now=now)
+    report_accepted(tx, operators=delivery.operators, now=now)
     return True
 
 
@@ -284,15 +306,15 @@ def _welcome_back(tx: Tx, delivery: Delivery, channel: str, now: datetime) -> No
     """A broken channel works again: the messages that belong there are posted in their present state."""
     for number in channels.diverted_from(tx, channel):
         groups.bring_back(tx, number)
-        outbox.add(tx, Notice(Kind.EDIT, ping=False), group=number, channel=channel, now=now)
+        outbox.add(tx, Notification(NotificationKind.EDIT, ping=False), group=number, channel=channel, now=now)
     _tell_operators(tx, delivery, f"{channel} can be written to again; its alerts are told there.")
 
 
-def _postpone(tx: Tx, delivery: Delivery, row: Row, error: SlackError) -> None:
+def _postpone(tx: Tx, delivery: Delivery, row: OutboxEntry, error: SlackError) -> None:
     """A send that failed: later, elsewhere, or never. By a process that was overtaken: of no consequence."""
     now = delivery.clock()
     if not outbox.is_held(tx, row, owner=delivery.owner):
-        log.warning("notice_overtaken", notice=row.number, kind=row.notice.kind.value, code=error.code)
+        log.warning("notice_overtaken", notification=row.number, kind=row.notification.kind.value, code=error.code)
         return
     reason = f"{error.code}: {error.lines[0]}"
     if _is_hopeless(tx, row, error):
@@ -304,34 +326,34 @@ def _postpone(tx: Tx, delivery: Delivery, row: Row, error: SlackError) -> None:
         return
     pause = _pause(tx, row, error, now)
     uncertain = row.uncertain or isinstance(error, SlackUncertain)
-    outbox.mark_later(tx, row, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
+    outbox.mark_deferred(tx, row, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
     log.warning(
         "notice_postponed",
-        notice=row.number,
-        kind=row.notice.kind.value,
+        notification=row.number,
+        kind=row.notification.kind.value,
         code=error.code,
         attempts=row.attempts,
         seconds=round(pause.total_seconds(), 1),
     )
 
 
-def _is_hopeless(tx: Tx, row: Row, error: SlackError) -> bool:
-    """Whether the same notice will never pass, or is not worth another try."""
+def _is_hopeless(tx: Tx, row: OutboxEntry, error: SlackError) -> bool:
+    """Whether the same notification will never pass, or is not worth another try."""
     match error:
         case SlackRejected():
             return True
-        case SlackRefused() | SlackDestination() if row.form in {Form.FILE, Form.RETURN}:
+        case SlackRefused() | SlackDestination() if row.action in {OutboxAction.FILE, OutboxAction.RETURN}:
             # A list is a convenience, and a return is tried again in an hour: the alerts themselves go on without them.
-            return row.form is Form.FILE or isinstance(error, SlackDestination)
-        case SlackGone() if row.form is Form.MESSAGE and row.group is not None:
+            return row.action is OutboxAction.FILE or isinstance(error, SlackDestination)
+        case SlackGone() if row.action is OutboxAction.MESSAGE and row.group is not None:
             return groups.reposts(tx, row.group) > 0  # deleted a second time: it is not wanted
         case SlackGone():
-            return not (row.form is Form.REPLY and row.notice.ping)
+            return not (row.action is OutboxAction.REPLY and row.notification.ping)
         case _:
             return False
 
 
-def _pause(tx: Tx, row: Row, error: SlackError, now: datetime) -> timedelta:
+def _pause(tx: Tx, row: OutboxEntry, error: SlackError, now: datetime) -> timedelta:
     """How long to wait before the next try, and whom else the failure holds up."""
     match error:
         case SlackBusy(retry_after=seconds):
@@ -340,28 +362,28 @@ def _pause(tx: Tx, row: Row, error: SlackError, now: datetime) -> timedelta:
         case SlackRefused():
             pause = _PROBE_PAUSE
             channels.hold(tx, EVERY_CHANNEL, until=now + pause)
-            tell_refused(tx, error.code, now=now)
+            report_refused(tx, error.code, now=now)
         case SlackDestination():
             pause = max(_backoff(row), _PROBE_PAUSE)
         case SlackGone():
             pause = timedelta(0)
-            if row.form is Form.MESSAGE and row.group is not None:
+            if row.action is OutboxAction.MESSAGE and row.group is not None:
                 groups.count_repost(tx, row.group)
             else:  # the thread is gone, the ping must not be: it is said in the channel
-                outbox.stand_alone(tx, row)
+                outbox.post_to_channel(tx, row)
         case _:
             pause = _backoff(row)
     return pause
 
 
-def _backoff(row: Row) -> timedelta:
-    """Exponential, and spread by the notice's number, so that those that wait do not march in step."""
+def _backoff(row: OutboxEntry) -> timedelta:
+    """Exponential, and spread by the notification's number, so that those that wait do not march in step."""
     pause = min(timedelta(seconds=2 ** min(row.attempts, 10)), _LONGEST_PAUSE)
     return pause + pause * ((row.number * 7919 + row.attempts * 104_729) % 1000) / 2000
 
 
-def _break(tx: Tx, delivery: Delivery, row: Row, error: SlackError, now: datetime) -> bool:
-    """A channel cannot be written to: told once, and its notices go to the fallback. False if that is the broken one."""
+def _break(tx: Tx, delivery: Delivery, row: OutboxEntry, error: SlackError, now: datetime) -> bool:
+    """A channel cannot be written to: told once, and its notifications go to the fallback. False if that is the broken one."""
     if channels.mark_broken(tx, row.channel, error.code, now=now):
         log.error("channel_broken", channel=row.channel, code=error.code)
         line = f"{row.channel} cannot be written to ({error.code}). Its alerts go to {delivery.fallback}; it is tried hourly."
@@ -369,13 +391,13 @@ def _break(tx: Tx, delivery: Delivery, row: Row, error: SlackError, now: datetim
     return _divert(tx, delivery, row, now)
 
 
-def _divert(tx: Tx, delivery: Delivery, row: Row, now: datetime) -> bool:
-    """Let a notice, and the message it belongs to, go to the fallback channel; False if it was meant for that already."""
+def _divert(tx: Tx, delivery: Delivery, row: OutboxEntry, now: datetime) -> bool:
+    """Let a notification, and the message it belongs to, go to the fallback channel; False if it was meant for that already."""
     if row.channel == delivery.fallback:
         return False
-    if row.group is not None and row.form in {Form.MESSAGE, Form.REPLY}:
-        groups.divert(tx, row.group, delivery.fallback)
-    outbox.divert(tx, row, owner=delivery.owner, to=delivery.fallback, now=now)
+    if row.group is not None and row.action in {OutboxAction.MESSAGE, OutboxAction.REPLY}:
+        groups.reroute(tx, row.group, delivery.fallback)
+    outbox.reroute(tx, row, owner=delivery.owner, to=delivery.fallback, now=now)
     return True
 
 
@@ -384,9 +406,11 @@ def _tell_operators(tx: Tx, delivery: Delivery, line: str, *, but_not: str = "")
     if channel == but_not:
         raise_alarm(tx, line, now=delivery.clock())
         return
-    outbox.add_alone(tx, Notice(Kind.OPERATOR, ping=False, lines=(line,)), channel=channel, now=delivery.clock())
+    outbox.add_alone(
+        tx, Notification(NotificationKind.OPERATOR, ping=False, lines=(line,)), channel=channel, now=delivery.clock()
+    )
 
 
-def _give_up(tx: Tx, delivery: Delivery, row: Row, reason: str, now: datetime) -> None:
-    outbox.mark_never(tx, row, owner=delivery.owner, error=reason, now=now)
-    log.error("notice_given_up", notice=row.number, kind=row.notice.kind.value, why=reason)
+def _give_up(tx: Tx, delivery: Delivery, row: OutboxEntry, reason: str, now: datetime) -> None:
+    outbox.mark_failed(tx, row, owner=delivery.owner, error=reason, now=now)
+    log.error("notice_given_up", notification=row.number, kind=row.notification.kind.value, why=reason)

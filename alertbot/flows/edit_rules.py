@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from alertbot.domain.reports import ListedRule
-from alertbot.domain.stored_rules import RuleChange, RuleDeed, StoredRule
+from alertbot.domain.stored_rules import RuleChange, RuleChangeType, StoredRule
 from alertbot.errors import UsageError
 from alertbot.flows.rulebook import Rulebook
 from alertbot.store import rules
@@ -29,7 +29,7 @@ def make_rule(
     if any(rule.name == name for rule in book.given):
         raise UsageError(f"there is a rule {name} in the configuration; choose another name")
     with database.transaction() as tx:
-        version = rules.note(tx, RuleDeed.MADE, name, keys, who=by, now=now, key=key)
+        version = rules.note(tx, RuleChangeType.MADE, name, keys, who=by, now=now, key=key)
         made = StoredRule(name, keys, by, now, by, now, version or 0)
         if version is None:
             return rules.find(tx, name) or made
@@ -52,7 +52,7 @@ def change_rule(
         before = rules.find(tx, name)
         if before is None:
             raise UsageError(f"the rule {name} was deleted meanwhile")
-        version = rules.note(tx, RuleDeed.CHANGED, name, keys, who=by, now=now, key=key)
+        version = rules.note(tx, RuleChangeType.CHANGED, name, keys, who=by, now=now, key=key)
         if version is None:
             return before
         changed = replace(before, keys=keys, changed_by=by, changed_at=now, version=version)
@@ -68,7 +68,7 @@ def delete_rule(database: Database, book: Rulebook, name: str, *, by: str, now: 
         found = rules.find(tx, name)
         if found is None:
             raise UsageError(_why_there_is_none(book, name))
-        rules.note(tx, RuleDeed.DELETED, name, found.keys, who=by, now=now, key=key)
+        rules.note(tx, RuleChangeType.DELETED, name, found.keys, who=by, now=now, key=key)
         if not rules.delete(tx, found):
             raise UsageError(f"somebody has just changed {name}; look at it again")
     log.info("rule_deleted", rule=name, by=by)

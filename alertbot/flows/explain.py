@@ -5,18 +5,18 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from alertbot.domain.alerts import Reason, State
+from alertbot.domain.datasets import dataset_for, feed_name
 from alertbot.domain.evidence import Privacy
 from alertbot.domain.findings import Finding, Verdict, check
 from alertbot.domain.history import History, Series
-from alertbot.domain.notices import announced
-from alertbot.domain.planes import feed_name, plane_for
+from alertbot.domain.notifications import announced
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_series
 from alertbot.domain.reports import Explanation
 from alertbot.domain.rules import Rule, glob
-from alertbot.domain.times import write_moment
+from alertbot.domain.times import format_moment
 from alertbot.errors import UsageError
-from alertbot.flows.past import load
+from alertbot.flows.load_history import load_history
 from alertbot.store import alerts, groups, snapshots, sources
 from alertbot.store.alerts import Change
 from alertbot.store.database import Database, Tx
@@ -46,7 +46,7 @@ def explain(
         for source in intervals:
             taken_at = _judged_at(tx, rule, intervals, source, at)
             if taken_at is not None:
-                history = load(tx, intervals, [rule], source, taken_at, prices=prices).of(rule)
+                history = load_history(tx, intervals, [rule], source, taken_at, prices=prices).of(rule)
                 careful = privacy.get(source, Privacy.FULL)
                 found += _explain_source(tx, rule, history, source, llm=llm, at=taken_at, privacy=careful)
     unique = {explanation.finding.series.key: explanation for explanation in found}
@@ -67,7 +67,7 @@ def _find(rules: Sequence[Rule], name: str) -> Rule:
 
 def _nothing(rule: Rule, llm: str | None, at: datetime) -> str:
     what = f"nothing was read of {llm} before" if llm else f"{rule.name} had nothing to count before"
-    return f"{what} {write_moment(at)}"
+    return f"{what} {format_moment(at)}"
 
 
 def _chosen(found: list[Explanation], llm: str | None) -> list[Explanation]:
@@ -80,8 +80,8 @@ def _chosen(found: list[Explanation], llm: str | None) -> list[Explanation]:
 
 def _judged_at(tx: Tx, rule: Rule, intervals: Mapping[str, timedelta], source: str, at: datetime) -> datetime | None:
     """When the newest reading was taken, at or before `at`, of the feed that the rule is judged by; None without one."""
-    plane = plane_for(rule, sources.feeds(tx, intervals).get(source, {}), at)
-    read = None if plane is None else snapshots.as_of(tx, feed_name(source, plane), at)
+    dataset = dataset_for(rule, sources.feeds(tx, intervals).get(source, {}), at)
+    read = None if dataset is None else snapshots.as_of(tx, feed_name(source, dataset), at)
     return None if read is None or read[1] > at else read[1]
 
 
@@ -135,7 +135,7 @@ def _reason(finding: Finding, state: State) -> Reason:
         if finding.verdict is Verdict.TRUE:
             return Reason.STILL_TRUE
         return Reason.STAYS if finding.stays else Reason.KEPT
-    return Reason.SPOKEN if finding.verdict is Verdict.TRUE else Reason.STILL_FALSE
+    return Reason.ALREADY_NOTIFIED if finding.verdict is Verdict.TRUE else Reason.STILL_FALSE
 
 
 def _heard(tx: Tx, newest: Change | None, at: datetime) -> str:
@@ -143,4 +143,4 @@ def _heard(tx: Tx, newest: Change | None, at: datetime) -> str:
     if decided is None:
         return ""
     group, when, why, kinds = decided
-    return f"G{group} at {write_moment(when)}: {announced(why, kinds)}"
+    return f"G{group} at {format_moment(when)}: {announced(why, kinds)}"

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from alertbot.flows.trouble import tell_operators
+from alertbot.flows.operator_alerts import notify_operators
 from alertbot.store import outbox
 from alertbot.store.database import Database
 from alertbot.store.outbox import GivenUp
@@ -27,18 +27,20 @@ def give_up_old(database: Database, *, operators: str, now: datetime) -> None:
     with database.transaction() as tx:
         given_up = outbox.give_up_old(tx, before=now - _MATTERS_FOR, why="older than 24 hours", now=now)
         if given_up:
-            tell_operators(tx, _in_words(given_up), operators=operators, now=now)
-    for notice in given_up:
-        log.error("notice_given_up", notice=notice.number, kind=notice.kind.value, why="older than 24 hours")
+            notify_operators(tx, _in_words(given_up), operators=operators, now=now)
+    for notification in given_up:
+        log.error(
+            "notice_given_up", notification=notification.number, kind=notification.kind.value, why="older than 24 hours"
+        )
 
 
 def _in_words(given_up: Sequence[GivenUp]) -> str:
     """Says how many they are, and which, such as `G3 (escalation, resolved)`."""
     kinds: dict[str, list[str]] = {}
-    for notice in given_up:
-        kinds.setdefault("about alertbot itself" if notice.group is None else f"G{notice.group}", []).append(
-            notice.kind.value
-        )
+    for notification in given_up:
+        kinds.setdefault(
+            "about alertbot itself" if notification.group is None else f"G{notification.group}", []
+        ).append(notification.kind.value)
     named = [f"{name} ({', '.join(dict.fromkeys(of_it))})" for name, of_it in kinds.items()]
     more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
     were = "notification was" if len(given_up) == 1 else "notifications were"

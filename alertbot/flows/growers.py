@@ -9,22 +9,22 @@ from datetime import timedelta
 from typing import TypeVar
 
 from alertbot.domain.alerts import Alert, State
+from alertbot.domain.datasets import datasets_of_look_up
 from alertbot.domain.evidence import Privacy, identified, period_of_evidence
 from alertbot.domain.history import Member
-from alertbot.domain.notices import Face, Grower, Growers
-from alertbot.domain.planes import planes_of_look_up
-from alertbot.domain.points import SPEND, Plane
+from alertbot.domain.notifications import AlertMessage, Grower, Growers
+from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import PERSONAL, alias
-from alertbot.domain.rankings import Question, Rank, rank
+from alertbot.domain.rankings import RankingQuery, RankingRow, rank
 from alertbot.domain.rules import SUMS, Rule
 from alertbot.domain.spending import Spent
 from alertbot.domain.windows import Window
-from alertbot.flows.past import look_back
+from alertbot.flows.load_history import load_window
 from alertbot.store import evidence
 from alertbot.store.database import Tx
 
-Row = TypeVar("Row", Rank, Spent)
+Row = TypeVar("Row", RankingRow, Spent)
 DIMENSIONS = ("user", "model", "api_key")
 _FIRST = 3
 _METRICS = frozenset({*SUMS, SPEND}) - {"policy_violations", "policy_alerts", "policy_blocks"}
@@ -32,13 +32,13 @@ _METRICS = frozenset({*SUMS, SPEND}) - {"policy_violations", "policy_alerts", "p
 
 def with_growers(
     tx: Tx,
-    face: Face,
+    face: AlertMessage,
     members: Sequence[Alert],
     *,
     rules: Sequence[Rule],
     intervals: Mapping[str, timedelta],
     prices: Prices = NOTHING_PRICED,
-) -> Face:
+) -> AlertMessage:
     """The message with who grew most in what its alerts count; of those that fire, if any does.
 
     `members` are its alerts with the names that the message may keep back. Costs what one look-up costs, and nothing for
@@ -51,7 +51,7 @@ def with_growers(
     if len(metrics) != 1 or not metrics <= _METRICS or not names <= intervals.keys():
         return face
     (metric,) = metrics
-    if Plane.AI not in planes_of_look_up(metric, DIMENSIONS):
+    if Dataset.AI not in datasets_of_look_up(metric, DIMENSIONS):
         return face
     rule_of = {rule.name: rule for rule in rules}
     spans = [period_of_evidence(alert, rule_of.get(alert.rule)) for alert in about]
@@ -59,7 +59,7 @@ def with_growers(
     until = max(ends) if len(ends) == len(spans) else None
     window = Window(min(start for start, _ in spans), until or face.shown_at, "")
     watched = {name: intervals[name] for name in names}
-    history, coverage = look_back(tx, watched, (metric,), DIMENSIONS, window=window, prices=prices)
+    history, coverage = load_window(tx, watched, (metric,), DIMENSIONS, window=window, prices=prices)
     counted = {
         number: member
         for number, member in history.members.items()
@@ -69,7 +69,9 @@ def with_growers(
     privacy = Privacy(face.group.route.privacy)
     found = []
     for by in DIMENSIONS:
-        rows = [row for row in rank(history, Question(metric, by), window, coverage).grown if _identity(row.key, by)]
+        rows = [
+            row for row in rank(history, RankingQuery(metric, by), window, coverage).grown if _identity(row.key, by)
+        ]
         first = [] if privacy is Privacy.COUNTS else rows[:_FIRST]
         named = named_rows(tx, by, first, dict.fromkeys(names, privacy))
         found.append(Growers(by, tuple(Grower(row.name, row.value) for row in named), len(rows)))

@@ -18,7 +18,7 @@ def open_home(database: Database, user: str, *, page: int, now: datetime) -> Non
         homes.opened(tx, user, page=page, shown=homes.fingerprint(tx, now), now=now)
 
 
-def page_in_sight(database: Database, user: str, *, now: datetime) -> int | None:
+def page_in_access(database: Database, user: str, *, now: datetime) -> int | None:
     """The page of their Home that somebody may have before their eyes; None if they have not opened it lately."""
     with database.reading() as tx:
         return homes.page_of(tx, user, opened_since=now - _WATCHED)

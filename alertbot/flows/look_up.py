@@ -7,34 +7,24 @@ from datetime import datetime, timedelta
 from alertbot.domain.alerts import Alert, State, labels_with_severity
 from alertbot.domain.budgets import period_of
 from alertbot.domain.coverage import Asked, coverage_of
+from alertbot.domain.datasets import dataset_for, datasets_of
 from alertbot.domain.evidence import Privacy
 from alertbot.domain.history import Growth, Increase, Series, SourceState, group
-from alertbot.domain.planes import plane_for, planes_of
-from alertbot.domain.points import SPEND, Plane
+from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL
-from alertbot.domain.rankings import Question, Ranking, rank
+from alertbot.domain.rankings import Ranking, RankingQuery, rank
 from alertbot.domain.reports import AlertRow, Health, SilencePreview, SourceRow, StatRow, Stats, StatusReport
 from alertbot.domain.rules import EVERYTHING, SUMS, Budget, Rule, is_called, nobody_called
 from alertbot.domain.silences import Matcher, Silence, muted_llms, needs_points
 from alertbot.domain.spending import PAIRS, Spending, spend
 from alertbot.domain.usage import Budgets, Usage, usages, with_forecast
-from alertbot.domain.visibility import SEES_EVERYTHING, Sight, counted_by
+from alertbot.domain.visibility import FULL_ACCESS, AccessScope, counted_by
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
 from alertbot.flows.growers import named_rows
-from alertbot.flows.past import load, look_back
-from alertbot.store import (
-    alerts,
-    gatherings,
-    groups,
-    outbox,
-    points,
-    rule_files,
-    silences,
-    snapshots,
-    sources,
-)
+from alertbot.flows.load_history import load_history, load_window
+from alertbot.store import alerts, evidence_fetches, groups, outbox, points, rule_files, silences, snapshots, sources
 from alertbot.store.database import Database, Tx
 
 
@@ -45,18 +35,18 @@ def status(
     intervals: Mapping[str, timedelta],
     blind_after: Mapping[str, timedelta],
     now: datetime,
-    sight: Sight = SEES_EVERYTHING,
+    access: AccessScope = FULL_ACCESS,
 ) -> StatusReport:
     """How the bot and its sources are, as far as somebody may see them."""
     with database.reading() as tx:
         states = sources.states(tx, intervals)
         members = snapshots.members(tx, intervals)
         listed = [
-            alert for alert in alerts.listed(tx, states=[State.PENDING, State.FIRING]) if sight.shows(alert.labels)
+            alert for alert in alerts.listed(tx, states=[State.PENDING, State.FIRING]) if access.shows(alert.labels)
         ]
         waiting, oldest_at = outbox.depth(tx)
         quiet = silences.in_force(tx, now)
-        gathered = gatherings.states(tx, intervals)
+        gathered = evidence_fetches.states(tx, intervals)
         seen_at = rule_files.last_seen(tx)
     attempts = [state.tried_at for state in states.values() if state.tried_at is not None]
     alive_at = max([*attempts, *([seen_at] if seen_at is not None else [])], default=None)
@@ -82,8 +72,8 @@ def status(
         firing=len(firing),
         acknowledged=sum(alert.acknowledged_at is not None for alert in firing),
         # What waits may be about a hidden source, and is the business of operators.
-        waiting=waiting if sight.sees_all else 0,
-        oldest_at=oldest_at if sight.sees_all else None,
+        waiting=waiting if access.sees_all else 0,
+        oldest_at=oldest_at if access.sees_all else None,
         alive_at=alive_at,
         is_running=alive_at is not None and now - alive_at <= rule_files.LIVE_FOR,
         silences=len(quiet),
@@ -104,11 +94,11 @@ def list_alerts(
     *,
     states: Sequence[State] = (State.PENDING, State.FIRING),
     limit: int | None = None,
-    sight: Sight = SEES_EVERYTHING,
+    access: AccessScope = FULL_ACCESS,
 ) -> list[AlertRow]:
     """Alerts with the messages they are in, the newest first, as far as somebody may see them."""
     with database.reading() as tx:
-        found = [alert for alert in alerts.listed(tx, states=states, limit=limit) if sight.shows(alert.labels)]
+        found = [alert for alert in alerts.listed(tx, states=states, limit=limit) if access.shows(alert.labels)]
         messages = groups.messages_of(tx, [alert.number for alert in found])
     rows = []
     for alert in found:
@@ -124,19 +114,19 @@ def preview_silence(
     rules: Sequence[Rule],
     intervals: Mapping[str, timedelta],
     now: datetime,
-    sight: Sight = SEES_EVERYTHING,
+    access: AccessScope = FULL_ACCESS,
 ) -> SilencePreview:
     """What a silence with these matchers mutes now: open alerts, and LLMs of the sources in `intervals`."""
     silence = Silence(tuple(matchers), now, now, author="")
-    found = [row.alert for row in list_alerts(database, sight=sight)]
+    found = [row.alert for row in list_alerts(database, access=access)]
     muted = [alert for alert in found if silence.covers(labels_with_severity(alert), now)]
     with database.reading() as tx:
         members = list(snapshots.members(tx, intervals).values())
         if needs_points(matchers):
             members += [
                 member
-                for plane in (Plane.AI, Plane.STORAGE)
-                for member in points.members(tx, intervals, plane).values()
+                for dataset in (Dataset.AI, Dataset.STORAGE)
+                for member in points.members(tx, intervals, dataset).values()
             ]
     return SilencePreview(muted, len(found), len(muted_llms(matchers, rules, members)))
 
@@ -147,7 +137,7 @@ def stats(database: Database, *, intervals: Mapping[str, timedelta], wanted: str
     Raises UsageError where nothing fits.
     """
     with database.reading() as tx:
-        history, coverage = look_back(tx, intervals, SUMS, ("ai_llm",), window=window)
+        history, coverage = load_window(tx, intervals, SUMS, ("ai_llm",), window=window)
         by_points = {member.source for member in history.members.values() if member.number < 0}
         named = snapshots.members(tx, by_points)
     known = [*history.members.values(), *named.values()]
@@ -193,14 +183,14 @@ def top(
     database: Database,
     *,
     intervals: Mapping[str, timedelta],
-    question: Question,
+    question: RankingQuery,
     window: Window,
     prices: Prices = NOTHING_PRICED,
     privacy: Mapping[str, Privacy] = NAMES_ALL,
 ) -> Ranking:
     """The series that have grown most in the window. People are called as far as `privacy` lets them be told."""
     with database.reading() as tx:
-        history, coverage = look_back(tx, intervals, (question.metric,), (question.by,), window=window, prices=prices)
+        history, coverage = load_window(tx, intervals, (question.metric,), (question.by,), window=window, prices=prices)
         ranking = rank(history, question, window, coverage)
         return replace(ranking, rows=tuple(named_rows(tx, question.by, ranking.rows, privacy)))
 
@@ -216,7 +206,7 @@ def spending(
 ) -> Spending:
     """What was spent in the window, at the sources that tell of tokens. `privacy` as for `top`."""
     with database.reading() as tx:
-        history, coverage = look_back(tx, intervals, (SPEND, *PAIRS), (by,), window=window, prices=prices)
+        history, coverage = load_window(tx, intervals, (SPEND, *PAIRS), (by,), window=window, prices=prices)
         spending = spend(history, prices, window, by, coverage)
         return replace(spending, rows=tuple(named_rows(tx, by, spending.rows, privacy)))
 
@@ -236,7 +226,7 @@ def budgets(
         states = sources.states(tx, intervals)
         read = [name for name, state in states.items() if state.read_at is not None]
         for name in read:
-            past = load(tx, intervals, budgeted, name, now, prices=prices)
+            past = load_history(tx, intervals, budgeted, name, now, prices=prices)
             for rule in budgeted:
                 history, whole = past.of(rule), rule.per == "all"
                 mine = {n: m for n, m in history.members.items() if m.source in (read if whole else [name])}
@@ -255,8 +245,8 @@ def _not_counted(
     for rule in budgeted:
         assert isinstance(rule.condition, Budget), "chosen by that"
         meant = sorted(counted_by(rule, intervals))
-        planes = {name: plane_for(rule, feeds.get(name, {}), now) for name in meant}
-        asked = Asked(rule.dimensions, Window(period_of(now, rule.condition)[0], now, ""), planes_of(rule))
-        chosen = {name: plane for name, plane in planes.items() if plane is not None}
+        datasets = {name: dataset_for(rule, feeds.get(name, {}), now) for name in meant}
+        asked = Asked(rule.dimensions, Window(period_of(now, rule.condition)[0], now, ""), datasets_of(rule))
+        chosen = {name: dataset for name, dataset in datasets.items() if dataset is not None}
         notes |= dict.fromkeys(coverage_of(asked, meant, feeds, chosen).unknown)
     return tuple(notes)

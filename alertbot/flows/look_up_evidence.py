@@ -6,24 +6,24 @@ from dataclasses import dataclass, replace
 from alertbot.domain.alerts import Alert
 from alertbot.domain.evidence import (
     EvidenceKind,
-    Listing,
     Privacy,
     Scope,
     Summary,
-    Wanted,
+    ViolationQuery,
+    ViolationReport,
     fits,
-    masked,
+    mask,
+    redact,
     strictest,
-    told,
 )
-from alertbot.domain.rules import EVERYTHING, Rule, Where, did_you_mean
-from alertbot.domain.times import write_moment
+from alertbot.domain.rules import EVERYTHING, Rule, Selector, did_you_mean
+from alertbot.domain.times import format_moment
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
-from alertbot.flows.faces import evidence_of
-from alertbot.store import evidence, gatherings, groups
+from alertbot.flows.message_content import evidence_of
+from alertbot.store import evidence, evidence_fetches, groups
 from alertbot.store.database import Database, Tx
-from alertbot.store.gatherings import Gathered
+from alertbot.store.evidence_fetches import EvidenceState
 
 _MOST_NAMES = 500  # that a slip is compared with
 
@@ -32,11 +32,11 @@ def violations(
     database: Database,
     *,
     sources: Collection[str],
-    wanted: Wanted,
+    wanted: ViolationQuery,
     window: Window,
     privacy: Mapping[str, Privacy] | None = None,
     most: int | None = None,
-) -> Listing:
+) -> ViolationReport:
     """The violations that somebody asks for, the newest first and at most so many, as far as `privacy` lets them be told.
 
     Raises UsageError for filters that fit nothing there is, or ask who it was where that may not be told.
@@ -50,17 +50,17 @@ def violations(
         scopes = _scopes(tx, asked, wanted, window)
         found = evidence.summary(tx, scopes) or Summary(EvidenceKind.VIOLATION, 0)
         shown = evidence.listed(tx, [one for one in scopes if careful[one.source] is not Privacy.COUNTS], limit=most)
-        states = gatherings.states(tx, asked)
+        states = evidence_fetches.states(tx, asked)
         slips = [] if found.total else list(_unknown_names(tx, scopes, wanted))
-    return Listing(
-        tuple(one if careful[one.source] is Privacy.FULL else masked(one) for one in shown),
-        told(found, tells),
+    return ViolationReport(
+        tuple(one if careful[one.source] is Privacy.FULL else mask(one) for one in shown),
+        redact(found, tells),
         (*slips, *(note for name in asked for note in _notes(name, states.get(name), window))),
         is_known=any(_is_listed(states.get(name)) for name in asked),
     )
 
 
-def _unknown_names(tx: Tx, scopes: Sequence[Scope], wanted: Wanted) -> Iterator[str]:
+def _unknown_names(tx: Tx, scopes: Sequence[Scope], wanted: ViolationQuery) -> Iterator[str]:
     """One sentence for each filter that fits no name in the window, with the nearest."""
     everything = [replace(scope, where=EVERYTHING) for scope in scopes]
     for dimension, patterns in wanted.where.globs:
@@ -72,7 +72,7 @@ def _unknown_names(tx: Tx, scopes: Sequence[Scope], wanted: Wanted) -> Iterator[
                 yield f'no {dimension.replace("_", " ")} is called "{pattern}" in this time{did_you_mean(pattern, known)}'
 
 
-def _sources(sources: Collection[str], wanted: Wanted) -> list[str]:
+def _sources(sources: Collection[str], wanted: ViolationQuery) -> list[str]:
     globs = [pattern for name, patterns in wanted.where.globs if name == "source" for pattern in patterns]
     found = [name for name in sources if not globs or fits(globs, (name,), any_case=True)]
     if globs and not found:
@@ -80,10 +80,10 @@ def _sources(sources: Collection[str], wanted: Wanted) -> list[str]:
     return found
 
 
-def _scopes(tx: Tx, sources: Sequence[str], wanted: Wanted, window: Window) -> list[Scope]:
+def _scopes(tx: Tx, sources: Sequence[str], wanted: ViolationQuery, window: Window) -> list[Scope]:
     """One scope a source. A configuration is looked for by its repositories."""
     by_llm = [pattern for name, patterns in wanted.where.globs if name == "ai_llm" for pattern in patterns]
-    where = Where(tuple((name, globs) for name, globs in wanted.where.globs if name not in {"source", "ai_llm"}))
+    where = Selector(tuple((name, globs) for name, globs in wanted.where.globs if name not in {"source", "ai_llm"}))
     repos: dict[str, frozenset[str]] = {}
     if by_llm:
         meant = [
@@ -112,12 +112,12 @@ def _scopes(tx: Tx, sources: Sequence[str], wanted: Wanted, window: Window) -> l
     ]
 
 
-def _is_listed(state: Gathered | None) -> bool:
+def _is_listed(state: EvidenceState | None) -> bool:
     """Whether the violations of a source were fetched."""
     return state is not None and state.read_at is not None and EvidenceKind.VIOLATION not in state.missing
 
 
-def _notes(name: str, state: Gathered | None, window: Window) -> list[str]:
+def _notes(name: str, state: EvidenceState | None, window: Window) -> list[str]:
     """What has to be known of a source's evidence before it is relied on."""
     if state is None or (state.read_at is None and not state.error):
         return [f"{name}: no evidence was fetched yet"]
@@ -125,7 +125,7 @@ def _notes(name: str, state: Gathered | None, window: Window) -> list[str]:
         return [f"{name}: there is no list of violations, only their count ({state.error})"]
     notes = []
     if state.complete_since is not None and state.complete_since > window.start:
-        notes.append(f"{name}: all of it is known since {write_moment(state.complete_since.replace(microsecond=0))}")
+        notes.append(f"{name}: all of it is known since {format_moment(state.complete_since.replace(microsecond=0))}")
     if state.error:
         notes.append(f"{name}: what is new could not be fetched ({state.error})")
     if state.differs:
@@ -149,7 +149,7 @@ def behind(database: Database, group: int, alerts: Sequence[Alert], rules: Seque
         found = groups.load(tx, group)
         privacy = Privacy(found.route.privacy) if found is not None else Privacy.COUNTS
         summary = evidence_of(tx, alerts, rules, privacy)
-        states = gatherings.states(tx, names)
+        states = evidence_fetches.states(tx, names)
     if summary is None:
         return Behind(None, privacy=privacy)
     notes = tuple(f"{name}: {state.differs}" for name, state in states.items() if state.differs)

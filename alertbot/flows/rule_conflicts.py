@@ -11,10 +11,10 @@ import structlog
 
 from alertbot.domain.rule_files import RuleFile, contested_rules, fingerprints
 from alertbot.domain.rules import Rule
-from alertbot.flows.trouble import tell_operators
-from alertbot.store import rule_files, troubles
+from alertbot.flows.operator_alerts import notify_operators
+from alertbot.store import operator_alerts, rule_files
 from alertbot.store.database import Tx
-from alertbot.store.troubles import Trouble
+from alertbot.store.operator_alerts import OperatorAlert
 
 log = structlog.get_logger()
 _CONFLICT = "rule files differ"
@@ -50,16 +50,16 @@ def report_conflict(tx: Tx, process: str, conflict: RuleConflict, *, operators: 
     """Notify the operators once that files differ, and once that they agree again."""
     if conflict.rules:
         names = sorted(conflict.rules)
-        if troubles.begin(tx, Trouble(_CONFLICT, ", ".join(names), now, process, now)):
+        if operator_alerts.begin(tx, OperatorAlert(_CONFLICT, ", ".join(names), now, process, now)):
             log.warning("rule_files_differ", rules=names)
             listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
             text = (
                 f"Several alertbot processes run with different rules ({listed}). "
                 "Until they agree, alerts of these rules can start and rise, but none is resolved or lowered."
             )
-            tell_operators(tx, text, operators=operators, now=now)
+            notify_operators(tx, text, operators=operators, now=now)
         return
-    known = troubles.standing(tx).get(_CONFLICT)
-    if known is not None and troubles.end(tx, known):
+    known = operator_alerts.standing(tx).get(_CONFLICT)
+    if known is not None and operator_alerts.end(tx, known):
         log.info("rule_files_agree")
-        tell_operators(tx, "All alertbot processes run with the same rules again.", operators=operators, now=now)
+        notify_operators(tx, "All alertbot processes run with the same rules again.", operators=operators, now=now)

@@ -12,13 +12,13 @@ from typing import Any
 from alertbot.domain.rules import Rule
 from alertbot.domain.stored_rules import StoredRule
 from alertbot.errors import ConfigError
-from alertbot.flows.trouble import tell_operators
+from alertbot.flows.operator_alerts import notify_operators
 from alertbot.store import rules
 from alertbot.store.database import Database, Tx
 
 
 @dataclass(frozen=True, slots=True)
-class Grammar:
+class RuleParser:
     """How rules are written, which the configuration knows: keys → rule, and YAML → keys. Both raise ConfigError."""
 
     rule: Callable[[Mapping[str, Any]], Rule]
@@ -26,7 +26,7 @@ class Grammar:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredRules:
     """The rules of the database. `rules` hold; `unread` cannot be read, with the reason; the name of `hidden` is another's."""
 
     stored: Mapping[str, StoredRule]
@@ -44,10 +44,10 @@ class Kept:
 class Rulebook:
     """Knows all rules. `given` are those of the configuration and the built-in ones: their names go first."""
 
-    def __init__(self, given: Sequence[Rule], grammar: Grammar) -> None:
+    def __init__(self, given: Sequence[Rule], grammar: RuleParser) -> None:
         self.given = tuple(given)
         self.grammar = grammar
-        self._known: tuple[tuple[int, int], Kept] | None = None
+        self._known: tuple[tuple[int, int], StoredRules] | None = None
 
     def rules(self, tx: Tx) -> tuple[Rule, ...]:
         """Every rule that holds now."""
@@ -58,7 +58,7 @@ class Rulebook:
         with database.reading() as tx:
             return self.rules(tx)
 
-    def kept(self, tx: Tx) -> Kept:
+    def kept(self, tx: Tx) -> StoredRules:
         """The rules of the database; read anew only where somebody has changed one."""
         mark, known = rules.mark(tx), self._known
         if known is None or known[0] != mark:
@@ -66,7 +66,7 @@ class Rulebook:
             self._known = known
         return known[1]
 
-    def _read(self, stored: Sequence[StoredRule]) -> Kept:
+    def _read(self, stored: Sequence[StoredRule]) -> StoredRules:
         taken = {rule.name for rule in self.given}
         found: list[Rule] = []
         unread: dict[str, str] = {}
@@ -78,12 +78,12 @@ class Rulebook:
             except ConfigError as error:  # it was right when it was made: the bot, or what it is, has changed since
                 unread[one.name] = error.lines[0]
         hidden = frozenset(one.name for one in stored if one.name in taken)
-        return Kept({one.name: one for one in stored}, tuple(found), unread, hidden)
+        return StoredRules({one.name: one for one in stored}, tuple(found), unread, hidden)
 
-    def tell_unfit(self, tx: Tx, *, operators: str, now: datetime) -> None:
+    def report_invalid(self, tx: Tx, *, operators: str, now: datetime) -> None:
         """Tell the operators of each rule that does not hold, once until somebody changes it."""
         kept = self.kept(tx)
         for name in sorted({*kept.unread, *kept.hidden}):
-            if rules.mark_told(tx, name):
+            if rules.mark_reported(tx, name):
                 text = f"The rule {name}, which was made in Slack, is not used: {kept.why_not(name)}."
-                tell_operators(tx, text, operators=operators, now=now)
+                notify_operators(tx, text, operators=operators, now=now)

@@ -14,11 +14,11 @@ from pydantic_core import CoreSchema, core_schema
 
 from alertbot.config.keys import Section, given, repeated
 from alertbot.config.mappings import SEVERITY
-from alertbot.config.mistakes import Location, Unfit, mistake, mistakes_at, quoted
-from alertbot.config.values import DURATION, FLAG, NAME, RULE_NAME, TEXT, WAIT, Reads, choice, parse_share
-from alertbot.config.written import Unusable
+from alertbot.config.mistakes import Location, Mismatch, mistake, mistakes_at, quoted
+from alertbot.config.raw_values import InvalidValue
+from alertbot.config.values import DURATION, FLAG, NAME, RULE_NAME, TEXT, WAIT, ValueType, choice, parse_share
 from alertbot.domain.alerts import State
-from alertbot.domain.notices import Kind
+from alertbot.domain.notifications import NotificationKind
 from alertbot.domain.rules import SUMS, Severity
 from alertbot.domain.silences import Matcher, check_matchers, parse_matcher
 from alertbot.domain.snapshots import Counter
@@ -42,7 +42,7 @@ _SAMPLES = re.compile(
 _FORMS = "samples such as 7, 7x10, 0+3x10, 9-1x3, _, _x5 or -"
 
 
-def read_samples(text: str) -> tuple[Sample, ...]:
+def parse_samples(text: str) -> tuple[Sample, ...]:
     """The polls of a written series, one an interval: `a+bxn`, `a-bxn`, `axn`, `_`, `_xn`, `-`.
 
     Raises ValueError with a sentence about the first word that cannot be read.
@@ -117,7 +117,7 @@ class ReadingsOf:
 
 
 def _keys_of(value: object, expected: str) -> Mapping[str, object]:
-    if isinstance(value, Unusable):
+    if isinstance(value, InvalidValue):
         raise mistake(value.sentence)
     if not isinstance(value, Mapping) or not value:
         raise mistake(f"expected {expected}, got {quoted(value or None)}")
@@ -137,11 +137,11 @@ def _name(key: str) -> tuple[str, str]:
 
 
 def _samples(text: object) -> tuple[Sample, ...]:
-    if isinstance(text, Unusable):
+    if isinstance(text, InvalidValue):
         raise mistake(text.sentence)
     if not isinstance(text, str):
         raise mistake(f"expected {_FORMS}, got {quoted(text)}")
-    return read_samples(text)
+    return parse_samples(text)
 
 
 def _counter(name: str) -> str:
@@ -185,7 +185,7 @@ def _amount(text: str) -> Amount:
 
 def _state(text: str) -> State:
     if text not in {State.NONE, State.PENDING, State.FIRING}:
-        raise Unfit("none, pending or firing" + ("; one that has ended is none" if text == State.RESOLVED else ""))
+        raise Mismatch("none, pending or firing" + ("; one that has ended is none" if text == State.RESOLVED else ""))
     return State(text)
 
 
@@ -193,9 +193,9 @@ def _moment(text: str) -> datetime:
     try:
         moment = parse_moment(text)
     except OutOfBounds as error:
-        raise Unfit(_YEARS) from error
+        raise Mismatch(_YEARS) from error
     if not 1990 <= moment.year <= 2900:  # windows look back, and calendars end
-        raise Unfit(_YEARS)
+        raise Mismatch(_YEARS)
     return moment
 
 
@@ -204,12 +204,12 @@ def _matchers(text: str) -> tuple[Matcher, ...]:
     return check_matchers([parse_matcher(word) for word in words if words != ["all"]], everything=words == ["all"])
 
 
-_AMOUNT = Reads("a number, or a share such as 2%", _amount, Amount, {}, optional=True)
-_STATE = Reads("none, pending or firing", _state, State, {}, optional=True)
-_START = Reads("a date and time such as 2026-01-05T00:00Z", _moment, datetime, {}, optional=True)
-_MATCHERS = Reads("matchers such as rule=violation-burst, or all", _matchers, tuple, {}, optional=True)
+_AMOUNT = ValueType("a number, or a share such as 2%", _amount, Amount, {}, optional=True)
+_STATE = ValueType("none, pending or firing", _state, State, {}, optional=True)
+_START = ValueType("a date and time such as 2026-01-05T00:00Z", _moment, datetime, {}, optional=True)
+_MATCHERS = ValueType("matchers such as rule=violation-burst, or all", _matchers, tuple, {}, optional=True)
 _NAMED = TEXT.or_none()
-_KINDS = tuple(kind for kind in Kind if kind not in {Kind.ACT, Kind.EDIT})
+_KINDS = tuple(kind for kind in NotificationKind if kind not in {NotificationKind.ACTION, NotificationKind.EDIT})
 
 
 class Selected(Section):
@@ -255,10 +255,10 @@ class Expectation(Selected):
             yield (), "expected state, severity, value, threshold or note, got none of them"
 
 
-class HeardNotice(Selected):
-    """One notice that people have to hear."""
+class HeardNotification(Selected):
+    """One notification that people have to hear."""
 
-    kind: Annotated[Kind, choice("a kind of notice", _KINDS)]
+    kind: Annotated[NotificationKind, choice("a kind of notice", _KINDS)]
     ping: Annotated[bool | None, FLAG.or_none()] = None
 
 
@@ -306,7 +306,7 @@ class RuleTestKeys(Section):
     group_wait: Annotated[timedelta | None, WAIT.or_none()] = None
     readings: Annotated[tuple[Drawn, ...], ReadingsOf()]
     expect: tuple[Expectation, ...] = ()
-    heard: tuple[HeardNotice, ...] | None = None
+    heard: tuple[HeardNotification, ...] | None = None
     acts: tuple[Deed, ...] = ()
 
     @classmethod

@@ -8,17 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from alertbot.config import NOTHING, Source, load, parse_rules, read_yaml
+from alertbot.config import NOTHING, SourceConfig, load, parse_rules, read_yaml
 from alertbot.config.keys import given
 from alertbot.config.layers import PREFIX
 from alertbot.config.mistakes import Location, in_order, nearest, place_of, quoted, sentences_of
-from alertbot.config.written import Unusable
+from alertbot.config.raw_values import InvalidValue
 from alertbot.domain.history import Member, group
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import EVERYTHING, SOURCE_BLIND, Absence, Rule
 from alertbot.domain.snapshots import Configuration
-from alertbot.domain.times import write_duration
+from alertbot.domain.times import format_duration_short
 from alertbot.errors import ConfigError
 from alertbot.rule_test_files.keys import MOST_POLLS, Drawn, FileKeys, RuleTestKeys, Selected
 from alertbot.wiring import prices_of
@@ -122,8 +122,12 @@ def _tree(path: Path) -> dict[str, Any]:
 def _ruleset(value: object, folder: Path, environ: Mapping[str, str]) -> Ruleset:
     if isinstance(value, list):
         return Ruleset(parse_rules(value, "rules"))
-    if not isinstance(value, str) or isinstance(value, Unusable) or not value:
-        got = value.sentence if isinstance(value, Unusable) else f"expected rules or a config file, got {quoted(value)}"
+    if not isinstance(value, str) or isinstance(value, InvalidValue) or not value:
+        got = (
+            value.sentence
+            if isinstance(value, InvalidValue)
+            else f"expected rules or a config file, got {quoted(value)}"
+        )
         raise ConfigError([f"rules: {got}"])
     path = folder / value
     if not path.is_file():
@@ -164,7 +168,7 @@ def _blind_after(name: str, interval: timedelta, ruleset: Ruleset) -> timedelta:
     """As the config file says, else what a source of this interval has."""
     if name in ruleset.blind_after:
         return ruleset.blind_after[name]
-    return Source.model_validate({"name": name, "interval": interval, "access_token": "unused"}).blind_after
+    return SourceConfig.model_validate({"name": name, "interval": interval, "access_token": "unused"}).blind_after
 
 
 def _entries(test: object) -> Iterator[tuple[Location, Mapping[str, Any]]]:
@@ -230,7 +234,7 @@ def _mismatches(tests: Sequence[RuleTest]) -> Iterator[tuple[Location, str]]:
                 for key, sentence in _wrong_series(entry, test):
                     yield ("tests", index, section, number, key), sentence
         if test.length / test.interval > MOST_POLLS:
-            length, interval = write_duration(test.length), write_duration(test.interval)
+            length, interval = format_duration_short(test.length), format_duration_short(test.interval)
             sentence = f"expected at most {MOST_POLLS} polls, got {length} at an interval of {interval}"
             yield ("tests", index), sentence
 

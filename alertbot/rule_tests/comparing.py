@@ -9,15 +9,15 @@ from glob import escape
 
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.findings import Verdict
-from alertbot.domain.notices import Kind, Notice, announced
+from alertbot.domain.formatting import format_amount
+from alertbot.domain.notifications import Notification, NotificationKind, announced
 from alertbot.domain.reports import Explanation
 from alertbot.domain.rules import Rule
-from alertbot.domain.times import write_duration
-from alertbot.domain.wording import write_amount
+from alertbot.domain.times import format_duration_short
 from alertbot.errors import UsageError
-from alertbot.flows.evaluate import Watch
+from alertbot.flows.evaluate import EvaluationContext
 from alertbot.flows.explain import explain
-from alertbot.rule_test_files import Expectation, HeardNotice, RuleTest, is_by_clock
+from alertbot.rule_test_files import Expectation, HeardNotification, RuleTest, is_by_clock
 from alertbot.store import alerts, groups, outbox
 from alertbot.store.alerts import Change
 from alertbot.store.database import Database, Tx
@@ -41,7 +41,7 @@ class Stage:
     """A test on its database, with what is watched there."""
 
     test: RuleTest
-    watch: Watch
+    context: EvaluationContext
     database: Database
 
 
@@ -113,7 +113,7 @@ def _number(value: Fraction | None) -> str:
 
 def _why(stage: Stage, name: str, series: str | None, now: datetime) -> str:
     """What the rule sees of the series, and what last changed its alert."""
-    rule = next(rule for rule in stage.watch.rules if rule.name == name)
+    rule = next(rule for rule in stage.context.rules if rule.name == name)
     told = []
     if not rule.enabled:
         told.append("the rule is not enabled")
@@ -127,13 +127,13 @@ def _why(stage: Stage, name: str, series: str | None, now: datetime) -> str:
 
 
 def _seen(stage: Stage, rule: Rule, series: str | None, now: datetime) -> str:
-    watch = stage.watch
-    if rule.name in watch.broken:
+    context = stage.context
+    if rule.name in context.broken:
         return "the rule cannot be evaluated"
     pattern = None if series is None else escape(series)
     try:
         found = explain(
-            stage.database, watch.rules, watch.intervals, name=rule.name, llm=pattern, at=now, prices=watch.prices
+            stage.database, context.rules, context.intervals, name=rule.name, llm=pattern, at=now, prices=context.prices
         )
     except UsageError as error:  # not selected, or not read yet
         return str(error)
@@ -145,19 +145,20 @@ def _sight(found: Explanation, *, named: bool) -> str:
     about = f" on {finding.series.key}" if named else ""
     if finding.verdict is Verdict.UNKNOWN:
         return f"nothing can be said{about}: {finding.note}"
-    told = [f"sees {write_amount(finding.value, rule.unit)} {rule.over}{about}"] if finding.value is not None else []
+    told = [f"sees {format_amount(finding.value, rule.unit)} {rule.over}{about}"] if finding.value is not None else []
     if told and finding.threshold is not None and rule.kind != "absence":
         needs = "" if finding.verdict is Verdict.TRUE else "needs "
-        told.append(f"{needs}{rule.comparison} {write_amount(finding.threshold, '%' if rule.unit == '%' else '')}")
+        told.append(f"{needs}{rule.comparison} {format_amount(finding.threshold, '%' if rule.unit == '%' else '')}")
     told += [finding.note] if finding.note else []
     told += [
-        f"{fall.counter.value} fell from {fall.last:,} to {fall.seen:,} ({fall.kind.value})" for fall in finding.falls
+        f"{fall.counter.value} fell from {fall.last:,} to {fall.seen:,} ({fall.kind.value})"
+        for fall in finding.counter_resets
     ]
     return ", ".join(told)
 
 
 def _changed(test: RuleTest, change: Change) -> str:
-    at = write_duration(since_start(test, change.at))
+    at = format_duration_short(since_start(test, change.at))
     return f"{change.after.value} since {at}: {change.reason}"
 
 
@@ -166,39 +167,44 @@ def _changed(test: RuleTest, change: Change) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A notice with the alerts that it is about, as (rule, series)."""
+    """A notification with the alerts that it is about, as (rule, series)."""
 
     at: timedelta
-    notice: Notice
+    notification: Notification
     about: frozenset[tuple[str, str]]
 
     def __str__(self) -> str:
-        return _told(self.notice.kind, ping=self.notice.ping)
+        return _told(self.notification.kind, ping=self.notification.ping)
 
     @property
     def line(self) -> str:
         """What its thread says, for people."""
-        line = self.notice.lines[0] if self.notice.lines else ""
-        for place, who in enumerate(self.notice.people):
+        line = self.notification.lines[0] if self.notification.lines else ""
+        for place, who in enumerate(self.notification.people):
             line = line.replace(f"{{{place}}}", who)
         return line
 
 
-def compare_heard(tx: Tx, test: RuleTest, spoken: Sequence[tuple[datetime, Notice]]) -> Iterator[Difference]:
-    """The notices of the rules under test against those expected, in their order.
+def compare_heard(
+    tx: Tx, test: RuleTest, notified_severity: Sequence[tuple[datetime, Notification]]
+) -> Iterator[Difference]:
+    """The notifications of the rules under test against those expected, in their order.
 
-    Built-in rules count where the test names them, and what operators hear where it expects such a notice.
+    Built-in rules count where the test names them, and what operators hear where it expects such a notification.
     """
     if test.keys.heard is None:
         return
-    known = {alert.number: alert for alert in alerts.by_numbers(tx, {n for _, notice in spoken for n in notice.about})}
+    known = {
+        alert.number: alert
+        for alert in alerts.by_numbers(tx, {n for _, notification in notified_severity for n in notification.about})
+    }
     tested = {rule.name for rule in test.ruleset.rules} | named_in(test)
-    with_operator = any(expected.kind is Kind.OPERATOR for expected in test.keys.heard)
+    with_operator = any(expected.kind is NotificationKind.OPERATOR for expected in test.keys.heard)
     heard = []
-    for moment, notice in spoken:
-        about = frozenset((known[number].rule, known[number].series) for number in notice.about)
+    for moment, notification in notified_severity:
+        about = frozenset((known[number].rule, known[number].series) for number in notification.about)
         if any(rule in tested for rule, _ in about) or (not about and with_operator):
-            heard.append(_Heard(since_start(test, moment), notice, about))
+            heard.append(_Heard(since_start(test, moment), notification, about))
     yield from _align(tx, test, test.keys.heard, heard)
 
 
@@ -208,17 +214,24 @@ def named_in(test: RuleTest) -> set[str]:
     return {entry.alert for entry in entries if entry.alert is not None}
 
 
-def tell_broken(stage: Stage, name: str, now: datetime) -> Difference:
+def report_broken(stage: Stage, name: str, now: datetime) -> Difference:
     """A rule that cannot be evaluated: whatever is expected of it would be found true or false for no reason."""
     with stage.database.reading() as tx:
-        spoken = [line for _, notice in outbox.heard(tx) if notice.kind is Kind.OPERATOR for line in notice.lines]
-    why = next((line for line in reversed(spoken) if name in line), "")
+        notified_severity = [
+            line
+            for _, notification in outbox.sent_notifications(tx)
+            if notification.kind is NotificationKind.OPERATOR
+            for line in notification.lines
+        ]
+    why = next((line for line in reversed(notified_severity) if name in line), "")
     return Difference(since_start(stage.test, now), name, "a rule that can be evaluated", "one that raises", why)
 
 
-def _align(tx: Tx, test: RuleTest, wanted: Sequence[HeardNotice], heard: Sequence[_Heard]) -> Iterator[Difference]:
+def _align(
+    tx: Tx, test: RuleTest, wanted: Sequence[HeardNotification], heard: Sequence[_Heard]
+) -> Iterator[Difference]:
     """In order by time and kind, so that one that is missing does not make all after it differ."""
-    keys = [(one.at, one.kind) for one in wanted], [(one.at, one.notice.kind) for one in heard]
+    keys = [(one.at, one.kind) for one in wanted], [(one.at, one.notification.kind) for one in heard]
     for tag, first, last, start, end in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
         pair_up = zip if tag == "equal" else _paired
         for expected, got in pair_up(wanted[first:last], heard[start:end]):
@@ -227,29 +240,29 @@ def _align(tx: Tx, test: RuleTest, wanted: Sequence[HeardNotice], heard: Sequenc
 
 
 def _paired(
-    wanted: Sequence[HeardNotice], heard: Sequence[_Heard]
-) -> Iterator[tuple[HeardNotice | None, _Heard | None]]:
+    wanted: Sequence[HeardNotification], heard: Sequence[_Heard]
+) -> Iterator[tuple[HeardNotification | None, _Heard | None]]:
     """What came in place of each that was expected: another kind then, or the same at another time; and what came besides."""
     rest = list(heard)
     for expected in wanted:
-        got = next((one for one in rest if one.at == expected.at or one.notice.kind is expected.kind), None)
+        got = next((one for one in rest if one.at == expected.at or one.notification.kind is expected.kind), None)
         if got is not None:
             rest.remove(got)
         yield expected, got
     yield from ((None, got) for got in rest)
 
 
-def _is_meant(test: RuleTest, expected: HeardNotice, got: _Heard) -> bool:
+def _is_meant(test: RuleTest, expected: HeardNotification, got: _Heard) -> bool:
     series = test.series_of(expected)
-    if (expected.at, expected.kind) != (got.at, got.notice.kind):
+    if (expected.at, expected.kind) != (got.at, got.notification.kind):
         return False
-    return expected.ping in {None, got.notice.ping} and (
+    return expected.ping in {None, got.notification.ping} and (
         any(expected.alert in {None, rule} and series in {None, key} for rule, key in got.about)
         or (expected.alert is None and series is None)
     )
 
 
-def _unlike(tx: Tx, test: RuleTest, expected: HeardNotice | None, got: _Heard | None) -> Difference:
+def _unlike(tx: Tx, test: RuleTest, expected: HeardNotification | None, got: _Heard | None) -> Difference:
     wanted, came = "nothing", "nothing"
     if expected is not None:
         about = " ".join(filter(None, (expected.alert, expected.source, expected.llm, expected.series)))
@@ -259,17 +272,17 @@ def _unlike(tx: Tx, test: RuleTest, expected: HeardNotice | None, got: _Heard | 
         return Difference(expected.at, "heard", wanted, came, _silence(tx, test, expected))
     came = str(got)
     if expected is not None and expected.at != got.at:
-        came += f" at {write_duration(got.at)}"
+        came += f" at {format_duration_short(got.at)}"
     if len(test.ruleset.rules) > 1 or (expected is not None and (expected.alert or expected.llm or expected.series)):
         came += f" about {', '.join(sorted(f'{rule} {series}' for rule, series in got.about)) or 'the bot itself'}"
     return Difference(expected.at if expected is not None else got.at, "heard", wanted, came, got.line)
 
 
-def _told(kind: Kind, *, ping: bool | None) -> str:
+def _told(kind: NotificationKind, *, ping: bool | None) -> str:
     return kind.value if ping is None else f"{kind.value}, {'pings' if ping else 'no ping'}"
 
 
-def _silence(tx: Tx, test: RuleTest, expected: HeardNotice) -> str:
+def _silence(tx: Tx, test: RuleTest, expected: HeardNotification) -> str:
     """Why nothing was said at a moment: the last decision about a message of the rules under test."""
     until = test.start + expected.at + timedelta(seconds=1)
     series = test.series_of(expected)
@@ -283,4 +296,4 @@ def _silence(tx: Tx, test: RuleTest, expected: HeardNotice) -> str:
     if not decided:
         return "no alert had fired until then"
     group, moment, why, kinds = max(decided, key=lambda decision: decision[1])
-    return f"G{group} at {write_duration(since_start(test, moment))}: {announced(why, kinds)}"
+    return f"G{group} at {format_duration_short(since_start(test, moment))}: {announced(why, kinds)}"

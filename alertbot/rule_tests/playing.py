@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from alertbot.domain.alerts import Act, ActKind, Alert, State
+from alertbot.domain.alerts import Action, ActionType, Alert, State
 from alertbot.domain.rules import Absence, Rule
 from alertbot.domain.silences import SilenceRequest
 from alertbot.domain.snapshots import Configuration, Counter, Snapshot
 from alertbot.errors import FlashbackUnavailable
-from alertbot.flows import operate
-from alertbot.flows.collect import Polled, Polling, collect
-from alertbot.flows.evaluate import Watch, blind_rule, evaluate
-from alertbot.flows.speak import speak_when_due
+from alertbot.flows import alert_actions
+from alertbot.flows.collect import FeedPoll, PollOutcome, collect
+from alertbot.flows.evaluate import EvaluationContext, blind_rule, evaluate
+from alertbot.flows.notify import notify_due
 from alertbot.rule_test_files import Deed, Drawn, Nothing, RuleTest, Selected, is_by_clock
 from alertbot.rule_tests.comparing import (
     Difference,
@@ -23,8 +23,8 @@ from alertbot.rule_tests.comparing import (
     compare_heard,
     compare_state,
     named_in,
+    report_broken,
     since_start,
-    tell_broken,
 )
 from alertbot.store import alerts, groups, migrate, outbox, sources
 from alertbot.store.database import Database
@@ -87,17 +87,17 @@ class Play:
     def __init__(self, test: RuleTest, database: Database) -> None:
         self._test = test
         self._database = database
-        self._watch = _watch_of(test)
-        self._stage = Stage(test, self._watch, database)
-        self._pollings = [_polling(test, name) for name in self._watch.intervals]
-        self._by_clock = [rule for rule in self._watch.rules if is_by_clock(rule)]
-        self._read_at = dict.fromkeys(self._watch.intervals, test.start)
-        self._recovered_at = dict.fromkeys(self._watch.intervals, test.start)
+        self._context = _context_of(test)
+        self._stage = Stage(test, self._context, database)
+        self._feed_polls = [_feed_poll(test, name) for name in self._context.intervals]
+        self._by_clock = [rule for rule in self._context.rules if is_by_clock(rule)]
+        self._read_at = dict.fromkeys(self._context.intervals, test.start)
+        self._recovered_at = dict.fromkeys(self._context.intervals, test.start)
         self._silent: set[str] = set()
         self._broken: set[str] = set()
         self._stops = {test.start + entry.at for entry in _entries(test)}
         with database.transaction() as tx:
-            sources.remember(tx, list(self._watch.intervals))
+            sources.register(tx, list(self._context.intervals))
 
     def run(self) -> tuple[Difference, ...]:
         """Go from poll to poll, and to every moment between them at which something may happen or is expected."""
@@ -107,18 +107,18 @@ class Play:
             found += self._act_and_check(moment)
             moment = self._next(moment)
         with self._database.reading() as tx:
-            found += compare_heard(tx, self._test, outbox.heard(tx))
+            found += compare_heard(tx, self._test, outbox.sent_notifications(tx))
         return tuple(sorted(found, key=lambda one: one.at))
 
     def _act_and_check(self, now: datetime) -> Iterator[Difference]:
         if not (now - self._test.start) % self._test.interval:
-            for polling in self._pollings:
-                self._note(polling.name, collect(self._database, polling, owner=_OWNER, now=now, at_once=True), now)
-        evaluate(self._database, self._watch, now=now)
-        speak_when_due(self._database, now=now)
-        for name in sorted(self._watch.broken & (named_in(self._test) or self._watch.broken) - self._broken):
+            for feed_poll in self._feed_polls:
+                self._note(feed_poll.name, collect(self._database, feed_poll, owner=_OWNER, now=now, at_once=True), now)
+        evaluate(self._database, self._context, now=now)
+        notify_due(self._database, now=now)
+        for name in sorted(self._context.broken & (named_in(self._test) or self._context.broken) - self._broken):
             self._broken.add(name)
-            yield tell_broken(self._stage, name, now)
+            yield report_broken(self._stage, name, now)
         for number, deed in enumerate(self._test.keys.acts):
             if self._test.start + deed.at == now:
                 yield from self._do(deed, number, now)
@@ -126,8 +126,8 @@ class Play:
             if self._test.start + expectation.at == now:
                 yield from compare_state(self._stage, expectation, now)
 
-    def _note(self, name: str, polled: Polled, now: datetime) -> None:
-        if polled is not Polled.READ:
+    def _note(self, name: str, polled: PollOutcome, now: datetime) -> None:
+        if polled is not PollOutcome.READ:
             self._silent.add(name)
             return
         if name in self._silent:
@@ -140,7 +140,7 @@ class Play:
         turn = (now - self._test.start) // self._test.interval + 1
         moments = {self._test.start + turn * self._test.interval, *self._stops, *self._clock_moments()}
         with self._database.reading() as tx:
-            look_at = groups.next_look(tx)
+            look_at = groups.next_check_at(tx)
         if look_at is not None:
             moments.add(max(look_at, now + _TICK))
         return min(moment for moment in moments if moment > now)
@@ -149,7 +149,7 @@ class Play:
         """When a rule about the readings themselves may change though none comes."""
         for rule in self._by_clock:
             assert isinstance(rule.condition, Absence), "the only rules that are judged by the clock"
-            for name in self._watch.intervals:
+            for name in self._context.intervals:
                 if rule.where.selects({"source": name}):
                     yield self._read_at[name] + rule.condition.window
                     yield self._recovered_at[name] + rule.keep_firing
@@ -158,16 +158,16 @@ class Play:
         """What a person does at this moment."""
         if deed.matchers is not None:
             request = SilenceRequest(deed.matchers, deed.lasts, "")
-            operate.add_silence(self._database, request, author=deed.by, now=now)
+            alert_actions.add_silence(self._database, request, author=deed.by, now=now)
             return
         meant = self._meant(deed)
         if not meant:
             at = since_start(self._test, now)
             yield Difference(at, f"{deed.alert}", f"an alert to {deed.do}", "none", "it never fired until then")
             return
-        kind, until = ActKind(deed.do), now + deed.lasts if deed.lasts else None
-        act = Act(kind, deed.by, now, key=f"act {number}", text=deed.to or deed.text, until=until)
-        operate.act(self._database, [alert.number for alert in meant], act)
+        kind, until = ActionType(deed.do), now + deed.lasts if deed.lasts else None
+        act = Action(kind, deed.by, now, key=f"act {number}", text=deed.to or deed.text, until=until)
+        alert_actions.act(self._database, [alert.number for alert in meant], act)
 
     def _meant(self, deed: Selected) -> list[Alert]:
         """The open alerts that an act is about; where there are none, the newest that ended."""
@@ -182,16 +182,16 @@ def _entries(test: RuleTest) -> list[Selected]:
     return [*test.keys.expect, *(test.keys.heard or ()), *test.keys.acts]
 
 
-def _watch_of(test: RuleTest) -> Watch:
+def _context_of(test: RuleTest) -> EvaluationContext:
     """As the live bot watches, but for the routes' group_wait."""
     intervals = dict.fromkeys((drawn.source for drawn in test.keys.readings), test.interval)
     blind: list[Rule] = [blind_rule(name, test.blind_after[name]) for name in intervals]
     routes = tuple(replace(route, group_wait=test.group_wait) for route in test.ruleset.routes)
     ruleset = test.ruleset
-    return Watch((*ruleset.rules, *blind), routes, intervals, ruleset.operator_channel, ruleset.prices)
+    return EvaluationContext((*ruleset.rules, *blind), routes, intervals, ruleset.operator_channel, ruleset.prices)
 
 
-def _polling(test: RuleTest, name: str) -> Polling:
+def _feed_poll(test: RuleTest, name: str) -> FeedPoll:
     drawn = [one for one in test.keys.readings if one.source == name]
     described = [known for (source, _), known in test.described.items() if source == name]
-    return Polling(name, test.interval, test.interval, Player(drawn, described))
+    return FeedPoll(name, test.interval, test.interval, Player(drawn, described))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from alertbot.domain.times import write_duration
+from alertbot.domain.times import format_duration_short
 from alertbot.rule_tests.playing import Result
 from alertbot.terminal import Table, clean
 
@@ -20,7 +20,7 @@ def show_result(console: Console, result: Result, *, with_file: bool = False) ->
     if result.differences:
         table = Table(*((name, "left") for name in _COLUMNS))
         for one in result.differences:
-            cells = (write_duration(one.at), one.about, one.expected, one.got, one.why)
+            cells = (format_duration_short(one.at), one.about, one.expected, one.got, one.why)
             table.add_row(*(clean(cell) for cell in cells))
         table.show(console, indent=8)
 

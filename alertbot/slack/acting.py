@@ -7,10 +7,10 @@ from slack_bolt import Ack, BoltContext
 from slack_sdk import WebClient
 
 from alertbot.slack.actions import Done
+from alertbot.slack.context import RequestContext
 from alertbot.slack.deliveries import Deliveries, Delivery
-from alertbot.slack.desk import Desk
 from alertbot.slack.surface import Surface, log_failure, sentence_for
-from alertbot.slack.views.trouble import outcome_view, waiting_view
+from alertbot.slack.views.errors import outcome_view, waiting_view
 
 Body = Mapping[str, Any]
 Reply = dict[str, Any]  # how a submission is acknowledged: nothing closes the modal
@@ -18,7 +18,7 @@ InTime = Callable[..., None]
 _WAIT = "This takes longer than usual, and is not done yet. You will be told here what became of it."
 
 
-def acknowledging(desk: Desk, *, patience: float) -> InTime:
+def acknowledging(request_context: RequestContext, *, patience: float) -> InTime:
     """The listener middleware that has each delivery acknowledged in time, from when it arrives.
 
     It runs before the listener waits for a thread of its own.
@@ -31,7 +31,7 @@ def acknowledging(desk: Desk, *, patience: float) -> InTime:
                 ack(response_action="update", view=waiting_view())
             else:
                 ack()
-                Surface(desk, client, body).tell(_WAIT)
+                Surface(request_context, client, body).tell(_WAIT)
 
         context["delivery"] = deliveries.arrive(ack, late=late)
         next()
@@ -59,13 +59,13 @@ def act(surface: Surface, context: BoltContext, do: Callable[[], Done]) -> None:
     surface.show(done.answer if done.is_news or not in_time else None)
 
 
-def submitted(desk: Desk, save: Callable[[Desk, Body], Reply]) -> Callable[..., None]:
+def submitted(request_context: RequestContext, save: Callable[[RequestContext, Body], Reply]) -> Callable[..., None]:
     """A listener for a form. Its acknowledgement is the answer, so it comes when it is known what became of it."""
 
     def listen(body: Body, client: WebClient, context: BoltContext) -> None:
-        surface = Surface(desk, client, body)
+        surface = Surface(request_context, client, body)
         try:
-            reply = save(desk, body)
+            reply = save(request_context, body)
         except Exception as error:  # noqa: BLE001 — one listener: whoever filled the form in has to hear of it
             log_failure(error)
             reply = not_saved(body, sentence_for(error))

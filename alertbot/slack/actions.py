@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from alertbot.domain.alerts import Act, ActKind, Outcome
+from alertbot.domain.alerts import Action, ActionType, Outcome
 from alertbot.domain.privacy import redact_alert
 from alertbot.domain.times import parse_count, parse_duration
 from alertbot.domain.windows import tomorrow_at_nine
 from alertbot.errors import UsageError
-from alertbot.flows import operate
+from alertbot.flows import alert_actions
 from alertbot.flows.look_up_evidence import behind
-from alertbot.slack.desk import Desk
-from alertbot.slack.views import answers
-from alertbot.slack.views.answers import Answer
+from alertbot.slack.context import RequestContext
+from alertbot.slack.views import responses
 from alertbot.slack.views.details import View, details_view
-from alertbot.slack.views.remembered import remembered
+from alertbot.slack.views.private_metadata import decode_private_metadata
+from alertbot.slack.views.responses import Response
 from alertbot.slack.views.text import literal
 
 _MENU_SNOOZE = timedelta(hours=1)  # what the menu of one alert offers
@@ -26,18 +26,18 @@ _MENU_SNOOZE = timedelta(hours=1)  # what the menu of one alert offers
 class Done:
     """What became of a click. It is told where it `is_news`: else the person sees it by what they look at."""
 
-    answer: Answer
+    answer: Response
     is_news: bool = True
 
 
-def clicked_acknowledge(desk: Desk, body: Mapping[str, Any]) -> Done:
+def clicked_acknowledge(context: RequestContext, body: Mapping[str, Any]) -> Done:
     """Take an alert, or all of a message. The message itself shows it; it is news only where it was too late."""
-    return _do(desk.for_whom(body), body, _value(body), ActKind.ACKNOWLEDGE)
+    return _do(context.for_whom(body), body, _value(body), ActionType.ACKNOWLEDGE)
 
 
-def clicked_give_back(desk: Desk, body: Mapping[str, Any]) -> Done:
+def clicked_give_back(context: RequestContext, body: Mapping[str, Any]) -> Done:
     """Give back what was taken."""
-    return _do(desk.for_whom(body), body, _value(body), ActKind.UNACKNOWLEDGE)
+    return _do(context.for_whom(body), body, _value(body), ActionType.UNACKNOWLEDGE)
 
 
 def chosen(body: Mapping[str, Any]) -> tuple[str, str]:
@@ -46,80 +46,88 @@ def chosen(body: Mapping[str, Any]) -> tuple[str, str]:
     return name, what
 
 
-def clicked_snooze(desk: Desk, body: Mapping[str, Any]) -> Done:
+def clicked_snooze(context: RequestContext, body: Mapping[str, Any]) -> Done:
     """Hear nothing of the message for the chosen time; "tomorrow" is that of the person's own clock."""
     target, length = chosen(body)
-    here, now = desk.for_whom(body), desk.clock()
+    here, now = context.for_whom(body), context.clock()
     try:
         is_tomorrow = length == "tomorrow"
         until = tomorrow_at_nine(now, here.zone_of(here.user)) if is_tomorrow else now + parse_duration(length)
     except ValueError as error:
-        return Done(answers.complaint(str(error)))
-    return _do(here, body, target, ActKind.SNOOZE, until=until)
+        return Done(responses.error_response(str(error)))
+    return _do(here, body, target, ActionType.SNOOZE, until=until)
 
 
-def clicked_menu(desk: Desk, body: Mapping[str, Any]) -> Done:
+def clicked_menu(context: RequestContext, body: Mapping[str, Any]) -> Done:
     """Do to one alert what was chosen in its menu."""
     target, what = chosen(body)
-    here, kind = desk.for_whom(body), ActKind(what)
-    until = desk.clock() + _MENU_SNOOZE if kind is ActKind.SNOOZE else None
-    return _do(here, body, target, kind, until=until, text=here.user if kind is ActKind.ASSIGN else "")
+    here, kind = context.for_whom(body), ActionType(what)
+    until = context.clock() + _MENU_SNOOZE if kind is ActionType.SNOOZE else None
+    return _do(here, body, target, kind, until=until, text=here.user if kind is ActionType.ASSIGN else "")
 
 
 def _do(
-    desk: Desk, body: Mapping[str, Any], target: str, kind: ActKind, *, until: datetime | None = None, text: str = ""
+    context: RequestContext,
+    body: Mapping[str, Any],
+    target: str,
+    kind: ActionType,
+    *,
+    until: datetime | None = None,
+    text: str = "",
 ) -> Done:
     action = body["actions"][0]
-    key = f"click {action.get('action_ts')} {action.get('action_id')} {desk.user}"
-    deed = Act(kind=kind, who=desk.user, at=desk.clock(), key=key, until=until, text=text)
+    key = f"click {action.get('action_ts')} {action.get('action_id')} {context.user}"
+    deed = Action(kind=kind, who=context.user, at=context.clock(), key=key, until=until, text=text)
     try:
-        acted = desk.act(target, deed)
+        acted = context.act(target, deed)
     except UsageError as error:
-        return Done(answers.complaint(error.public))
-    return Done(answers.acted_answer(acted), is_news=any(outcome is not Outcome.DONE for _, outcome in acted.outcomes))
+        return Done(responses.error_response(error.public))
+    return Done(
+        responses.action_response(acted), is_news=any(outcome is not Outcome.DONE for _, outcome in acted.outcomes)
+    )
 
 
-def clicked_end_silence(desk: Desk, body: Mapping[str, Any]) -> Done:
+def clicked_end_silence(context: RequestContext, body: Mapping[str, Any]) -> Done:
     """End a silence. One that is over already, by this very click or by somebody else's, needs no complaint."""
-    here, number = desk.for_whom(body), _value(body)
+    here, number = context.for_whom(body), _value(body)
     try:
         here.require_operator()
         for silence in here.silences():
             if str(silence.number) == number:
                 here.require_may_end(silence)
-                operate.end_silence(here.database, silence.number, by=here.user, now=here.clock())
+                alert_actions.end_silence(here.database, silence.number, by=here.user, now=here.clock())
     except UsageError as error:
-        return Done(answers.complaint(error.public))
+        return Done(responses.error_response(error.public))
     here.wake()
-    return Done(answers.sentence(f":white_check_mark: Silence {literal(number, 20)} is over."), is_news=False)
+    return Done(responses.text_response(f":white_check_mark: Silence {literal(number, 20)} is over."), is_news=False)
 
 
-def details_of(desk: Desk, name: str, *, page: int = 0, note: str = "") -> View:
+def details_of(context: RequestContext, name: str, *, page: int = 0, note: str = "") -> View:
     """The modal with every alert of a message, such as `G17`. Raises UsageError where there is none."""
-    alerts = desk.whole_alerts(name)
-    found = behind(desk.database, int(name[1:]), alerts, desk.rules)
+    alerts = context.whole_alerts(name)
+    found = behind(context.database, int(name[1:]), alerts, context.rules)
     return details_view(
         int(name[1:]),
         [redact_alert(alert, found.privacy) for alert in alerts],
-        now=desk.clock(),
+        now=context.clock(),
         page=page,
-        channel=desk.place,
+        channel=context.message_ref,
         note=note,
         evidence=found.summary,
         doubts=found.notes,
     )
 
 
-def clicked_details(desk: Desk, body: Mapping[str, Any]) -> View:
+def clicked_details(context: RequestContext, body: Mapping[str, Any]) -> View:
     """What Details opens, or a page of it: the button's value is `G17`, or `G17 2` for the third page."""
     name, _, page = _value(body).partition(" ")
-    return details_of(desk.for_whom(body), name, page=parse_count(page or "0"))
+    return details_of(context.for_whom(body), name, page=parse_count(page or "0"))
 
 
-def shown_details(desk: Desk, body: Mapping[str, Any], *, note: str = "") -> View:
+def shown_details(context: RequestContext, body: Mapping[str, Any], *, note: str = "") -> View:
     """The page of details that the person looks at, as it is now, with what they have to know."""
-    kept = remembered(body)
-    return details_of(desk.for_whom(body), str(kept.get("about")), page=int(kept.get("page") or 0), note=note)
+    kept = decode_private_metadata(body)
+    return details_of(context.for_whom(body), str(kept.get("about")), page=int(kept.get("page") or 0), note=note)
 
 
 def _value(body: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from alertbot.domain.times import parse_count
 from alertbot.errors import SlackRejected
 from alertbot.proxies import proxy_for
 from alertbot.punctual import make_timeouts_total
-from alertbot.slack import home, modals, rule_modals, showing
+from alertbot.slack import home, modals, rule_modals, sharing
 from alertbot.slack.acting import InTime, acknowledging, act, delivery_of, not_saved
 from alertbot.slack.actions import (
     Done,
@@ -31,16 +31,17 @@ from alertbot.slack.actions import (
     clicked_snooze,
 )
 from alertbot.slack.commands import Pace, answer, pace_of
+from alertbot.slack.context import RequestContext
 from alertbot.slack.deliveries import PATIENCE
-from alertbot.slack.desk import Desk
+from alertbot.slack.errors import translate_errors
 from alertbot.slack.executors import Busy
-from alertbot.slack.failures import translated
 from alertbot.slack.surface import Surface, log_failure, sentence_for
 from alertbot.slack.views.modals import UNTIL
 from alertbot.slack.views.text import escape
 
 log = structlog.get_logger()
-# What the calls of this package need: posting, commands, a person's time zone, and looking for a post whose answer was lost.
+# What the calls of this package need: posting, commands, a person's time zone, and looking for a post whose answer was
+# lost.
 NEEDED_SCOPES = frozenset(
     {
         "channels:history",
@@ -99,7 +100,7 @@ def _quiet_logger() -> logging.Logger:
 
 def identify(client: WebClient) -> Identity:
     """Ask Slack who we are. Raises a SlackError: SlackRefused where the token is not taken."""
-    with translated("auth.test"):
+    with translate_errors("auth.test"):
         response = client.auth_test()
     headers = {str(name).lower(): value for name, value in (response.headers or {}).items()}
     scopes = headers.get("x-oauth-scopes", "")
@@ -119,7 +120,7 @@ def post_webhook(url: str, text: str, *, timeout: timedelta) -> None:
     make_timeouts_total()
     client = WebhookClient(url, timeout=max(1, int(timeout.total_seconds())), retry_handlers=[], logger=_quiet_logger())
     client.proxy = None  # as above
-    with translated("webhook"):
+    with translate_errors("webhook"):
         answer = client.send(text=escape(text))
     if answer.status_code != 200:
         raise SlackRejected(f"webhook: HTTP {answer.status_code}", code=f"http_{answer.status_code}")
@@ -130,7 +131,7 @@ def channels(client: WebClient) -> dict[str, bool]:
     found: dict[str, bool] = {}
     cursor = ""
     while True:
-        with translated("conversations.list"):
+        with translate_errors("conversations.list"):
             page = client.conversations_list(
                 types="public_channel,private_channel", exclude_archived=True, limit=1000, cursor=cursor or None
             )
@@ -146,7 +147,7 @@ def build(
     *,
     identity: Callable[[], Identity],
     signing_secret: str | None,
-    desk: Desk,
+    request_context: RequestContext,
     patience: float = PATIENCE,
 ) -> App:
     """The app with its listeners. `identity` is asked at each request, so that a start without Slack heals by itself.
@@ -170,16 +171,16 @@ def build(
         authorize=authorize,
         logger=_bolt_logger(),
         raise_error_for_unhandled_request=False,
-        listener_executor=desk.executors.acts,
+        listener_executor=request_context.executors.acts,
     )
 
-    in_time = acknowledging(desk, patience=patience)
-    _answer_commands(app, desk, in_time)
-    _answer_clicks(app, desk, in_time)
-    _show_home(app, desk, in_time)
-    modals.listen(app, desk, in_time)
-    rule_modals.listen(app, desk, in_time)
-    showing.listen(app, desk)
+    in_time = acknowledging(request_context, patience=patience)
+    _answer_commands(app, request_context, in_time)
+    _answer_clicks(app, request_context, in_time)
+    _show_home(app, request_context, in_time)
+    modals.listen(app, request_context, in_time)
+    rule_modals.listen(app, request_context, in_time)
+    sharing.listen(app, request_context)
 
     @app.action(re.compile(".*"))
     def any_other(ack: Ack, action: Mapping[str, Any]) -> None:
@@ -197,7 +198,7 @@ def build(
 
     @app.error
     def failed(error: Exception, request: BoltRequest) -> BoltResponse:
-        return _answer_failure(Surface(desk, client, request.body), request, error)
+        return _answer_failure(Surface(request_context, client, request.body), request, error)
 
     return app
 
@@ -219,81 +220,81 @@ def _answer_failure(surface: Surface, request: BoltRequest, error: Exception) ->
     return BoltResponse(status=200, body="")
 
 
-def _answer_commands(app: App, desk: Desk, in_time: InTime) -> None:
-    @app.command(desk.command, middleware=[in_time])
+def _answer_commands(app: App, request_context: RequestContext, in_time: InTime) -> None:
+    @app.command(request_context.command, middleware=[in_time])
     def command(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
-        surface, delivery = Surface(desk, client, body), delivery_of(context)
+        surface, delivery = Surface(request_context, client, body), delivery_of(context)
         rule = rule_modals.asked_for(body)
         if modals.asks_for_silence(body):
             delivery.acknowledge()
-            surface.open(lambda: modals.ask_silence(desk, body))
+            surface.open(lambda: modals.ask_silence(request_context, body))
         elif rule is not None:
             delivery.acknowledge()
-            surface.open(lambda: rule_modals.ask_rule(desk, body, rule.text))
-        elif (pace := pace_of(desk, body)) is Pace.ACTS:
-            act(surface, context, lambda: Done(answer(desk, body)))
+            surface.open(lambda: rule_modals.ask_rule(request_context, body, rule.text))
+        elif (pace := pace_of(request_context, body)) is Pace.ACTS:
+            act(surface, context, lambda: Done(answer(request_context, body)))
         else:
             try:
                 if pace is Pace.DRAWS:
                     key = f"chart {body.get('user_id')} {body.get('text')}"
-                    surface.answer_slowly(lambda: answer(desk, body), key=key)
+                    surface.answer_slowly(lambda: answer(request_context, body), key=key)
                 else:
-                    surface.look_up(lambda: answer(desk, body))
+                    surface.look_up(lambda: answer(request_context, body))
             except Busy as busy:
                 delivery.acknowledge(text=busy.public)
             else:
                 delivery.acknowledge()
 
 
-def _answer_clicks(app: App, desk: Desk, in_time: InTime) -> None:
+def _answer_clicks(app: App, request_context: RequestContext, in_time: InTime) -> None:
     @app.action("acknowledge", middleware=[in_time])
     def acknowledge(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
-        act(Surface(desk, client, body), context, lambda: clicked_acknowledge(desk, body))
+        act(Surface(request_context, client, body), context, lambda: clicked_acknowledge(request_context, body))
 
     @app.action("give_back", middleware=[in_time])
     def give_back(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
-        act(Surface(desk, client, body), context, lambda: clicked_give_back(desk, body))
+        act(Surface(request_context, client, body), context, lambda: clicked_give_back(request_context, body))
 
     @app.action("details")
     def details(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body).open(lambda: clicked_details(desk, body))
+        Surface(request_context, client, body).open(lambda: clicked_details(request_context, body))
 
     @app.action(re.compile("details_page_.*"))
     def turn_page(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body).update(lambda: clicked_details(desk, body))
+        Surface(request_context, client, body).update(lambda: clicked_details(request_context, body))
 
     @app.action("snooze", middleware=[in_time])
     def snooze(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
-        surface, (about, length) = Surface(desk, client, body), chosen(body)
+        surface, (about, length) = Surface(request_context, client, body), chosen(body)
         if length == UNTIL:
             delivery_of(context).acknowledge()
-            surface.open(lambda: modals.ask_snooze(desk, body, about))
+            surface.open(lambda: modals.ask_snooze(request_context, body, about))
             return
-        act(surface, context, lambda: clicked_snooze(desk, body))
+        act(surface, context, lambda: clicked_snooze(request_context, body))
 
 
-def _show_home(app: App, desk: Desk, in_time: InTime) -> None:
+def _show_home(app: App, request_context: RequestContext, in_time: InTime) -> None:
     @app.event("app_home_opened")
     def opened(body: Mapping[str, Any], event: Mapping[str, Any], client: WebClient) -> None:
-        Surface(desk, client, body).do(lambda: home.opened(desk, client, event))
+        Surface(request_context, client, body).do(lambda: home.opened(request_context, client, event))
 
     @app.action("home_refresh")
     def refresh(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body).show()
+        Surface(request_context, client, body).show()
 
     @app.action(re.compile("home_page_.*"))
     def turn_page(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body).do(
-            lambda: home.publish(desk.for_whom(body), client, page=parse_count(body["actions"][0]["value"]))
+        Surface(request_context, client, body).do(
+            lambda: home.publish(request_context.for_whom(body), client, page=parse_count(body["actions"][0]["value"]))
         )
 
     @app.action("end_silence", middleware=[in_time])
     def end_silence(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
-        act(Surface(desk, client, body), context, lambda: clicked_end_silence(desk, body))
+        act(Surface(request_context, client, body), context, lambda: clicked_end_silence(request_context, body))
 
 
 class _SocketClient(SocketModeClient):
@@ -329,7 +330,7 @@ class Socket:
 
     def connect(self) -> None:
         """Open it. Raises a SlackError where Slack cannot be reached or does not want it."""
-        with translated("apps.connections.open"):
+        with translate_errors("apps.connections.open"):
             self._handler.connect()  # type: ignore[no-untyped-call]
 
     def is_connected(self) -> bool:

@@ -1,4 +1,4 @@
-"""A curve as a PNG: the value over time, the threshold drawn in, and what is beyond it shaded.
+"""A chart as a PNG: the value over time, the threshold drawn in, and what is beyond it shaded.
 
 matplotlib takes a second to import, so that is left to the first chart. Its objects are used without pyplot, which
 keeps every figure for ever.
@@ -17,9 +17,9 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
-from alertbot.domain.curves import Curve, Value
+from alertbot.domain.chart_data import ChartSeries, Value
+from alertbot.domain.formatting import format_amount
 from alertbot.domain.rules import Severity
-from alertbot.domain.wording import write_amount
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,9 +44,9 @@ _MEMORY = "/dev/shm"  # noqa: S108 — writable in a container whose root is not
 _drawing = Lock()  # fonts are shared; and two at once take as long as two in turn
 
 
-def draw(curve: Curve, zone: tzinfo = UTC) -> bytes:
+def draw(chart_series: ChartSeries, zone: tzinfo = UTC) -> bytes:
     """The chart as a PNG of 1200 × 510 pixels, its times in `zone`. Raises OSError where matplotlib finds no folder of its own."""
-    curve = in_zone(curve, zone)
+    chart_series = in_zone(chart_series, zone)
     with _drawing:
         _give_matplotlib_a_folder()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -56,12 +56,12 @@ def draw(curve: Curve, zone: tzinfo = UTC) -> bytes:
         FigureCanvasAgg(figure)
         _draw_card(figure)
         axes = figure.add_axes((0.075, 0.135, 0.885, 0.6), facecolor="none")
-        top = _top(curve)
-        _draw_frame(axes, curve, top)
-        _draw_values(axes, curve)
-        _draw_thresholds(axes, curve, top)
-        _draw_marks(axes, curve, top)
-        _write_head(figure, curve)
+        top = _top(chart_series)
+        _draw_frame(axes, chart_series, top)
+        _draw_values(axes, chart_series)
+        _draw_thresholds(axes, chart_series, top)
+        _draw_marks(axes, chart_series, top)
+        _write_head(figure, chart_series)
         picture = io.BytesIO()
         figure.savefig(picture, format="png", facecolor="none", metadata={"Software": "alertbot"})
         return picture.getvalue()
@@ -97,8 +97,8 @@ def _draw_card(figure: "Figure") -> None:
     figure.add_artist(card)
 
 
-def _draw_frame(axes: "Axes", curve: Curve, top: float) -> None:
-    axes.set_xlim(_x(curve.start), _x(curve.end))
+def _draw_frame(axes: "Axes", chart_series: ChartSeries, top: float) -> None:
+    axes.set_xlim(_x(chart_series.start), _x(chart_series.end))
     axes.set_ylim(0, top)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -106,28 +106,30 @@ def _draw_frame(axes: "Axes", curve: Curve, top: float) -> None:
     axes.set_axisbelow(True)
     axes.grid(axis="y", color=_GRID, linewidth=1.2)
     axes.tick_params(axis="both", length=0, labelsize=_SMALL, labelcolor=_FAINT, pad=8)
-    heights = _heights(top, whole=curve.unit not in {"%", "×"})
-    axes.set_yticks(heights, [_short(height, curve.unit) for height in heights], parse_math=False)
-    moments = list(_moments(curve.start, curve.end))
+    heights = _heights(top, whole=chart_series.unit not in {"%", "×"})
+    axes.set_yticks(heights, [_short(height, chart_series.unit) for height in heights], parse_math=False)
+    moments = list(_moments(chart_series.start, chart_series.end))
     axes.set_xticks([_x(at) for at, _ in moments], [text for _, text in moments], parse_math=False)
 
 
-def _draw_values(axes: "Axes", curve: Curve) -> None:
+def _draw_values(axes: "Axes", chart_series: ChartSeries) -> None:
     """A line, or bars where each value is what grew in a stretch. Where nothing is known there is nothing."""
-    if curve.bucket is not None:
-        width = curve.bucket / timedelta(days=1)
-        known = curve.known
+    if chart_series.bucket is not None:
+        width = chart_series.bucket / timedelta(days=1)
+        known = chart_series.known
         axes.bar(
             [_x(at) - width / 2 for at, _ in known],
-            [_y(value, curve.unit) for _, value in known],
+            [_y(value, chart_series.unit) for _, value in known],
             width=width * 0.82,
             color=_LINE,
         )
         return
-    places = [_x(at) for at, _ in curve.points]
-    heights = [_y(value, curve.unit) for _, value in curve.points]
-    limits = [_y(threshold, curve.unit) for _, threshold in curve.thresholds]
-    ceiling = min(limits) if limits and curve.comparison.looks_up else math.inf  # above it another colour fills
+    places = [_x(at) for at, _ in chart_series.points]
+    heights = [_y(value, chart_series.unit) for _, value in chart_series.points]
+    limits = [_y(threshold, chart_series.unit) for _, threshold in chart_series.thresholds]
+    ceiling = (
+        min(limits) if limits and chart_series.comparison.is_upper_bound else math.inf
+    )  # above it another colour fills
     axes.fill_between(places, [min(height, ceiling) for height in heights], 0, color=_LINE, alpha=0.10, linewidth=0)
     axes.plot(places, heights, color=_LINE, linewidth=3, solid_joinstyle="round", solid_capstyle="round", zorder=3)
     for place, height in _alone(places, heights):
@@ -142,25 +144,27 @@ def _alone(places: Sequence[float], heights: Sequence[float]) -> Iterator[tuple[
             yield place, height
 
 
-def _draw_thresholds(axes: "Axes", curve: Curve, top: float) -> None:
-    limits = [(severity, _y(threshold, curve.unit), threshold) for severity, threshold in curve.thresholds]
+def _draw_thresholds(axes: "Axes", chart_series: ChartSeries, top: float) -> None:
+    limits = [
+        (severity, _y(threshold, chart_series.unit), threshold) for severity, threshold in chart_series.thresholds
+    ]
     heights = [height for _, height, _ in limits]
     for severity, height, threshold in limits:
         if height > top:
             continue
         axes.axhline(height, color=_LEVELS[severity], linewidth=2.2, dashes=(5, 3), zorder=4)
-        if curve.bucket is None:
-            _shade(axes, curve, height, _LEVELS[severity], limits=heights)
+        if chart_series.bucket is None:
+            _shade(axes, chart_series, height, _LEVELS[severity], limits=heights)
         is_close = any(0 < other - height < _CLOSE * top for other in heights)
-        told = f"{severity.value} {write_amount(threshold, '%' if curve.unit == '%' else '')}"
+        told = f"{severity.value} {format_amount(threshold, '%' if chart_series.unit == '%' else '')}"
         _note(axes, told, (0, height), _LEVELS[severity], offset=(6, -5 if is_close else 5), in_figure=True)
 
 
-def _shade(axes: "Axes", curve: Curve, limit: float, colour: str, *, limits: Sequence[float]) -> None:
+def _shade(axes: "Axes", chart_series: ChartSeries, limit: float, colour: str, *, limits: Sequence[float]) -> None:
     """What lies beyond the limit, up to the next one."""
-    places = [_x(at) for at, _ in curve.points]
-    found = [_y(value, curve.unit) for _, value in curve.points]
-    if curve.comparison.looks_up:
+    places = [_x(at) for at, _ in chart_series.points]
+    found = [_y(value, chart_series.unit) for _, value in chart_series.points]
+    if chart_series.comparison.is_upper_bound:
         following = min((other for other in limits if other > limit), default=math.inf)
         edge, beyond = [min(value, following) for value in found], [value > limit for value in found]
     else:
@@ -193,14 +197,14 @@ def _note(
     )
 
 
-def in_zone(curve: Curve, zone: tzinfo) -> Curve:
-    """The curve with its moments on the clock of a time zone."""
+def in_zone(chart_series: ChartSeries, zone: tzinfo) -> ChartSeries:
+    """The chart with its moments on the clock of a time zone."""
     return replace(
-        curve,
-        start=curve.start.astimezone(zone),
-        end=curve.end.astimezone(zone),
-        points=tuple((at.astimezone(zone), value) for at, value in curve.points),
-        fired_at=None if curve.fired_at is None else curve.fired_at.astimezone(zone),
+        chart_series,
+        start=chart_series.start.astimezone(zone),
+        end=chart_series.end.astimezone(zone),
+        points=tuple((at.astimezone(zone), value) for at, value in chart_series.points),
+        fired_at=None if chart_series.fired_at is None else chart_series.fired_at.astimezone(zone),
     )
 
 
@@ -209,29 +213,29 @@ def zone_name(moment: datetime) -> str:
     return str(getattr(moment.tzinfo, "key", None) or moment.tzname())
 
 
-def _draw_marks(axes: "Axes", curve: Curve, top: float) -> None:
+def _draw_marks(axes: "Axes", chart_series: ChartSeries, top: float) -> None:
     """When the alert fired, and where the value is now."""
-    if curve.fired_at is not None and curve.start < curve.fired_at <= curve.end:
-        place = _x(curve.fired_at)
+    if chart_series.fired_at is not None and chart_series.start < chart_series.fired_at <= chart_series.end:
+        place = _x(chart_series.fired_at)
         axes.axvline(place, color=_FAINT, linewidth=1.6, dashes=(1.5, 2.5), zorder=2)
-        is_late = (curve.fired_at - curve.start) / (curve.end - curve.start) > 0.8
-        told = f"fired {curve.fired_at:%H:%M}"
+        is_late = (chart_series.fired_at - chart_series.start) / (chart_series.end - chart_series.start) > 0.8
+        told = f"fired {chart_series.fired_at:%H:%M}"
         _note(axes, told, (place, top), _FAINT, offset=(-6 if is_late else 6, -4))
-    if curve.bucket is None and curve.known:
-        at, value = curve.known[-1]
-        height = _y(value, curve.unit)
+    if chart_series.bucket is None and chart_series.known:
+        at, value = chart_series.known[-1]
+        height = _y(value, chart_series.unit)
         axes.plot([_x(at)], [height], "o", color=_LINE, markersize=9, zorder=6, clip_on=False)
 
 
-def _write_head(figure: "Figure", curve: Curve) -> None:
-    subject = _drawable(curve.subject) or _drawable(curve.key) or "what was asked for"
-    under = f"{_drawable(curve.what)}, {_stretch(curve.start, curve.end)} {zone_name(curve.start)}"
+def _write_head(figure: "Figure", chart_series: ChartSeries) -> None:
+    subject = _drawable(chart_series.subject) or _drawable(chart_series.key) or "what was asked for"
+    under = f"{_drawable(chart_series.what)}, {_stretch(chart_series.start, chart_series.end)} {zone_name(chart_series.start)}"
     _write(figure, _cut(subject, 44), (0.028, 0.9), is_large=True)
     _write(figure, _cut(under, 78), (0.028, 0.82))
-    if not curve.known:
+    if not chart_series.known:
         _write(figure, "nothing was read in this time", (0.5, 0.43), align="center")
         return
-    large, small = _in_short(curve)
+    large, small = _in_short(chart_series)
     _write(figure, large, (0.972, 0.9), is_large=True, align="right")
     _write(figure, small, (0.972, 0.82), align="right")
 
@@ -257,15 +261,15 @@ def _write(
     )
 
 
-def _in_short(curve: Curve) -> tuple[str, str]:
+def _in_short(chart_series: ChartSeries) -> tuple[str, str]:
     """What somebody sees who looks at two numbers only."""
-    assert curve.worst is not None, "something is known"
-    unit = curve.unit if curve.unit in {"%", "×"} else ""
-    (at, extreme), (last_at, last) = curve.worst, curve.known[-1]
-    found = f"{'peak' if curve.comparison.looks_up else 'least'} {write_amount(extreme, unit)}"
-    if curve.bucket is not None:
-        return write_amount(sum(value for _, value in curve.known)), f"{found} at {at:%H:%M}"
-    return found, f"{write_amount(last, unit)} at {last_at:%H:%M}"
+    assert chart_series.worst is not None, "something is known"
+    unit = chart_series.unit if chart_series.unit in {"%", "×"} else ""
+    (at, extreme), (last_at, last) = chart_series.worst, chart_series.known[-1]
+    found = f"{'peak' if chart_series.comparison.is_upper_bound else 'least'} {format_amount(extreme, unit)}"
+    if chart_series.bucket is not None:
+        return format_amount(sum(value for _, value in chart_series.known)), f"{found} at {at:%H:%M}"
+    return found, f"{format_amount(last, unit)} at {last_at:%H:%M}"
 
 
 @cache
@@ -295,12 +299,12 @@ def _y(value: Value, unit: str) -> float:
     return float(max(-_LARGEST, min(_LARGEST, value))) * (100 if unit == "%" else 1)
 
 
-def _top(curve: Curve) -> float:
+def _top(chart_series: ChartSeries) -> float:
     """Where the picture ends: above the largest value, and above the thresholds unless those are far out of reach."""
-    largest = max((_y(value, curve.unit) for _, value in curve.known), default=0.0)
-    limits = [_y(threshold, curve.unit) for _, threshold in curve.thresholds]
+    largest = max((_y(value, chart_series.unit) for _, value in chart_series.known), default=0.0)
+    limits = [_y(threshold, chart_series.unit) for _, threshold in chart_series.thresholds]
     near = [limit for limit in limits if limit <= largest * 4 or limit == min(limits)]
-    return max([largest, *near, 1e-9 if curve.unit == "%" else 1.0]) * 1.18
+    return max([largest, *near, 1e-9 if chart_series.unit == "%" else 1.0]) * 1.18
 
 
 def _heights(top: float, *, whole: bool) -> list[float]:

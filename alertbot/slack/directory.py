@@ -13,7 +13,7 @@ import structlog
 from slack_sdk import WebClient
 
 from alertbot.errors import SlackError
-from alertbot.slack.failures import translated
+from alertbot.slack.errors import translate_errors
 
 log = structlog.get_logger()
 _FRESH = 300.0  # seconds without asking again: Slack limits the calls a minute
@@ -87,7 +87,7 @@ def members_of(
     """Who is in a user group. Nobody, where Slack has not said so for an hour: who is no operator any more must not stay one."""
 
     def ask(group: str) -> frozenset[str]:
-        with translated("usergroups.users.list"):
+        with translate_errors("usergroups.users.list"):
             return frozenset(client.usergroups_users_list(usergroup=group).get("users") or ())
 
     return Remembered[frozenset[str]]("user group", ask, otherwise=frozenset(), monotonic=monotonic)
@@ -97,7 +97,7 @@ def name_of_channel(client: WebClient) -> Callable[[str], str]:
     """What a channel is called, by its id. Empty where Slack does not tell."""
 
     def ask(channel: str) -> str:
-        with translated("conversations.info"):
+        with translate_errors("conversations.info"):
             return str((client.conversations_info(channel=channel).get("channel") or {}).get("name") or "")
 
     return Remembered("channel", ask, otherwise="")
@@ -107,7 +107,7 @@ def zone_of(client: WebClient) -> Callable[[str], tzinfo]:
     """The time zone of a person; UTC where Slack does not tell, or where this machine does not know it."""
 
     def ask(user: str) -> tzinfo:
-        with translated("users.info"):
+        with translate_errors("users.info"):
             return ZoneInfo(str((client.users_info(user=user).get("user") or {}).get("tz") or "UTC"))
 
     return Remembered[tzinfo]("time zone", ask, otherwise=UTC)

@@ -10,16 +10,16 @@ from typing import Any
 from slack_bolt import Ack, App, BoltContext
 from slack_sdk import WebClient
 
-from alertbot.domain.alerts import Act, ActKind, Alert, Outcome
+from alertbot.domain.alerts import Action, ActionType, Alert, Outcome
+from alertbot.domain.formatting import severity_order
 from alertbot.domain.reports import SilencePreview
-from alertbot.domain.silences import Matcher, Sign, SilenceRequest, check_matchers, parse_matcher
+from alertbot.domain.silences import Matcher, MatchType, SilenceRequest, check_matchers, parse_matcher
 from alertbot.domain.times import parse_duration
-from alertbot.domain.wording import gravity
 from alertbot.errors import UsageError
-from alertbot.flows import operate
+from alertbot.flows import alert_actions
 from alertbot.slack.acting import InTime, Reply, act, delivery_of, submitted
 from alertbot.slack.actions import chosen, clicked_menu
-from alertbot.slack.desk import Desk
+from alertbot.slack.context import RequestContext
 from alertbot.slack.surface import Surface
 from alertbot.slack.typed_text import split, typed_text
 from alertbot.slack.views.modals import (
@@ -32,7 +32,7 @@ from alertbot.slack.views.modals import (
     silenced_modal,
     snooze_modal,
 )
-from alertbot.slack.views.remembered import remember, remembered
+from alertbot.slack.views.private_metadata import decode_private_metadata, encode_private_metadata
 
 _DAY = timedelta(days=1)
 _LONGEST = timedelta(days=366)  # a date further away is a slip of the finger
@@ -54,9 +54,9 @@ def asks_for_silence(body: Mapping[str, Any]) -> bool:
     return typed_text(str(body.get("text") or "")).strip().lower() == "silence"
 
 
-def ask_silence(desk: Desk, body: Mapping[str, Any], about: str = "") -> View:
+def ask_silence(request_context: RequestContext, body: Mapping[str, Any], about: str = "") -> View:
     """The form of a new silence, filled in with what the alerts of `A42` or `G17` have in common. Raises UsageError."""
-    here = desk.for_whom(body)
+    here = request_context.for_whom(body)
     here.require_operator()
     draft = _draft_about(here.alerts(about)) if about else Draft()
     return _silence_form(here, draft, _metadata(here, body, about))
@@ -76,30 +76,30 @@ def _draft_about(alerts: Sequence[Alert]) -> Draft:
     )
 
 
-def recount(desk: Desk, body: Mapping[str, Any]) -> View:
+def recount(request_context: RequestContext, body: Mapping[str, Any]) -> View:
     """The form with what it would mute now, after a field was changed."""
-    return _silence_form(desk.for_whom(body), _draft_in(body), body["view"]["private_metadata"])
+    return _silence_form(request_context.for_whom(body), _draft_in(body), body["view"]["private_metadata"])
 
 
-def _silence_form(desk: Desk, draft: Draft, metadata: str, *, is_doubted: bool = False) -> View:
+def _silence_form(request_context: RequestContext, draft: Draft, metadata: str, *, is_doubted: bool = False) -> View:
     if draft.lasts == UNTIL and draft.until is None:
-        draft = replace(draft, until=_whole_hour(desk.clock() + _DAY))
+        draft = replace(draft, until=_whole_hour(request_context.clock() + _DAY))
     return silence_modal(
         draft,
-        _preview(desk, draft),
-        rules=[rule.name for rule in desk.rules],
-        sources=list(desk.intervals),
+        _preview(request_context, draft),
+        rules=[rule.name for rule in request_context.rules],
+        sources=list(request_context.intervals),
         metadata=metadata,
         is_doubted=is_doubted,
     )
 
 
-def _preview(desk: Desk, draft: Draft) -> SilencePreview:
+def _preview(request_context: RequestContext, draft: Draft) -> SilencePreview:
     try:
-        preview = desk.preview_silence(desk.confined(_matchers_of(draft)))
+        preview = request_context.preview_silence(request_context.confined(_matchers_of(draft)))
     except (_Unfit, UsageError) as unfit:
-        return SilencePreview((), len(desk.open_alerts()), problem=str(unfit))
-    return replace(preview, muted=sorted(preview.muted, key=gravity))
+        return SilencePreview((), len(request_context.open_alerts()), problem=str(unfit))
+    return replace(preview, muted=sorted(preview.muted, key=severity_order))
 
 
 def _draft_in(body: Mapping[str, Any]) -> Draft:
@@ -128,7 +128,7 @@ def _filled(body: Mapping[str, Any], field: str) -> Any:
 def _matchers_of(draft: Draft) -> tuple[Matcher, ...]:
     """The matchers that a draft means. Raises _Unfit."""
     chosen_ones = [
-        Matcher(label, Sign.IS, value)
+        Matcher(label, MatchType.IS, value)
         for label, value in (("rule", draft.rule), ("source", draft.source), ("ai_llm", draft.llm))
         if value not in {ANY, ""}
     ]
@@ -141,21 +141,21 @@ def _matchers_of(draft: Draft) -> tuple[Matcher, ...]:
         raise _Unfit("more", str(error)) from error
 
 
-def save_silence(desk: Desk, body: Mapping[str, Any]) -> Reply:
+def save_silence(request_context: RequestContext, body: Mapping[str, Any]) -> Reply:
     """Make the silence that was filled in; what is wrong with it stands below its field.
 
     One that matches nothing that was ever read has to be submitted twice: a typing error in it is found out by a page.
     """
-    here, draft = desk.for_whom(body), _draft_in(body)
+    here, draft = request_context.for_whom(body), _draft_in(body)
     now = here.clock()
     try:
         here.require_operator()
         request = SilenceRequest(here.confined(_matchers_of(draft)), _length(draft, now), draft.comment)
         preview, meant = _preview(here, draft), _fingerprint(request.matchers)
-        if preview.matches_nothing and remembered(body).get("doubted") != meant:
-            metadata = remember(**{**remembered(body), "doubted": meant})
+        if preview.matches_nothing and decode_private_metadata(body).get("doubted") != meant:
+            metadata = encode_private_metadata(**{**decode_private_metadata(body), "doubted": meant})
             return {"response_action": "update", "view": _silence_form(here, draft, metadata, is_doubted=True)}
-        made = operate.add_silence(here.database, request, author=here.user, now=now, key=_key(body))
+        made = alert_actions.add_silence(here.database, request, author=here.user, now=now, key=_key(body))
     except _Unfit as unfit:
         return _errors(unfit.field, str(unfit))
     except UsageError as error:
@@ -189,9 +189,9 @@ def _ahead(until: datetime, now: datetime) -> timedelta:
 # --- a snooze until a date
 
 
-def ask_snooze(desk: Desk, body: Mapping[str, Any], about: str) -> View:
+def ask_snooze(request_context: RequestContext, body: Mapping[str, Any], about: str) -> View:
     """The form that asks until when to snooze what `A42` or `G17` means. Raises UsageError."""
-    here = desk.for_whom(body)
+    here = request_context.for_whom(body)
     until = _whole_hour(here.clock() + timedelta(hours=4))
     metadata = _metadata(here, body, about)
     return snooze_modal(here.alerts(about), until=until, may_operate=here.may_operate(), metadata=metadata)
@@ -201,14 +201,14 @@ def _whole_hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-def save_snooze(desk: Desk, body: Mapping[str, Any]) -> Reply:
+def save_snooze(request_context: RequestContext, body: Mapping[str, Any]) -> Reply:
     """Snooze until the chosen moment: up to a day for everybody, longer for operators."""
-    here, now = desk.for_whom(body), desk.clock()
+    here, now = request_context.for_whom(body), request_context.clock()
     until = datetime.fromtimestamp(int(_filled(body, "until")), UTC)
     try:
         if _ahead(until, now) > _DAY and not here.may_operate():
             return _errors("until", "more than a day is for operators; choose a time within the next 24 hours")
-        return _act(here, body, ActKind.SNOOZE, field="until", until=until)
+        return _act(here, body, ActionType.SNOOZE, field="until", until=until)
     except _Unfit as unfit:
         return _errors(unfit.field, str(unfit))
     except UsageError as error:
@@ -218,39 +218,58 @@ def save_snooze(desk: Desk, body: Mapping[str, Any]) -> Reply:
 # --- a comment
 
 
-def ask_comment(desk: Desk, body: Mapping[str, Any], about: str) -> View:
+def ask_comment(request_context: RequestContext, body: Mapping[str, Any], about: str) -> View:
     """The form that asks for a comment on an alert, and for whom it is given to. Raises UsageError."""
-    here = desk.for_whom(body)
+    here = request_context.for_whom(body)
     return comment_modal(here.alerts(about)[0], metadata=_metadata(here, body, about))
 
 
-def save_comment(desk: Desk, body: Mapping[str, Any]) -> Reply:
+def save_comment(request_context: RequestContext, body: Mapping[str, Any]) -> Reply:
     """Write the comment and assign the alert, whichever was filled in."""
-    here, text, whom = desk.for_whom(body), str(_filled(body, "comment") or "").strip(), _filled(body, "assignee")
+    here, text, whom = (
+        request_context.for_whom(body),
+        str(_filled(body, "comment") or "").strip(),
+        _filled(body, "assignee"),
+    )
     if not text and not whom:
         return _errors("comment", "write something, or choose somebody below")
     try:
         # What may come too late goes first, so that a second try does not write the comment twice.
-        reply = _act(here, body, ActKind.ASSIGN, field="assignee", text=str(whom)) if whom else {}
-        return reply or (_act(here, body, ActKind.COMMENT, field="comment", text=text) if text else {})
+        reply = _act(here, body, ActionType.ASSIGN, field="assignee", text=str(whom)) if whom else {}
+        return reply or (_act(here, body, ActionType.COMMENT, field="comment", text=text) if text else {})
     except UsageError as error:
         return _errors("comment", error.public)
 
 
 def _act(
-    desk: Desk, body: Mapping[str, Any], kind: ActKind, *, field: str, text: str = "", until: datetime | None = None
+    request_context: RequestContext,
+    body: Mapping[str, Any],
+    kind: ActionType,
+    *,
+    field: str,
+    text: str = "",
+    until: datetime | None = None,
 ) -> Reply:
     """Do it. What came too late is told below the field; what was done before, by another delivery, was done."""
-    deed = Act(kind=kind, who=desk.user, at=desk.clock(), key=f"{_key(body)} {kind}", text=text, until=until)
-    acted = desk.act(str(remembered(body).get("about")), deed)
+    deed = Action(
+        kind=kind,
+        who=request_context.user,
+        at=request_context.clock(),
+        key=f"{_key(body)} {kind}",
+        text=text,
+        until=until,
+    )
+    acted = request_context.act(str(decode_private_metadata(body).get("about")), deed)
     outcomes = {outcome for _, outcome in acted.outcomes}
     return _errors(field, "too late: it had ended before") if outcomes == {Outcome.TOO_LATE} else {}
 
 
-def _metadata(desk: Desk, body: Mapping[str, Any], about: str) -> str:
+def _metadata(request_context: RequestContext, body: Mapping[str, Any], about: str) -> str:
     """What a modal remembers: what it is about, where that was seen, and the page of details below it."""
-    below = remembered(body) if (body.get("view") or {}).get("callback_id") == "details" else {}
-    return remember(about=about, channel=desk.place, below=below.get("about", ""), page=below.get("page", ""))
+    below = decode_private_metadata(body) if (body.get("view") or {}).get("callback_id") == "details" else {}
+    return encode_private_metadata(
+        about=about, channel=request_context.message_ref, below=below.get("about", ""), page=below.get("page", "")
+    )
 
 
 def _key(body: Mapping[str, Any]) -> str:
@@ -266,30 +285,30 @@ def _errors(field: str, problem: str) -> Reply:
 # --- listening
 
 
-def listen(app: App, desk: Desk, in_time: InTime) -> None:
+def listen(app: App, request_context: RequestContext, in_time: InTime) -> None:
     """Register what opens modals, and what is sent from them."""
 
     @app.action("silence")
     def open_silence(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
         about = str(body["actions"][0].get("value") or "")
-        Surface(desk, client, body).open(lambda: ask_silence(desk, body, about))
+        Surface(request_context, client, body).open(lambda: ask_silence(request_context, body, about))
 
     @app.action(re.compile("silence_(rule|source|llm|more|lasts)"))
     def count_anew(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body).update(lambda: recount(desk, body))
+        Surface(request_context, client, body).update(lambda: recount(request_context, body))
 
     @app.action("alert_menu", middleware=[in_time])
     def menu(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
         about, what = chosen(body)
-        surface = Surface(desk, client, body)
+        surface = Surface(request_context, client, body)
         asks = {"comment": ask_comment, "silence": ask_silence}.get(what)
         if asks is not None:
             delivery_of(context).acknowledge()
-            surface.open(lambda: asks(desk, body, about))
+            surface.open(lambda: asks(request_context, body, about))
             return
-        act(surface, context, lambda: clicked_menu(desk, body))
+        act(surface, context, lambda: clicked_menu(request_context, body))
 
     for name, save in (("silence", save_silence), ("snooze_until", save_snooze), ("comment", save_comment)):
-        app.view(name, middleware=[in_time])(submitted(desk, save))
+        app.view(name, middleware=[in_time])(submitted(request_context, save))

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 
-from alertbot.domain.evidence import Wanted, read_wanted
-from alertbot.domain.rankings import Question, read_question
+from alertbot.domain.evidence import ViolationQuery, parse_violation_query
+from alertbot.domain.rankings import RankingQuery, parse_ranking_query
 from alertbot.domain.silences import SilenceRequest, parse_silence
 from alertbot.domain.times import parse_count, parse_duration
-from alertbot.domain.windows import Span, take_span
+from alertbot.domain.windows import TimeRange, take_time_range
 from alertbot.errors import UsageError
-from alertbot.slack.spoken import TOMORROW, bare_name, understood
+from alertbot.slack.aliases import TOMORROW, bare_name, expand_aliases
 from alertbot.slack.typed_text import split, typed_text
 
 
@@ -86,11 +86,11 @@ class Request:
 
     command: str
     target: str = ""
-    window: Span | None = None
+    window: TimeRange | None = None
     text: str = ""
     silence: SilenceRequest | None = None
-    question: Question | None = None
-    wanted: Wanted | None = None
+    question: RankingQuery | None = None
+    wanted: ViolationQuery | None = None
 
 
 def parse(text: str, *, command: str = "/alertbot") -> Request:
@@ -100,7 +100,7 @@ def parse(text: str, *, command: str = "/alertbot") -> Request:
     """
     if len(text) > _LONGEST_TEXT:
         raise UsageError(f"expected at most {_LONGEST_TEXT} characters, got {len(text)}")
-    words = understood(split(typed_text(text)))
+    words = expand_aliases(split(typed_text(text)))
     if not words:
         return Request("status")
     name, rest = words[0].lower(), words[1:]
@@ -192,27 +192,27 @@ def _read_act(name: str, rest: list[str], text: str) -> Request:
 
 
 def _read_stats(name: str, rest: list[str], _text: str) -> Request:
-    window, rest = take_span(rest)
+    window, rest = take_time_range(rest)
     return Request(name, target=_one_configuration(rest), window=window)
 
 
 def _read_top(name: str, rest: list[str], _text: str) -> Request:
-    return Request(name, question=read_question(rest))
+    return Request(name, question=parse_ranking_query(rest))
 
 
 def _read_spend(name: str, rest: list[str], _text: str) -> Request:
     try:
-        return Request(name, question=read_question(["spend", *rest]))
+        return Request(name, question=parse_ranking_query(["spend", *rest]))
     except ValueError as error:
         raise ValueError(str(error).replace("one metric, ", "")) from error
 
 
 def _read_violations(name: str, _rest: list[str], text: str) -> Request:
-    return Request(name, wanted=read_wanted(split(typed_text(text))[1:]))
+    return Request(name, wanted=parse_violation_query(split(typed_text(text))[1:]))
 
 
 def _read_chart(name: str, rest: list[str], _text: str) -> Request:
-    window, rest = take_span(rest)
+    window, rest = take_time_range(rest)
     if not rest:
         raise ValueError("a metric is missing")
     return Request(name, target=rest[0], text=_one_configuration(rest[1:]), window=window)

@@ -15,7 +15,8 @@ from alertbot.slack.views.rule_form import ANY, FIELDS, MORE_LIMIT, Field, RuleD
 
 Keys = dict[str, Any]
 _PLACE = re.compile(r"(?P<place>[a-z_]+(?:[.\[][^:]*)?): (?P<sentence>.*)", re.DOTALL)
-# How the fields of the levels begin, and below which key they stand; of what is compared that depends on the comparison.
+# How the fields of the levels begin, and below which key they stand; of what is compared that depends on the
+# comparison.
 _LEVELS = {"spike": ("times_", "factor"), "burn": ("times_", "factor"), "budget": ("percent_", "at")}
 _KEYS = {"lasts": "period"}  # fields that are called otherwise than their key
 # Where a mistake stands that is one between fields.

@@ -8,17 +8,17 @@ from slack_sdk import WebClient
 
 from alertbot.domain.rules import Rule
 from alertbot.errors import ConfigError, UsageError
+from alertbot.flows.backtest import backtest, is_collected
 from alertbot.flows.edit_rules import change_rule, delete_rule, make_rule, stored_rule
-from alertbot.flows.try_rule import is_collected, try_rule
 from alertbot.slack.acting import InTime, Reply, act, submitted
 from alertbot.slack.actions import Done
-from alertbot.slack.desk import Desk
+from alertbot.slack.context import RequestContext
 from alertbot.slack.parse import Request, parse
 from alertbot.slack.rule_drafts import Keys, MistakesInRule, by_field, draft_in, draft_of, keys_of, new_draft
 from alertbot.slack.surface import Surface
-from alertbot.slack.views import answers
-from alertbot.slack.views.answers import Answer
-from alertbot.slack.views.remembered import remember, remembered
+from alertbot.slack.views import responses
+from alertbot.slack.views.private_metadata import decode_private_metadata, encode_private_metadata
+from alertbot.slack.views.responses import Response
 from alertbot.slack.views.rule_form import RuleDraft, View, rule_form, saved_rule_view
 from alertbot.slack.views.text import literal
 
@@ -32,38 +32,42 @@ def asked_for(body: Mapping[str, Any]) -> Request | None:
     return request if request.command == "rules" and request.target in {"new", "change"} else None
 
 
-def ask_rule(desk: Desk, body: Mapping[str, Any], name: str = "") -> View:
+def ask_rule(request_context: RequestContext, body: Mapping[str, Any], name: str = "") -> View:
     """The form of a new rule, or of one that was made in Slack. Raises UsageError."""
-    here = desk.for_whom(body)
+    here = request_context.for_whom(body)
     here.require_operator()
     if not name:
-        return rule_form(new_draft("threshold", timezone=_zone(here)), metadata=remember(channel=here.place))
+        return rule_form(
+            new_draft("threshold", timezone=_zone(here)), metadata=encode_private_metadata(channel=here.message_ref)
+        )
     _require_may_change(here, name)
     stored = stored_rule(here.database, here.book, name)
     here.require_names_allowed(*stored.keys.get("where") or ())
     draft = draft_of(stored)
-    return rule_form(draft, metadata=remember(channel=here.place, about=name, version=draft.version))
+    return rule_form(
+        draft, metadata=encode_private_metadata(channel=here.message_ref, about=name, version=draft.version)
+    )
 
 
-def _require_may_change(here: Desk, name: str) -> None:
+def _require_may_change(here: RequestContext, name: str) -> None:
     """Raise UsageError where a rule does not exist for the person, or is for more than they see.
 
     One that cannot be read tells nobody what it is about.
     """
-    if here.sight.sources is not None and all(rule.name != name for rule in here.rules):
+    if here.access.sources is not None and all(rule.name != name for rule in here.rules):
         raise UsageError(f'there is no rule "{name}" that was made in Slack')
     if name in here.fixed:
         raise UsageError(f"{name} may look at more than you see; somebody who sees every source can change it")
 
 
-def reshape(desk: Desk, body: Mapping[str, Any]) -> View:
+def reshape(request_context: RequestContext, body: Mapping[str, Any]) -> View:
     """The form with the fields of the type that was chosen."""
-    return rule_form(_draft(desk.for_whom(body), body), metadata=body["view"]["private_metadata"])
+    return rule_form(_draft(request_context.for_whom(body), body), metadata=body["view"]["private_metadata"])
 
 
-def try_it(desk: Desk, body: Mapping[str, Any]) -> View:
+def try_it(request_context: RequestContext, body: Mapping[str, Any]) -> View:
     """The form with what would have come of the rule so far; nothing is kept of it."""
-    here = desk.for_whom(body)
+    here = request_context.for_whom(body)
     here.require_operator()
     draft, metadata = _draft(here, body), body["view"]["private_metadata"]
     try:
@@ -71,13 +75,15 @@ def try_it(desk: Desk, body: Mapping[str, Any]) -> View:
     except MistakesInRule as mistakes:
         problems = [f"{name.replace('_', ' ')}: {sentence}" for name, sentence in mistakes.by_field.items()]
         return rule_form(draft, metadata=metadata, problems=problems)
-    trial = try_rule(here.database, rule, here.intervals, now=here.clock(), prices=here.prices, privacy=here.privacy())
-    return rule_form(draft, metadata=metadata, trial=trial)
+    backtest_result = backtest(
+        here.database, rule, here.intervals, now=here.clock(), prices=here.prices, privacy=here.privacy()
+    )
+    return rule_form(draft, metadata=metadata, backtest_result=backtest_result)
 
 
-def save_rule(desk: Desk, body: Mapping[str, Any]) -> Reply:
+def save_rule(request_context: RequestContext, body: Mapping[str, Any]) -> Reply:
     """Make or change the rule that was filled in; what is wrong with it stands below its fields."""
-    here = desk.for_whom(body)
+    here = request_context.for_whom(body)
     draft = _draft(here, body)
     key = f"view {body['view']['id']} {body['view'].get('hash')}"
     try:
@@ -98,9 +104,9 @@ def save_rule(desk: Desk, body: Mapping[str, Any]) -> Reply:
     return {"response_action": "update", "view": shown}
 
 
-def _notes(here: Desk, rule: Rule) -> list[str]:
+def _notes(here: RequestContext, rule: Rule) -> list[str]:
     notes = []
-    if not here.sight.sees_all:
+    if not here.access.sees_all:
         named = [pattern for name, globs in rule.where.globs if name == "source" for pattern in globs]
         notes.append(f"It looks at {', '.join(named)} only: a rule is for what its maker sees.")
     if not rule.enabled:
@@ -110,19 +116,20 @@ def _notes(here: Desk, rule: Rule) -> list[str]:
     return notes
 
 
-def _read(here: Desk, draft: RuleDraft) -> tuple[Keys, Rule]:
+def _read(here: RequestContext, draft: RuleDraft) -> tuple[Keys, Rule]:
     """The keys and the rule that a draft means. Raises MistakesInRule."""
     try:
         more = here.book.grammar.keys(draft.fields.get("more", ""))
     except ConfigError as error:
         raise MistakesInRule({"more": "; ".join(error.mistakes)}) from error
     keys = keys_of(draft, more)
-    if not draft.about and not here.sight.sees_all:
-        # Names of hidden rules are taken, and nobody may find out which: so theirs are of a kind that no other rule is of.
+    if not draft.about and not here.access.sees_all:
+        # Names of hidden rules are taken, and nobody may find out which: so theirs are of a kind that no other rule is
+        # of.
         keys = {**keys, "name": _name_of_ones_own(str(keys["name"]), here.user)}
     try:
         rule = here.book.grammar.rule(keys)
-        where = here.sight.confine(rule.where)
+        where = here.access.confine(rule.where)
         here.require_names_allowed(*(dimension for dimension, _ in rule.where.globs))
         if where == rule.where:
             return keys, rule
@@ -142,13 +149,13 @@ def _name_of_ones_own(name: str, user: str) -> str:
     return name if not name or name.endswith(end) else name + end
 
 
-def _draft(here: Desk, body: Mapping[str, Any]) -> RuleDraft:
-    kept = remembered(body)
+def _draft(here: RequestContext, body: Mapping[str, Any]) -> RuleDraft:
+    kept = decode_private_metadata(body)
     about, version = str(kept.get("about") or ""), int(kept.get("version") or 0)
     return draft_in(body, about=about, version=version, timezone=_zone(here))
 
 
-def _zone(here: Desk) -> str:
+def _zone(here: RequestContext) -> str:
     """The person's own time zone, where it has a name."""
     return str(getattr(here.zone_of(here.user), "key", "UTC"))
 
@@ -160,50 +167,50 @@ def _errors(problems: Mapping[str, str]) -> Reply:
     }
 
 
-def remove(here: Desk, name: str, *, key: str) -> Answer:
-    """Delete a rule for whom the desk is. Raises UsageError."""
+def remove(here: RequestContext, name: str, *, key: str) -> Response:
+    """Delete a rule for whom the context is. Raises UsageError."""
     here.require_operator()
     _require_may_change(here, name)
     delete_rule(here.database, here.book, name, by=here.user, now=here.clock(), key=key)
     here.wake()
-    return answers.sentence(f":wastebasket: *{literal(name, 200)}* was deleted. Alerts of it end now.")
+    return responses.text_response(f":wastebasket: *{literal(name, 200)}* was deleted. Alerts of it end now.")
 
 
-def clicked_delete(desk: Desk, body: Mapping[str, Any]) -> Done:
+def clicked_delete(request_context: RequestContext, body: Mapping[str, Any]) -> Done:
     """Delete the rule of the button."""
-    here, action = desk.for_whom(body), body["actions"][0]
+    here, action = request_context.for_whom(body), body["actions"][0]
     try:
         return Done(remove(here, str(action.get("value") or ""), key=f"click {action.get('action_ts')} {here.user}"))
     except UsageError as error:
-        return Done(answers.complaint(error.public))
+        return Done(responses.error_response(error.public))
 
 
-def listen(app: App, desk: Desk, in_time: InTime) -> None:
+def listen(app: App, request_context: RequestContext, in_time: InTime) -> None:
     """Register what opens the form, and what is done in it."""
 
     @app.action("rule_new")
     def new(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body).open(lambda: ask_rule(desk, body))
+        Surface(request_context, client, body).open(lambda: ask_rule(request_context, body))
 
     @app.action("rule_change")
     def change(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
         name = str(body["actions"][0].get("value") or "")
-        Surface(desk, client, body).open(lambda: ask_rule(desk, body, name))
+        Surface(request_context, client, body).open(lambda: ask_rule(request_context, body, name))
 
     @app.action("rule_delete", middleware=[in_time])
     def delete(body: Mapping[str, Any], client: WebClient, context: BoltContext) -> None:
-        act(Surface(desk, client, body), context, lambda: clicked_delete(desk, body))
+        act(Surface(request_context, client, body), context, lambda: clicked_delete(request_context, body))
 
     @app.action("rule_type")
     def choose_type(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body).update(lambda: reshape(desk, body))
+        Surface(request_context, client, body).update(lambda: reshape(request_context, body))
 
     @app.action("rule_try")
     def attempt(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         ack()
-        Surface(desk, client, body).update_slowly(lambda: try_it(desk, body))
+        Surface(request_context, client, body).update_slowly(lambda: try_it(request_context, body))
 
-    app.view("rule", middleware=[in_time])(submitted(desk, save_rule))
+    app.view("rule", middleware=[in_time])(submitted(request_context, save_rule))

@@ -9,19 +9,18 @@ import structlog
 from slack_sdk import WebClient
 from slack_sdk.web import SlackResponse
 
-from alertbot.domain.notices import Face, Notice, Place
+from alertbot.domain.notifications import AlertMessage, MessageRef, Notification
 from alertbot.errors import SlackDestination, SlackError, SlackRejected, SlackUncertain
-from alertbot.slack.failures import translated
-from alertbot.slack.views.message import notice_message
-from alertbot.slack.views.notice import notice_line
+from alertbot.slack.errors import translate_errors
+from alertbot.slack.views.message import notification_message
+from alertbot.slack.views.notification import notification_line
 
 log = structlog.get_logger()
 EVENT_TYPE = "alertbot_notice"
-# Slack makes links of what looks like one unless told not to: chat.update does so by default, other than chat.postMessage.
+# Slack makes links of what looks like one unless told not to: chat.update does so by default, other than
+# chat.postMessage.
 _AS_WRITTEN = {"parse": "none", "link_names": False}
-_LOOK_BACK = (
-    7200.0  # seconds before the notice was written: our clock may be ahead of Slack's, by an hour where it was wrong
-)
+_LOOK_BACK = 7200.0  # seconds before the notification was written: our clock may be ahead of Slack's, by an hour where it was wrong
 _HISTORY_PAGE = 100
 _CHANNEL_ID = re.compile(r"[CGDUW][A-Z0-9]{6,}")
 
@@ -38,34 +37,36 @@ class SlackSender:
         self._client = client
         self._on_call = on_call
 
-    def post(self, channel: str, face: Face, *, notice: int, mention: Iterable[str]) -> Place:
-        payload = notice_message(face, mentioned=mention)
+    def post(
+        self, channel: str, alert_message: AlertMessage, *, notification: int, mention: Iterable[str]
+    ) -> MessageRef:
+        payload = notification_message(alert_message, mentioned=mention)
         try:
-            return self._post(channel, payload, notice)
+            return self._post(channel, payload, notification)
         except SlackRejected as error:
-            log.warning("message_not_taken", notice=notice, why=error.lines[0])
-            return self._post(channel, _plainly(payload), notice)
+            log.warning("message_not_taken", notification=notification, why=error.lines[0])
+            return self._post(channel, _plainly(payload), notification)
 
-    def edit(self, place: Place, face: Face) -> None:
-        payload = notice_message(face)
+    def edit(self, place: MessageRef, alert_message: AlertMessage) -> None:
+        payload = notification_message(alert_message)
         where = {"channel": place.channel, "ts": place.ts, **_AS_WRITTEN}
         try:
             self._call("chat.update", {**where, **payload})
         except SlackRejected as error:
-            log.warning("message_not_taken", group=f"G{face.group.number}", why=error.lines[0])
+            log.warning("message_not_taken", group=f"G{alert_message.group.number}", why=error.lines[0])
             self._call("chat.update", {**where, **_plainly(payload)})
 
-    def reply(self, place: Place, notice: Notice, *, number: int) -> Place:
-        payload = notice_line(notice) | {"thread_ts": place.ts}
-        if notice.ping:
+    def reply(self, place: MessageRef, notification: Notification, *, number: int) -> MessageRef:
+        payload = notification_line(notification) | {"thread_ts": place.ts}
+        if notification.ping:
             payload["reply_broadcast"] = True  # a ping that only its thread shows would be missed
         return self._post(place.channel, payload, number)
 
-    def say(self, channel: str, notice: Notice, *, number: int) -> Place:
-        return self._post(channel, notice_line(notice), number)
+    def say(self, channel: str, notification: Notification, *, number: int) -> MessageRef:
+        return self._post(channel, notification_line(notification), number)
 
-    def find(self, channel: str, *, notice: int, since: datetime, thread: Place | None) -> Place | None:
-        """The message that carries this notice's number, if an uncertain call left one."""
+    def find(self, channel: str, *, notification: int, since: datetime, thread: MessageRef | None) -> MessageRef | None:
+        """The message that carries this notification's number, if an uncertain call left one."""
         where = {
             "channel": self._id_of(channel),
             "oldest": f"{since.timestamp() - _LOOK_BACK:.6f}",
@@ -80,14 +81,14 @@ class SlackSender:
             for message in answer.get("messages") or []:
                 metadata = message.get("metadata") or {}
                 payload = metadata.get("event_payload") or {}
-                if metadata.get("event_type") == EVENT_TYPE and str(payload.get("notice")) == str(notice):
-                    return Place(where["channel"], message["ts"])
+                if metadata.get("event_type") == EVENT_TYPE and str(payload.get("notice")) == str(notification):
+                    return MessageRef(where["channel"], message["ts"])
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return None
             where = where | {"cursor": cursor}
 
-    def attach(self, place: Place, *, name: str, text: str) -> None:
+    def attach(self, place: MessageRef, *, name: str, text: str) -> None:
         """Put a text file into the thread of a message."""
         self._called(
             "files.upload",
@@ -96,15 +97,15 @@ class SlackSender:
             ),
         )
 
-    def permalink(self, place: Place) -> str:
+    def permalink(self, place: MessageRef) -> str:
         where = {"channel": place.channel, "message_ts": place.ts}
         return _told(self._ask("chat.getPermalink", where), "permalink", "chat.getPermalink")
 
-    def _post(self, channel: str, payload: dict[str, Any], notice: int) -> Place:
-        metadata = {"event_type": EVENT_TYPE, "event_payload": {"notice": str(notice)}}
+    def _post(self, channel: str, payload: dict[str, Any], notification: int) -> MessageRef:
+        metadata = {"event_type": EVENT_TYPE, "event_payload": {"notice": str(notification)}}
         sent = {"channel": channel, "unfurl_links": False, "unfurl_media": False, "metadata": metadata}
         answer = self._call("chat.postMessage", {**sent, **_AS_WRITTEN, **payload})
-        return Place(str(answer.get("channel") or channel), _told(answer, "ts", "chat.postMessage"))
+        return MessageRef(str(answer.get("channel") or channel), _told(answer, "ts", "chat.postMessage"))
 
     def _id_of(self, channel: str) -> str:
         """The id of a channel that is configured by its name: history is asked for by id only."""
@@ -131,7 +132,7 @@ class SlackSender:
 
     def _called(self, method: str, call: Callable[[], SlackResponse]) -> dict[str, Any]:
         try:
-            with translated(method):
+            with translate_errors(method):
                 data = call().data
         except SlackError as error:
             self._on_call(method, error.code)

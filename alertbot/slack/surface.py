@@ -12,13 +12,13 @@ from slack_sdk.webhook import WebhookClient
 from alertbot.errors import AlertbotError, SlackError, SlackRejected
 from alertbot.slack import home
 from alertbot.slack.actions import details_of, shown_details
-from alertbot.slack.desk import Desk
+from alertbot.slack.context import RequestContext
+from alertbot.slack.errors import translate_errors
 from alertbot.slack.executors import BoundedExecutor, Busy
-from alertbot.slack.failures import translated
-from alertbot.slack.views import answers
-from alertbot.slack.views.answers import Answer
-from alertbot.slack.views.remembered import remembered
-from alertbot.slack.views.trouble import with_trouble
+from alertbot.slack.views import responses
+from alertbot.slack.views.errors import with_trouble
+from alertbot.slack.views.private_metadata import decode_private_metadata
+from alertbot.slack.views.responses import Response
 
 log = structlog.get_logger()
 View = dict[str, Any]
@@ -52,13 +52,13 @@ class Surface:
     Slack is called by threads of its own; whatever fails there is told to the person.
     """
 
-    desk: Desk
+    context: RequestContext
     client: WebClient
     body: Mapping[str, Any]
 
     # --- in the threads that answer
 
-    def show(self, reply: Answer | None = None) -> None:
+    def show(self, reply: Response | None = None) -> None:
         """Bring what the person looks at up to date, and tell what they have to know: in Home and modals it stands on top."""
         self._answer(lambda: self._show(reply))
 
@@ -78,9 +78,9 @@ class Surface:
         """Do something else that calls Slack."""
         self._answer(work)
 
-    def look_up(self, ask: Callable[[], Answer]) -> None:
+    def look_up(self, ask: Callable[[], Response]) -> None:
         """Answer a question that only looks. Raises Busy."""
-        self._start(self.desk.executors.look_ups, lambda: self._show(ask()))
+        self._start(self.context.executors.look_ups, lambda: self._show(ask()))
 
     def tell(self, text: str) -> None:
         """Say a sentence where the person is."""
@@ -96,13 +96,13 @@ class Surface:
     def work(self, work: Callable[[], None], *, key: str) -> None:
         """Do what draws, uploads or looks far back, once at a time for one `key`. What keeps it from being begun is told."""
         try:
-            self._start(self.desk.executors.slow, work, key=key)
+            self._start(self.context.executors.slow, work, key=key)
         except Busy as busy:
             self.tell(busy.public)
 
-    def answer_slowly(self, ask: Callable[[], Answer], *, key: str) -> None:
+    def answer_slowly(self, ask: Callable[[], Response], *, key: str) -> None:
         """Answer a question that takes long. Raises Busy."""
-        self._start(self.desk.executors.slow, lambda: self._show(ask()), key=key)
+        self._start(self.context.executors.slow, lambda: self._show(ask()), key=key)
 
     def update_slowly(self, make: Callable[[], View]) -> None:
         """Replace what the modal of the click shows by what takes long to find out."""
@@ -112,7 +112,7 @@ class Surface:
 
     def _answer(self, work: Callable[[], None]) -> None:
         try:
-            self._start(self.desk.executors.answers, work)
+            self._start(self.context.executors.answers, work)
         except Busy as busy:  # a hundred answers wait for Slack: one more would not arrive either
             log.warning("answer_dropped", user=self._user, why=busy.lines[0])
 
@@ -131,20 +131,20 @@ class Surface:
         if future.cancelled():
             self.tell("The bot is restarting, and did not get to this; try again in a minute.")
 
-    def _show(self, reply: Answer | None) -> None:
+    def _show(self, reply: Response | None) -> None:
         view = self.body.get("view") or {}
         note = reply["text"] if reply is not None else ""
         try:
             if view.get("type") == "home":
-                home.publish(self.desk.for_whom(self.body), self.client, note=note)
+                home.publish(self.context.for_whom(self.body), self.client, note=note)
             elif view.get("callback_id") == "details":
-                self.put(view["id"], shown_details(self.desk, self.body, note=note))
+                self.put(view["id"], shown_details(self.context, self.body, note=note))
             elif reply is not None:
                 self.say(reply, response_type="ephemeral", replace_original=False)
         except SlackError as error:
             log.warning("answer_not_shown", user=self._user, code=error.code, why=error.lines[0])
 
-    def say(self, reply: Answer, **how: Any) -> None:
+    def say(self, reply: Response, **how: Any) -> None:
         """Answer at the response_url, plainly where Slack does not take the blocks. Raises a SlackError."""
         url = str(self.body.get("response_url") or "")
         if not url:
@@ -159,7 +159,7 @@ class Surface:
             retry_handlers=[],
             logger=self.client._logger,  # noqa: SLF001 — it has no other name; one of its own would print bodies
         )
-        with translated("response_url"):
+        with translate_errors("response_url"):
             said = hook.send_dict({**reply, **how})
             if said.status_code != 200 and reply:
                 said = hook.send_dict({"text": reply["text"], **how})
@@ -171,7 +171,7 @@ class Surface:
         is_above = (self.body.get("view") or {}).get("type") == "modal"
         method = "views.push" if is_above else "views.open"
         try:
-            with translated(method):
+            with translate_errors(method):
                 self.client.api_call(method, json={"trigger_id": self.body["trigger_id"], "view": view})
         except SlackError as error:
             log.warning("modal_not_shown", user=self._user, code=error.code, why=error.lines[0])
@@ -181,9 +181,9 @@ class Surface:
         self._put_if_open(self.body["view"]["id"], make())
 
     def _show_below(self) -> None:
-        kept, below = remembered(self.body), self.body["view"].get("previous_view_id")
-        here = self.desk.for_whom(self.body)
-        home.publish_if_in_sight(here, self.client)
+        kept, below = decode_private_metadata(self.body), self.body["view"].get("previous_view_id")
+        here = self.context.for_whom(self.body)
+        home.publish_if_in_access(here, self.client)
         if below and kept.get("below"):
             self._put_if_open(below, details_of(here, str(kept["below"]), page=int(kept.get("page") or 0)))
 
@@ -195,7 +195,7 @@ class Surface:
 
     def put(self, view_id: str, view: View) -> None:
         """Replace what a modal shows. Raises a SlackError."""
-        with translated("views.update"):
+        with translate_errors("views.update"):
             self.client.views_update(view_id=view_id, view=view)
 
     def _tell(self, text: str) -> None:
@@ -205,10 +205,10 @@ class Surface:
             if view.get("type") == "modal":
                 self.put(view["id"], with_trouble(view, text))
             elif view.get("type") == "home" or "event" in self.body:
-                with translated("views.publish"):
+                with translate_errors("views.publish"):
                     self.client.views_publish(user_id=self._user, view=with_trouble({**view, "type": "home"}, text))
             else:
-                self.say(answers.complaint(text), response_type="ephemeral", replace_original=False)
+                self.say(responses.error_response(text), response_type="ephemeral", replace_original=False)
         except SlackError as error:
             log.warning("answer_not_shown", user=self._user, code=error.code, why=error.lines[0])
 

@@ -9,8 +9,8 @@ _UNSEEN = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))  # what come
 _MARKUP = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 _DOUBLE = '"\u201c\u201d\u201e\u201f\u00ab\u00bb\u301d\u301e\uff02'
 _SINGLE = "'\u2018\u2019\u201a\u201b\u2039\u203a"
-# Quotation marks count at the beginning of a word or of a value. A single one ends only where a word ends, because it is an
-# apostrophe, too: `it's`. A backslash is nothing special: `\d+` is a pattern.
+# Quotation marks count at the beginning of a word or of a value. A single one ends only where a word ends, because it
+# is an apostrophe, too: `it's`. A backslash is nothing special: `\d+` is a pattern.
 _QUOTED = re.compile(
     rf"(?<![^\s=~])(?:[{_DOUBLE}](?P<double>[^{_DOUBLE}]*)[{_DOUBLE}]|[{_SINGLE}](?P<single>\S(?:.*?\S)?|)[{_SINGLE}](?!\S))",
     re.DOTALL,

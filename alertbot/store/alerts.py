@@ -8,16 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from alertbot.domain.alerts import Act, Alert, Outcome, State, Transition
+from alertbot.domain.alerts import Action, Alert, Outcome, State, Transition
 from alertbot.domain.rules import Severity
 from alertbot.errors import StoreError
 from alertbot.store.database import Tx
-from alertbot.store.tables import acts, alert_is_open, alerts, transitions
+from alertbot.store.tables import actions, alert_is_open, alerts, transitions
 
 _FIELDS = tuple(field.name for field in fields(Alert) if field.name != "number")
 # What a person's act can change.
 _ACTED = ("acknowledged_by", "acknowledged_at", "taken_by", "taken_at", "snoozed_until", "assigned_to")
-_SEVERITIES = ("severity", "peak_severity", "spoken")
+_SEVERITIES = ("severity", "peak_severity", "notified_severity")
 _OPEN = {State.PENDING, State.FIRING}
 
 
@@ -120,13 +120,13 @@ def _write(tx: Tx, alert: Alert) -> Alert:
     return replace(alert, version=alert.version + 1)
 
 
-def acted_on(tx: Tx, key: str, numbers: Sequence[int]) -> set[int]:
+def already_acted_on(tx: Tx, key: str, numbers: Sequence[int]) -> set[int]:
     """Which of these alerts the act of this key was done to before."""
-    query = sa.select(acts.c.alert).where(acts.c.key == key, acts.c.alert.in_(list(numbers)))
+    query = sa.select(actions.c.alert).where(actions.c.key == key, actions.c.alert.in_(list(numbers)))
     return set(tx.execute(query).scalars())
 
 
-def record_act(tx: Tx, act: Act, outcomes: Sequence[tuple[Alert, Outcome]]) -> None:
+def record_action(tx: Tx, act: Action, outcomes: Sequence[tuple[Alert, Outcome]]) -> None:
     """Remember what a person did, and what became of it on each alert."""
     rows = [
         {
@@ -142,10 +142,10 @@ def record_act(tx: Tx, act: Act, outcomes: Sequence[tuple[Alert, Outcome]]) -> N
         for alert, outcome in outcomes
     ]
     if rows:
-        tx.execute(sa.insert(acts), rows)
+        tx.execute(sa.insert(actions), rows)
 
 
-def save_acted(tx: Tx, changed: Sequence[Alert]) -> list[Alert]:
+def save_action_results(tx: Tx, changed: Sequence[Alert]) -> list[Alert]:
     """Write alerts that a person's act changed, all in one statement: a message may have a thousand.
 
     Raises StoreError if one was changed by somebody else since it was loaded.

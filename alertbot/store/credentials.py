@@ -15,14 +15,14 @@ from alertbot.store.tables import credentials, sources
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredCredentials:
     """What is stored of one source's access. The tokens are locked; a locked text is never written twice.
 
     `generation` is the fence: it grows with whatever is written here.
     """
 
     source: int
-    seed: str = field(repr=False)
+    fingerprint: str = field(repr=False)
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_at: datetime | None
@@ -35,7 +35,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchanged:
+class NewTokens:
     """New tokens, locked, and when the access token expires by our clock."""
 
     access_token: str = field(repr=False)
@@ -44,34 +44,34 @@ class Exchanged:
     refreshed_at: datetime
 
 
-def find(tx: Tx, name: str) -> Stored | None:
+def find(tx: Tx, name: str) -> StoredCredentials | None:
     """What is stored of the source of this name."""
-    columns = [credentials.c[part] for part in Stored.__slots__]
+    columns = [credentials.c[part] for part in StoredCredentials.__slots__]
     row = tx.execute(sa.select(*columns).join(sources).where(sources.c.name == name)).mappings().first()
-    return None if row is None else Stored(**row)
+    return None if row is None else StoredCredentials(**row)
 
 
-def seeds(tx: Tx) -> Mapping[str, str]:
+def fingerprints(tx: Tx) -> Mapping[str, str]:
     """The seed of each source of which tokens are stored, by its name."""
     locked = sa.or_(credentials.c.access_token != "", credentials.c.refresh_token != "")
-    rows = tx.execute(sa.select(sources.c.name, credentials.c.seed).join(credentials).where(locked))
-    return {row.name: row.seed for row in rows}
+    rows = tx.execute(sa.select(sources.c.name, credentials.c.fingerprint).join(credentials).where(locked))
+    return {row.name: row.fingerprint for row in rows}
 
 
-def begin(tx: Tx, name: str, seed: str) -> Stored:
+def begin(tx: Tx, name: str, fingerprint: str) -> StoredCredentials:
     """Give a source its row; the one that is there if another process was first."""
     insert = sqlite.insert(credentials) if tx.dialect.name == "sqlite" else postgresql.insert(credentials)
     number = sa.select(sources.c.number).where(sources.c.name == name).scalar_subquery()
-    tx.execute(insert.values(source=number, seed=seed).on_conflict_do_nothing(index_elements=["source"]))
+    tx.execute(insert.values(source=number, fingerprint=fingerprint).on_conflict_do_nothing(index_elements=["source"]))
     found = find(tx, name)
     assert found is not None, "it was there, or is now"
     return found
 
 
-def begin_again(tx: Tx, stored: Stored, seed: str, *, keeps_refresh_token: bool) -> bool:
+def begin_again(tx: Tx, stored: StoredCredentials, fingerprint: str, *, keeps_refresh_token: bool) -> bool:
     """Forget what came of a configuration that has changed; False if somebody has written meanwhile."""
     fresh = {
-        "seed": seed,
+        "fingerprint": fingerprint,
         "access_token": "",
         "refresh_token": stored.refresh_token if keeps_refresh_token else "",
         "expires_at": None,
@@ -84,7 +84,9 @@ def begin_again(tx: Tx, stored: Stored, seed: str, *, keeps_refresh_token: bool)
     return _write(tx, stored, **fresh)
 
 
-def claim(tx: Tx, stored: Stored, *, owner: str, lease: timedelta, now: datetime) -> Stored | None:
+def claim(
+    tx: Tx, stored: StoredCredentials, *, owner: str, lease: timedelta, now: datetime
+) -> StoredCredentials | None:
     """Take the right to exchange the tokens once; None if somebody else has it, or has written meanwhile."""
     if stored.lease_until is not None and now < stored.lease_until <= now + 2 * lease:
         return None
@@ -93,7 +95,7 @@ def claim(tx: Tx, stored: Stored, *, owner: str, lease: timedelta, now: datetime
     return replace(stored, lease_until=now + lease, generation=stored.generation + 1)
 
 
-def release(tx: Tx, claimed: Stored) -> None:
+def release(tx: Tx, claimed: StoredCredentials) -> None:
     """Give the right back: nothing came of it."""
     _write(tx, claimed, lease_until=None)
 
@@ -104,7 +106,7 @@ def release_everyone(tx: Tx) -> None:
     tx.execute(sa.update(credentials).where(held).values(lease_until=None, generation=credentials.c.generation + 1))
 
 
-def keep(tx: Tx, claimed: Stored, new: Exchanged) -> bool:
+def keep(tx: Tx, claimed: StoredCredentials, new: NewTokens) -> bool:
     """Store what came of an exchange; False if the tokens that were exchanged are not the stored ones any more.
 
     That decides, not the lease: whoever was frozen in the middle still has the only token that works.
@@ -122,31 +124,31 @@ def keep(tx: Tx, claimed: Stored, new: Exchanged) -> bool:
     }
     same = sa.and_(
         credentials.c.source == claimed.source,
-        credentials.c.seed == claimed.seed,
+        credentials.c.fingerprint == claimed.fingerprint,
         credentials.c.access_token == claimed.access_token,
         credentials.c.refresh_token == claimed.refresh_token,
     )
     return tx.execute(sa.update(credentials).where(same).values(values)).rowcount == 1
 
 
-def is_put_off(stored: Stored) -> bool:
+def is_put_off(stored: StoredCredentials) -> bool:
     """Whether the newest token was refused as soon as it was there, so that another one is not wanted at once."""
     return stored.retry_at is not None and not stored.refused
 
 
-def refuse(tx: Tx, claimed: Stored, reason: str, *, retry_at: datetime) -> bool:
+def refuse(tx: Tx, claimed: StoredCredentials, reason: str, *, retry_at: datetime) -> bool:
     """Note that the exchange was refused, and end the claim; False if somebody has written meanwhile."""
     return _write(
         tx, claimed, refused=reason, retry_at=retry_at, attempts=claimed.attempts + 1, owner="", lease_until=None
     )
 
 
-def put_off(tx: Tx, stored: Stored, *, retry_at: datetime) -> None:
+def put_off(tx: Tx, stored: StoredCredentials, *, retry_at: datetime) -> None:
     """Note that the newest access token was refused as soon as it was there."""
     _write(tx, stored, retry_at=retry_at, attempts=stored.attempts + 1)
 
 
-def _write(tx: Tx, stored: Stored, **values: object) -> bool:
+def _write(tx: Tx, stored: StoredCredentials, **values: object) -> bool:
     unchanged = sa.and_(credentials.c.source == stored.source, credentials.c.generation == stored.generation)
     values["generation"] = stored.generation + 1
     return tx.execute(sa.update(credentials).where(unchanged).values(values)).rowcount == 1

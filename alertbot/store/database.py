@@ -35,8 +35,8 @@ _DEAF = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-# A process that is frozen in the middle of a transaction, or whose machine is gone, holds its locks no longer than this.
-# Ours compute for some seconds between two statements at most.
+# A process that is frozen in the middle of a transaction, or whose machine is gone, holds its locks no longer than
+# this. Ours compute for some seconds between two statements at most.
 _IDLE_IN_TRANSACTION = "30s"
 # What a statement of ours causes, not the state of the database: a traceback tells more than a sentence.
 _OUR_MISTAKES = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
@@ -47,7 +47,7 @@ _HOSTS = re.compile(r"^(postgres(?:ql)?(?:\+\w+)?://(?:[^@/?]*@)?)([^@/?]+,[^@/?
 
 
 class Database:
-    """A place where readings, alerts and notices are remembered: SQLite for one process, Postgres for several.
+    """A place where readings, alerts and notifications are remembered: SQLite for one process, Postgres for several.
 
     Raises StoreError where the URL makes no sense or no server answers.
     """
@@ -69,8 +69,8 @@ class Database:
             given = {name: value for name, value in _DEAF.items() if name not in self.url.query}
             options |= {
                 "pool_pre_ping": True,
-                # Each stays open: under load a pool that closes some would open others all the time, at 30 ms each. Those
-                # that were used last come first, so a quiet bot uses one or two.
+                # Each stays open: under load a pool that closes some would open others all the time, at 30 ms each.
+                # Those that were used last come first, so a quiet bot uses one or two.
                 "pool_size": connections,
                 "max_overflow": 0,
                 "pool_use_lifo": True,
@@ -277,7 +277,8 @@ def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
 
     @event.listens_for(engine, "do_connect")
     def make_private(*_: object) -> None:
-        # SQLite would make it as the umask says, mostly for everybody to read. Its WAL gets the permissions of the file.
+        # SQLite would make it as the umask says, mostly for everybody to read. Its WAL gets the permissions of the
+        # file.
         with suppress(OSError):  # a file that cannot be made cannot be opened either, and SQLite says why
             os.close(_open_private(engine.url.database or "", os.O_CREAT | os.O_EXCL))
 
@@ -288,7 +289,7 @@ def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
         for pragma in (
             f"busy_timeout = {_BUSY_TIMEOUT_MS}",
             "journal_mode = WAL",
-            # A notice that was committed has to survive the power, not only the process.
+            # A notification that was committed has to survive the power, not only the process.
             f"synchronous = {'FULL' if durable else 'OFF'}",
             "foreign_keys = ON",
         ):

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from alertbot.domain.evidence import NAMED, TOP, Count, Evidence, EvidenceKind, Leaders, Owner, Scope, Summary, fits
+from alertbot.domain.evidence import NAMED, TOP, Count, Evidence, EvidenceKind, RepoOwner, Scope, Summary, TopN, fits
 from alertbot.store.database import Tx
 from alertbot.store.snapshots import LABELLED, labels_of
 from alertbot.store.tables import configurations, evidence, sources
@@ -57,13 +57,13 @@ def count(tx: Tx, source: int, kind: EvidenceKind, start: datetime, end: datetim
     return number
 
 
-def owners(tx: Tx, names: Iterable[str] | None, *, ai_llm: str | None = None) -> list[Owner]:
+def owners(tx: Tx, names: Iterable[str] | None, *, ai_llm: str | None = None) -> list[RepoOwner]:
     """The configurations of these sources (None: of all), or those of one id, with the repositories that lead to them."""
     query = sa.select(configurations.c.repos, *LABELLED).join(sources, sources.c.number == configurations.c.source)
     if names is not None:
         query = query.where(sources.c.name.in_(list(names)))
     rows = tx.execute(query if ai_llm is None else query.where(configurations.c.ai_llm == ai_llm))
-    return [Owner(labels_of(known), frozenset(repo[0] for repo in repos)) for repos, *known in rows]
+    return [RepoOwner(labels_of(known), frozenset(repo[0] for repo in repos)) for repos, *known in rows]
 
 
 def listed(tx: Tx, scopes: Sequence[Scope], *, limit: int | None = None) -> list[Evidence]:
@@ -128,7 +128,7 @@ def summary(tx: Tx, scopes: Sequence[Scope], *, top: int = TOP) -> Summary | Non
     )
 
 
-def _newest(tx: Tx, meant: sa.ColumnElement[bool], policies: Leaders) -> Evidence | None:
+def _newest(tx: Tx, meant: sa.ColumnElement[bool], policies: TopN) -> Evidence | None:
     """The newest that has an explanation: of the leading policy, or of any other where that one has none."""
     columns = evidence.c
     order: list[sa.ColumnElement[Any]] = [columns.at.desc(), columns.id]
@@ -148,7 +148,7 @@ def _newest(tx: Tx, meant: sa.ColumnElement[bool], policies: Leaders) -> Evidenc
     return None if row is None else _evidence(row)
 
 
-def _leaders(tx: Tx, meant: sa.ColumnElement[bool], key: sa.Column[Any], name: sa.Column[Any], top: int) -> Leaders:
+def _leaders(tx: Tx, meant: sa.ColumnElement[bool], key: sa.Column[Any], name: sa.Column[Any], top: int) -> TopN:
     """Those that occur most; what has no name and no id is left out."""
     named = sa.and_(meant, sa.or_(key != "", name != ""))
     # Whoever has no id is told apart by the name.
@@ -165,7 +165,7 @@ def _leaders(tx: Tx, meant: sa.ColumnElement[bool], key: sa.Column[Any], name: s
         .order_by(sa.desc("times"), sa.desc(sa.func.max(evidence.c.at)), apart)
         .limit(top)
     ).all()
-    return Leaders(tuple(Count(row.name or row.key, row.times, row.key) for row in rows), rows[0].in_all if rows else 0)
+    return TopN(tuple(Count(row.name or row.key, row.times, row.key) for row in rows), rows[0].in_all if rows else 0)
 
 
 def _any_of(tx: Tx, scopes: Sequence[Scope]) -> sa.ColumnElement[bool]:

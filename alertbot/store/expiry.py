@@ -10,25 +10,25 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from alertbot.domain.planes import feed_name
-from alertbot.domain.points import Plane, Span
+from alertbot.domain.datasets import feed_name
+from alertbot.domain.points import Dataset, Resolution
 from alertbot.store.channels import EVERY_CHANNEL
 from alertbot.store.database import Tx
 from alertbot.store.tables import (
-    acts,
+    actions,
     ai_points,
     alert_is_open,
     alerts,
     channels,
-    combinations,
     configurations,
+    counter_resets,
     counters,
     credentials,
     decisions,
     evidence,
-    falls,
     groups,
     homes,
+    label_sets,
     memberships,
     outbox,
     readings,
@@ -68,7 +68,7 @@ def delete_some(tx: Tx, rows: Expired, *, most: int = BATCH) -> int:
     return tx.execute(sa.delete(rows.table).where(place.in_(chosen))).rowcount
 
 
-def buckets(span: Span, *, before: datetime) -> list[Expired]:
+def buckets(span: Resolution, *, before: datetime) -> list[Expired]:
     """Points of a span, of every source; their sums by longer spans stay."""
     tables = (ai_points, storage_points)
     return [Expired(table, sa.and_(table.c.span == span.value, table.c.bucket < before)) for table in tables]
@@ -82,24 +82,24 @@ def of_evidence(*, before: datetime) -> list[Expired]:
 def of_counting(*, before: datetime) -> list[Expired]:
     """What nobody can count any more: falls, and what no reading or point that is kept has seen."""
     named = sa.exists().where(
-        combinations.c.source == configurations.c.source, combinations.c.ai_llm == configurations.c.ai_llm
+        label_sets.c.source == configurations.c.source, label_sets.c.ai_llm == configurations.c.ai_llm
     )
     counted = sa.exists().where(counters.c.configuration == configurations.c.number)
     unseen = sa.and_(configurations.c.seen_at < before, ~counted, ~named)
     return [
-        Expired(falls, falls.c.at < before),
+        Expired(counter_resets, counter_resets.c.at < before),
         Expired(rests, rests.c.until < before),
-        Expired(combinations, combinations.c.last_at < before),
+        Expired(label_sets, label_sets.c.last_at < before),
         Expired(configurations, sa.or_(configurations.c.absent_since < before, unseen)),
     ]
 
 
 def of_the_trail(*, before: datetime) -> list[Expired]:
-    """What people were told and did: notices that are done, messages and alerts that are over, silences, changes of rules.
+    """What people were told and did: notifications that are done, messages and alerts that are over, silences, changes of rules.
 
     Whatever refers to a row goes before it, so that no row takes others with it.
     """
-    notice = sa.and_(outbox.c.state != "waiting", outbox.c.done_at < before)
+    notification = sa.and_(outbox.c.state != "waiting", outbox.c.done_at < before)
     group = _over(before=before)
     gone = sa.select(groups.c.number).where(group)
     alert = sa.and_(
@@ -110,12 +110,12 @@ def of_the_trail(*, before: datetime) -> list[Expired]:
     )
     dead = sa.select(alerts.c.number).where(alert)
     return [
-        Expired(outbox, notice),
+        Expired(outbox, notification),
         Expired(decisions, decisions.c.group.in_(gone)),
         Expired(memberships, memberships.c.group.in_(gone)),
         Expired(groups, group),
         Expired(transitions, transitions.c.alert.in_(dead)),
-        Expired(acts, acts.c.alert.in_(dead)),
+        Expired(actions, actions.c.alert.in_(dead)),
         Expired(alerts, alert),
         Expired(silences, silences.c.ends_at < before),
         # The newest stays: its number is not given out again.
@@ -154,14 +154,14 @@ def _unused(*, before: datetime) -> sa.ColumnElement[bool]:
 
 def of_gone_sources(names: Collection[str], *, tokens_before: datetime, before: datetime) -> list[Expired]:
     """What is left of sources that the configuration no longer has: their tokens soon, the rest once nothing can be counted."""
-    feeds = [feed_name(name, plane) for name in names for plane in Plane]
+    feeds = [feed_name(name, dataset) for name in names for dataset in Dataset]
     unnamed = sources.c.name.not_in(feeds)
     left = sa.select(sources.c.number).where(unnamed, sources.c.tried_at < tokens_before)
     silent = sa.and_(
         unnamed,
         sources.c.tried_at < before,
         ~sa.exists().where(evidence.c.source == sources.c.number),
-        ~sa.exists().where(combinations.c.source == sources.c.number),
+        ~sa.exists().where(label_sets.c.source == sources.c.number),
     )
     gone = sa.select(sources.c.number).where(silent)
     its_readings = sa.select(readings.c.number).where(readings.c.source.in_(gone))

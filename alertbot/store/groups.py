@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from alertbot.domain.notices import Decision, Group, Place, Told, Why
+from alertbot.domain.notifications import Decision, Group, MessageRef, NotifiedState, NotifyReason
 from alertbot.domain.routes import Route, Step
-from alertbot.domain.rules import Severity, Where
+from alertbot.domain.rules import Selector, Severity
 from alertbot.store.database import Tx
 from alertbot.store.tables import alerts, decisions, groups, memberships, transitions
 
@@ -30,8 +30,8 @@ def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
             channel=route.channel,
             route=_route_out(route),
             opened_at=now,
-            told=_told_out(Told()),
-            look_at=now,
+            notified=_notified_out(NotifiedState()),
+            next_check_at=now,
             previous=previous,
         )
         .on_conflict_do_nothing(index_elements=["channel", "key"], index_where=groups.c.closed_at.is_(None))
@@ -50,14 +50,14 @@ def _open_one(tx: Tx, channel: str, key: str) -> int | None:
     return number
 
 
-def go_by(tx: Tx, route: Route, alert: int, severity: Severity) -> None:
+def upgrade_route(tx: Tx, route: Route, alert: int, severity: Severity) -> None:
     """Let the message of an alert that is worse than the others in it go on by that alert's route, in the same channel.
 
     So a rise mentions whom the route of the rise names, and escalates as that does. A route that was edited but matches
     the same is not another one.
     """
     mine = sa.and_(memberships.c.alert == alert, groups.c.channel == route.channel, groups.c.closed_at.is_(None))
-    query = sa.select(groups.c.number, groups.c.route, groups.c.told).join(memberships).where(mine)
+    query = sa.select(groups.c.number, groups.c.route, groups.c.notified).join(memberships).where(mine)
     written = _route_out(route)
     for group in tx.execute(query.with_for_update(of=groups)).all():
         if group.route["match"] == written["match"]:
@@ -65,8 +65,8 @@ def go_by(tx: Tx, route: Route, alert: int, severity: Severity) -> None:
         others = sa.select(alerts.c.severity).join(memberships).where(memberships.c.group == group.number)
         beside = others.where(alerts.c.number != alert, alerts.c.state == "firing").distinct()
         if all(Severity(other).rank < severity.rank for other in tx.execute(beside).scalars()):
-            told = replace(_told_in(group.told), untaken_since=None, steps=0)
-            values = {"route": written, "told": _told_out(told)}
+            notified = replace(_notified_in(group.notified), untaken_since=None, steps=0)
+            values = {"route": written, "notified": _notified_out(notified)}
             tx.execute(sa.update(groups).where(groups.c.number == group.number).values(**values))
 
 
@@ -126,13 +126,13 @@ def changes(tx: Tx, group: Group, *, since: datetime) -> dict[tuple[str, str], l
 
 def due(tx: Tx, now: datetime) -> list[int]:
     """Open groups where something may have to be said though nothing happened."""
-    query = sa.select(groups.c.number).where(groups.c.look_at <= now, groups.c.closed_at.is_(None))
+    query = sa.select(groups.c.number).where(groups.c.next_check_at <= now, groups.c.closed_at.is_(None))
     return sorted(tx.execute(query).scalars())
 
 
-def next_look(tx: Tx) -> datetime | None:
+def next_check_at(tx: Tx) -> datetime | None:
     """When something may have to be said at the earliest though nothing happens until then."""
-    query = sa.select(sa.func.min(groups.c.look_at)).where(groups.c.closed_at.is_(None))
+    query = sa.select(sa.func.min(groups.c.next_check_at)).where(groups.c.closed_at.is_(None))
     moment: datetime | None = tx.execute(query).scalar()
     return moment
 
@@ -153,7 +153,7 @@ def load(tx: Tx, number: int, *, lock: bool = False) -> Group | None:
         route=_route_in(row.route),
         opened_at=row.opened_at,
         number=row.number,
-        told=_told_in(row.told),
+        notified=_notified_in(row.notified),
         closed_at=row.closed_at,
         previous=row.previous,
     )
@@ -161,42 +161,42 @@ def load(tx: Tx, number: int, *, lock: bool = False) -> Group | None:
 
 def save(tx: Tx, group: Group, decision: Decision, *, now: datetime) -> None:
     """Note what was decided; a decision other than the last one is kept with its reason."""
-    before = tx.execute(sa.select(groups.c.why).where(groups.c.number == group.number)).scalar_one()
+    before = tx.execute(sa.select(groups.c.reason).where(groups.c.number == group.number)).scalar_one()
     tx.execute(
         sa.update(groups)
         .where(groups.c.number == group.number)
         .values(
-            told=_told_out(decision.told),
-            look_at=decision.look_at,
-            why=decision.why.value,
+            notified=_notified_out(decision.notified),
+            next_check_at=decision.next_check_at,
+            reason=decision.reason.value,
             closed_at=now if decision.closes else None,
         )
     )
-    spoke = decision.why is Why.SPEAKS
-    if spoke or decision.why.value != before:
-        kinds = " ".join(notice.kind.value for notice in decision.notices)
-        tx.execute(sa.insert(decisions).values(group=group.number, at=now, why=decision.why.value, kinds=kinds))
+    spoke = decision.reason is NotifyReason.NOTIFIES
+    if spoke or decision.reason.value != before:
+        kinds = " ".join(notification.kind.value for notification in decision.notifications)
+        tx.execute(sa.insert(decisions).values(group=group.number, at=now, reason=decision.reason.value, kinds=kinds))
 
 
 def last_decision(tx: Tx, alert: int, *, until: datetime) -> tuple[int, datetime, str, str] | None:
-    """The newest decision about a message of this alert up to a moment: group, when, why, and the kinds of notices."""
+    """The newest decision about a message of this alert up to a moment: group, when, why, and the kinds of notifications."""
     row = tx.execute(
-        sa.select(decisions.c.group, decisions.c.at, decisions.c.why, decisions.c.kinds)
+        sa.select(decisions.c.group, decisions.c.at, decisions.c.reason, decisions.c.kinds)
         .join(memberships, memberships.c.group == decisions.c.group)
         .where(memberships.c.alert == alert, decisions.c.at <= until)
         .order_by(decisions.c.at.desc(), decisions.c.number.desc())
         .limit(1)
     ).first()
-    return None if row is None else (row.group, row.at, row.why, row.kinds)
+    return None if row is None else (row.group, row.at, row.reason, row.kinds)
 
 
-def place(tx: Tx, number: int) -> Place | None:
+def message_ref(tx: Tx, number: int) -> MessageRef | None:
     """Where the group's message is; None until it was posted."""
     row = tx.execute(sa.select(groups.c.message_channel, groups.c.message_ts).where(groups.c.number == number)).first()
-    return Place(row.message_channel, row.message_ts) if row is not None and row.message_ts else None
+    return MessageRef(row.message_channel, row.message_ts) if row is not None and row.message_ts else None
 
 
-def put(tx: Tx, number: int, where: Place | None) -> None:
+def set_message(tx: Tx, number: int, where: MessageRef | None) -> None:
     """Note where the group's message is now; None where it is gone."""
     tx.execute(
         sa.update(groups)
@@ -205,7 +205,7 @@ def put(tx: Tx, number: int, where: Place | None) -> None:
     )
 
 
-def divert(tx: Tx, number: int, to: str) -> None:
+def reroute(tx: Tx, number: int, to: str) -> None:
     """Note that the group's message stands in another channel from now on; it is posted there anew."""
     tx.execute(
         sa.update(groups).where(groups.c.number == number).values(diverted_to=to, message_channel="", message_ts="")
@@ -214,7 +214,7 @@ def divert(tx: Tx, number: int, to: str) -> None:
 
 def bring_back(tx: Tx, number: int) -> None:
     """Note that the group's message stands in its own channel again; it is posted there anew unless `put` says where it is."""
-    divert(tx, number, "")
+    reroute(tx, number, "")
 
 
 def count_repost(tx: Tx, number: int) -> int:
@@ -245,7 +245,7 @@ def edited_at(tx: Tx, number: int) -> datetime | None:
     return edited
 
 
-def messages_of(tx: Tx, numbers: Sequence[int]) -> dict[int, tuple[int, Place | None]]:
+def messages_of(tx: Tx, numbers: Sequence[int]) -> dict[int, tuple[int, MessageRef | None]]:
     """For each alert its newest group and where that message is."""
     rows = tx.execute(
         sa.select(memberships.c.alert, groups.c.number, groups.c.message_channel, groups.c.message_ts)
@@ -254,26 +254,26 @@ def messages_of(tx: Tx, numbers: Sequence[int]) -> dict[int, tuple[int, Place | 
         .where(memberships.c.alert.in_(list(numbers)))
         .order_by(groups.c.number)
     )
-    return {alert: (group, Place(channel, ts) if ts else None) for alert, group, channel, ts in rows}
+    return {alert: (group, MessageRef(channel, ts) if ts else None) for alert, group, channel, ts in rows}
 
 
-def _told_out(told: Told) -> dict[str, Any]:
+def _notified_out(notified: NotifiedState) -> dict[str, Any]:
     return {
-        "first_at": told.first_at.isoformat() if told.first_at else None,
-        "severities": {str(number): severity.value for number, severity in told.severities.items()},
-        "acknowledged": sorted(told.acknowledged),
-        "muted": sorted(told.muted),
-        "over": sorted(told.over),
-        "last_ping_at": told.last_ping_at.isoformat() if told.last_ping_at else None,
-        "untaken_since": told.untaken_since.isoformat() if told.untaken_since else None,
-        "steps": told.steps,
-        "flapping": sorted(told.flapping),
-        "face": told.face,
+        "first_at": notified.first_at.isoformat() if notified.first_at else None,
+        "severities": {str(number): severity.value for number, severity in notified.severities.items()},
+        "acknowledged": sorted(notified.acknowledged),
+        "muted": sorted(notified.muted),
+        "over": sorted(notified.over),
+        "last_ping_at": notified.last_ping_at.isoformat() if notified.last_ping_at else None,
+        "untaken_since": notified.untaken_since.isoformat() if notified.untaken_since else None,
+        "steps": notified.steps,
+        "flapping": sorted(notified.flapping),
+        "content_hash": notified.content_hash,
     }
 
 
-def _told_in(kept: Mapping[str, Any]) -> Told:
-    return Told(
+def _notified_in(kept: Mapping[str, Any]) -> NotifiedState:
+    return NotifiedState(
         first_at=datetime.fromisoformat(kept["first_at"]) if kept["first_at"] else None,
         severities={int(number): Severity(severity) for number, severity in kept["severities"].items()},
         acknowledged=frozenset(kept["acknowledged"]),
@@ -283,7 +283,7 @@ def _told_in(kept: Mapping[str, Any]) -> Told:
         untaken_since=datetime.fromisoformat(kept["untaken_since"]) if kept["untaken_since"] else None,
         steps=kept["steps"],
         flapping=frozenset(kept["flapping"]),
-        face=kept["face"],
+        content_hash=kept["content_hash"],
     )
 
 
@@ -307,7 +307,7 @@ def _route_out(route: Route) -> dict[str, Any]:
 def _route_in(kept: Mapping[str, Any]) -> Route:
     return Route(
         channel=kept["channel"],
-        match=Where(tuple((name, tuple(globs)) for name, globs in kept["match"])),
+        match=Selector(tuple((name, tuple(globs)) for name, globs in kept["match"])),
         mention=tuple(kept["mention"]),
         group_by=tuple(kept["group_by"]),
         group_wait=timedelta(seconds=kept["group_wait"]),

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from alertbot.store.database import Tx
-from alertbot.store.tables import combinations, configurations, sources
+from alertbot.store.tables import configurations, label_sets, sources
 
 _OF_CONFIGURATION = ("ai_llm", "name", "provider", "workspace", "workspace_name")
 _OF_POINTS = ("ai_llm", "provider", "model", "repo", "api_key", "user", "host")
@@ -18,7 +18,7 @@ def names_by_source(tx: Tx) -> dict[str, set[tuple[str, str]]]:
         number: name.partition("/")[0] for number, name in tx.execute(sa.select(sources.c.number, sources.c.name))
     }
     found: dict[str, set[tuple[str, str]]] = {name: {("source", name)} for name in owners.values()}
-    for table, columns in ((configurations, _OF_CONFIGURATION), (combinations, _OF_POINTS)):
+    for table, columns in ((configurations, _OF_CONFIGURATION), (label_sets, _OF_POINTS)):
         for column in columns:
             values = sa.select(table.c.source, table.c[column]).where(table.c[column] != "").distinct()
             for number, value in tx.execute(values):

@@ -7,27 +7,27 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.history import Member, Slice
-from alertbot.domain.points import AMOUNTS, Combination, Plane, Point, Span, after, ceiling, floor, merged
+from alertbot.domain.points import AMOUNTS, Dataset, LabelSet, Point, Resolution, after, ceiling, floor, merged
 from alertbot.store.database import Tx
-from alertbot.store.tables import Whole, ai_points, backfills, combinations, configurations, sources, storage_points
+from alertbot.store.tables import Whole, ai_points, backfills, configurations, label_sets, sources, storage_points
 
-_TABLES: Mapping[Plane, sa.Table] = {Plane.AI: ai_points, Plane.STORAGE: storage_points}
-_DIMENSIONS = tuple(Combination.__slots__)
+_TABLES: Mapping[Dataset, sa.Table] = {Dataset.AI: ai_points, Dataset.STORAGE: storage_points}
+_DIMENSIONS = tuple(LabelSet.__slots__)
 _CHUNK = 1000  # rows a statement
 _MOST_VALUES = 400  # that a statement compares with; databases limit how many it may hold
 
 
-def known(tx: Tx, source: int, plane: Plane) -> dict[Combination, int]:
-    """The numbers of the combinations that a source's points have had so far."""
+def known(tx: Tx, source: int, dataset: Dataset) -> dict[LabelSet, int]:
+    """The numbers of the label sets that a source's points have had so far."""
     rows = tx.execute(
-        sa.select(combinations.c.number, *(combinations.c[name] for name in _DIMENSIONS)).where(
-            combinations.c.source == source, combinations.c.plane == plane.value
+        sa.select(label_sets.c.number, *(label_sets.c[name] for name in _DIMENSIONS)).where(
+            label_sets.c.source == source, label_sets.c.dataset == dataset.value
         )
     )
-    return {Combination(*row[1:]): row[0] for row in rows}
+    return {LabelSet(*row[1:]): row[0] for row in rows}
 
 
-def write(tx: Tx, source: int, plane: Plane, span: Span, points: Iterable[Point]) -> int:
+def write(tx: Tx, source: int, dataset: Dataset, span: Resolution, points: Iterable[Point]) -> int:
     """Keep what each bucket holds; one that is there already is replaced. How many buckets are new or other than before.
 
     The sums of the hours and days around changed minutes change by the same amounts.
@@ -35,13 +35,13 @@ def write(tx: Tx, source: int, plane: Plane, span: Span, points: Iterable[Point]
     found = merged(points, span)
     if not found:
         return 0
-    numbers = _numbered(tx, source, plane, found)
-    wanted = {(point.bucket, numbers[point.combination]): point.amounts for point in found}
-    before = _stored(tx, plane, span, wanted)
+    numbers = _numbered(tx, source, dataset, found)
+    wanted = {(point.bucket, numbers[point.label_set]): point.amounts for point in found}
+    before = _stored(tx, dataset, span, wanted)
     changed = {key: amounts for key, amounts in wanted.items() if _plain(amounts) != before.get(key)}
-    _upsert(tx, plane, span, changed)
-    if span is Span.MINUTE:
-        _add_up(tx, plane, changed, before)
+    _upsert(tx, dataset, span, changed)
+    if span is Resolution.MINUTE:
+        _add_up(tx, dataset, changed, before)
     return len(changed)
 
 
@@ -52,115 +52,120 @@ def _plain(amounts: Mapping[str, int]) -> dict[str, int]:
 _Amounts = Mapping[tuple[datetime, int], Mapping[str, int]]
 
 
-def _numbered(tx: Tx, source: int, plane: Plane, points: Sequence[Point]) -> dict[Combination, int]:
-    numbers = known(tx, source, plane)
-    first: dict[Combination, datetime] = {}
-    last: dict[Combination, datetime] = {}
+def _numbered(tx: Tx, source: int, dataset: Dataset, points: Sequence[Point]) -> dict[LabelSet, int]:
+    numbers = known(tx, source, dataset)
+    first: dict[LabelSet, datetime] = {}
+    last: dict[LabelSet, datetime] = {}
     for point in points:
-        first[point.combination] = min(point.bucket, first.get(point.combination, point.bucket))
-        last[point.combination] = max(point.bucket, last.get(point.combination, point.bucket))
-    _see_earlier(tx, {numbers[combination]: at for combination, at in first.items() if combination in numbers})
-    _see_later(tx, {numbers[combination]: at for combination, at in last.items() if combination in numbers})
-    new = {combination: seen_at for combination, seen_at in first.items() if combination not in numbers}
+        first[point.label_set] = min(point.bucket, first.get(point.label_set, point.bucket))
+        last[point.label_set] = max(point.bucket, last.get(point.label_set, point.bucket))
+    _see_earlier(tx, {numbers[label_set]: at for label_set, at in first.items() if label_set in numbers})
+    _see_later(tx, {numbers[label_set]: at for label_set, at in last.items() if label_set in numbers})
+    new = {label_set: seen_at for label_set, seen_at in first.items() if label_set not in numbers}
     rows = [
-        {"source": source, "plane": plane.value, "seen_at": seen_at, "last_at": floor(last[combination], Span.DAY)}
-        | {name: getattr(combination, name) for name in _DIMENSIONS}
-        for combination, seen_at in new.items()
+        {
+            "source": source,
+            "dataset": dataset.value,
+            "seen_at": seen_at,
+            "last_at": floor(last[label_set], Resolution.DAY),
+        }
+        | {name: getattr(label_set, name) for name in _DIMENSIONS}
+        for label_set, seen_at in new.items()
     ]
     for start in range(0, len(rows), _CHUNK):
-        tx.execute(sa.insert(combinations), rows[start : start + _CHUNK])
-    return known(tx, source, plane) if rows else numbers
+        tx.execute(sa.insert(label_sets), rows[start : start + _CHUNK])
+    return known(tx, source, dataset) if rows else numbers
 
 
 def _see_earlier(tx: Tx, first: Mapping[int, datetime]) -> None:
-    """Note that combinations which are known had points before what was their first one so far."""
+    """Note that label sets which are known had points before what was their first one so far."""
     if not first:
         return
-    late = sa.select(combinations.c.number, combinations.c.seen_at).where(combinations.c.seen_at > min(first.values()))
+    late = sa.select(label_sets.c.number, label_sets.c.seen_at).where(label_sets.c.seen_at > min(first.values()))
     for number, seen_at in tx.execute(late).all():
         if number in first and first[number] < seen_at:
-            tx.execute(sa.update(combinations).where(combinations.c.number == number).values(seen_at=first[number]))
+            tx.execute(sa.update(label_sets).where(label_sets.c.number == number).values(seen_at=first[number]))
 
 
 def _see_later(tx: Tx, last: Mapping[int, datetime]) -> None:
-    """Note on which day combinations had their newest points; once a day, so that not each reading writes."""
+    """Note on which day label sets had their newest points; once a day, so that not each reading writes."""
     if not last:
         return
-    days = {number: floor(at, Span.DAY) for number, at in last.items()}
-    before = sa.select(combinations.c.number, combinations.c.last_at).where(combinations.c.last_at < max(days.values()))
+    days = {number: floor(at, Resolution.DAY) for number, at in last.items()}
+    before = sa.select(label_sets.c.number, label_sets.c.last_at).where(label_sets.c.last_at < max(days.values()))
     for number, last_at in tx.execute(before).all():
         if number in days and days[number] > last_at:
-            tx.execute(sa.update(combinations).where(combinations.c.number == number).values(last_at=days[number]))
+            tx.execute(sa.update(label_sets).where(label_sets.c.number == number).values(last_at=days[number]))
 
 
 def _stored(
-    tx: Tx, plane: Plane, span: Span, wanted: Collection[tuple[datetime, int]]
+    tx: Tx, dataset: Dataset, span: Resolution, wanted: Collection[tuple[datetime, int]]
 ) -> dict[tuple[datetime, int], dict[str, int]]:
     """What is kept of these buckets so far, without what is 0."""
-    table, found = _TABLES[plane], {}
+    table, found = _TABLES[dataset], {}
     buckets, numbers = sorted({bucket for bucket, _ in wanted}), {number for _, number in wanted}
-    few = table.c.combination.in_(numbers) if len(numbers) <= _MOST_VALUES else sa.true()
+    few = table.c.label_set.in_(numbers) if len(numbers) <= _MOST_VALUES else sa.true()
     for start in range(0, len(buckets), _MOST_VALUES):
         some = buckets[start : start + _MOST_VALUES]
         rows = tx.execute(sa.select(table).where(table.c.span == span.value, table.c.bucket.in_(some), few)).mappings()
         for row in rows:
-            found[row["bucket"], row["combination"]] = {name: int(row[name]) for name in AMOUNTS[plane] if row[name]}
+            found[row["bucket"], row["label_set"]] = {name: int(row[name]) for name in AMOUNTS[dataset] if row[name]}
     return found
 
 
-def _upsert(tx: Tx, plane: Plane, span: Span, changed: _Amounts) -> None:
-    table, names = _TABLES[plane], AMOUNTS[plane]
+def _upsert(tx: Tx, dataset: Dataset, span: Resolution, changed: _Amounts) -> None:
+    table, names = _TABLES[dataset], AMOUNTS[dataset]
     insert: sqlite.Insert | postgresql.Insert
     insert = sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
     statement = insert.on_conflict_do_update(
-        index_elements=["span", "bucket", "combination"], set_={name: insert.excluded[name] for name in names}
+        index_elements=["span", "bucket", "label_set"], set_={name: insert.excluded[name] for name in names}
     )
     rows = [
-        {"span": span.value, "bucket": bucket, "combination": number} | {name: amounts.get(name, 0) for name in names}
+        {"span": span.value, "bucket": bucket, "label_set": number} | {name: amounts.get(name, 0) for name in names}
         for (bucket, number), amounts in changed.items()
     ]
     for start in range(0, len(rows), _CHUNK):
         tx.execute(statement, rows[start : start + _CHUNK])
 
 
-def _add_up(tx: Tx, plane: Plane, changed: _Amounts, before: _Amounts) -> None:
-    for span in (Span.HOUR, Span.DAY):
+def _add_up(tx: Tx, dataset: Dataset, changed: _Amounts, before: _Amounts) -> None:
+    for span in (Resolution.HOUR, Resolution.DAY):
         growth: dict[tuple[datetime, int], dict[str, int]] = {}
         for (bucket, number), amounts in changed.items():
             together = growth.setdefault((floor(bucket, span), number), {})
             old = before.get((bucket, number), {})
             for name in {*amounts, *old}:
                 together[name] = together.get(name, 0) + amounts.get(name, 0) - old.get(name, 0)
-        sums = _stored(tx, plane, span, growth)
+        sums = _stored(tx, dataset, span, growth)
         for key, together in growth.items():
             for name, amount in sums.get(key, {}).items():
                 together[name] = together.get(name, 0) + amount
-        _upsert(tx, plane, span, growth)
+        _upsert(tx, dataset, span, growth)
 
 
-def members(tx: Tx, names: Iterable[str], plane: Plane) -> dict[int, Member]:
-    """What has had points at these sources, each combination by itself, under its negative number."""
+def members(tx: Tx, names: Iterable[str], dataset: Dataset) -> dict[int, Member]:
+    """What has had points at these sources, each label set by itself, under its negative number."""
     rows = tx.execute(
-        sa.select(combinations, sources.c.name.label("source_name"), configurations.c.name, configurations.c.repos)
+        sa.select(label_sets, sources.c.name.label("source_name"), configurations.c.name, configurations.c.repos)
         .add_columns(configurations.c.workspace, configurations.c.workspace_name)
         .add_columns(configurations.c.provider.label("configured_provider"))
-        .join(sources, sources.c.number == combinations.c.source)
+        .join(sources, sources.c.number == label_sets.c.source)
         .outerjoin(
             configurations,
-            sa.and_(configurations.c.source == combinations.c.source, configurations.c.ai_llm == combinations.c.ai_llm),
+            sa.and_(configurations.c.source == label_sets.c.source, configurations.c.ai_llm == label_sets.c.ai_llm),
         )
-        .where(sources.c.name.in_(list(names)), combinations.c.plane == plane.value)
-        .order_by(combinations.c.number)
+        .where(sources.c.name.in_(list(names)), label_sets.c.dataset == dataset.value)
+        .order_by(label_sets.c.number)
     ).mappings()
-    return {-row["number"]: Member(-row["number"], _labels(row, plane), row["seen_at"]) for row in rows}
+    return {-row["number"]: Member(-row["number"], _labels(row, dataset), row["seen_at"]) for row in rows}
 
 
-def _labels(row: sa.RowMapping, plane: Plane) -> dict[str, str]:
+def _labels(row: sa.RowMapping, dataset: Dataset) -> dict[str, str]:
     labels = {"source": row["source_name"], "repo": row["repo"], "host": row["host"]}
     repo_names: dict[str, str] = dict(row["repos"] or ())
     if row["repo"] in repo_names:
         labels["repo_name"] = repo_names[row["repo"]]
-    if plane is Plane.STORAGE:
+    if dataset is Dataset.STORAGE:
         return labels
     if row["workspace_name"]:
         labels["workspace_name"] = row["workspace_name"]
@@ -178,7 +183,7 @@ def _labels(row: sa.RowMapping, plane: Plane) -> dict[str, str]:
 def slices(
     tx: Tx,
     source: str,
-    plane: Plane,
+    dataset: Dataset,
     moments: Collection[datetime],
     *,
     amounts: Collection[str],
@@ -191,14 +196,14 @@ def slices(
     names, (since, until) = sorted(amounts), known
     ordered = sorted({max(moment, since) for moment in moments}, reverse=True)
     mine = (
-        sa.select(combinations.c.number)
-        .join(sources, sources.c.number == combinations.c.source)
-        .where(sources.c.name == source, combinations.c.plane == plane.value)
+        sa.select(label_sets.c.number)
+        .join(sources, sources.c.number == label_sets.c.source)
+        .where(sources.c.name == source, label_sets.c.dataset == dataset.value)
     )
     nothing: _Sums = {name: {-number: 0 for number in tx.execute(mine).scalars()} for name in names}
-    horizon = ceiling(ordered[0], Span.DAY)
+    horizon = ceiling(ordered[0], Resolution.DAY)
     later: dict[
-        Span, tuple[datetime, datetime, _Sums]
+        Resolution, tuple[datetime, datetime, _Sums]
     ] = {}  # what was summed up so far of each span: from, to, and how much
     rests: dict[datetime, _Sums] = {}
     for moment in ordered:
@@ -206,7 +211,7 @@ def slices(
             reached, ended, sums = later.get(span, (end, end, nothing))
             if ended != end:  # that of another hour or day
                 reached, sums = end, nothing
-            later[span] = first, end, _added(sums, _sums(tx, mine, plane, names, (span, first, reached)))
+            later[span] = first, end, _added(sums, _sums(tx, mine, dataset, names, (span, first, reached)))
         rests[moment] = _total([sums for _, _, sums in later.values()])
     everything = rests[ordered[-1]]
     before = {moment: _without(everything, rest) for moment, rest in rests.items()}
@@ -237,20 +242,20 @@ def _without(sums: _Sums, part: _Sums) -> _Sums:
 def _sums(
     tx: Tx,
     mine: sa.Select[tuple[int]],
-    plane: Plane,
+    dataset: Dataset,
     names: Sequence[str],
-    buckets: tuple[Span, datetime, datetime],
+    buckets: tuple[Resolution, datetime, datetime],
 ) -> Iterator[tuple[int, Mapping[str, int]]]:
-    """What each of these combinations has in the buckets of a span that begin from one moment to before another."""
-    table, (span, first, end) = _TABLES[plane], buckets
+    """What each of these label sets has in the buckets of a span that begin from one moment to before another."""
+    table, (span, first, end) = _TABLES[dataset], buckets
     if first >= end:
         return
     add_up = sa.func.whole_sum if tx.dialect.name == "sqlite" else sa.func.sum
     rows = tx.execute(
-        sa.select(table.c.combination, *(add_up(table.c[name], type_=Whole()) for name in names))
+        sa.select(table.c.label_set, *(add_up(table.c[name], type_=Whole()) for name in names))
         .where(table.c.span == span.value, table.c.bucket >= first, table.c.bucket < end)
-        .where(table.c.combination.in_(mine))
-        .group_by(table.c.combination)
+        .where(table.c.label_set.in_(mine))
+        .group_by(table.c.label_set)
     )
     for number, *amounts in rows:
         yield number, dict(zip(names, amounts, strict=True))
@@ -259,12 +264,14 @@ def _sums(
 def minutes_since(tx: Tx, feed: int) -> datetime | None:
     """From when on a feed has minutes, whole days of them; before that only days can be had."""
     moment: datetime | None = tx.execute(
-        sa.select(backfills.c.done_since).where(backfills.c.source == feed, backfills.c.endpoint == Span.MINUTE.value)
+        sa.select(backfills.c.done_since).where(
+            backfills.c.source == feed, backfills.c.endpoint == Resolution.MINUTE.value
+        )
     ).scalar()
     return moment
 
 
-def mark_since(tx: Tx, feed: int, span: Span, since: datetime) -> None:
+def mark_since(tx: Tx, feed: int, span: Resolution, since: datetime) -> None:
     """Note that everything of a span is there since a moment, where that is news."""
     insert = sqlite.insert(backfills) if tx.dialect.name == "sqlite" else postgresql.insert(backfills)
     statement = insert.values(source=feed, endpoint=span.value, done_since=since)
@@ -277,11 +284,11 @@ def mark_since(tx: Tx, feed: int, span: Span, since: datetime) -> None:
     )
 
 
-def forget_day(tx: Tx, source: int, plane: Plane, day: datetime) -> None:
+def forget_day(tx: Tx, source: int, dataset: Dataset, day: datetime) -> None:
     """Delete what day statistics said of a day of which no minutes are stored: its minutes are going to be written."""
-    table = _TABLES[plane]
-    of_source = sa.select(combinations.c.number).where(
-        combinations.c.source == source, combinations.c.plane == plane.value
+    table = _TABLES[dataset]
+    of_source = sa.select(label_sets.c.number).where(
+        label_sets.c.source == source, label_sets.c.dataset == dataset.value
     )
-    of_day = sa.and_(table.c.span == Span.DAY.value, table.c.bucket == day)
-    tx.execute(sa.delete(table).where(of_day, table.c.combination.in_(of_source)))
+    of_day = sa.and_(table.c.span == Resolution.DAY.value, table.c.bucket == day)
+    tx.execute(sa.delete(table).where(of_day, table.c.label_set.in_(of_source)))

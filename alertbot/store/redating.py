@@ -5,22 +5,22 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from alertbot.store.database import Tx
-from alertbot.store.tables import Moment, clock_corrections, gatherings, groups, metadata, readings, sources
+from alertbot.store.tables import Moment, clock_corrections, evidence_fetches, groups, metadata, readings, sources
 
 # Moments that people, the calendar or Flashback have set. All others are our clock's, or were counted from its time.
 GIVEN = frozenset(
     {
-        "acts.until",
+        "actions.until",
         "ai_points.bucket",
         "alerts.period",
         "alerts.snoozed_until",
         "backfills.done_since",
-        "combinations.last_at",
+        "label_sets.last_at",
         "configurations.created_at",
         "evidence.at",
-        "gatherings.alerts_until",
-        "gatherings.complete_since",
-        "gatherings.violations_until",
+        "evidence_fetches.alerts_until",
+        "evidence_fetches.complete_since",
+        "evidence_fetches.violations_until",
         "silences.ends_at",
         "silences.starts_at",
         "sources.complete_since",
@@ -70,7 +70,7 @@ def move_back(tx: Tx, *, since: datetime, by: timedelta, now: datetime) -> None:
 
     A poll that is under way has begun by the wrong time: it loses its claim, and what it brings is refused.
     """
-    for claimed in (sources, gatherings):
+    for claimed in (sources, evidence_fetches):
         tx.execute(sa.update(claimed).values(generation=claimed.c.generation + 1, lease_until=None))
     # The oldest first: no two readings of a source may have one date, not even on the way.
     later = sa.select(readings.c.number, readings.c.taken_at).where(readings.c.taken_at >= since)
@@ -79,12 +79,14 @@ def move_back(tx: Tx, *, since: datetime, by: timedelta, now: datetime) -> None:
     for column in dated_by_our_clock():
         if column is not readings.c.taken_at:
             tx.execute(sa.update(column.table).where(column >= since).values({column.name: _earlier(tx, column, by)}))
-    for number, told in tx.execute(sa.select(groups.c.number, groups.c.told).where(groups.c.closed_at.is_(None))).all():
+    for number, told in tx.execute(
+        sa.select(groups.c.number, groups.c.notified).where(groups.c.closed_at.is_(None))
+    ).all():
         moved = {
             key: (datetime.fromisoformat(told[key]) - by).isoformat() for key in _TOLD if _is_later(told[key], since)
         }
         if moved:
-            tx.execute(sa.update(groups).where(groups.c.number == number).values(told={**told, **moved}))
+            tx.execute(sa.update(groups).where(groups.c.number == number).values(notified={**told, **moved}))
     tx.execute(sa.insert(clock_corrections).values(corrected_at=now, seconds=by.total_seconds()))
 
 

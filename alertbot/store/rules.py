@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from alertbot.domain.stored_rules import RuleChange, RuleDeed, StoredRule
+from alertbot.domain.stored_rules import RuleChange, RuleChangeType, StoredRule
 from alertbot.store.database import Tx
 from alertbot.store.tables import rule_changes, rules
 
@@ -34,14 +34,14 @@ def find(tx: Tx, name: str) -> StoredRule | None:
 
 
 def note(
-    tx: Tx, deed: RuleDeed, name: str, keys: Mapping[str, Any], *, who: str, now: datetime, key: str
+    tx: Tx, change_type: RuleChangeType, name: str, keys: Mapping[str, Any], *, who: str, now: datetime, key: str
 ) -> int | None:
     """Write into the trail what somebody does; its number is the rule's version from now on.
 
     None if the act of this key was done before.
     """
     insert = sqlite.insert(rule_changes) if tx.dialect.name == "sqlite" else postgresql.insert(rule_changes)
-    entry = insert.values(rule=name, deed=deed.value, who=who, at=now, keys=dict(keys), key=key)
+    entry = insert.values(rule=name, change_type=change_type.value, who=who, at=now, keys=dict(keys), key=key)
     number: int | None = tx.execute(
         entry.on_conflict_do_nothing(index_elements=["key"]).returning(rule_changes.c.number)
     ).scalar()
@@ -75,7 +75,7 @@ def change(tx: Tx, rule: StoredRule, *, seen: int) -> bool:
             changed_by=rule.changed_by,
             changed_at=rule.changed_at,
             version=rule.version,
-            told=False,
+            reported=False,
         )
     )
     return changed.rowcount == 1
@@ -87,16 +87,18 @@ def delete(tx: Tx, rule: StoredRule) -> bool:
     return tx.execute(sa.delete(rules).where(unchanged)).rowcount == 1
 
 
-def mark_told(tx: Tx, name: str) -> bool:
+def mark_reported(tx: Tx, name: str) -> bool:
     """Note that people are told that a rule cannot be used; False if they were, since it was changed last."""
-    untold = sa.and_(rules.c.name == name, rules.c.told.is_(False))
-    return tx.execute(sa.update(rules).where(untold).values(told=True)).rowcount == 1
+    untold = sa.and_(rules.c.name == name, rules.c.reported.is_(False))
+    return tx.execute(sa.update(rules).where(untold).values(reported=True)).rowcount == 1
 
 
 def trail(tx: Tx, *, most: int) -> list[RuleChange]:
     """What was done to rules, the newest first; also to those that are deleted."""
     rows = tx.execute(sa.select(rule_changes).order_by(rule_changes.c.number.desc()).limit(most))
-    return [RuleChange(row.number, row.rule, RuleDeed(row.deed), row.who, row.at, row.keys) for row in rows]
+    return [
+        RuleChange(row.number, row.rule, RuleChangeType(row.change_type), row.who, row.at, row.keys) for row in rows
+    ]
 
 
 def _rule(row: sa.Row[Any]) -> StoredRule:

@@ -23,11 +23,11 @@ class SecretBox:
     def __init__(self, key: str) -> None:
         self._fernet = Fernet(base64.urlsafe_b64encode(_stretched(key.strip(), _SALT_OF_KEY)))
 
-    def lock(self, text: str) -> str:
+    def encrypt(self, text: str) -> str:
         """The text encrypted; each time another one, so that it tells one writing from the next."""
         return self._fernet.encrypt(text.encode()).decode()
 
-    def open(self, locked: str) -> str | None:
+    def decrypt(self, locked: str) -> str | None:
         """The text again; None if another key has locked it, or it was changed since."""
         try:
             return self._fernet.decrypt(locked.encode()).decode()

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from alertbot.domain.silences import Matcher, Sign, Silence
+from alertbot.domain.silences import Matcher, MatchType, Silence
 from alertbot.store.database import Tx
 from alertbot.store.tables import silences
 
@@ -87,7 +87,7 @@ def _silences(tx: Tx, *conditions: sa.ColumnElement[bool]) -> list[Silence]:
     rows: Sequence[sa.Row[Any]] = tx.execute(sa.select(silences).where(*conditions).order_by(silences.c.number)).all()
     return [
         Silence(
-            matchers=tuple(Matcher(label, Sign(sign), value) for label, sign, value in row.matchers),
+            matchers=tuple(Matcher(label, MatchType(sign), value) for label, sign, value in row.matchers),
             starts_at=row.starts_at,
             ends_at=row.ends_at,
             author=row.author,

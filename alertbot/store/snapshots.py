@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from alertbot.domain.history import Fall, Member, Slice
-from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Step, StepKind
+from alertbot.domain.history import CounterReset, Member, Slice
+from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Reset, ResetKind
 from alertbot.domain.snapshots import Configuration, Counter
 from alertbot.store.database import Tx
-from alertbot.store.tables import configurations, counters, falls, readings, rests, snapshots, sources
+from alertbot.store.tables import configurations, counter_resets, counters, readings, rests, snapshots, sources
 
 _COUNTERS = tuple(Counter)
 _LABELS = ("source", "ai_llm", "name", "provider", "workspace", "workspace_name")
@@ -40,7 +40,7 @@ class Counted:
     odometers: Odometers
     absent: bool
     changed: bool
-    steps: tuple[Step, ...] = ()
+    resets: tuple[Reset, ...] = ()
 
 
 def known(tx: Tx, source: int) -> dict[str, Known]:
@@ -186,10 +186,10 @@ def write_slice(tx: Tx, reading: int, counted: Sequence[Counted], taken_at: date
             "seen": step.seen,
         }
         for one in counted
-        for step in one.steps
+        for step in one.resets
     ]
     if fallen:
-        tx.execute(sa.insert(falls), fallen)
+        tx.execute(sa.insert(counter_resets), fallen)
 
 
 def mark_absent(tx: Tx, numbers: Sequence[int], since: datetime) -> None:
@@ -337,17 +337,18 @@ def _slice(
     return grown_in([*rows, *resting], columns)
 
 
-def falls_since(tx: Tx, names: Iterable[str], since: datetime) -> tuple[Fall, ...]:
+def resets_since(tx: Tx, names: Iterable[str], since: datetime) -> tuple[CounterReset, ...]:
     """The resets, corrections and held steps of these sources after a moment."""
     rows = tx.execute(
-        sa.select(falls)
-        .join(configurations, configurations.c.number == falls.c.configuration)
+        sa.select(counter_resets)
+        .join(configurations, configurations.c.number == counter_resets.c.configuration)
         .join(sources, sources.c.number == configurations.c.source)
-        .where(falls.c.at > since, sources.c.name.in_(list(names)))
-        .order_by(falls.c.at)
+        .where(counter_resets.c.at > since, sources.c.name.in_(list(names)))
+        .order_by(counter_resets.c.at)
     )
     return tuple(
-        Fall(row.configuration, Counter(row.counter), StepKind(row.kind), row.at, row.last, row.seen) for row in rows
+        CounterReset(row.configuration, Counter(row.counter), ResetKind(row.kind), row.at, row.last, row.seen)
+        for row in rows
     )
 
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from alertbot.domain.datasets import Feeds, feed_name, feed_of
 from alertbot.domain.history import SourceState
-from alertbot.domain.planes import Feeds, feed_name, feed_of
-from alertbot.domain.points import Plane
+from alertbot.domain.points import Dataset
 from alertbot.store.database import Tx
 from alertbot.store.tables import Moment, readings, sources
 
@@ -33,7 +33,7 @@ class Claim:
     missing: bool = False
 
 
-def remember(tx: Tx, names: Sequence[str]) -> None:
+def register(tx: Tx, names: Sequence[str]) -> None:
     """Give every configured feed its row, and every source too. What is no longer collected counts as missing."""
     wanted = {*names, *(feed_of(name)[0] for name in names)}
     known = {row.name: row for row in tx.execute(sa.select(sources.c.name, sources.c.missing, sources.c.error))}
@@ -96,8 +96,8 @@ def claim(
     )
     if changed.rowcount != 1:
         return None
-    of, plane = feed_of(name)
-    source = row["number"] if plane is Plane.TOTALS else number_of(tx, of)
+    of, dataset = feed_of(name)
+    source = row["number"] if dataset is Dataset.TOTALS else number_of(tx, of)
     return Claim(row["number"], source, name, generation, due_at, row["read_at"], row["missing"])
 
 
@@ -129,7 +129,7 @@ def _share(number: int) -> float:
     return 1 - (number - 1) * 0.6180339887498949 % 1
 
 
-def remember_feed(tx: Tx, name: str) -> None:
+def register_feed(tx: Tx, name: str) -> None:
     """Give one feed, and its source, a row; what is known of others stays as it is."""
     insert = sqlite.insert(sources) if tx.dialect.name == "sqlite" else postgresql.insert(sources)
     rows = [{"name": one} for one in dict.fromkeys((feed_of(name)[0], name))]
@@ -199,13 +199,13 @@ def mark_complete(tx: Tx, name: str, since: datetime, *, read_at: datetime) -> N
     )
 
 
-def holds(tx: Tx, claimed: Claim) -> bool:
+def owns_claim(tx: Tx, claimed: Claim) -> bool:
     """Whether the claim is still the newest; nobody can take the feed before the end of the transaction."""
     row = tx.execute(sa.select(sources.c.generation).where(sources.c.number == claimed.feed).with_for_update()).one()
     return bool(row.generation == claimed.generation)
 
 
-def locked(tx: Tx, name: str) -> int:
+def lock(tx: Tx, name: str) -> int:
     """The number of a feed that nobody else writes to until the end of the transaction."""
     number: int = tx.execute(sa.select(sources.c.number).where(sources.c.name == name).with_for_update()).scalar_one()
     return number
@@ -240,7 +240,7 @@ def mark_failed(tx: Tx, claimed: Claim, error: str, *, pause_until: datetime | N
 
 def pause(tx: Tx, name: str, until: datetime) -> None:
     """Leave a source alone, all of its feeds: quotas are those of a user and an address, not of an endpoint."""
-    mine = [feed_name(name, plane) for plane in Plane]
+    mine = [feed_name(name, dataset) for dataset in Dataset]
     later = sa.or_(sources.c.paused_until.is_(None), sources.c.paused_until < until)
     tx.execute(sa.update(sources).where(sources.c.name.in_(mine), later).values(paused_until=until))
 
@@ -256,22 +256,22 @@ def states(tx: Tx, intervals: Mapping[str, timedelta], *, watched_at: datetime |
 
 def main_feed(own: Feeds) -> SourceState:
     """The feed by which a source is said to be read or not."""
-    there = [own[plane] for plane in (Plane.TOTALS, Plane.AI, Plane.STORAGE) if plane in own]
+    there = [own[dataset] for dataset in (Dataset.TOTALS, Dataset.AI, Dataset.STORAGE) if dataset in own]
     return next((state for state in there if not state.missing), there[0])
 
 
 def feeds(
     tx: Tx, intervals: Mapping[str, timedelta], *, watched_at: datetime | None = None
-) -> dict[str, dict[Plane, SourceState]]:
+) -> dict[str, dict[Dataset, SourceState]]:
     """What is read of each configured source, and how each feed stands; with `watched_at` as in `states`."""
-    names = {feed_name(name, plane): (name, plane) for name in intervals for plane in Plane}
+    names = {feed_name(name, dataset): (name, dataset) for name in intervals for dataset in Dataset}
     rows = tx.execute(sa.select(sources).where(sources.c.name.in_(list(names)))).mappings()
-    found: dict[str, dict[Plane, SourceState]] = {name: {} for name in intervals}
+    found: dict[str, dict[Dataset, SourceState]] = {name: {} for name in intervals}
     for row in rows:
-        name, plane = names[row["name"]]
-        dropped = row["missing"] and not row["error"] and plane is not Plane.TOTALS
+        name, dataset = names[row["name"]]
+        dropped = row["missing"] and not row["error"] and dataset is not Dataset.TOTALS
         if not dropped and (watched_at is None or _is_watched(row, intervals[name], watched_at)):
-            found[name][plane] = _state(row, intervals[name])
+            found[name][dataset] = _state(row, intervals[name])
     return {name: own for name, own in found.items() if own}
 
 
@@ -279,7 +279,7 @@ def _state(row: sa.RowMapping, interval: timedelta) -> SourceState:
     return SourceState(
         name=row["name"],
         interval=interval,
-        first_at=row["first_at"] if feed_of(row["name"])[1] is Plane.TOTALS else row["complete_since"],
+        first_at=row["first_at"] if feed_of(row["name"])[1] is Dataset.TOTALS else row["complete_since"],
         read_at=row["read_at"],
         watched_since=row["watched_since"],
         tried_at=row["tried_at"],
@@ -303,7 +303,7 @@ def newest(tx: Tx) -> datetime | None:
     return max((moment for moment in (tried_at, read_at) if moment is not None), default=None)
 
 
-def with_news(tx: Tx, names: Sequence[str]) -> list[str]:
+def pending_evaluation(tx: Tx, names: Sequence[str]) -> list[str]:
     """The sources of the readings that no evaluation has seen yet, one for each reading, the oldest first."""
     rows = tx.execute(
         sa.select(sources.c.name)
@@ -314,7 +314,7 @@ def with_news(tx: Tx, names: Sequence[str]) -> list[str]:
     return list(rows.scalars())
 
 
-def judged_until(tx: Tx, names: Sequence[str]) -> datetime | None:
+def evaluated_until(tx: Tx, names: Sequence[str]) -> datetime | None:
     """When the newest reading was taken, of any of these sources, that evaluation has seen."""
     moment: datetime | None = tx.execute(
         sa.select(sa.func.max(readings.c.taken_at))

@@ -98,7 +98,8 @@ def _refers(name: str, target: str, **options: Any) -> sa.Column[int]:
 
 # One row a feed: what is read for itself, and may fail for itself. The totals of a source have its name, its points are
 # `acme/ai` and `acme/storage`. `generation` is the fence: it grows with each claim, and whoever writes a reading has to
-# name the one it was given. `complete_since` is from when on there are points; `missing` that the server has no such feed.
+# name the one it was given. `complete_since` is from when on there are points; `missing` that the server has no such
+# feed.
 sources = sa.Table(
     "sources",
     metadata,
@@ -181,8 +182,8 @@ snapshots = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Where the odometers of an absent configuration stand in all readings from `since` to before `until` (NULL: it is absent
-# still): one row in place of one in each of these readings.
+# Where the odometers of an absent configuration stand in all readings from `since` to before `until` (NULL: it is
+# absent still): one row in place of one in each of these readings.
 rests = sa.Table(
     "rests",
     metadata,
@@ -192,8 +193,8 @@ rests = sa.Table(
     *(sa.Column(counter.value, Whole) for counter in Counter),
 )
 
-falls = sa.Table(
-    "falls",
+counter_resets = sa.Table(
+    "counter_resets",
     metadata,
     _number(),
     _refers("configuration", "configurations.number", nullable=False, index=True),  # those of one that is forgotten
@@ -230,8 +231,8 @@ alerts = sa.Table(
     sa.Column("baseline_at", Moment),
     sa.Column("note", sa.String, nullable=False),
     sa.Column("period", Moment),
-    sa.Column("spoken", sa.String),
-    sa.Column("spoken_at", Exact),
+    sa.Column("notified_severity", sa.String),
+    sa.Column("notified_amount", Exact),
     sa.Column("acknowledged_by", sa.String, nullable=False),
     sa.Column("acknowledged_at", Moment),
     sa.Column("taken_by", sa.String, nullable=False),
@@ -273,8 +274,8 @@ transitions = sa.Table(
     sa.Column("threshold", Exact),
 )
 
-acts = sa.Table(
-    "acts",
+actions = sa.Table(
+    "actions",
     metadata,
     _number(),
     _refers("alert", "alerts.number", nullable=False, index=True),  # the history of an alert
@@ -313,15 +314,16 @@ groups = sa.Table(
     sa.Column("route", sa.JSON, nullable=False),
     sa.Column("opened_at", Moment, nullable=False),
     sa.Column("closed_at", Moment),
-    sa.Column("told", sa.JSON, nullable=False),
-    sa.Column("look_at", Moment, index=True),  # groups where something has to be said though nothing happened
-    sa.Column("why", sa.String, nullable=False, server_default=""),
+    sa.Column("notified", sa.JSON, nullable=False),
+    sa.Column("next_check_at", Moment, index=True),  # groups where something has to be said though nothing happened
+    sa.Column("reason", sa.String, nullable=False, server_default=""),
     sa.Column("previous", sa.BigInteger),
     # Where the message is: the channel's id as Slack names it, and the message's ts, which is text.
     sa.Column("message_channel", sa.String, nullable=False, server_default=""),
     sa.Column("message_ts", sa.String, nullable=False, server_default=""),
     sa.Column("edited_at", Moment),
-    # Where the message stands as long as its own channel is broken, and how often it was posted anew after somebody deleted it.
+    # Where the message stands as long as its own channel is broken, and how often it was posted anew after somebody
+    # deleted it.
     sa.Column("diverted_to", sa.String, nullable=False, server_default=""),
     sa.Column("reposts", sa.Integer, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
@@ -334,7 +336,8 @@ sa.Index(
     sqlite_where=groups.c.closed_at.is_(None),
     postgresql_where=groups.c.closed_at.is_(None),
 )
-# The message before the one that is opened (groups.open_for), and what has changed in an hour in those before (groups.changes).
+# The message before the one that is opened (groups.open_for), and what has changed in an hour in those before
+# (groups.changes).
 sa.Index("ix_groups_closed", groups.c.channel, groups.c.key, groups.c.closed_at)
 sa.Index("ix_groups_closed_at", groups.c.closed_at)  # those that are over for long
 sa.Index("ix_groups_previous", groups.c.previous)  # whether a group is still linked to
@@ -353,12 +356,12 @@ decisions = sa.Table(
     _number(),
     _refers("group", "groups.number", nullable=False, index=True),  # the history of a message
     sa.Column("at", Moment, nullable=False),
-    sa.Column("why", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
     sa.Column("kinds", sa.String, nullable=False),
 )
 
-# Rules that people made in Slack: `keys` as in the configuration. `version` is the number of the change that made it what
-# it is; `told` says that people know that it cannot be used.
+# Rules that people made in Slack: `keys` as in the configuration. `version` is the number of the change that made it
+# what it is; `told` says that people know that it cannot be used.
 rules = sa.Table(
     "rules",
     metadata,
@@ -369,7 +372,7 @@ rules = sa.Table(
     sa.Column("changed_by", sa.String, nullable=False),
     sa.Column("changed_at", Moment, nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("told", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("reported", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 # Everything that anybody did to one of them.
@@ -378,7 +381,7 @@ rule_changes = sa.Table(
     metadata,
     _number(),
     sa.Column("rule", sa.String, nullable=False),
-    sa.Column("deed", sa.String, nullable=False),
+    sa.Column("change_type", sa.String, nullable=False),
     sa.Column("who", sa.String, nullable=False),
     sa.Column("at", Moment, nullable=False),
     sa.Column("keys", sa.JSON, nullable=False),
@@ -386,26 +389,27 @@ rule_changes = sa.Table(
 )
 
 # Rules that cannot be evaluated for a source.
-faults = sa.Table(
-    "faults",
+rule_errors = sa.Table(
+    "rule_errors",
     metadata,
     sa.Column("rule", sa.String, primary_key=True),
     sa.Column("source", sa.String, primary_key=True),
     sa.Column("since", Moment, nullable=False),
 )
 
-# Notices not yet delivered, and those that were. `lane` keeps the order: of two rows of one lane the older goes first.
+# Notifications not yet delivered, and those that were. `ordering_key` keeps the order: of two rows of one ordering key
+# the older goes first.
 outbox = sa.Table(
     "outbox",
     metadata,
     _number(),
-    sa.Column("lane", sa.String, nullable=False),
+    sa.Column("ordering_key", sa.String, nullable=False),
     sa.Column("channel", sa.String, nullable=False),
-    _refers("group", "groups.number", nullable=True, index=True),  # the notices of one that is over for long
-    sa.Column("form", sa.String, nullable=False),
+    _refers("group", "groups.number", nullable=True, index=True),  # the notifications of one that is over for long
+    sa.Column("action", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("ping", sa.Boolean, nullable=False),
-    sa.Column("notice", sa.JSON, nullable=False),
+    sa.Column("notification", sa.JSON, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("changed_at", Moment, nullable=False),  # when the newest of what it will show was written down
     sa.Column("due_at", Moment, nullable=False),
@@ -420,7 +424,7 @@ outbox = sa.Table(
     sqlite_autoincrement=True,
 )
 sa.Index("ix_outbox_done_at", outbox.c.done_at)  # those that were sent long ago
-# What waits: the next to be sent, and in the order of each lane.
+# What waits: the next to be sent, and in the order of each ordering key.
 sa.Index(
     "ix_outbox_next",
     outbox.c.number,
@@ -429,7 +433,7 @@ sa.Index(
 )
 sa.Index(
     "ix_outbox_waiting",
-    outbox.c.lane,
+    outbox.c.ordering_key,
     outbox.c.number,
     sqlite_where=outbox.c.state == "waiting",
     postgresql_where=outbox.c.state == "waiting",
@@ -447,8 +451,8 @@ channels = sa.Table(
 )
 
 # What keeps the bot from its work and was told; `owner` is the process that sees it, `seen_at` when it last did.
-troubles = sa.Table(
-    "troubles",
+operator_alerts = sa.Table(
+    "operator_alerts",
     metadata,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("reason", sa.String, nullable=False),
@@ -457,7 +461,8 @@ troubles = sa.Table(
     sa.Column("seen_at", Moment, nullable=False),
 )
 
-# The rules (name → fingerprint) and sources in the configuration file of each process that runs, refreshed while it does.
+# The rules (name → fingerprint) and sources in the configuration file of each process that runs, refreshed while it
+# does.
 rule_files = sa.Table(
     "rule_files",
     metadata,
@@ -478,13 +483,13 @@ homes = sa.Table(
     sa.Column("shown", sa.String, nullable=False, server_default=""),
 )
 
-# What a point is told apart by. `plane` is what it counts: the use of AI, or storage.
-combinations = sa.Table(
-    "combinations",
+# What a point is told apart by. `dataset` is what it counts: the use of AI, or storage.
+label_sets = sa.Table(
+    "label_sets",
     metadata,
     _number(),
     _refers("source", "sources.number", nullable=False),
-    sa.Column("plane", sa.String, nullable=False),
+    sa.Column("dataset", sa.String, nullable=False),
     sa.Column("ai_llm", sa.String, nullable=False),
     sa.Column("provider", sa.String, nullable=False),
     sa.Column("model", sa.String, nullable=False),
@@ -496,25 +501,25 @@ combinations = sa.Table(
     sa.Column(
         "last_at", Moment, nullable=False, index=True
     ),  # the day of its newest point; those that are over for long
-    sa.UniqueConstraint("source", "plane", "ai_llm", "provider", "model", "repo", "api_key", "user", "host"),
+    sa.UniqueConstraint("source", "dataset", "ai_llm", "provider", "model", "repo", "api_key", "user", "host"),
     sqlite_autoincrement=True,  # points of one that is forgotten must not pass for those of a new one
 )
 
 
-def _combination() -> sa.Column[int]:
-    """No foreign key: deleting one combination would look through all points for it. They go by their age, and first."""
+def _label_set() -> sa.Column[int]:
+    """No foreign key: deleting one label set would look through all points for it. They go by their age, and first."""
     number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-    return sa.Column("combination", number, primary_key=True, autoincrement=False)
+    return sa.Column("label_set", number, primary_key=True, autoincrement=False)
 
 
-# Amounts within a bucket. Those of hours, and of days with minutes, are the sums of the minutes in them, so that a month
-# is thirty rows and not 43,200. Clustered by span and time, as they are read.
+# Amounts within a bucket. Those of hours, and of days with minutes, are the sums of the minutes in them, so that a
+# month is thirty rows and not 43,200. Clustered by span and time, as they are read.
 ai_points = sa.Table(
     "ai_points",
     metadata,
     sa.Column("span", sa.String, primary_key=True),
     sa.Column("bucket", Moment, primary_key=True),
-    _combination(),
+    _label_set(),
     *(sa.Column(name, Whole, nullable=False, server_default="0") for name in AI_AMOUNTS),
     sqlite_with_rowid=False,
 )
@@ -523,12 +528,13 @@ storage_points = sa.Table(
     metadata,
     sa.Column("span", sa.String, primary_key=True),
     sa.Column("bucket", Moment, primary_key=True),
-    _combination(),
+    _label_set(),
     *(sa.Column(name, Whole, nullable=False, server_default="0") for name in STORAGE_AMOUNTS),
     sqlite_with_rowid=False,
 )
 
-# How far a look into the past has come, so that it can go on where it was stopped: everything since `done_since` is there.
+# How far a look into the past has come, so that it can go on where it was stopped: everything since `done_since` is
+# there.
 backfills = sa.Table(
     "backfills",
     metadata,
@@ -562,11 +568,12 @@ evidence = sa.Table(
 )
 sa.Index("ix_evidence_at", evidence.c.source, evidence.c.at)  # the evidence of a window
 
-# How the evidence of each source is fetched. `complete_since` is from when on all violations are there, `violations_until` and
-# `alerts_until` up to when, by the server's clock; `missing` names the kinds that the server does not list, `differs` says
-# that the list and the counts do not agree. `generation` is the fence, as that of a source.
-gatherings = sa.Table(
-    "gatherings",
+# How the evidence of each source is fetched. `complete_since` is from when on all violations are there,
+# `violations_until` and `alerts_until` up to when, by the server's clock; `missing` names the kinds that the server
+# does not list, `differs` says that the list and the counts do not agree. `generation` is the fence, as that of a
+# source.
+evidence_fetches = sa.Table(
+    "evidence_fetches",
     metadata,
     _refers("source", "sources.number", primary_key=True, autoincrement=False),
     sa.Column("read_at", Moment),
@@ -588,7 +595,7 @@ credentials = sa.Table(
     "credentials",
     metadata,
     _refers("source", "sources.number", primary_key=True, autoincrement=False),
-    sa.Column("seed", sa.String, nullable=False),
+    sa.Column("fingerprint", sa.String, nullable=False),
     sa.Column("access_token", sa.String, nullable=False, server_default=""),
     sa.Column("refresh_token", sa.String, nullable=False, server_default=""),
     sa.Column("expires_at", Moment),

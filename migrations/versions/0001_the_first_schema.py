@@ -38,8 +38,8 @@ def upgrade() -> None:
         sa.Column("baseline_at", MOMENT, nullable=True),
         sa.Column("note", sa.String(), nullable=False),
         sa.Column("period", MOMENT, nullable=True),
-        sa.Column("spoken", sa.String(), nullable=True),
-        sa.Column("spoken_at", sa.String(), nullable=True),
+        sa.Column("notified_severity", sa.String(), nullable=True),
+        sa.Column("notified_amount", sa.String(), nullable=True),
         sa.Column("acknowledged_by", sa.String(), nullable=False),
         sa.Column("acknowledged_at", MOMENT, nullable=True),
         sa.Column("taken_by", sa.String(), nullable=False),
@@ -79,11 +79,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_clock_corrections")),
     )
     op.create_table(
-        "faults",
+        "rule_errors",
         sa.Column("rule", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("since", MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("rule", "source", name=op.f("pk_faults")),
+        sa.PrimaryKeyConstraint("rule", "source", name=op.f("pk_rule_errors")),
     )
     op.create_table(
         "groups",
@@ -93,9 +93,9 @@ def upgrade() -> None:
         sa.Column("route", sa.JSON(), nullable=False),
         sa.Column("opened_at", MOMENT, nullable=False),
         sa.Column("closed_at", MOMENT, nullable=True),
-        sa.Column("told", sa.JSON(), nullable=False),
-        sa.Column("look_at", MOMENT, nullable=True),
-        sa.Column("why", sa.String(), server_default="", nullable=False),
+        sa.Column("notified", sa.JSON(), nullable=False),
+        sa.Column("next_check_at", MOMENT, nullable=True),
+        sa.Column("reason", sa.String(), server_default="", nullable=False),
         sa.Column("previous", sa.BigInteger(), nullable=True),
         sa.Column("message_channel", sa.String(), server_default="", nullable=False),
         sa.Column("message_ts", sa.String(), server_default="", nullable=False),
@@ -107,7 +107,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_groups_closed", "groups", ["channel", "key", "closed_at"], unique=False)
     op.create_index("ix_groups_closed_at", "groups", ["closed_at"], unique=False)
-    op.create_index("ix_groups_look_at", "groups", ["look_at"], unique=False)
+    op.create_index("ix_groups_next_check_at", "groups", ["next_check_at"], unique=False)
     op.create_index("ix_groups_previous", "groups", ["previous"], unique=False)
     op.create_index(
         "uq_groups_open",
@@ -131,7 +131,7 @@ def upgrade() -> None:
         "rule_changes",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("rule", sa.String(), nullable=False),
-        sa.Column("deed", sa.String(), nullable=False),
+        sa.Column("change_type", sa.String(), nullable=False),
         sa.Column("who", sa.String(), nullable=False),
         sa.Column("at", MOMENT, nullable=False),
         sa.Column("keys", sa.JSON(), nullable=False),
@@ -148,7 +148,7 @@ def upgrade() -> None:
         sa.Column("changed_by", sa.String(), nullable=False),
         sa.Column("changed_at", MOMENT, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
-        sa.Column("told", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("reported", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_rules")),
     )
     op.create_table(
@@ -191,13 +191,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_sources_name")),
     )
     op.create_table(
-        "troubles",
+        "operator_alerts",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("since", MOMENT, nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("seen_at", MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_troubles")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_operator_alerts")),
     )
     op.create_table(
         "rule_files",
@@ -208,7 +208,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("process", name=op.f("pk_rule_files")),
     )
     op.create_table(
-        "acts",
+        "actions",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("alert", NUMBER, nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
@@ -218,11 +218,11 @@ def upgrade() -> None:
         sa.Column("until", MOMENT, nullable=True),
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
-        sa.ForeignKeyConstraint(["alert"], ["alerts.number"], name=op.f("fk_acts_alert"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("number", name=op.f("pk_acts")),
-        sa.UniqueConstraint("key", "alert", name=op.f("uq_acts_key_alert")),
+        sa.ForeignKeyConstraint(["alert"], ["alerts.number"], name=op.f("fk_actions_alert"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_actions")),
+        sa.UniqueConstraint("key", "alert", name=op.f("uq_actions_key_alert")),
     )
-    op.create_index("ix_acts_alert", "acts", ["alert"], unique=False)
+    op.create_index("ix_actions_alert", "actions", ["alert"], unique=False)
 
     op.create_table(
         "backfills",
@@ -233,10 +233,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", "endpoint", name=op.f("pk_backfills")),
     )
     op.create_table(
-        "combinations",
+        "label_sets",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("source", NUMBER, nullable=False),
-        sa.Column("plane", sa.String(), nullable=False),
+        sa.Column("dataset", sa.String(), nullable=False),
         sa.Column("ai_llm", sa.String(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("model", sa.String(), nullable=False),
@@ -246,13 +246,11 @@ def upgrade() -> None:
         sa.Column("host", sa.String(), nullable=False),
         sa.Column("seen_at", MOMENT, nullable=False),
         sa.Column("last_at", MOMENT, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["source"], ["sources.number"], name=op.f("fk_combinations_source"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("number", name=op.f("pk_combinations")),
+        sa.ForeignKeyConstraint(["source"], ["sources.number"], name=op.f("fk_label_sets_source"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_label_sets")),
         sa.UniqueConstraint(
             "source",
-            "plane",
+            "dataset",
             "ai_llm",
             "provider",
             "model",
@@ -260,11 +258,11 @@ def upgrade() -> None:
             "api_key",
             "user",
             "host",
-            name=op.f("uq_combinations_source_plane_ai_llm_provider_model_repo_api_key_user_host"),
+            name=op.f("uq_label_sets_source_dataset_ai_llm_provider_model_repo_api_key_user_host"),
         ),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_combinations_last_at", "combinations", ["last_at"], unique=False)
+    op.create_index("ix_label_sets_last_at", "label_sets", ["last_at"], unique=False)
 
     op.create_table(
         "configurations",
@@ -289,7 +287,7 @@ def upgrade() -> None:
     op.create_table(
         "credentials",
         sa.Column("source", NUMBER, autoincrement=False, nullable=False),
-        sa.Column("seed", sa.String(), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("access_token", sa.String(), server_default="", nullable=False),
         sa.Column("refresh_token", sa.String(), server_default="", nullable=False),
         sa.Column("expires_at", MOMENT, nullable=True),
@@ -308,7 +306,7 @@ def upgrade() -> None:
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("group", NUMBER, nullable=False),
         sa.Column("at", MOMENT, nullable=False),
-        sa.Column("why", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
         sa.Column("kinds", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["group"], ["groups.number"], name=op.f("fk_decisions_group"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_decisions")),
@@ -341,7 +339,7 @@ def upgrade() -> None:
     op.create_index("ix_evidence_at", "evidence", ["source", "at"], unique=False)
 
     op.create_table(
-        "gatherings",
+        "evidence_fetches",
         sa.Column("source", NUMBER, autoincrement=False, nullable=False),
         sa.Column("read_at", MOMENT, nullable=True),
         sa.Column("complete_since", MOMENT, nullable=True),
@@ -354,8 +352,10 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(), server_default="", nullable=False),
         sa.Column("lease_until", MOMENT, nullable=True),
         sa.Column("generation", sa.BigInteger(), server_default="0", nullable=False),
-        sa.ForeignKeyConstraint(["source"], ["sources.number"], name=op.f("fk_gatherings_source"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("source", name=op.f("pk_gatherings")),
+        sa.ForeignKeyConstraint(
+            ["source"], ["sources.number"], name=op.f("fk_evidence_fetches_source"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_evidence_fetches")),
     )
     op.create_table(
         "memberships",
@@ -370,13 +370,13 @@ def upgrade() -> None:
     op.create_table(
         "outbox",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("lane", sa.String(), nullable=False),
+        sa.Column("ordering_key", sa.String(), nullable=False),
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("group", NUMBER, nullable=True),
-        sa.Column("form", sa.String(), nullable=False),
+        sa.Column("action", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("ping", sa.Boolean(), nullable=False),
-        sa.Column("notice", sa.JSON(), nullable=False),
+        sa.Column("notification", sa.JSON(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("changed_at", MOMENT, nullable=False),
         sa.Column("due_at", MOMENT, nullable=False),
@@ -405,7 +405,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_outbox_waiting",
         "outbox",
-        ["lane", "number"],
+        ["ordering_key", "number"],
         unique=False,
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
@@ -440,7 +440,7 @@ def upgrade() -> None:
         "ai_points",
         sa.Column("span", sa.String(), nullable=False),
         sa.Column("bucket", MOMENT, nullable=False),
-        sa.Column("combination", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("label_set", NUMBER, autoincrement=False, nullable=False),
         sa.Column("api_calls", WHOLE, server_default="0", nullable=False),
         sa.Column("tokens_in", WHOLE, server_default="0", nullable=False),
         sa.Column("tokens_out", WHOLE, server_default="0", nullable=False),
@@ -454,7 +454,7 @@ def upgrade() -> None:
         sa.Column("severity_high", WHOLE, server_default="0", nullable=False),
         sa.Column("active_conversations", WHOLE, server_default="0", nullable=False),
         sa.Column("latency_us", WHOLE, server_default="0", nullable=False),
-        sa.PrimaryKeyConstraint("span", "bucket", "combination", name=op.f("pk_ai_points")),
+        sa.PrimaryKeyConstraint("span", "bucket", "label_set", name=op.f("pk_ai_points")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -475,7 +475,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("configuration", name=op.f("pk_counters")),
     )
     op.create_table(
-        "falls",
+        "counter_resets",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("configuration", NUMBER, nullable=False),
         sa.Column("counter", sa.String(), nullable=False),
@@ -484,12 +484,15 @@ def upgrade() -> None:
         sa.Column("last", WHOLE, nullable=False),
         sa.Column("seen", WHOLE, nullable=False),
         sa.ForeignKeyConstraint(
-            ["configuration"], ["configurations.number"], name=op.f("fk_falls_configuration"), ondelete="CASCADE"
+            ["configuration"],
+            ["configurations.number"],
+            name=op.f("fk_counter_resets_configuration"),
+            ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("number", name=op.f("pk_falls")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_counter_resets")),
     )
-    op.create_index("ix_falls_at", "falls", ["at"], unique=False)
-    op.create_index("ix_falls_configuration", "falls", ["configuration"], unique=False)
+    op.create_index("ix_counter_resets_at", "counter_resets", ["at"], unique=False)
+    op.create_index("ix_counter_resets_configuration", "counter_resets", ["configuration"], unique=False)
 
     op.create_table(
         "rests",
@@ -533,12 +536,12 @@ def upgrade() -> None:
         "storage_points",
         sa.Column("span", sa.String(), nullable=False),
         sa.Column("bucket", MOMENT, nullable=False),
-        sa.Column("combination", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("label_set", NUMBER, autoincrement=False, nullable=False),
         sa.Column("upload_bytes", WHOLE, server_default="0", nullable=False),
         sa.Column("download_bytes", WHOLE, server_default="0", nullable=False),
         sa.Column("size_change_bytes", WHOLE, server_default="0", nullable=False),
         sa.Column("storage_latency_us", WHOLE, server_default="0", nullable=False),
         sa.Column("storage_points", WHOLE, server_default="0", nullable=False),
-        sa.PrimaryKeyConstraint("span", "bucket", "combination", name=op.f("pk_storage_points")),
+        sa.PrimaryKeyConstraint("span", "bucket", "label_set", name=op.f("pk_storage_points")),
         sqlite_with_rowid=False,
     )

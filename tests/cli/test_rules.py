@@ -8,7 +8,7 @@ from alertbot.flows.edit_rules import make_rule
 from alertbot.flows.rulebook import Rulebook
 from alertbot.store import migrate
 from alertbot.store.database import Database
-from alertbot.wiring import GRAMMAR
+from alertbot.wiring import RULE_PARSER
 from tests.cli.desk import Desk
 
 KEYS = {"name": "night [b]owls", "metric": "tokens", "window": "1h", "above": {"warning": "5"}}
@@ -19,7 +19,7 @@ def with_rule(desk: Desk) -> Desk:
     """A desk whose database has a rule that U3 made."""
     database = Database(desk.keys["database"]["url"])
     migrate.upgrade(database)
-    make_rule(database, Rulebook((), GRAMMAR), KEYS, by="U3", now=datetime(2026, 11, 22, tzinfo=UTC), key="1")
+    make_rule(database, Rulebook((), RULE_PARSER), KEYS, by="U3", now=datetime(2026, 11, 22, tzinfo=UTC), key="1")
     database.close()
     return desk
 

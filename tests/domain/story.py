@@ -10,14 +10,30 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.alerts import Alert, State
-from alertbot.domain.notices import Decision, Group, Kind, Notice, Why, decide, face_of
+from alertbot.domain.notifications import (
+    Decision,
+    Group,
+    Notification,
+    NotificationKind,
+    NotifyReason,
+    content_hash,
+    decide,
+)
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Severity
-from alertbot.domain.times import parse_duration, write_duration
+from alertbot.domain.times import format_duration_short, parse_duration
 from tests.builders import START, alert_of
 
 ALERTS = Route("#ai-alerts")
-PINGS = frozenset({Kind.FIRST, Kind.MEMBER, Kind.RISE, Kind.ESCALATION, Kind.REPEAT})
+PINGS = frozenset(
+    {
+        NotificationKind.FIRST,
+        NotificationKind.MEMBER,
+        NotificationKind.RISE,
+        NotificationKind.ESCALATION,
+        NotificationKind.REPEAT,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +43,7 @@ class Look:
     at: datetime
     group: Group
     alerts: list[Alert]
-    hushed: dict[int, datetime]
+    muted: dict[int, datetime]
     decision: Decision
 
 
@@ -106,7 +122,7 @@ class Channel:
     def mine(self) -> list[Alert]:
         return [self.alerts[number - 1] for number in self.members]
 
-    def hushed(self) -> dict[int, datetime]:
+    def muted(self) -> dict[int, datetime]:
         """From when on each alert may be spoken of again; also where that is over already."""
         found: dict[int, datetime] = {}
         for alert in self.mine():
@@ -130,44 +146,48 @@ class Channel:
         """Decide, and find that there is nothing to add: not when asked again, not after a restart."""
         if self.group is None:
             return
-        told, mine, hushed = self.group.told, self.mine(), self.hushed()
-        decision = decide(self.group, mine, hushed, self.now, changes=self.changes)
-        self.looks.append(Look(self.now, self.group, mine, hushed, decision))
-        self.group = replace(self.group, told=decision.told)
-        self.look_at = decision.look_at
-        if decision.told.first_at is not None and told.face != face_of(mine, self.now):
-            assert decision.notices, "the message shows what is no longer so"
+        notified, mine, muted = self.group.notified, self.mine(), self.muted()
+        decision = decide(self.group, mine, muted, self.now, changes=self.changes)
+        self.looks.append(Look(self.now, self.group, mine, muted, decision))
+        self.group = replace(self.group, notified=decision.notified)
+        self.look_at = decision.next_check_at
+        if decision.notified.first_at is not None and notified.content_hash != content_hash(mine, self.now):
+            assert decision.notifications, "the message shows what is no longer so"
         if decision.closes:
             self.group = self.look_at = None
             return
-        assert decision.look_at is None or decision.look_at > self.now, "looked at in vain, again and again"
-        again = decide(self.group, mine, hushed, self.now, changes=self.changes)
-        assert (again.notices, again.told, again.look_at) == ((), decision.told, decision.look_at), "said twice"
+        assert decision.next_check_at is None or decision.next_check_at > self.now, "looked at in vain, again and again"
+        again = decide(self.group, mine, muted, self.now, changes=self.changes)
+        assert (again.notifications, again.notified, again.next_check_at) == (
+            (),
+            decision.notified,
+            decision.next_check_at,
+        ), "said twice"
 
     # --- what came of it
 
-    def notices(self) -> Iterator[tuple[datetime, Notice]]:
+    def notifications(self) -> Iterator[tuple[datetime, Notification]]:
         for look in self.looks:
-            for notice in look.decision.notices:
-                yield look.at, notice
+            for notification in look.decision.notifications:
+                yield look.at, notification
 
     def heard(self, *, edits: bool = False) -> list[str]:
         """What people heard, and with `edits` what they saw, each with its time: `10s first A`."""
         return [
-            f"{write_duration(moment - START)} {notice.kind} {self.letters(notice)}".rstrip()
-            for moment, notice in self.notices()
-            if edits or notice.kind is not Kind.EDIT
+            f"{format_duration_short(moment - START)} {notification.kind} {self.letters(notification)}".rstrip()
+            for moment, notification in self.notifications()
+            if edits or notification.kind is not NotificationKind.EDIT
         ]
 
-    def letters(self, notice: Notice) -> str:
-        return "".join(self.alerts[number - 1].series for number in notice.about)
+    def letters(self, notification: Notification) -> str:
+        return "".join(self.alerts[number - 1].series for number in notification.about)
 
-    def reasons(self) -> list[Why]:
+    def reasons(self) -> list[NotifyReason]:
         """The reasons, each once where it repeats."""
-        found: list[Why] = []
+        found: list[NotifyReason] = []
         for look in self.looks:
-            if found[-1:] != [look.decision.why]:
-                found.append(look.decision.why)
+            if found[-1:] != [look.decision.reason]:
+                found.append(look.decision.reason)
         return found
 
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, Reason, State, Transition, act_on, advance, close
+from alertbot.domain.alerts import Action, ActionType, Alert, Outcome, Reason, State, Transition, act_on, advance, close
 from alertbot.domain.findings import Finding, Verdict
 from alertbot.domain.rules import Rule, Severity
 from tests.builders import START, minutes, saw
@@ -83,20 +83,20 @@ class Life(RuleBasedStateMachine):
         self.true_since = self.false_since = self.severity = None
         self.expected, self.taken = State.NONE, False
 
-    @rule(kind=st.sampled_from([ActKind.ACKNOWLEDGE, ActKind.UNACKNOWLEDGE]))
-    def a_person_acts_twice(self, kind: ActKind) -> None:
+    @rule(kind=st.sampled_from([ActionType.ACKNOWLEDGE, ActionType.UNACKNOWLEDGE]))
+    def a_person_acts_twice(self, kind: ActionType) -> None:
         if self.alert is None:
             return
-        act = Act(kind, "U1", self.now, "click")
+        act = Action(kind, "U1", self.now, "click")
         changed, outcome = act_on(self.alert, act)
-        assert outcome is (Outcome.DONE if self.taken is (kind is ActKind.UNACKNOWLEDGE) else Outcome.ALREADY)
+        assert outcome is (Outcome.DONE if self.taken is (kind is ActionType.UNACKNOWLEDGE) else Outcome.ALREADY)
         assert act_on(changed, act) == (changed, Outcome.ALREADY)
         assert (changed.state, changed.severity, changed.value) == (
             self.alert.state,
             self.alert.severity,
             self.alert.value,
         )
-        self.alert, self.taken = changed, kind is ActKind.ACKNOWLEDGE
+        self.alert, self.taken = changed, kind is ActionType.ACKNOWLEDGE
 
     @rule()
     def the_process_dies_and_comes_back(self) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from alertbot.domain.alerts import (
-    Act,
-    ActKind,
+    Action,
+    ActionType,
     Alert,
     Outcome,
     Reason,
@@ -302,25 +302,25 @@ def test_reasons_of_closing_read_as_promised():
 def test_only_budgets_remember_a_period():
     spent = Budget("tokens", Fraction(9), Period.DAY, LEVELS)
     assert [is_budget(rule(condition)) for condition in (spent, threshold(above=5))] == [True, False]
-    assert (alert_of(State.FIRING).period, alert_of(State.FIRING).spoken) == (None, None)
+    assert (alert_of(State.FIRING).period, alert_of(State.FIRING).notified_severity) == (None, None)
 
 
 # --- what people do ---
 
 
-def act(kind: ActKind, *, text: str = "", until: float | None = None, who: str = "U1") -> Act:
-    return Act(kind, who, at(1), "click-1", text, None if until is None else at(until))
+def act(kind: ActionType, *, text: str = "", until: float | None = None, who: str = "U1") -> Action:
+    return Action(kind, who, at(1), "click-1", text, None if until is None else at(until))
 
 
-ACTS: Mapping[ActKind, tuple[Act, dict[str, Any]]] = {
-    ActKind.ACKNOWLEDGE: (act(ActKind.ACKNOWLEDGE), {"acknowledged_by": "U1", "acknowledged_at": at(1)}),
-    ActKind.SNOOZE: (act(ActKind.SNOOZE, until=30), {"snoozed_until": at(30)}),
-    ActKind.ASSIGN: (act(ActKind.ASSIGN, text="U2"), {"assigned_to": "U2"}),
+ACTS: Mapping[ActionType, tuple[Action, dict[str, Any]]] = {
+    ActionType.ACKNOWLEDGE: (act(ActionType.ACKNOWLEDGE), {"acknowledged_by": "U1", "acknowledged_at": at(1)}),
+    ActionType.SNOOZE: (act(ActionType.SNOOZE, until=30), {"snoozed_until": at(30)}),
+    ActionType.ASSIGN: (act(ActionType.ASSIGN, text="U2"), {"assigned_to": "U2"}),
 }
 
 
 @pytest.mark.parametrize("kind", ACTS)
-def test_an_act_is_done_once_however_often_it_is_delivered(kind: ActKind):
+def test_an_act_is_done_once_however_often_it_is_delivered(kind: ActionType):
     done, changes = ACTS[kind]
     alert = alert_of(State.FIRING)
     changed, outcome = act_on(alert, done)
@@ -329,53 +329,56 @@ def test_an_act_is_done_once_however_often_it_is_delivered(kind: ActKind):
 
 
 def test_the_first_to_acknowledge_an_alert_has_it():
-    taken, _ = act_on(alert_of(State.FIRING), act(ActKind.ACKNOWLEDGE))
-    assert act_on(taken, act(ActKind.ACKNOWLEDGE, who="U2")) == (taken, Outcome.ALREADY)
+    taken, _ = act_on(alert_of(State.FIRING), act(ActionType.ACKNOWLEDGE))
+    assert act_on(taken, act(ActionType.ACKNOWLEDGE, who="U2")) == (taken, Outcome.ALREADY)
 
 
 def test_an_acknowledgement_can_be_taken_back_once():
     alert = alert_of(State.FIRING)
-    taken, _ = act_on(alert, act(ActKind.ACKNOWLEDGE))
-    assert act_on(taken, act(ActKind.UNACKNOWLEDGE)) == (alert, Outcome.DONE)
-    assert act_on(alert, act(ActKind.UNACKNOWLEDGE)) == (alert, Outcome.ALREADY)
+    taken, _ = act_on(alert, act(ActionType.ACKNOWLEDGE))
+    assert act_on(taken, act(ActionType.UNACKNOWLEDGE)) == (alert, Outcome.DONE)
+    assert act_on(alert, act(ActionType.UNACKNOWLEDGE)) == (alert, Outcome.ALREADY)
 
 
 def test_a_snooze_and_an_assignment_can_be_changed():
-    snoozed, _ = act_on(alert_of(State.FIRING), act(ActKind.SNOOZE, until=30))
-    assert act_on(snoozed, act(ActKind.SNOOZE, until=60)) == (replace(snoozed, snoozed_until=at(60)), Outcome.DONE)
-    mine, _ = act_on(alert_of(State.FIRING), act(ActKind.ASSIGN, text="U1"))
-    assert act_on(mine, act(ActKind.ASSIGN, text="U2")) == (replace(mine, assigned_to="U2"), Outcome.DONE)
+    snoozed, _ = act_on(alert_of(State.FIRING), act(ActionType.SNOOZE, until=30))
+    assert act_on(snoozed, act(ActionType.SNOOZE, until=60)) == (replace(snoozed, snoozed_until=at(60)), Outcome.DONE)
+    mine, _ = act_on(alert_of(State.FIRING), act(ActionType.ASSIGN, text="U1"))
+    assert act_on(mine, act(ActionType.ASSIGN, text="U2")) == (replace(mine, assigned_to="U2"), Outcome.DONE)
 
 
 @pytest.mark.parametrize("state", [State.RESOLVED, State.NONE])
-@pytest.mark.parametrize("kind", ActKind)
-def test_an_act_that_comes_too_late_reopens_nothing_and_says_so(kind: ActKind, state: State):
+@pytest.mark.parametrize("kind", ActionType)
+def test_an_act_that_comes_too_late_reopens_nothing_and_says_so(kind: ActionType, state: State):
     ended = alert_of(state)
-    outcome = Outcome.DONE if kind is ActKind.COMMENT else Outcome.TOO_LATE
+    outcome = Outcome.DONE if kind is ActionType.COMMENT else Outcome.TOO_LATE
     assert act_on(ended, act(kind, text="too late", until=30)) == (ended, outcome)
 
 
 def test_a_comment_changes_nothing_of_an_alert():
-    assert act_on(alert_of(State.FIRING), act(ActKind.COMMENT, text="I look")) == (alert_of(State.FIRING), Outcome.DONE)
+    assert act_on(alert_of(State.FIRING), act(ActionType.COMMENT, text="I look")) == (
+        alert_of(State.FIRING),
+        Outcome.DONE,
+    )
 
 
 @pytest.mark.parametrize(("mark", "stays"), [("T", True), ("C", False), ("s", True)])
 def test_only_a_rise_in_severity_breaks_an_acknowledgement(mark: str, stays: bool):
-    taken, _ = act_on(alert_of(State.FIRING), act(ActKind.ACKNOWLEDGE))
+    taken, _ = act_on(alert_of(State.FIRING), act(ActionType.ACKNOWLEDGE))
     (told,) = advance(rule(), taken, FINDINGS[mark]._replace(value=9), at(1))
     expected = ("U1", at(1)) if stays else ("", None)
     assert (told.alert.acknowledged_by, told.alert.acknowledged_at) == expected
 
 
-def test_a_fall_in_severity_and_a_resolve_keep_an_acknowledgement():
-    taken, _ = act_on(alert_of(State.FIRING, severity=CRITICAL), act(ActKind.ACKNOWLEDGE))
+def test_a_counter_reset_in_severity_and_a_resolve_keep_an_acknowledgement():
+    taken, _ = act_on(alert_of(State.FIRING, severity=CRITICAL), act(ActionType.ACKNOWLEDGE))
     (fell,) = advance(rule(), taken, FINDINGS["T"], at(1))
     (ended,) = advance(rule(), taken, FINDINGS["f"], at(1))
     assert [told.alert.acknowledged_by for told in (fell, ended)] == ["U1", "U1"]
 
 
 def test_a_snooze_stops_speech_never_evaluation():
-    snoozed, _ = act_on(alert_of(State.FIRING), act(ActKind.SNOOZE, until=60))
+    snoozed, _ = act_on(alert_of(State.FIRING), act(ActionType.SNOOZE, until=60))
     (rose,) = advance(rule(), snoozed, FINDINGS["C"], at(1))
     (ended,) = advance(rule(), snoozed, FINDINGS["f"], at(1))
     assert (rose.alert.severity, ended.alert.state) == (CRITICAL, State.RESOLVED)

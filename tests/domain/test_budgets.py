@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertbot.domain.alerts import Alert, Reason, State, advance
-from alertbot.domain.budgets import exhausted_at, period_of, tell_clock
+from alertbot.domain.budgets import exhausted_at, format_clock, period_of
 from alertbot.domain.findings import Verdict, moments
 from alertbot.domain.history import History
 from alertbot.domain.rules import Period, Rule, Severity
@@ -204,9 +204,9 @@ def test_a_forecast_is_a_level_below_warning_and_says_at_which_clock_time():
 
 def test_a_forecast_says_its_time_where_the_budget_is_kept_and_its_day_unless_it_is_today():
     madrid = "Europe/Madrid"
-    assert tell_clock(utc("2026-01-05T20:59"), START, madrid) == "21:59 (Europe/Madrid)"
-    assert tell_clock(utc("2026-01-05T23:30"), START, madrid) == "00:30 on 2026-01-06 (Europe/Madrid)"
-    assert tell_clock(utc("2026-01-05T23:30"), utc("2026-01-05T23:10"), madrid) == "00:30 (Europe/Madrid)"
+    assert format_clock(utc("2026-01-05T20:59"), START, madrid) == "21:59 (Europe/Madrid)"
+    assert format_clock(utc("2026-01-05T23:30"), START, madrid) == "00:30 on 2026-01-06 (Europe/Madrid)"
+    assert format_clock(utc("2026-01-05T23:30"), utc("2026-01-05T23:10"), madrid) == "00:30 (Europe/Madrid)"
     found = finding(polled("0+2x39"), rule(budget(Period.DAY, forecast=True, timezone=madrid, amount=1000)), 39)
     assert found.note == "at this pace the whole amount is used at 09:20 (Europe/Madrid)"
 
@@ -268,7 +268,7 @@ def test_a_reset_of_one_member_forbids_the_forecast_of_its_group_only():
 
 def test_a_correction_does_not_forbid_a_forecast():
     of = polled("100+2x35 168 169 173 176")
-    assert [fall.kind.value for fall in of.falls] == ["held", "correction"]
+    assert [counter_reset.kind.value for counter_reset in of.counter_resets] == ["held", "correction"]
     assert finding(of, rule(budget(forecast=True)), 39).severity is Severity.INFO
 
 
@@ -388,7 +388,7 @@ def test_a_level_that_is_true_again_after_an_edit_is_silent_and_a_higher_one_spe
 HIGHER = {"warning": 80, "critical": 120}
 
 
-def test_a_level_that_fell_by_an_edit_of_the_levels_has_spoken_all_the_same():
+def test_a_level_that_fell_by_an_edit_of_the_levels_has_notified_severity_all_the_same():
     fallen = rule(budget(levels_at=HIGHER))
     assert live(polled("0 85 106 107 108 109"), LESS, LESS, fallen, MORE, LESS) == [
         (1, "firing", "warning", "BECAME_TRUE"),
@@ -434,7 +434,7 @@ def test_a_level_that_was_moved_up_speaks_where_it_now_is():
     ]
 
 
-def test_a_level_that_was_reached_by_a_rise_has_spoken():
+def test_a_level_that_was_reached_by_a_rise_has_notified_severity():
     assert live(polled("0 85 105 106 107 108"), LESS, LESS, LESS, MORE, LESS) == [
         (1, "firing", "warning", "BECAME_TRUE"),
         (2, "firing", "critical", "ROSE"),
@@ -442,7 +442,7 @@ def test_a_level_that_was_reached_by_a_rise_has_spoken():
     ]
 
 
-def test_what_has_spoken_is_remembered_also_by_an_alert_that_waits():
+def test_what_has_notified_severity_is_remembered_also_by_an_alert_that_waits():
     """A pending alert which ends before it fires must not make the period forget."""
     held = rule(budget(), hold="5m")
     assert live(polled("0 85 86 101 102 103 104x20"), LESS, LESS, MORE, held, MORE, LESS) == [
@@ -460,7 +460,7 @@ def test_what_has_spoken_is_remembered_also_by_an_alert_that_waits():
     )
 
 
-def test_an_alert_that_waits_for_a_level_which_has_spoken_does_not_fire_for_a_lower_one():
+def test_an_alert_that_waits_for_a_level_which_has_notified_severity_does_not_fire_for_a_lower_one():
     held, fallen = rule(budget(), hold="2m"), rule(budget(levels_at=HIGHER), hold="2m")
     assert live(polled("0 85 86 101 102 103"), LESS, LESS, MORE, held, fallen)[2:] == [
         (3, "pending", "critical", "WAITS"),
@@ -498,7 +498,7 @@ def test_whatever_is_spent_when_each_level_speaks_at_most_once_in_a_period(walk:
         of.read("acme", at(minute), {"llm-1": {Counter.POLICY_VIOLATIONS: total}})
         minute, total = minute + later, total + spent
     judged = rule(budget(forecast=forecast))
-    spoken: dict[datetime, list[Severity]] = {}
+    notified_severity: dict[datetime, list[Severity]] = {}
     alert: Alert | None = None
     for moment in of.moments():
         found = finding(of, judged, (moment - START) / MINUTE)
@@ -506,12 +506,12 @@ def test_whatever_is_spent_when_each_level_speaks_at_most_once_in_a_period(walk:
             alert = transition.alert
             if transition.reason in {Reason.BECAME_TRUE, Reason.ROSE}:
                 assert alert.period is not None
-                spoken.setdefault(alert.period, []).append(alert.severity)
+                notified_severity.setdefault(alert.period, []).append(alert.severity)
         if found.severity is not None and found.severity is not Severity.INFO:
             assert alert is not None
             assert (alert.state, alert.severity, alert.period) == (State.FIRING, found.severity, found.period)
         elif alert is not None and alert.state is State.FIRING:
             assert (alert.severity, alert.period) == (Severity.INFO, found.period)
-    for levels_of_period in spoken.values():
+    for levels_of_period in notified_severity.values():
         ranks = [severity.rank for severity in levels_of_period]
         assert ranks == sorted(set(ranks))

@@ -13,23 +13,23 @@ from alertbot.domain.evidence import (
     Count,
     Evidence,
     EvidenceKind,
-    Leaders,
-    Owner,
     Privacy,
+    RepoOwner,
     Scope,
     Summary,
+    TopN,
+    abbreviate,
     difference,
     evidence_json,
     has_evidence,
-    masked,
+    mask,
+    parse_violation_query,
     privacy_of,
-    read_wanted,
+    redact,
     scopes_of,
-    shortened,
-    told,
 )
 from alertbot.domain.routes import Route
-from alertbot.domain.rules import Rule, Where
+from alertbot.domain.rules import Rule, Selector
 from alertbot.domain.windows import Calendar
 from tests.builders import START, absence, alert_of, at, burn, minutes, only, ratio, rule, threshold
 
@@ -51,9 +51,11 @@ VIOLATION = Evidence(
     explanation="It holds a card number.",
 )
 OWNERS = [
-    Owner({"source": "acme", "ai_llm": "llm-1", "name": "support", "provider": "openai"}, frozenset({"repo-0001"})),
-    Owner({"source": "acme", "ai_llm": "llm-2", "name": "sales", "provider": "google"}, frozenset({"repo-0002"})),
-    Owner({"source": "globex", "ai_llm": "llm-1", "name": "theirs", "provider": "openai"}, frozenset({"repo-0003"})),
+    RepoOwner({"source": "acme", "ai_llm": "llm-1", "name": "support", "provider": "openai"}, frozenset({"repo-0001"})),
+    RepoOwner({"source": "acme", "ai_llm": "llm-2", "name": "sales", "provider": "google"}, frozenset({"repo-0002"})),
+    RepoOwner(
+        {"source": "globex", "ai_llm": "llm-1", "name": "theirs", "provider": "openai"}, frozenset({"repo-0003"})
+    ),
 ]
 
 
@@ -160,7 +162,7 @@ def test_a_rule_over_everything_is_about_each_source_that_it_selects():
 
 
 def test_a_configuration_without_repositories_has_no_evidence_that_is_known_to_be_its_own():
-    owners = [Owner({"source": "acme", "ai_llm": "llm-1", "name": "x"}, frozenset())]
+    owners = [RepoOwner({"source": "acme", "ai_llm": "llm-1", "name": "x"}, frozenset())]
     assert scopes_of([alert(rule())], [rule()], owners) == ()
 
 
@@ -177,48 +179,48 @@ NAMES = st.text(min_size=1, max_size=40)
 
 @given(NAMES, NAMES, NAMES)
 def test_masked_evidence_holds_no_name_no_id_and_no_explanation(user, name, text):
-    one = masked(replace(VIOLATION, user=f"id-{user}-id", user_name=f"Qq{name}", explanation=f"Zz{text}"))
+    one = mask(replace(VIOLATION, user=f"id-{user}-id", user_name=f"Qq{name}", explanation=f"Zz{text}"))
     assert (one.user, one.repo, one.api_key, one.explanation) == ("", "", "", "")
     assert f"Qq{name}" not in one.user_name
     assert evidence_json(one)["user"] == one.user_name
 
 
 def test_a_masked_name_tells_two_people_apart_and_not_who_they_are():
-    assert shortened("Ana Ruiz", "user-0001") == "A. R. …0001"
-    assert shortened("maria@example.com", "0a8e6c5e-4c11") == "M. E. C. …4c11"
-    assert shortened("", "0a8e6c5e-4c11") == "…4c11"
-    assert shortened("Bo", "7") == "B."
-    assert shortened("", "7") == ""
+    assert abbreviate("Ana Ruiz", "user-0001") == "A. R. …0001"
+    assert abbreviate("maria@example.com", "0a8e6c5e-4c11") == "M. E. C. …4c11"
+    assert abbreviate("", "0a8e6c5e-4c11") == "…4c11"
+    assert abbreviate("Bo", "7") == "B."
+    assert abbreviate("", "7") == ""
 
 
 def summary() -> Summary:
     return Summary(
         EvidenceKind.VIOLATION,
         9,
-        policies=Leaders((Count("No customer PII", 9, "policy-1"),), 1),
-        people=Leaders((Count("Ana Ruiz", 6, "user-0001"), Count("Bo", 3, "user-0002")), 2),
-        models=Leaders((Count("gpt-4o", 9, "gpt-4o"),), 1),
+        policies=TopN((Count("No customer PII", 9, "policy-1"),), 1),
+        people=TopN((Count("Ana Ruiz", 6, "user-0001"), Count("Bo", 3, "user-0002")), 2),
+        models=TopN((Count("gpt-4o", 9, "gpt-4o"),), 1),
         newest=VIOLATION,
     )
 
 
 def test_a_masked_summary_names_policies_and_models_but_no_person():
-    found = told(summary(), Privacy.MASKED)
+    found = redact(summary(), Privacy.MASKED)
     assert found.newest is None
     assert found.people.first == (Count("A. R. …0001", 6), Count("B. …0002", 3))
     assert found.policies == summary().policies
 
 
 def test_of_a_summary_in_counts_only_numbers_are_left():
-    found = told(summary(), Privacy.COUNTS)
+    found = redact(summary(), Privacy.COUNTS)
     assert found.newest is None
     assert [leaders.first for leaders in (found.policies, found.people, found.models)] == [(), (), ()]
     assert (found.total, found.policies.in_all, found.people.in_all) == (9, 1, 2)
-    assert told(summary(), Privacy.FULL) == summary()
+    assert redact(summary(), Privacy.FULL) == summary()
 
 
 def test_a_look_up_tells_no_more_than_the_most_careful_route_of_the_source():
-    by_source = Where((("source", ("glob*",)),))
+    by_source = Selector((("source", ("glob*",)),))
     routes = [Route("#a", match=by_source, privacy="counts"), Route("#b", privacy="masked"), Route("#c")]
     assert privacy_of("globex", routes) is Privacy.COUNTS
     assert privacy_of("acme", routes) is Privacy.MASKED
@@ -230,18 +232,18 @@ def test_a_look_up_tells_no_more_than_the_most_careful_route_of_the_source():
 
 
 def test_filters_and_a_window_are_read():
-    wanted = read_wanted(["policy=No customer PII", "USER=ana*", "user=bo", "last", "week"])
+    wanted = parse_violation_query(["policy=No customer PII", "USER=ana*", "user=bo", "last", "week"])
     assert wanted.where.globs == (("policy", ("No customer PII",)), ("user", ("ana*", "bo")))
-    assert wanted.span is Calendar.LAST_WEEK
+    assert wanted.time_range is Calendar.LAST_WEEK
     assert wanted.names_people
-    assert not read_wanted([]).names_people
-    assert read_wanted(["7d", "user=bo"]) == read_wanted(["user=bo", "7d"])
+    assert not parse_violation_query([]).names_people
+    assert parse_violation_query(["7d", "user=bo"]) == parse_violation_query(["user=bo", "7d"])
 
 
 @pytest.mark.parametrize("word", ["ana", "nobody=ana", "user=", "=x", "explanation=x"])
 def test_what_is_no_filter_is_told_with_those_that_there_are(word):
     with pytest.raises(ValueError, match=r"expected filters such as policy=.*severity"):
-        read_wanted([word])
+        parse_violation_query([word])
 
 
 def test_names_are_looked_for_in_whatever_letters():

@@ -137,13 +137,16 @@ def test_a_finding_says_what_it_was_measured_from_and_across_which_gap():
     assert finding(polled("0 6"), rule(), 1).note == ""
 
 
-def test_a_finding_shows_the_falls_inside_its_window_and_only_those():
+def test_a_finding_shows_the_counter_resets_inside_its_window_and_only_those():
     of = polled("5 8 1 2 3", api_calls="9 9 9 9 9 5 4", tokens_in="5 1 1")
-    shown = finding(of, rule(threshold(window="2m", above=5)), 4).falls
-    assert [(fall.kind.value, fall.at) for fall in shown] == [("reset", at(3))]
-    assert [f.kind.value for f in finding(of, rule(threshold(window="9m", above=5)), 4).falls] == ["held", "reset"]
-    assert finding(of, rule(threshold(window="1m", above=5)), 4).falls == ()
-    of_calls = finding(of, rule(ratio(1, window="9m")), 6).falls
+    shown = finding(of, rule(threshold(window="2m", above=5)), 4).counter_resets
+    assert [(counter_reset.kind.value, counter_reset.at) for counter_reset in shown] == [("reset", at(3))]
+    assert [f.kind.value for f in finding(of, rule(threshold(window="9m", above=5)), 4).counter_resets] == [
+        "held",
+        "reset",
+    ]
+    assert finding(of, rule(threshold(window="1m", above=5)), 4).counter_resets == ()
+    of_calls = finding(of, rule(ratio(1, window="9m")), 6).counter_resets
     assert [(f.counter.value, f.at) for f in of_calls] == [
         ("policy_violations", at(2)),
         ("policy_violations", at(3)),
@@ -152,12 +155,17 @@ def test_a_finding_shows_the_falls_inside_its_window_and_only_those():
     ]
 
 
-def test_the_falls_of_a_group_are_those_of_its_members_in_order():
+def test_the_counter_resets_of_a_group_are_those_of_its_members_in_order():
     of = readings({"acme/a-1": {"policy_blocks": "9 9 5 9"}, "acme/b-1": {"policy_blocks": "9 5 9 9"}})
-    shown = finding(of, rule(threshold("policy_blocks", above=5), per="source"), 3).falls
-    assert [(fall.member, fall.at) for fall in shown] == [(2, at(1)), (1, at(2)), (2, at(2)), (1, at(3))]
+    shown = finding(of, rule(threshold("policy_blocks", above=5), per="source"), 3).counter_resets
+    assert [(counter_reset.member, counter_reset.at) for counter_reset in shown] == [
+        (2, at(1)),
+        (1, at(2)),
+        (2, at(2)),
+        (1, at(3)),
+    ]
     alone = findings(of, rule(threshold("policy_blocks", above=5)), 3)
-    assert [{fall.member for fall in found.falls} for found in alone] == [{1}, {2}]
+    assert [{counter_reset.member for counter_reset in found.counter_resets} for found in alone] == [{1}, {2}]
 
 
 # --- rate ---

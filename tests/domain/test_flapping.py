@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from alertbot.domain.alerts import State
-from alertbot.domain.notices import CALM, Group, Kind, Told, Why, decide
+from alertbot.domain.notifications import CALM, Group, NotificationKind, NotifiedState, NotifyReason, decide
 from alertbot.domain.routes import Step
 from tests.builders import alert_of, at, minutes
 from tests.domain.story import ALERTS, heard, tell
@@ -21,7 +21,7 @@ def flickers(changes: int, *, start: int = 0, every: int = 2) -> str:
     return "; ".join(f"{start + every * turn}m A {words[turn % 2]}" for turn in range(changes))
 
 
-def test_six_changes_in_an_hour_are_told_as_they_come():
+def test_six_changes_in_an_hour_are_notified_as_they_come():
     assert heard(f"{flickers(6)}; 3h look", AT_ONCE) == [
         "0s first A", "2m resolved A", "4m first A", "6m resolved A", "8m first A", "10m resolved A",
     ]  # fmt: skip
@@ -88,7 +88,7 @@ def test_the_message_waits_for_what_flaps_and_closes_when_it_is_calm():
     channel.passes(at(180))
     assert channel.group is None
     assert channel.looks[-1].at == at(74)
-    assert channel.looks[-1].decision.notices == (), "it shows the end already"
+    assert channel.looks[-1].decision.notifications == (), "it shows the end already"
 
 
 def test_brief_alerts_that_flap_are_said_to_and_their_message_closes_too():
@@ -112,22 +112,22 @@ def test_what_flaps_is_not_escalated():
         pytest.param(f"{flickers(3)}; 5m A silenced 2h; 3h look", ["0s first A", "2m resolved A", "4m first A", "4m flapping A", "2h5m repeat A"], id="it was said before: the silence ends as any"),
     ],
 )  # fmt: skip
-def test_in_a_silence_nobody_is_told_that_something_flaps(story: str, expected: list[str]):
+def test_in_a_silence_nobody_is_notified_that_something_flaps(story: str, expected: list[str]):
     assert heard(story, TWICE) == expected
 
 
 def test_a_decision_names_that_it_flaps():
     channel = tell(f"{flickers(4)}; 7m A fires; 8m A counts; 9m look", TWICE)
-    assert channel.looks[-1].decision.why is Why.FLAPPING
-    assert tell(f"{flickers(4)}; 9m look", TWICE).looks[-1].decision.why is Why.FLAPPING
+    assert channel.looks[-1].decision.reason is NotifyReason.FLAPPING
+    assert tell(f"{flickers(4)}; 9m look", TWICE).looks[-1].decision.reason is NotifyReason.FLAPPING
 
 
-def test_several_series_that_begin_to_flap_at_once_are_one_notice_with_each_of_them_once():
+def test_several_series_that_begin_to_flap_at_once_are_one_notification_with_each_of_them_once():
     old = [alert_of(State.RESOLVED, series=f"acme/llm-{n}", number=n) for n in (1, 2)]
     new = [replace(alert_of(State.FIRING, series=alert.series, number=alert.number + 2)) for alert in old]
     changes = {(alert.rule, alert.series): [at(minute) for minute in range(7)] for alert in old}
-    told = Told(first_at=at(0), severities={1: old[0].severity, 2: old[1].severity}, last_ping_at=at(0))
-    decision = decide(Group("key", AT_ONCE, at(0), told=told), [*old, *new], {}, at(7), changes=changes)
-    (notice,) = decision.notices
-    assert (notice.kind, notice.ping, notice.about) == (Kind.FLAPPING, False, (3, 4))
-    assert decision.look_at == at(6) + CALM
+    notified = NotifiedState(first_at=at(0), severities={1: old[0].severity, 2: old[1].severity}, last_ping_at=at(0))
+    decision = decide(Group("key", AT_ONCE, at(0), notified=notified), [*old, *new], {}, at(7), changes=changes)
+    (notification,) = decision.notifications
+    assert (notification.kind, notification.ping, notification.about) == (NotificationKind.FLAPPING, False, (3, 4))
+    assert decision.next_check_at == at(6) + CALM

@@ -13,8 +13,8 @@ from alertbot.domain.history import (
     SourceState,
     by_source,
     exists_since,
-    falls_by_member,
     group,
+    resets_by_member,
 )
 from alertbot.domain.history import increase as increase_of
 from alertbot.domain.rules import EVERYTHING
@@ -218,17 +218,17 @@ def test_a_series_exists_since_all_its_sources_were_read_and_one_member_was_ther
 def test_each_reset_correction_and_held_step_is_recorded_with_its_time_in_a_window_that_it_touches():
     of = polled("5 8 1 2 9", api_calls="1000 990 995 999", tokens_in="5 1 2")
     history = of.history(at(9))
-    found = falls_by_member(history, ("policy_violations", "api_calls"), START, at(9))
+    found = resets_by_member(history, ("policy_violations", "api_calls"), START, at(9))
     assert [(f.counter.value, f.kind.value, f.at) for f in found[1]] == [
         ("api_calls", "held", at(1)),
         ("api_calls", "correction", at(2)),
         ("policy_violations", "held", at(2)),
         ("policy_violations", "reset", at(3)),
     ]
-    assert [f.at for f in falls_by_member(history, ("policy_violations",), at(2), at(3))[1]] == [at(3)]
-    assert [f.at for f in falls_by_member(history, ("policy_violations",), at(1), at(2))[1]] == [at(2)]
-    assert not falls_by_member(history, ("policy_blocks",), START, at(9))
-    assert len(falls_by_member(history, ("tokens",), START, at(9))[1]) == 2
+    assert [f.at for f in resets_by_member(history, ("policy_violations",), at(2), at(3))[1]] == [at(3)]
+    assert [f.at for f in resets_by_member(history, ("policy_violations",), at(1), at(2))[1]] == [at(2)]
+    assert not resets_by_member(history, ("policy_blocks",), START, at(9))
+    assert len(resets_by_member(history, ("tokens",), START, at(9))[1]) == 2
 
 
 polls = st.one_of(st.integers(0, 9).map(str), st.just("_"))

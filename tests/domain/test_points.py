@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertbot.domain.points import OTHER, Combination, Point, Span, after, ceiling, floor, merged, within_limit
+from alertbot.domain.points import OTHER, LabelSet, Point, Resolution, after, ceiling, floor, merged, within_limit
 from tests.builders import START, at, patiently
 
 DAY = timedelta(days=1)
@@ -21,34 +21,37 @@ def test_what_comes_after_a_moment_is_covered_once_by_whole_buckets(moment):
     for span, first, end in covered:
         assert floor(first, span) == first
         assert floor(end, span) == end
-    assert covered[0][1] == ceiling(moment, Span.MINUTE)
+    assert covered[0][1] == ceiling(moment, Resolution.MINUTE)
     assert covered[-1][2] == horizon
     assert all(before[2] == later[1] for before, later in pairwise(covered))
 
 
 def test_a_month_is_its_days_and_not_its_minutes():
     assert after(START, START + 31 * DAY) == [
-        (Span.MINUTE, START, START),
-        (Span.HOUR, START, START),
-        (Span.DAY, START, START + 31 * DAY),
+        (Resolution.MINUTE, START, START),
+        (Resolution.HOUR, START, START),
+        (Resolution.DAY, START, START + 31 * DAY),
     ]
 
 
 def test_a_bucket_that_has_begun_before_the_moment_does_not_come_after_it():
-    assert after(at(7.5), START + DAY)[:2] == [(Span.MINUTE, at(8), at(60)), (Span.HOUR, at(60), START + DAY)]
+    assert after(at(7.5), START + DAY)[:2] == [
+        (Resolution.MINUTE, at(8), at(60)),
+        (Resolution.HOUR, at(60), START + DAY),
+    ]
 
 
 def test_points_of_several_conversations_are_one():
-    one = Combination("llm-1", model="gpt-4o")
+    one = LabelSet("llm-1", model="gpt-4o")
     both = [Point(at(0.5), one, {"api_calls": 2}), Point(at(0), one, {"api_calls": 3, "tokens_in": 9})]
-    assert merged(both, Span.MINUTE) == [Point(at(0), one, {"api_calls": 5, "tokens_in": 9})]
+    assert merged(both, Resolution.MINUTE) == [Point(at(0), one, {"api_calls": 5, "tokens_in": 9})]
 
 
 # --- too many dimensions
 
 
 def calls_of(user: str, calls: int = 1, ai_llm: str = "llm-1") -> Point:
-    return Point(at(0), Combination(ai_llm, user=user), {"api_calls": calls})
+    return Point(at(0), LabelSet(ai_llm, user=user), {"api_calls": calls})
 
 
 def test_below_the_limit_everything_is_kept_apart():
@@ -61,7 +64,7 @@ def test_above_the_limit_the_users_are_given_up_first_and_no_amount_is_lost():
     kept, folded = within_limit(points, [], most=1)
     assert folded == 3
     assert sum(point.amounts["api_calls"] for point in kept) == 15
-    assert {(point.combination.ai_llm, point.combination.user) for point in kept} == {
+    assert {(point.label_set.ai_llm, point.label_set.user) for point in kept} == {
         ("llm-1", "a"),
         ("llm-1", OTHER),
         ("llm-2", OTHER),
@@ -69,10 +72,10 @@ def test_above_the_limit_the_users_are_given_up_first_and_no_amount_is_lost():
 
 
 def test_what_was_known_before_keeps_its_place():
-    known = [Combination("llm-1", user="b")]
+    known = [LabelSet("llm-1", user="b")]
     kept, folded = within_limit([calls_of("a"), calls_of("b")], known, most=1)
     assert folded == 1
-    assert Combination("llm-1", user="b") in {point.combination for point in kept}
+    assert LabelSet("llm-1", user="b") in {point.label_set for point in kept}
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["llm-1", "llm-2"]), st.integers(1, 9))))
@@ -81,4 +84,4 @@ def test_folding_counts_each_amount_once(drawn):
     points = [calls_of(user, calls, ai_llm) for user, ai_llm, calls in drawn]
     kept, _ = within_limit(points, [], most=3)
     assert sum(point.amounts["api_calls"] for point in kept) == sum(calls for _, _, calls in drawn)
-    assert len({point.combination for point in kept}) <= 3 + 2  # and one for the rest of each configuration
+    assert len({point.label_set for point in kept}) <= 3 + 2  # and one for the rest of each configuration

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from alertbot.domain.alerts import Alert
 from alertbot.domain.reports import alerts_csv
-from tests.slack.faces import alert
+from tests.slack.messages import alert
 
 BOM = "\ufeff"
 

@@ -15,9 +15,9 @@ from alertbot.domain.rules import (
     Period,
     Rate,
     Ratio,
+    Selector,
     Severity,
     Spike,
-    Where,
     glob,
 )
 from tests.builders import levels, minutes, only, rule, threshold
@@ -53,7 +53,7 @@ def test_comparisons_and_levels_agree_with_arithmetic(comparison: Comparison, li
         assert comparison.holds(value, limit) is expected
         assert single.judge(value) == ((WARNING, limit) if expected else None)
         assert single.stays(value) is expected
-    assert comparison.looks_up is (comparison in {Comparison.ABOVE, Comparison.AT_LEAST})
+    assert comparison.is_upper_bound is (comparison in {Comparison.ABOVE, Comparison.AT_LEAST})
 
 
 def test_the_highest_level_that_is_true_is_judged_and_the_mildest_is_known():
@@ -78,14 +78,14 @@ def test_clear_replaces_the_comparison_on_the_way_down(comparison: str, value: i
         pytest.param(only(ai_llm="LLM-?"), False, id="of the id, too"),
         pytest.param(only(ai_llm="llm-?", source="acme"), True, id="all dimensions"),
         pytest.param(only(ai_llm="llm-?", source="globex"), False, id="all of them have to fit"),
-        pytest.param(Where((("source", ("globex", "ac*")),)), True, id="one of several globs is enough"),
+        pytest.param(Selector((("source", ("globex", "ac*")),)), True, id="one of several globs is enough"),
         pytest.param(only(workspace="Sales"), True, id="the name of another dimension"),
         pytest.param(only(source="Support chat"), False, id="a configuration's name names no source"),
         pytest.param(only(provider="?*"), False, id="a dimension that is not known is empty"),
         pytest.param(only(provider="*"), True, id="which any glob fits"),
     ],
 )
-def test_what_a_rule_selects(where: Where, selects: bool):
+def test_what_a_rule_selects(where: Selector, selects: bool):
     labels = {"source": "acme", "ai_llm": "llm-1", "name": "Support chat", "workspace": "w1", "workspace_name": "Sales"}
     assert where.selects(labels) is selects
 

@@ -10,8 +10,8 @@ from alertbot.domain.series import (
     UNKNOWN,
     Odometer,
     Odometers,
-    Step,
-    StepKind,
+    Reset,
+    ResetKind,
     fell_far,
     first_sight,
     read_on,
@@ -103,7 +103,7 @@ def test_api_calls_of_one_configuration_tell_nothing_of_another():
     ("last", "seen", "far"),
     [(8, 7, False), (8, 6, True), (1, 0, True), (8 * HUGE, 7 * HUGE, False), (8 * HUGE, 7 * HUGE - 1, True), (0, 0, False)],
 )  # fmt: skip
-def test_a_fall_is_far_below_seven_eighths_in_whole_numbers(last: int, seen: int, far: bool):
+def test_a_counter_reset_is_far_below_seven_eighths_in_whole_numbers(last: int, seen: int, far: bool):
     assert fell_far(last, seen) is far
 
 
@@ -143,12 +143,12 @@ def test_a_configuration_that_was_made_again_counts_from_0_whatever_it_says():
         VIOLATIONS: Odometer(3, 3),
         BLOCKS: Odometer(2, 2),
     }
-    assert steps == (Step(CALLS, StepKind.RESET, 110, 120), Step(VIOLATIONS, StepKind.RESET, 5, 3))
+    assert steps == (Reset(CALLS, ResetKind.RESET, 110, 120), Reset(VIOLATIONS, ResetKind.RESET, 5, 3))
 
 
 def test_a_configuration_that_was_made_again_counts_from_0_also_what_it_says_later():
     again, steps = start_again(first_sight({VIOLATIONS: 5}, from_zero=False), {CALLS: 1})
-    assert steps == (Step(VIOLATIONS, StepKind.RESET, 5, 0),)
+    assert steps == (Reset(VIOLATIONS, ResetKind.RESET, 5, 0),)
     later, steps = read_on(again, {CALLS: 1, VIOLATIONS: 7})
     assert (later[VIOLATIONS].grown, steps) == (7, ())
 
@@ -261,7 +261,9 @@ totals = st.lists(
 
 @patiently
 @given(totals, st.booleans())
-def test_an_odometer_never_falls_and_only_its_own_counter_moves_it(answers: list[dict[Counter, int]], is_new: bool):
+def test_an_odometer_never_counter_resets_and_only_its_own_counter_moves_it(
+    answers: list[dict[Counter, int]], is_new: bool
+):
     odometers: Odometers = first_sight(answers[0], from_zero=is_new)
     for answer in answers[1:]:
         before = odometers

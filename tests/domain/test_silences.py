@@ -2,7 +2,7 @@
 
 import pytest
 
-from alertbot.domain.silences import ENDLESS, Matcher, Sign, Silence, parse_matcher, parse_silence
+from alertbot.domain.silences import ENDLESS, Matcher, MatchType, Silence, parse_matcher, parse_silence
 from tests.builders import START
 
 NAME = "analytics-batch-translation-support-chat-bots"  # 45 letters
@@ -15,12 +15,12 @@ def test_a_silence_with_a_pattern_that_backtracks_is_made_and_evaluated(sign: st
     assert matcher.matches({"ai_llm": NAME * 200}) is (sign == "!~")
 
 
-@pytest.mark.parametrize("sign", [Sign.FITS, Sign.FITS_NOT])
-def test_a_stored_silence_whose_pattern_cannot_be_used_mutes_nothing_and_says_why(sign: Sign) -> None:
+@pytest.mark.parametrize("sign", [MatchType.FITS, MatchType.FITS_NOT])
+def test_a_stored_silence_whose_pattern_cannot_be_used_mutes_nothing_and_says_why(sign: MatchType) -> None:
     silence = Silence((Matcher("ai_llm", sign, "(?!test).*"),), START, ENDLESS, "U1")
     assert not silence.covers({"ai_llm": NAME}, START)
     assert "look-around" in silence.problem
-    assert Silence((Matcher("ai_llm", Sign.FITS, "a.*"),), START, ENDLESS, "U1").problem == ""
+    assert Silence((Matcher("ai_llm", MatchType.FITS, "a.*"),), START, ENDLESS, "U1").problem == ""
 
 
 @pytest.mark.parametrize(

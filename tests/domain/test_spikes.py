@@ -210,12 +210,12 @@ def test_the_same_hour_is_the_one_on_the_clock_of_the_rule(now: str, earlier: li
     assert {moment for moment in asked if moment.minute == 30} == {utc(now), *map(utc, earlier)}
 
 
-def test_a_spike_is_told_with_its_gap_and_its_falls():
+def test_a_spike_is_told_with_its_gap_and_its_counter_resets():
     of = polled("0 2 4 6 8 4 5 _ _ 90")
     found = finding(of, rule(spike(baseline="4m", window="2m")), 9)
     assert found.note.endswith("; seen across a gap of 3 min")
     assert (
-        finding(of, rule(threshold(window="2m", above=5)), 6).falls
-        == finding(of, rule(spike(baseline="4m", window="2m")), 6).falls
+        finding(of, rule(threshold(window="2m", above=5)), 6).counter_resets
+        == finding(of, rule(spike(baseline="4m", window="2m")), 6).counter_resets
     )
-    assert len(finding(of, rule(spike(baseline="4m", window="2m")), 6).falls) == 2
+    assert len(finding(of, rule(spike(baseline="4m", window="2m")), 6).counter_resets) == 2

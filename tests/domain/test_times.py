@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from alertbot.domain.times import LONGEST, parse_count, parse_duration, parse_moment, write_duration
+from alertbot.domain.times import LONGEST, format_duration_short, parse_count, parse_duration, parse_moment
 
 PATIENT = settings(suppress_health_check=[HealthCheck.too_slow])  # the tables of all characters are read first
 TYPED = st.text(max_size=60) | st.text(alphabet="0123456789²٣smhdwy:-+.TZ ", max_size=40)
@@ -25,7 +25,7 @@ def test_a_duration_is_within_ten_years_or_refused_in_a_sentence(text):
         assert str(error).startswith("expected a duration such as 15m")  # noqa: PT017 — whatever is raised
     else:
         assert timedelta(0) <= duration <= LONGEST
-        assert parse_duration(write_duration(duration)) == duration
+        assert parse_duration(format_duration_short(duration)) == duration
 
 
 @PATIENT

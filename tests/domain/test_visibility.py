@@ -7,14 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertbot.domain.rules import Rule, Where
-from alertbot.domain.silences import Matcher, Sign, Silence, parse_matcher
-from alertbot.domain.visibility import SEES_EVERYTHING, SEES_NOTHING, Asker, Entry, Labelled, Sight, sight_of
+from alertbot.domain.rules import Rule, Selector
+from alertbot.domain.silences import Matcher, MatchType, Silence, parse_matcher
+from alertbot.domain.visibility import (
+    FULL_ACCESS,
+    NO_ACCESS,
+    AccessScope,
+    Labelled,
+    Viewer,
+    VisibilityRule,
+    access_scope_of,
+)
 from tests.builders import START, only, rule
 
 SOURCES = ("acme", "globex", "initech")
-HIDDEN = (Entry("globex", channels=frozenset({"#globex-ai", "C7"}), users=frozenset({"U1"})),)
-STRANGER = Asker("U9")
+HIDDEN = (VisibilityRule("globex", channels=frozenset({"#globex-ai", "C7"}), users=frozenset({"U1"})),)
+STRANGER = Viewer("U9")
 OVER_ALL = replace(rule(per="all"), name="everything")
 OVER_GLOBEX = replace(rule(per="all", where=only(source="globex")), name="globex-sum")
 OVER_ACME = replace(rule(per="all", where=only(source="ac*")), name="acme-sum")
@@ -29,54 +37,54 @@ NAMED_HIDDEN: Labelled = frozenset(
 )
 
 
-def looking(asker: Asker, more: tuple[Rule, ...] = ()) -> Sight:
+def looking(viewer: Viewer, more: tuple[Rule, ...] = ()) -> AccessScope:
     """What exists for somebody, where it is known what things are called."""
     rules = (*RULES, BURST, THEIRS, *more)
-    return sight_of(asker, HIDDEN, SOURCES, rules, names=lambda _visible: (SHOWN, NAMED_HIDDEN))
+    return access_scope_of(viewer, HIDDEN, SOURCES, rules, names=lambda _visible: (SHOWN, NAMED_HIDDEN))
 
 
-WHO: dict[str, tuple[Asker, set[str]]] = {
+WHO: dict[str, tuple[Viewer, set[str]]] = {
     "a stranger": (STRANGER, {"acme", "initech"}),
-    "a stranger elsewhere": (Asker("U9", frozenset({"C1", "#general"})), {"acme", "initech"}),
-    "somebody who is named": (Asker("U1"), set(SOURCES)),
-    "somebody in the channel, by its name": (Asker("U9", frozenset({"C5", "#globex-ai"})), set(SOURCES)),
-    "somebody in the channel, by its id": (Asker("U9", frozenset({"C7", "#whatever"})), set(SOURCES)),
-    "an operator": (Asker("U9", is_operator=True), set(SOURCES)),
+    "a stranger elsewhere": (Viewer("U9", frozenset({"C1", "#general"})), {"acme", "initech"}),
+    "somebody who is named": (Viewer("U1"), set(SOURCES)),
+    "somebody in the channel, by its name": (Viewer("U9", frozenset({"C5", "#globex-ai"})), set(SOURCES)),
+    "somebody in the channel, by its id": (Viewer("U9", frozenset({"C7", "#whatever"})), set(SOURCES)),
+    "an operator": (Viewer("U9", is_operator=True), set(SOURCES)),
 }
 
 
-@pytest.mark.parametrize(("asker", "seen"), WHO.values(), ids=WHO)
-def test_a_source_is_seen_by_those_whom_its_entry_names_and_by_operators(asker, seen):
-    sight = sight_of(asker, HIDDEN, SOURCES, RULES)
-    assert {name for name in SOURCES if sight.shows({"source": name, "rule": "rule"})} == seen
+@pytest.mark.parametrize(("viewer", "seen"), WHO.values(), ids=WHO)
+def test_a_source_is_seen_by_those_whom_its_entry_names_and_by_operators(viewer, seen):
+    access = access_scope_of(viewer, HIDDEN, SOURCES, RULES)
+    assert {name for name in SOURCES if access.shows({"source": name, "rule": "rule"})} == seen
 
 
 def test_without_entries_nothing_is_hidden():
-    assert sight_of(STRANGER, (), SOURCES, RULES) is SEES_EVERYTHING
+    assert access_scope_of(STRANGER, (), SOURCES, RULES) is FULL_ACCESS
 
 
 def test_entries_of_one_source_add_up():
-    entries = (*HIDDEN, Entry("globex", users=frozenset({"U9"})))
-    assert sight_of(STRANGER, entries, SOURCES, ()).shows({"source": "globex"})
+    entries = (*HIDDEN, VisibilityRule("globex", users=frozenset({"U9"})))
+    assert access_scope_of(STRANGER, entries, SOURCES, ()).shows({"source": "globex"})
 
 
 def test_an_entry_that_names_nobody_keeps_the_source_to_operators():
-    entries = (Entry("globex"),)
-    assert not sight_of(STRANGER, entries, SOURCES, ()).shows({"source": "globex"})
-    assert sight_of(replace(STRANGER, is_operator=True), entries, SOURCES, ()).shows({"source": "globex"})
+    entries = (VisibilityRule("globex"),)
+    assert not access_scope_of(STRANGER, entries, SOURCES, ()).shows({"source": "globex"})
+    assert access_scope_of(replace(STRANGER, is_operator=True), entries, SOURCES, ()).shows({"source": "globex"})
 
 
 def test_what_is_left_of_a_source_that_is_no_longer_configured_is_for_operators():
-    sight = sight_of(Asker("U1"), HIDDEN, SOURCES, ())
-    assert not sight.shows({"source": "gone"})
+    access = access_scope_of(Viewer("U1"), HIDDEN, SOURCES, ())
+    assert not access.shows({"source": "gone"})
 
 
 @pytest.mark.parametrize(("one", "is_seen"), [(OVER_ALL, False), (OVER_GLOBEX, False), (OVER_ACME, True)])
 def test_a_sum_is_seen_where_none_of_its_sources_is_hidden(one: Rule, is_seen: bool):
-    sight = sight_of(STRANGER, HIDDEN, SOURCES, RULES)
-    assert sight.shows({"rule": one.name}) is is_seen
-    assert (sight.rule_as_shown(one, SOURCES) == one) is is_seen
-    assert sight_of(Asker("U1"), HIDDEN, SOURCES, RULES).shows({"rule": one.name})
+    access = access_scope_of(STRANGER, HIDDEN, SOURCES, RULES)
+    assert access.shows({"rule": one.name}) is is_seen
+    assert (access.rule_as_shown(one, SOURCES) == one) is is_seen
+    assert access_scope_of(Viewer("U1"), HIDDEN, SOURCES, RULES).shows({"rule": one.name})
 
 
 RULES_SEEN: dict[str, tuple[Rule, bool]] = {
@@ -97,7 +105,7 @@ RULES_SEEN: dict[str, tuple[Rule, bool]] = {
 def test_a_rule_is_seen_unless_all_that_it_looks_at_is_hidden(one, is_seen):
     shown = looking(STRANGER, (one,)).rule_as_shown(one, SOURCES)
     assert shown == (one if is_seen else None)
-    assert SEES_EVERYTHING.rule_as_shown(one, SOURCES) is one
+    assert FULL_ACCESS.rule_as_shown(one, SOURCES) is one
 
 
 @pytest.mark.parametrize(
@@ -139,21 +147,21 @@ def test_a_silence_is_seen_unless_it_names_a_hidden_source(matchers, is_seen):
 
 places = st.frozensets(st.sampled_from(["C1", "C2", "#one", "#two"]))
 users = st.frozensets(st.sampled_from(["U1", "U2"]))
-entries = st.lists(st.builds(Entry, st.sampled_from(SOURCES), places, users), max_size=4)
+entries = st.lists(st.builds(VisibilityRule, st.sampled_from(SOURCES), places, users), max_size=4)
 
 
-@given(entries, st.builds(Asker, st.sampled_from(["U1", "U2", "U3"]), places))
-def test_a_source_is_hidden_exactly_where_it_has_entries_and_none_of_them_fits(listed, asker):
-    sight = sight_of(asker, listed, SOURCES, ())
+@given(entries, st.builds(Viewer, st.sampled_from(["U1", "U2", "U3"]), places))
+def test_a_source_is_hidden_exactly_where_it_has_entries_and_none_of_them_fits(listed, viewer):
+    access = access_scope_of(viewer, listed, SOURCES, ())
     for name in SOURCES:
         mine = [entry for entry in listed if entry.source == name]
-        fits = [entry for entry in mine if asker.user in entry.users or asker.places & entry.channels]
-        assert sight.shows({"source": name}) is (not mine or bool(fits))
+        fits = [entry for entry in mine if viewer.user in entry.users or viewer.places & entry.channels]
+        assert access.shows({"source": name}) is (not mine or bool(fits))
 
 
 def test_nobody_sees_anything_at_a_desk_that_is_nobodys():
-    assert not SEES_NOTHING.shows({"source": "acme"})
-    assert not SEES_NOTHING.shows({"rule": "rule"})
+    assert not NO_ACCESS.shows({"source": "acme"})
+    assert not NO_ACCESS.shows({"rule": "rule"})
 
 
 # --- texts
@@ -184,16 +192,16 @@ def test_a_text_is_told_unless_it_names_something_hidden(text, is_shown):
 
 def test_a_name_that_is_part_of_one_that_they_see_tells_of_nothing():
     sources = ("globex", "globex-eu")
-    sight = sight_of(STRANGER, HIDDEN, sources, ())
-    assert sight.shows_handle("globex-eu-burst")
-    assert not sight.shows_handle("globex-eu-globex")
+    access = access_scope_of(STRANGER, HIDDEN, sources, ())
+    assert access.shows_handle("globex-eu-burst")
+    assert not access.shows_handle("globex-eu-globex")
 
 
 def test_of_several_patterns_only_those_are_shown_that_tell_of_nothing_hidden():
-    both = rule(where=Where((("source", ("acme", "globex")), ("ai_llm", ("support-*", "secret-*")))))
+    both = rule(where=Selector((("source", ("acme", "globex")), ("ai_llm", ("support-*", "secret-*")))))
     shown = looking(STRANGER).rule_as_shown(both, SOURCES)
     assert shown is not None
-    assert shown.where == Where((("source", ("acme",)), ("ai_llm", ("support-*",))))
+    assert shown.where == Selector((("source", ("acme",)), ("ai_llm", ("support-*",))))
 
 
 # --- what they do reaches no further than what they see
@@ -202,27 +210,27 @@ def test_of_several_patterns_only_those_are_shown_that_tell_of_nothing_hidden():
 @pytest.mark.parametrize(
     ("given_where", "confined"),
     [
-        (Where(), ("acme", "initech")),
+        (Selector(), ("acme", "initech")),
         (only(source="*"), ("acme", "initech")),
         (only(source="*e"), ("acme",)),
         (only(source="acme"), ("acme",)),
-        (Where((("source", ("globex", "initech")),)), ("initech",)),
+        (Selector((("source", ("globex", "initech")),)), ("initech",)),
         (only(source="globex"), None),
         (only(source="typo"), None),
     ],
 )
 def test_a_rule_of_theirs_looks_at_what_they_see_each_by_its_name(given_where, confined):
-    expected = None if confined is None else Where((("source", confined),))
+    expected = None if confined is None else Selector((("source", confined),))
     assert looking(STRANGER).confine(given_where) == expected
-    assert looking(Asker("U1")).confine(given_where) is given_where
+    assert looking(Viewer("U1")).confine(given_where) is given_where
     assert expected is None or looking(STRANGER).is_within(expected)
 
 
 @pytest.mark.parametrize("pattern", ["*", "g*", "globex", "typo"])
 def test_a_rule_that_may_mean_others_is_not_theirs_to_change(pattern):
     assert not looking(STRANGER).is_within(only(source=pattern))
-    assert not looking(STRANGER).is_within(Where())
-    assert looking(Asker("U1")).is_within(only(source=pattern))
+    assert not looking(STRANGER).is_within(Selector())
+    assert looking(Viewer("U1")).is_within(only(source=pattern))
 
 
 @pytest.mark.parametrize(
@@ -231,10 +239,10 @@ def test_a_rule_that_may_mean_others_is_not_theirs_to_change(pattern):
 def test_a_silence_of_theirs_mutes_nothing_that_they_do_not_see(words):
     wanted = () if words == "all" else tuple(parse_matcher(word) for word in words.split())
     confined = looking(STRANGER).confined(wanted)
-    assert confined == (*wanted, Matcher("source", Sign.FITS, "acme|initech"))
+    assert confined == (*wanted, Matcher("source", MatchType.FITS, "acme|initech"))
     assert looking(STRANGER).covers(confined)
     assert looking(STRANGER).confined(confined) == confined
-    assert looking(Asker("U1")).confined(wanted) == wanted
+    assert looking(Viewer("U1")).confined(wanted) == wanted
     assert not looking(STRANGER).covers(wanted)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertbot.domain.windows import Calendar, parse_span, take_span, window_of
+from alertbot.domain.windows import Calendar, parse_time_range, take_time_range, window_of
 from tests.builders import patiently
 
 MADRID = ZoneInfo("Europe/Madrid")
@@ -16,7 +16,7 @@ MOMENTS = st.datetimes(datetime(2000, 1, 3), datetime(2037, 1, 1), timezones=st.
 
 
 def told(span: str, now: str, zone: ZoneInfo = MADRID) -> str:
-    window = window_of(parse_span(span), datetime.fromisoformat(now), zone)
+    window = window_of(parse_time_range(span), datetime.fromisoformat(now), zone)
     return f"{window.start:%d %H:%M} – {window.end:%d %H:%M} {window.name}"
 
 
@@ -78,7 +78,7 @@ MISTAKES = {
 @pytest.mark.parametrize(("text", "parts"), MISTAKES.items())
 def test_what_is_no_window_is_told_in_a_sentence(text, parts):
     with pytest.raises(ValueError, match=r".") as caught:
-        parse_span(text)
+        parse_time_range(text)
     for part in parts:
         assert part in str(caught.value)
 
@@ -97,8 +97,8 @@ TAKEN = {
 
 @pytest.mark.parametrize(("typed", "taken"), TAKEN.items())
 def test_the_last_words_are_the_window_if_they_name_one(typed, taken):
-    assert take_span(typed.split()) == taken
+    assert take_time_range(typed.split()) == taken
 
 
 def test_a_name_in_quotation_marks_is_one_word():
-    assert take_span(["support-chat", "this month"]) == (Calendar.THIS_MONTH, ["support-chat"])
+    assert take_time_range(["support-chat", "this month"]) == (Calendar.THIS_MONTH, ["support-chat"])

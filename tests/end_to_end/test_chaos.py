@@ -316,4 +316,4 @@ def waiting(database: Database) -> int:
 def unevaluated(database: Database) -> list[str]:
     """The sources with a reading that is stored and not evaluated."""
     with database.reading() as tx:
-        return sources.with_news(tx, ["acme"])
+        return sources.pending_evaluation(tx, ["acme"])

@@ -196,7 +196,7 @@ def number_of(postgres: Database, table: str) -> int:
 
 def acts(postgres: Database) -> dict[str, int]:
     with postgres.reading() as tx:
-        counted = tx.execute(sa.text("SELECT kind, count(*) FROM acts GROUP BY kind")).all()
+        counted = tx.execute(sa.text("SELECT kind, count(*) FROM actions GROUP BY kind")).all()
     return {str(kind): int(count) for kind, count in counted}
 
 

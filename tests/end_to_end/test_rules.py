@@ -52,8 +52,8 @@ def test_a_rule_made_in_slack_fires_at_the_next_growth_and_its_alert_ends_when_i
 def test_a_rule_made_at_one_replica_is_used_by_the_other(new_stage: Callable[..., Stage], postgres: Database) -> None:
     stage = new_stage(configurations=10)
     stage.config["database"]["url"] = url_of(postgres)
-    collector = stage.spawn("run", "--only", "collector")
-    stage.wait_for(lambda: collector.events("source_read"))
+    worker = stage.spawn("run", "--only", "collector")
+    stage.wait_for(lambda: worker.events("source_read"))
     stage.start("--only", "slack")
     stage.slack.wait_for_connection()
     new = form(stage, "U1")

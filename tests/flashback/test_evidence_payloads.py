@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from alertbot.domain.evidence import Evidence, EvidenceKind
 from alertbot.errors import FlashbackMissing, FlashbackRejected, FlashbackUnavailable, FlashbackUnreadable
 from alertbot.flashback.evidence_pages import MOST_PAGES, EvidenceFound, walk
-from alertbot.flashback.evidence_payloads import PAGE, EvidencePage, read_policy_alerts, read_violations
+from alertbot.flashback.evidence_payloads import PAGE, EvidencePage, parse_policy_alerts, parse_violations
 from tests.builders import START
 from tests.flashback.scripted_server import answer, json_body
 
@@ -58,7 +58,7 @@ READ = Evidence(
 
 def violations(*entries: Any, **more: Any) -> EvidencePage:
     body = json.dumps({"success": True, "violations": entries, **more}).encode()
-    return read_violations(body, endpoint="/policy/violations")
+    return parse_violations(body, endpoint="/policy/violations")
 
 
 def one(**changed: Any) -> Evidence:
@@ -74,7 +74,7 @@ def test_a_documented_violation_is_read_whole():
 def test_a_documented_policy_alert_is_read_with_its_message():
     plain = {name: value for name, value in DOCUMENTED.items() if name not in {"explanation", "severity", "block"}}
     body = json.dumps({"success": True, "total": 1, "alerts": [plain | {"message": "PII: a card number"}]}).encode()
-    (found,) = read_policy_alerts(body, endpoint="/policy/alerts").found
+    (found,) = parse_policy_alerts(body, endpoint="/policy/alerts").found
     assert (found.kind, found.explanation) == (EvidenceKind.ALERT, "PII: a card number")
     assert (found.severity, found.blocked) == ("", None)
 
@@ -130,7 +130,7 @@ WRONG = {
 @pytest.mark.parametrize("body", WRONG, ids=str)
 def test_an_answer_that_is_no_list_is_an_error(body: bytes):
     with pytest.raises(WRONG[body]):
-        read_violations(body, endpoint="/policy/violations")
+        parse_violations(body, endpoint="/policy/violations")
 
 
 # --- page by page

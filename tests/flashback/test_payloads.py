@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alertbot.domain.snapshots import Configuration, Counter, Snapshot
 from alertbot.errors import FlashbackError, FlashbackRejected, FlashbackUnavailable, FlashbackUnreadable
-from alertbot.flashback.payloads import StatsPage, Totals, one_line, read_configurations, read_stats, server_words
+from alertbot.flashback.payloads import StatsPage, Totals, one_line, parse_configurations, parse_stats, server_words
 
 DOCUMENTED = {
     "aiLlmId": "550e8400-e29b-41d4-a716-446655440000",
@@ -26,7 +26,7 @@ DOCUMENTED = {
 
 
 def stats(*entries: Any) -> StatsPage:
-    return read_stats(stats_body(*entries), endpoint="/ai/llm/stats")
+    return parse_stats(stats_body(*entries), endpoint="/ai/llm/stats")
 
 
 def stats_body(*entries: Any) -> bytes:
@@ -36,11 +36,11 @@ def stats_body(*entries: Any) -> bytes:
 def api_calls(written: str) -> int:
     """The count that this JSON stands for."""
     body = b'{"success": true, "stats": [{"aiLlmId": "a", "totalApiCalls": ' + written.encode() + b"}]}"
-    return read_stats(body, endpoint="/ai/llm/stats").entries[0].totals[Counter.API_CALLS]
+    return parse_stats(body, endpoint="/ai/llm/stats").entries[0].totals[Counter.API_CALLS]
 
 
 def configurations(*entries: Any) -> tuple[Configuration, ...]:
-    return read_configurations(json.dumps({"success": True, "aiLlms": entries}).encode(), endpoint="/ai/llm")
+    return parse_configurations(json.dumps({"success": True, "aiLlms": entries}).encode(), endpoint="/ai/llm")
 
 
 def test_the_documented_answer_is_read_whole():
@@ -137,25 +137,25 @@ def test_fields_that_nobody_knows_are_passed_over():
 
 
 def test_an_answer_without_success_is_taken_if_its_shape_is_right():
-    assert read_stats(b'{"stats": [{"aiLlmId": "a"}]}', endpoint="/ai/llm/stats").snapshots == (Snapshot("a", {}),)
+    assert parse_stats(b'{"stats": [{"aiLlmId": "a"}]}', endpoint="/ai/llm/stats").snapshots == (Snapshot("a", {}),)
 
 
 def test_no_configurations_is_a_good_answer():
     assert stats() == StatsPage(())
-    assert not stats().is_one_sum
+    assert not stats().is_total
 
 
 @pytest.mark.parametrize("unnamed", [{}, {"aiLlmId": None}, {"aiLlmId": ""}], ids=["missing", "null", "empty"])
 def test_one_entry_without_an_id_is_the_sum_of_all(unnamed: dict[str, Any]):
     page = stats({**unnamed, "totalApiCalls": "9"})
-    assert page.is_one_sum
+    assert page.is_total
     assert page.entries == (Totals(None, {Counter.API_CALLS: 9}),)
     assert page.snapshots == ()
 
 
 def test_a_sum_beside_named_entries_is_not_counted_as_a_configuration():
     page = stats({"aiLlmId": "a", "totalApiCalls": 2}, {"totalApiCalls": 2})
-    assert not page.is_one_sum
+    assert not page.is_total
     assert page.snapshots == (Snapshot("a", {Counter.API_CALLS: 2}),)
 
 
@@ -223,13 +223,13 @@ def test_the_answer_to_a_filtered_question_holds_that_configuration_or_none(entr
 )
 def test_each_wrong_answer_has_its_error_and_one_clear_line(body: bytes, kind: type[FlashbackError], message: str):
     with pytest.raises(kind) as caught:
-        read_stats(body, endpoint="/ai/llm/stats")
+        parse_stats(body, endpoint="/ai/llm/stats")
     assert (type(caught.value), str(caught.value), caught.value.endpoint) == (kind, message, "/ai/llm/stats")
 
 
 @given(st.binary() | st.text().map(str.encode))
 def test_no_body_whatever_leads_to_another_error_than_ours(body: bytes):
-    for read in (read_stats, read_configurations):
+    for read in (parse_stats, parse_configurations):
         with pytest.raises(FlashbackError) as caught:
             read(body, endpoint="/")
         assert str(caught.value) == " ".join(str(caught.value).split())
@@ -247,7 +247,7 @@ _JSON = st.recursive(
 @given(st.lists(_JSON))
 def test_no_json_whatever_leads_to_another_error_than_ours(entries: list[Any]):
     body = json.dumps({"stats": entries, "aiLlms": entries}).encode()
-    for read in (read_stats, read_configurations):
+    for read in (parse_stats, parse_configurations):
         with contextlib.suppress(FlashbackError):
             read(body, endpoint="/")
 
@@ -375,5 +375,5 @@ def test_what_a_server_says_is_one_short_line(body: bytes, words: str):
 def test_ten_thousand_configurations_are_read_in_well_under_a_second():
     body = stats_body(*({**DOCUMENTED, "aiLlmId": f"llm-{number}"} for number in range(10_000)))
     began = time.process_time()
-    assert len(read_stats(body, endpoint="/ai/llm/stats").snapshots) == 10_000
+    assert len(parse_stats(body, endpoint="/ai/llm/stats").snapshots) == 10_000
     assert time.process_time() - began < 1.0

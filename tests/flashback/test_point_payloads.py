@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertbot.domain.points import Combination, Plane, Point
+from alertbot.domain.points import Dataset, LabelSet, Point
 from alertbot.errors import FlashbackError, FlashbackUnreadable
-from alertbot.flashback.point_payloads import read_points
+from alertbot.flashback.point_payloads import parse_points
 from tests.builders import patiently
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def read(*entries: object, plane: Plane = Plane.AI, raw: bytes | None = None) -> tuple[Point, ...]:
+def read(*entries: object, dataset: Dataset = Dataset.AI, raw: bytes | None = None) -> tuple[Point, ...]:
     body = raw if raw is not None else json.dumps({"success": True, "data": entries}).encode()
-    return read_points(body, endpoint="/aistats/minute", plane=plane)
+    return parse_points(body, endpoint="/aistats/minute", dataset=dataset)
 
 
-def one(plane: Plane = Plane.AI, **fields: Any) -> Point:
-    (point,) = read({"timestamp": NOON.timestamp(), **fields}, plane=plane)
+def one(dataset: Dataset = Dataset.AI, **fields: Any) -> Point:
+    (point,) = read({"timestamp": NOON.timestamp(), **fields}, dataset=dataset)
     return point
 
 
@@ -67,7 +67,7 @@ def test_everything_a_point_says_is_read():
         activeConversations=10,
         latency_ms=12.5,
     )
-    assert point.combination == Combination("llm-1", "OPENAI", "gpt-4o", "r1", "k1", "u1", "api.openai.com")
+    assert point.label_set == LabelSet("llm-1", "OPENAI", "gpt-4o", "r1", "k1", "u1", "api.openai.com")
     assert point.amounts == {
         "api_calls": 3,
         "tokens_in": 9007199254740993,
@@ -86,13 +86,13 @@ def test_everything_a_point_says_is_read():
 
 
 def test_what_a_point_does_not_say_is_nothing():
-    assert one() == Point(NOON, Combination(), {})
+    assert one() == Point(NOON, LabelSet(), {})
     assert one(apiCalls=None, llmModel=None, latency_ms=None).amounts == {}
 
 
 def test_storage_may_shrink():
-    point = one(Plane.STORAGE, repoId="r1", bucketId="b1", upl_bytes="5", dwl_bytes=6, size_change="-7", latency_ms=2)
-    assert point.combination == Combination(repo="r1")
+    point = one(Dataset.STORAGE, repoId="r1", bucketId="b1", upl_bytes="5", dwl_bytes=6, size_change="-7", latency_ms=2)
+    assert point.label_set == LabelSet(repo="r1")
     assert point.amounts == {
         "upload_bytes": 5,
         "download_bytes": 6,
@@ -145,11 +145,13 @@ FIELDS = st.sampled_from(
 )
 
 
-@given(st.lists(st.dictionaries(FIELDS, ANYTHING) | ANYTHING, max_size=3), st.sampled_from([Plane.AI, Plane.STORAGE]))
+@given(
+    st.lists(st.dictionaries(FIELDS, ANYTHING) | ANYTHING, max_size=3), st.sampled_from([Dataset.AI, Dataset.STORAGE])
+)
 @patiently
-def test_whatever_comes_is_points_or_one_clear_error(entries, plane):
+def test_whatever_comes_is_points_or_one_clear_error(entries, dataset):
     try:
-        found = read(*entries, plane=plane)
+        found = read(*entries, dataset=dataset)
     except FlashbackError as error:
         assert len(error.lines) == 1  # noqa: PT017
     else:

@@ -9,7 +9,7 @@ import pytest
 from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.traffic import World
 from alertbot.demo.wire import ORGANISATION, Dialect, StatsReading
-from alertbot.domain.points import Plane, Span
+from alertbot.domain.points import Dataset, Resolution
 from alertbot.domain.snapshots import MOST_LLMS, MOST_REPOS, Configuration, Counter
 from alertbot.errors import FlashbackBusy, FlashbackForbidden, FlashbackMissing, FlashbackRejected
 from alertbot.flashback.client import FlashbackClient
@@ -62,52 +62,54 @@ def client(server: FlashbackServer, clock: Clock) -> Iterator[FlashbackClient]:
         yield client
 
 
-def reader(client: FlashbackClient, *spans: Span, plane: Plane = Plane.AI) -> PointsReader:
-    return PointsReader(client, plane=plane, spans=frozenset(spans), reread=10 * MINUTE, clock=lambda: NOW)
+def reader(client: FlashbackClient, *spans: Resolution, dataset: Dataset = Dataset.AI) -> PointsReader:
+    return PointsReader(client, dataset=dataset, spans=frozenset(spans), reread=10 * MINUTE, clock=lambda: NOW)
 
 
 def test_points_agree_with_the_totals(server, client):
     server.world.bump("llm-1", "policy_violations", 7)
     server.world.bump("llm-2", "tokens_in", 2**70)
-    (reading,), configurations = reader(client, Span.MINUTE).read(NOW, None)
-    counted = {(one.combination.ai_llm, name): amount for one in reading.points for name, amount in one.amounts.items()}
+    (reading,), configurations = reader(client, Resolution.MINUTE).read(NOW, None)
+    counted = {(one.label_set.ai_llm, name): amount for one in reading.points for name, amount in one.amounts.items()}
     assert counted["llm-1", "policy_violations"] == 7
     assert counted["llm-2", "tokens_in"] == 2**70
     assert {one.ai_llm for one in configurations or ()} == {"llm-1", "llm-2"}
 
 
 def test_the_first_look_begins_yesterday_at_midnight_and_a_later_one_reads_the_newest_again(client):
-    (first,), _ = reader(client, Span.MINUTE).read(NOW, None)
+    (first,), _ = reader(client, Resolution.MINUTE).read(NOW, None)
     assert (first.start, first.taken_at) == (datetime(2026, 11, 21, tzinfo=UTC), NOW)
-    (later,), _ = reader(client, Span.MINUTE).read(NOW, NOW - MINUTE)
+    (later,), _ = reader(client, Resolution.MINUTE).read(NOW, NOW - MINUTE)
     assert later.start == datetime(2026, 11, 22, 12, 19, tzinfo=UTC)
 
 
 def test_after_a_long_gap_a_month_is_read_and_not_a_year(client):
-    (reading,), _ = reader(client, Span.DAY).read(NOW, NOW - timedelta(days=400))
+    (reading,), _ = reader(client, Resolution.DAY).read(NOW, NOW - timedelta(days=400))
     assert reading.start <= NOW - timedelta(days=31)
-    (minutes,), _ = reader(client, Span.MINUTE).read(NOW, NOW - timedelta(days=400))
+    (minutes,), _ = reader(client, Resolution.MINUTE).read(NOW, NOW - timedelta(days=400))
     assert NOW - minutes.start < timedelta(days=31, minutes=1)
 
 
 def test_storage_is_read_in_the_same_way(server, client):
-    (reading,), configurations = reader(client, Span.MINUTE, plane=Plane.STORAGE).read(NOW, NOW - timedelta(hours=1))
+    (reading,), configurations = reader(client, Resolution.MINUTE, dataset=Dataset.STORAGE).read(
+        NOW, NOW - timedelta(hours=1)
+    )
     assert configurations is None
-    assert reading.span is Span.MINUTE
+    assert reading.span is Resolution.MINUTE
     assert server.count("/stats/minute") == 1
 
 
 def test_days_beside_minutes_are_read_now_and_then(server, client):
-    mine = reader(client, Span.MINUTE, Span.DAY)
-    assert [one.span for one in mine.read(NOW, NOW - MINUTE)[0]] == [Span.MINUTE, Span.DAY]
-    assert [one.span for one in mine.read(NOW + MINUTE, NOW)[0]] == [Span.MINUTE]
+    mine = reader(client, Resolution.MINUTE, Resolution.DAY)
+    assert [one.span for one in mine.read(NOW, NOW - MINUTE)[0]] == [Resolution.MINUTE, Resolution.DAY]
+    assert [one.span for one in mine.read(NOW + MINUTE, NOW)[0]] == [Resolution.MINUTE]
     assert server.count("/aistats/daily") == 1
 
 
 def test_a_server_without_points_is_told_as_such(server, client):
     server.fail("/aistats/minute", 404)
     with pytest.raises(FlashbackMissing):
-        reader(client, Span.MINUTE).read(NOW, None)
+        reader(client, Resolution.MINUTE).read(NOW, None)
 
 
 def totals_of(client: FlashbackClient, clock: Clock, concurrency: int = 2) -> SourceReader:
@@ -260,7 +262,7 @@ def test_a_quota_is_told_before_any_other_failure(summing, one_by_one):
 
 def test_an_organisation_that_may_not_be_looked_into_hides_no_policies_of_others(server, client, monkeypatch):
     monkeypatch.setattr(
-        "alertbot.flashback.client.read_organisations", lambda _body, endpoint: ("org-2", ORGANISATION.id)
+        "alertbot.flashback.client.parse_organisations", lambda _body, endpoint: ("org-2", ORGANISATION.id)
     )
     server.fail("/policy?orgId=org-2", 403)
     assert client.policies() == {"policy-1": "No customer PII"}

@@ -9,8 +9,8 @@ import pytest
 from alertbot.demo.flashback import FlashbackServer
 from alertbot.demo.traffic import World
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackRefused, FlashbackUnavailable, FlashbackUnreadable
-from alertbot.flashback.token_payloads import Life, read_issued
-from alertbot.flashback.tokens import LOGIN, REFRESH, Given, TokenServer
+from alertbot.flashback.token_payloads import TokenLifetime, parse_token_response
+from alertbot.flashback.tokens import LOGIN, REFRESH, Credentials, TokenServer
 from tests.flashback.conftest import NOON, SECOND
 
 Heard = list[tuple[str, str]]
@@ -41,7 +41,7 @@ def test_a_login_and_a_refresh_bring_new_tokens(tokens, flashback, heard):
     first = tokens.log_in(flashback.email, flashback.password)
     second = tokens.refresh(first.refresh_token)
     assert second.refresh_token not in {"", first.refresh_token}
-    assert second.life == Life(ends=NOON + timedelta(hours=1))
+    assert second.life == TokenLifetime(ends=NOON + timedelta(hours=1))
     assert heard == [(LOGIN, "ok"), (REFRESH, "ok")]
 
 
@@ -81,9 +81,9 @@ def test_a_redirect_is_not_followed_with_what_opens_an_account(tokens, flashback
 
 
 def test_nothing_that_opens_an_account_is_shown():
-    given = Given("token-1", "token-2", "me@acme.example", "hunter2")
-    issued = read_issued(b'{"accessToken": "token-3", "refreshToken": "token-4"}', endpoint=LOGIN)
-    assert repr(given) == "Given()"
+    given = Credentials("token-1", "token-2", "me@acme.example", "hunter2")
+    issued = parse_token_response(b'{"accessToken": "token-3", "refreshToken": "token-4"}', endpoint=LOGIN)
+    assert repr(given) == "Credentials()"
     assert repr(issued) == "Issued(life=Life(begins=None, ends=None))"
 
 
@@ -105,4 +105,4 @@ def test_nothing_that_opens_an_account_is_shown():
 )
 def test_when_an_access_token_ends(written: str, moment: datetime | None):
     body = b'{"accessToken": "opaque", "expiresAt": %s}' % written.encode()
-    assert read_issued(body, endpoint=LOGIN).life == Life(ends=moment)
+    assert parse_token_response(body, endpoint=LOGIN).life == TokenLifetime(ends=moment)

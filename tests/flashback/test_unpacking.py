@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from alertbot.errors import FlashbackUnreadable
-from alertbot.flashback.payloads import read_stats
+from alertbot.flashback.payloads import parse_stats
 from alertbot.flashback.unpacking import NotPacked, TooLarge, TooSlow, UnknownCoding, unpack
 from tests.flashback.scripted_server import answer
 
@@ -94,7 +94,7 @@ def test_a_list_of_millions_of_values_is_refused_before_any_of_them_is_built() -
     tracemalloc.start()
     try:
         with pytest.raises(FlashbackUnreadable, match=r"^answer: expected at most 1,000,000 values, got more$"):
-            read_stats(body, endpoint="/ai/llm/stats")
+            parse_stats(body, endpoint="/ai/llm/stats")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

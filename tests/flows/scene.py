@@ -11,25 +11,25 @@ from fractions import Fraction
 
 import sqlalchemy as sa
 
-from alertbot.domain.alerts import Act, ActKind, Alert, State
+from alertbot.domain.alerts import Action, ActionType, Alert, State
 from alertbot.domain.history import Amount, History, group, increase
-from alertbot.domain.notices import Kind
-from alertbot.domain.reports import Acted
+from alertbot.domain.notifications import NotificationKind
+from alertbot.domain.reports import ActionResult
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import EVERYTHING, Rule
 from alertbot.domain.snapshots import Configuration, Counter, Snapshot
 from alertbot.errors import FlashbackError, FlashbackUnavailable
-from alertbot.flows import operate
-from alertbot.flows.collect import Polled, Polling, collect
+from alertbot.flows import alert_actions
+from alertbot.flows.collect import FeedPoll, PollOutcome, collect
 from alertbot.flows.deliver import Delivery, claim_due, deliver, probe_broken
-from alertbot.flows.evaluate import Watch, blind_rule, evaluate
+from alertbot.flows.evaluate import EvaluationContext, blind_rule, evaluate
 from alertbot.flows.give_up import give_up_old
+from alertbot.flows.notify import notify_due
 from alertbot.flows.rulebook import Rulebook
-from alertbot.flows.speak import speak_when_due
 from alertbot.store import alerts, groups, outbox, snapshots, sources
 from alertbot.store.database import Database
 from alertbot.store.tables import transitions
-from alertbot.wiring import GRAMMAR
+from alertbot.wiring import RULE_PARSER
 from tests.builders import ABSENT, MINUTE, MISSED, START, Sample, at, samples
 from tests.fakes import FakeSlack, KilledError
 
@@ -83,10 +83,10 @@ class Scene:
         self.alarms: list[str] = []
         self.now = START
         self.interval = interval
-        self.is_polling = self.is_evaluating = self.is_sending = True
+        self.is_feed_poll = self.is_evaluating = self.is_sending = True
         self.players = _players(drawn)
         blind = tuple(blind_rule(name, blind_after) for name in self.players) if blind_after else ()
-        self.watch = _watch((*rules, *blind), routes, dict.fromkeys(self.players, interval))
+        self.context = _context((*rules, *blind), routes, dict.fromkeys(self.players, interval))
         self._polled: datetime | None = None
         self._lives = 0
         self._live()
@@ -96,7 +96,7 @@ class Scene:
         self.owner = f"process {self._lives}"
         self.delivery = Delivery(self.slack, self.owner, lambda: self.now, FALLBACK, BOTS, alarm=self.alarms.append)
         with self.database.transaction() as tx:
-            sources.remember(tx, list(self.players))
+            sources.register(tx, list(self.players))
 
     # --- what happens
 
@@ -112,29 +112,29 @@ class Scene:
 
     def rest_until(self, minute: float) -> "Scene":
         """The same without a poll: quicker, where no reading would change anything."""
-        self.is_polling = False
+        self.is_feed_poll = False
         self.until(minute)
-        self.is_polling = True
+        self.is_feed_poll = True
         return self
 
     def act(self) -> "Scene":
         """Do what the bot does each second, once, at the present moment."""
-        if self.is_polling and not (self.now - START) % self.interval and self._polled != self.now:
+        if self.is_feed_poll and not (self.now - START) % self.interval and self._polled != self.now:
             self._polled = self.now
             for name in self.players:
                 self.poll(name)
         if self.is_evaluating:
-            evaluate(self.database, self.watch, now=self.now)
-            speak_when_due(self.database, now=self.now)
+            evaluate(self.database, self.context, now=self.now)
+            notify_due(self.database, now=self.now)
         if self.is_sending:
             self.send()
         return self
 
-    def poll(self, name: str = "acme", *, at_once: bool = False) -> Polled:
+    def poll(self, name: str = "acme", *, at_once: bool = False) -> PollOutcome:
         player = self.players[name]
         player.turn = (self.now - START) // self.interval
-        polling = Polling(name, self.interval, 2 * self.interval, player)
-        return collect(self.database, polling, owner=self.owner, now=self.now, at_once=at_once)
+        feed_poll = FeedPoll(name, self.interval, 2 * self.interval, player)
+        return collect(self.database, feed_poll, owner=self.owner, now=self.now, at_once=at_once)
 
     def send(self) -> None:
         give_up_old(self.database, operators=BOTS, now=self.now)
@@ -156,19 +156,19 @@ class Scene:
     def restart(self, *, rules: Sequence[Rule] | None = None, routes: Sequence[Route] | None = None) -> "Scene":
         """Another process on the same database, with the same configuration or another one."""
         self.database.close()
-        blind = tuple(rule for rule in self.watch.rules if rule.builtin)
-        kept = tuple(rule for rule in self.watch.rules if not rule.builtin) if rules is None else tuple(rules)
-        self.watch = _watch((*kept, *blind), routes or self.watch.routes, self.watch.intervals)
+        blind = tuple(rule for rule in self.context.rules if rule.builtin)
+        kept = tuple(rule for rule in self.context.rules if not rule.builtin) if rules is None else tuple(rules)
+        self.context = _context((*kept, *blind), routes or self.context.routes, self.context.intervals)
         self._live()
         return self
 
     def person(
-        self, kind: ActKind, name: str = "A1", *, who: str = "U1", key: str = "", text: str = "", lasts: float = 0
-    ) -> Acted:
+        self, kind: ActionType, name: str = "A1", *, who: str = "U1", key: str = "", text: str = "", lasts: float = 0
+    ) -> ActionResult:
         """Somebody does something to an alert (A1) or to a message (G1); what it causes is sent at once."""
         until = self.now + timedelta(minutes=lasts) if lasts else None
-        act = Act(kind, who, self.now, key or f"{kind} {name} {self.now}", text=text, until=until)
-        acted = operate.act(self.database, operate.find(self.database, name), act)
+        act = Action(kind, who, self.now, key or f"{kind} {name} {self.now}", text=text, until=until)
+        acted = alert_actions.act(self.database, alert_actions.find(self.database, name), act)
         if self.is_sending:
             self.send()
         return acted
@@ -176,13 +176,13 @@ class Scene:
     def _next(self) -> datetime:
         """The next moment at which the bot has something to do; far away where it does nothing by itself."""
         moments = [START + timedelta(days=3650)]
-        if self.is_polling:
+        if self.is_feed_poll:
             turn = (self.now - START) // self.interval + 1
             moments.append(START if self._polled is None else START + turn * self.interval)
         with self.database.reading() as tx:
             moments += [
                 moment
-                for moment in (groups.next_look(tx), outbox.next_due(tx) if self.is_sending else None)
+                for moment in (groups.next_check_at(tx), outbox.next_due(tx) if self.is_sending else None)
                 if moment is not None and moment > self.now
             ]
         return min(moments)
@@ -193,7 +193,7 @@ class Scene:
         """How far each configuration has grown in the last minutes."""
         start, end = self.now - timedelta(minutes=window), self.now
         with self.database.reading() as tx:
-            states = sources.states(tx, self.watch.intervals)
+            states = sources.states(tx, self.context.intervals)
             members = snapshots.members(tx, states)
             wanted = dict.fromkeys(((name, moment) for name in states for moment in (start, end)), frozenset(Counter))
             history = History(states, members, snapshots.slices(tx, wanted))
@@ -204,14 +204,19 @@ class Scene:
         """What people heard, each with the minute of the evaluation that caused it: `4 first`."""
         with self.database.reading() as tx:
             return [
-                f"{_minute(moment)} {notice.kind}"
-                for moment, notice in outbox.heard(tx)
-                if notice.kind is not Kind.OPERATOR
+                f"{_minute(moment)} {notification.kind}"
+                for moment, notification in outbox.sent_notifications(tx)
+                if notification.kind is not NotificationKind.OPERATOR
             ]
 
     def told_operators(self) -> list[str]:
         with self.database.reading() as tx:
-            return [line for _, notice in outbox.heard(tx) if notice.kind is Kind.OPERATOR for line in notice.lines]
+            return [
+                line
+                for _, notification in outbox.sent_notifications(tx)
+                if notification.kind is NotificationKind.OPERATOR
+                for line in notification.lines
+            ]
 
     def alerts(self, *states: State) -> list[Alert]:
         """The alerts in these states, all of them without any; the oldest first."""
@@ -232,9 +237,9 @@ class Scene:
         return [f"{_minute(row.at)} {row.before} → {row.after}: {row.reason}" for row in rows]
 
 
-def _watch(rules: Sequence[Rule], routes: Sequence[Route], intervals: Mapping[str, timedelta]) -> Watch:
+def _context(rules: Sequence[Rule], routes: Sequence[Route], intervals: Mapping[str, timedelta]) -> EvaluationContext:
     """As the bot watches: people may make more rules."""
-    return Watch(tuple(rules), tuple(routes), dict(intervals), BOTS, book=Rulebook(rules, GRAMMAR))
+    return EvaluationContext(tuple(rules), tuple(routes), dict(intervals), BOTS, book=Rulebook(rules, RULE_PARSER))
 
 
 def _players(drawn: Drawn) -> dict[str, Player]:

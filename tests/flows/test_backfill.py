@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 import sqlalchemy as sa
 
-from alertbot.domain.points import Combination, Plane, Point, Span
+from alertbot.domain.points import Dataset, LabelSet, Point, Resolution
 from alertbot.domain.rules import Period
 from alertbot.errors import FlashbackUnavailable
 from alertbot.flows.backfill import Progress, backfill
@@ -20,7 +20,7 @@ from tests.flows.test_points import PointScene, point
 
 NOON = datetime.fromisoformat("2026-01-05T12:00:00+00:00")
 DAY = timedelta(days=1)
-GPT = Combination("llm-1", "OPENAI", "gpt-4o")
+GPT = LabelSet("llm-1", "OPENAI", "gpt-4o")
 
 
 class History:
@@ -28,15 +28,15 @@ class History:
 
     def __init__(self, minutes: timedelta = timedelta(days=60)) -> None:
         self.minutes = minutes
-        self.asked: list[tuple[Span, str]] = []
+        self.asked: list[tuple[Resolution, str]] = []
         self.fails_at: str | None = None
 
-    def __call__(self, span: Span, start: datetime, end: datetime) -> tuple[Point, ...]:
+    def __call__(self, span: Resolution, start: datetime, end: datetime) -> tuple[Point, ...]:
         day = f"{start:%m-%d}"
         if day == self.fails_at:
             raise FlashbackUnavailable("no answer within 10 s", endpoint="/aistats/minute")
         self.asked.append((span, day))
-        if span is Span.DAY:
+        if span is Resolution.DAY:
             return (Point(start, GPT, {"policy_violations": 240}),)
         if start < NOON - self.minutes:
             return ()
@@ -48,7 +48,7 @@ class History:
         return [day for _, day in self.asked]
 
 
-KEEP = {Span.MINUTE: 7 * DAY, Span.HOUR: 90 * DAY}
+KEEP = {Resolution.MINUTE: 7 * DAY, Resolution.HOUR: 90 * DAY}
 
 
 def run(
@@ -57,7 +57,7 @@ def run(
     *,
     days: int = 5,
     most: int | None = None,
-    keep: Mapping[Span, timedelta] = KEEP,
+    keep: Mapping[Resolution, timedelta] = KEEP,
 ) -> list[Progress]:
     found: Iterable[Progress] = backfill(database, "acme/ai", history, since=NOON - days * DAY, now=NOON, keep=keep)
     return list(islice(found, most))
@@ -66,7 +66,7 @@ def run(
 def grown(database: Database, start: datetime, end: datetime) -> int:
     with database.reading() as tx:
         known = (NOON - 60 * DAY, NOON)
-        found = points.slices(tx, "acme", Plane.AI, [start, end], amounts=["policy_violations"], known=known)
+        found = points.slices(tx, "acme", Dataset.AI, [start, end], amounts=["policy_violations"], known=known)
     return int(
         sum(found[end].grown["policy_violations"].values()) - sum(found[start].grown["policy_violations"].values())
     )
@@ -118,7 +118,7 @@ def test_one_that_fails_keeps_what_is_done(database: Database) -> None:
 def test_days_whose_minutes_the_server_has_forgotten_come_from_its_day_statistics(database: Database) -> None:
     history = History(minutes=2 * DAY)
     run(database, history)
-    assert (Span.DAY, "01-01") in history.asked
+    assert (Resolution.DAY, "01-01") in history.asked
     assert grown(database, datetime.fromisoformat("2026-01-01T00:00:00+00:00"), NOON) == 4 * 240 + 120
 
 
@@ -138,19 +138,19 @@ def test_rules_with_a_past_and_look_ups_work_at_once(database: Database) -> None
 
 
 def test_of_days_that_are_older_than_minutes_are_kept_only_their_sums_are_written(database):
-    run(database, History(), days=6, keep={Span.MINUTE: 2 * DAY, Span.HOUR: 4 * DAY})
+    run(database, History(), days=6, keep={Resolution.MINUTE: 2 * DAY, Resolution.HOUR: 4 * DAY})
     with database.reading() as tx:
         oldest = tx.execute(sa.select(ai_points.c.span, sa.func.min(ai_points.c.bucket)).group_by(ai_points.c.span))
-        first = {Span(span): at for span, at in oldest}
+        first = {Resolution(span): at for span, at in oldest}
     midnight = NOON - DAY / 2
     assert first == {
-        Span.MINUTE: midnight - 2 * DAY,
-        Span.HOUR: midnight - 4 * DAY,
-        Span.DAY: midnight - 6 * DAY,
+        Resolution.MINUTE: midnight - 2 * DAY,
+        Resolution.HOUR: midnight - 4 * DAY,
+        Resolution.DAY: midnight - 6 * DAY,
     }, "a day goes once all of it is too old"
     assert grown(database, midnight - 6 * DAY, midnight) == 6 * 240
     assert grown(database, midnight - 3 * DAY, midnight - 2.5 * DAY) == 120
-    run(database, History(), days=6, keep={Span.MINUTE: 2 * DAY, Span.HOUR: 4 * DAY})
+    run(database, History(), days=6, keep={Resolution.MINUTE: 2 * DAY, Resolution.HOUR: 4 * DAY})
     assert grown(database, midnight - 6 * DAY, midnight) == 6 * 240, "and it counts once"
 
 
@@ -168,9 +168,9 @@ def test_a_budget_with_a_forecast_counts_every_day_that_is_stored_as_one_without
 def test_a_day_that_was_known_from_its_day_statistics_counts_once_when_its_minutes_come(database: Database) -> None:
     day = datetime.fromisoformat("2026-01-03T00:00:00+00:00")
     with database.transaction() as tx:
-        sources.remember(tx, ["acme", "acme/ai"])
+        sources.register(tx, ["acme", "acme/ai"])
         known_as_a_day = Point(day, GPT, {"policy_violations": 240})
-        points.write(tx, sources.number_of(tx, "acme"), Plane.AI, Span.DAY, [known_as_a_day])
+        points.write(tx, sources.number_of(tx, "acme"), Dataset.AI, Resolution.DAY, [known_as_a_day])
     run(database, History(), days=3)
     assert grown(database, day, day + DAY) == 240
     assert grown(database, day - DAY, NOON) == 3 * 240 + 120

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from alertbot.domain.alerts import State
-from alertbot.domain.curves import MOST_POINTS, Curve, bucketed, sampled, sparkline
+from alertbot.domain.chart_data import MOST_POINTS, ChartSeries, bucketed, sampled, sparkline
 from alertbot.domain.oncall import OnCall
 from alertbot.domain.routes import Step
 from alertbot.domain.rules import Comparison, Period, Rule, Severity
@@ -16,42 +16,46 @@ from alertbot.domain.snapshots import Counter
 from alertbot.domain.windows import window_of
 from alertbot.errors import UsageError
 from alertbot.flows.chart import chart, chart_of
-from alertbot.store import snapshots, trails
+from alertbot.store import series_slices, snapshots
 from tests.builders import START, absence, at, budget, burn, minutes, rate, ratio, rule, spike, threshold
 from tests.flows.scene import AT_ONCE, Scene
 
 BURST = replace(rule(threshold(window="4m", above={"warning": 5, "critical": 20})), name="burst")
 
 
-def drawn(scene: Scene, subject: str, wanted: str | None = None, *rules: Rule, window: float = 8) -> Curve:
+def drawn(scene: Scene, subject: str, wanted: str | None = None, *rules: Rule, window: float = 8) -> ChartSeries:
     span = window_of(minutes(window), scene.now, UTC)
     return chart(
         scene.database,
-        rules=rules or scene.watch.rules,
-        intervals=scene.watch.intervals,
+        rules=rules or scene.context.rules,
+        intervals=scene.context.intervals,
         subject=subject,
         wanted=wanted,
         window=span,
     )
 
 
-def of_alert(scene: Scene, number: int = 0) -> Curve:
+def of_alert(scene: Scene, number: int = 0) -> ChartSeries:
     alert = scene.alerts()[number]
     return chart_of(
-        scene.database, rules=scene.watch.rules, intervals=scene.watch.intervals, alert=alert, now=scene.now
+        scene.database, rules=scene.context.rules, intervals=scene.context.intervals, alert=alert, now=scene.now
     )
 
 
-def values(curve: Curve) -> str:
-    return " ".join("-" if value is None else str(value) for _, value in curve.points)
+def values(chart_series: ChartSeries) -> str:
+    return " ".join("-" if value is None else str(value) for _, value in chart_series.points)
 
 
 def test_a_metric_is_drawn_as_what_grew_in_each_stretch(database):
     scene = Scene(database, {"acme/llm-1": "0 1 3 3 6 10 10 10 10", "acme/llm-2": "0 0 0 0 0 0 0 0 5"}).until(8)
-    curve = drawn(scene, "violations")
-    assert values(curve) == "1 2 0 3 4 0 0 5"
-    assert (curve.what, curve.subject, curve.bucket) == ("policy violations per 1 min", "acme", minutes(1))
-    assert curve.thresholds == ()
+    chart_series = drawn(scene, "violations")
+    assert values(chart_series) == "1 2 0 3 4 0 0 5"
+    assert (chart_series.what, chart_series.subject, chart_series.bucket) == (
+        "policy violations per 1 min",
+        "acme",
+        minutes(1),
+    )
+    assert chart_series.thresholds == ()
     assert values(drawn(scene, "violations", "llm-2")) == "0 0 0 0 0 0 0 5"
     assert drawn(scene, "violations", "llm-2").subject == "llm-2 (acme)"
     assert drawn(scene, "violations", "llm-*").subject == "llm-* (2 configurations)"
@@ -59,10 +63,10 @@ def test_a_metric_is_drawn_as_what_grew_in_each_stretch(database):
 
 def test_a_metric_with_a_threshold_on_just_that_is_drawn_as_the_rule_sees_it(sqlite):
     scene = Scene(sqlite, {"acme/llm-1": "0 1 3 3 6 10 10 10 10", "acme/llm-2": "0"}, BURST).until(8)
-    curve = drawn(scene, "policy_violations", "llm-1")
-    assert values(curve) == "1 3 3 6 9 7 7 4"
-    assert (curve.what, curve.rule) == ("policy violations in 4 min", "burst")
-    assert curve.thresholds == ((Severity.WARNING, Fraction(5)), (Severity.CRITICAL, Fraction(20)))
+    chart_series = drawn(scene, "policy_violations", "llm-1")
+    assert values(chart_series) == "1 3 3 6 9 7 7 4"
+    assert (chart_series.what, chart_series.rule) == ("policy violations in 4 min", "burst")
+    assert chart_series.thresholds == ((Severity.WARNING, Fraction(5)), (Severity.CRITICAL, Fraction(20)))
     assert drawn(scene, "policy_violations").rule == "", "the rule looks at each, this is both together"
     assert drawn(scene, "tokens", "llm-1").rule == "", "the rule looks at something else"
 
@@ -100,8 +104,8 @@ SEEN = {
 def test_every_kind_of_rule_is_drawn_as_what_it_compares(sqlite, condition, polls, seen, what):
     judged = replace(rule(condition), name="judged")
     scene = Scene(sqlite, {"acme/llm-1": {"policy_violations": polls, "api_calls": "0+1x9"}}, judged).until(6)
-    curve = drawn(scene, "judged", window=6)
-    assert (values(curve), curve.what) == (seen, what)
+    chart_series = drawn(scene, "judged", window=6)
+    assert (values(chart_series), chart_series.what) == (seen, what)
 
 
 def test_the_levels_of_a_budget_are_drawn_as_amounts(sqlite):
@@ -137,10 +141,10 @@ def test_readings_that_were_thinned_are_no_gap(sqlite):
 
 def test_the_chart_of_an_alert_shows_four_of_its_windows_and_when_it_fired(sqlite):
     scene = Scene(sqlite, "0 1 1 1 1 1 1 1 1 1 1 1 1 1 9", BURST).until(16)
-    curve = of_alert(scene)
-    assert (curve.start, curve.end, curve.fired_at) == (at(0), at(16), at(14))
-    assert values(curve) == "1 1 1 1 0 0 0 0 0 0 0 0 0 8 8 8"
-    assert curve.worst == (at(14), 8)
+    chart_series = of_alert(scene)
+    assert (chart_series.start, chart_series.end, chart_series.fired_at) == (at(0), at(16), at(14))
+    assert values(chart_series) == "1 1 1 1 0 0 0 0 0 0 0 0 0 8 8 8"
+    assert chart_series.worst == (at(14), 8)
 
 
 def test_the_chart_of_an_alert_that_has_ended_stays_with_it(sqlite):
@@ -157,9 +161,9 @@ def test_where_the_threshold_was_what_came_before_the_passed_one_is_drawn(sqlite
 
 def test_the_chart_of_a_budget_shows_its_period(sqlite):
     scene = Scene(sqlite, "0 90", replace(rule(budget(Period.HOUR)), name="hourly")).until(30)
-    curve = of_alert(scene)
-    assert (curve.start, curve.end) == (at(0), at(30))
-    assert values(curve).split() == ["90"] * 30
+    chart_series = of_alert(scene)
+    assert (chart_series.start, chart_series.end) == (at(0), at(30))
+    assert values(chart_series).split() == ["90"] * 30
 
 
 NOTHING = {
@@ -186,7 +190,7 @@ def test_the_chart_of_an_alert_whose_rule_is_gone_is_refused(sqlite):
     scene = Scene(sqlite, "0 9", BURST).until(1)
     (alert,) = scene.alerts()
     with pytest.raises(UsageError, match="there is no rule burst any more"):
-        chart_of(scene.database, rules=(), intervals=scene.watch.intervals, alert=alert, now=scene.now)
+        chart_of(scene.database, rules=(), intervals=scene.context.intervals, alert=alert, now=scene.now)
 
 
 def test_a_long_window_is_looked_at_in_96_places_and_a_short_one_no_closer_than_its_readings():
@@ -234,11 +238,11 @@ def test_the_message_shows_the_last_windows_the_description_and_who_is_on_call(d
     scene = Scene(database, "0 1 1 1 1 1 1 1 1 1 1 1 1 1 9", described)
     on_call = {name: OnCall(name, usergroup=who) for name, who in (("primary", "S1"), ("other", "S2"))}
     scene.delivery = replace(scene.delivery, rules=(described,), on_call=on_call)
-    face = scene.until(14).slack.only.face
-    assert face is not None
+    alert_message = scene.until(14).slack.only.alert_message
+    assert alert_message is not None
     # Twelve windows of four minutes; the bot has watched for fourteen.
-    assert face.trend == (None,) * 9 + (0, 0, 8)
-    assert (face.description, face.on_call) == ("see the runbook", {"primary": "S1", "other": "S2"})
+    assert alert_message.trend == (None,) * 9 + (0, 0, 8)
+    assert (alert_message.description, alert_message.on_call) == ("see the runbook", {"primary": "S1", "other": "S2"})
 
 
 def test_of_the_rotations_those_are_shown_that_the_route_names(sqlite):
@@ -246,17 +250,17 @@ def test_of_the_rotations_those_are_shown_that_the_route_names(sqlite):
     scene = Scene(sqlite, "0 9", BURST, routes=(route,))
     on_call = {name: OnCall(name, usergroup=who) for name, who in (("primary", "S1"), ("other", "S2"))}
     scene.delivery = replace(scene.delivery, rules=(BURST,), on_call=on_call)
-    face = scene.until(1).slack.only.face
-    assert face is not None
-    assert face.on_call == {"primary": "S1"}
+    alert_message = scene.until(1).slack.only.alert_message
+    assert alert_message is not None
+    assert alert_message.on_call == {"primary": "S1"}
 
 
 def test_a_message_of_several_alerts_has_no_trend(sqlite):
     scene = Scene(sqlite, {"acme/llm-1": "0 9", "acme/llm-2": "0 9"}, BURST)
     scene.delivery = replace(scene.delivery, rules=(replace(BURST, description="d"),))
-    face = scene.until(1).slack.only.face
-    assert face is not None
-    assert (face.trend, face.description) == ((), "d")
+    alert_message = scene.until(1).slack.only.alert_message
+    assert alert_message is not None
+    assert (alert_message.trend, alert_message.description) == ((), "d")
 
 
 def test_a_trend_costs_three_queries(sqlite):
@@ -264,7 +268,7 @@ def test_a_trend_costs_three_queries(sqlite):
     asked: list[str] = []
     sa.event.listen(sqlite.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     with sqlite.reading() as tx:
-        found = trails.trail(tx, "acme", "llm-1", [at(0), at(1), at(2)], [Counter.POLICY_VIOLATIONS])
+        found = series_slices.trail(tx, "acme", "llm-1", [at(0), at(1), at(2)], [Counter.POLICY_VIOLATIONS])
     assert [one.grown[Counter.POLICY_VIOLATIONS] for one in found] == [{1: 0}, {1: 9}, {1: 9}]
     assert len([one for one in asked if one.startswith(("SELECT", "WITH"))]) == 3
 
@@ -275,13 +279,13 @@ def test_slices_of_many_moments_are_those_that_are_loaded_one_by_one(database):
     counters = frozenset({Counter.POLICY_VIOLATIONS, Counter.API_CALLS})
     with scene.database.reading() as tx:
         one_by_one = snapshots.slices(tx, {("acme", moment): counters for moment in moments})
-        assert trails.slices_along(tx, "acme", moments, counters, [1, 2]) == one_by_one
-        assert trails.slices_along(tx, "nobody", moments, counters, [1]) == {}
-        assert trails.trail(tx, "acme", "llm-9", moments, [Counter.API_CALLS]) == []
+        assert series_slices.slices_along(tx, "acme", moments, counters, [1, 2]) == one_by_one
+        assert series_slices.slices_along(tx, "nobody", moments, counters, [1]) == {}
+        assert series_slices.trail(tx, "acme", "llm-9", moments, [Counter.API_CALLS]) == []
 
 
 def test_a_threshold_below_looks_down(sqlite):
     judged = replace(rule(threshold(window="2m", below=3)), name="quiet")
-    curve = drawn(Scene(sqlite, "0 5 9 9 9", judged).until(4), "quiet", window=4)
-    assert curve.comparison is Comparison.BELOW
-    assert curve.worst == (at(4), 0)
+    chart_series = drawn(Scene(sqlite, "0 5 9 9 9", judged).until(4), "quiet", window=4)
+    assert chart_series.comparison is Comparison.BELOW
+    assert chart_series.worst == (at(4), 0)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alertbot.clock import SteadyClock
 from alertbot.domain.snapshots import Snapshot
 from alertbot.flows.clock_steps import check_clock
-from alertbot.flows.collect import Polled, Polling, collect
+from alertbot.flows.collect import FeedPoll, PollOutcome, collect
 from alertbot.flows.evaluate import evaluate
 from alertbot.store import redating
 from alertbot.store.database import Database, Tx
@@ -31,7 +31,7 @@ class Machine:
         self.scene = Scene(database, drawn, BURST)
         self.minute = 0
         self.offset = timedelta(0)
-        self.outcomes: list[Polled] = []
+        self.outcomes: list[PollOutcome] = []
         self.start()
 
     def start(self) -> None:
@@ -46,9 +46,9 @@ class Machine:
             self.check()
             scene, player = self.scene, self.scene.players["acme"]
             scene.now, player.turn = self.clock(), self.minute
-            polling = Polling("acme", MINUTE, 2 * MINUTE, player)
-            self.outcomes.append(collect(scene.database, polling, owner=scene.owner, now=scene.now))
-            scene.is_polling = False
+            feed_poll = FeedPoll("acme", MINUTE, 2 * MINUTE, player)
+            self.outcomes.append(collect(scene.database, feed_poll, owner=scene.owner, now=scene.now))
+            scene.is_feed_poll = False
             scene.act()
             self.minute += 1
 
@@ -77,7 +77,7 @@ def test_a_clock_that_was_ahead_for_a_while_leaves_no_trace(
         machine.start()
     machine.until(16)
     # Who starts does not know when it was stopped: the newest reading counts as taken just now, the next is due after it.
-    assert machine.outcomes.count(Polled.READ) >= 17 - restarts, "each interval has its reading"
+    assert machine.outcomes.count(PollOutcome.READ) >= 17 - restarts, "each interval has its reading"
     moments = machine.read_at()
     assert [0 < later - earlier <= 2 for earlier, later in pairwise(moments)] == [True] * (len(moments) - 1)
     assert moments[-1] == 16
@@ -101,7 +101,7 @@ def test_a_clock_that_was_right_and_is_set_back_stops_nothing_and_redates_nothin
     moments = machine.read_at()
     assert moments[:13] == list(range(13))
     assert moments == sorted(moments)
-    assert machine.outcomes.count(Polled.READ) >= 24, "an interval takes as long as ever, or a tenth longer"
+    assert machine.outcomes.count(PollOutcome.READ) >= 24, "an interval takes as long as ever, or a tenth longer"
     assert [line.split()[1] for line in machine.scene.heard()] == ["first", "resolved"]
     (line,) = machine.scene.told_operators()
     assert "set back by 10 min" in line
@@ -151,13 +151,13 @@ def test_of_two_replicas_one_dates_back_and_the_other_follows(database: Database
 def test_nothing_is_read_by_a_clock_that_another_process_knows_to_be_wrong(database: Database) -> None:
     machine = Machine(database, "0 0 0 9 9 9 9 9 9 9")
     other = SteadyClock(machine._shown, monotonic=lambda: 60.0 * machine.minute)
-    polling = Polling("acme", MINUTE, 2 * MINUTE, machine.scene.players["acme"])
+    feed_poll = FeedPoll("acme", MINUTE, 2 * MINUTE, machine.scene.players["acme"])
 
     def is_right(tx: Tx) -> bool:
         return redating.last_correction(tx) == other.correction
 
-    def poll() -> Polled:
-        return collect(database, polling, owner="another", now=other(), clock=other, is_clock_right=is_right)
+    def poll() -> PollOutcome:
+        return collect(database, feed_poll, owner="another", now=other(), clock=other, is_clock_right=is_right)
 
     def check_other() -> None:
         check_clock(database, other, owner="another", operators=BOTS)
@@ -169,15 +169,15 @@ def test_nothing_is_read_by_a_clock_that_another_process_knows_to_be_wrong(datab
     assert other() == machine.clock() == machine._shown()
     machine.offset = timedelta(0)
     machine.check()  # dates back what is stored
-    assert poll() is Polled.NOT_DUE
-    removed = replace(machine.scene.watch, rules=())
+    assert poll() is PollOutcome.NOT_DUE
+    removed = replace(machine.scene.context, rules=())
     evaluate(database, removed, now=other(), clock=other, is_clock_right=is_right)
     assert machine.scene.standing() != [], "nothing ends in a future that does not happen"
     assert machine.read_at()[-1] <= machine.minute
     check_other()
     assert other() == machine.clock()
     machine.minute += 3
-    assert poll() is Polled.READ
+    assert poll() is PollOutcome.READ
 
 
 def test_a_poll_that_began_by_a_clock_that_was_wrong_is_refused(database: Database) -> None:
@@ -195,7 +195,7 @@ def test_a_poll_that_began_by_a_clock_that_was_wrong_is_refused(database: Databa
             return (), None
 
     now = machine.clock()
-    assert collect(database, Polling("acme", MINUTE, 2 * MINUTE, Slow()), owner="one", now=now) is Polled.REFUSED
+    assert collect(database, FeedPoll("acme", MINUTE, 2 * MINUTE, Slow()), owner="one", now=now) is PollOutcome.REFUSED
     machine.until(8)
     assert machine.read_at() == sorted(machine.read_at())
     assert machine.read_at()[-1] == 8, "it goes on by the right time"

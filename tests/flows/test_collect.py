@@ -22,7 +22,7 @@ from alertbot.errors import (
     FlashbackUnavailable,
     FlashbackUnreadable,
 )
-from alertbot.flows.collect import Polled, Polling, apply, collect
+from alertbot.flows.collect import FeedPoll, PollOutcome, apply, collect
 from alertbot.store import snapshots, sources
 from alertbot.store.database import Database
 from alertbot.store.tables import metadata
@@ -44,10 +44,10 @@ def after(database: Database, drawn: Drawn, minute: float) -> dict[str, Amount |
     return Scene(database, drawn).until(minute).grown()
 
 
-def falls(database: Database) -> list[str]:
+def counter_resets(database: Database) -> list[str]:
     with database.reading() as tx:
-        found = snapshots.falls_since(tx, ["acme"], START - MINUTE)
-    return [f"{fall.kind} {fall.last}→{fall.seen}" for fall in found]
+        found = snapshots.resets_since(tx, ["acme"], START - MINUTE)
+    return [f"{counter_reset.kind} {counter_reset.last}→{counter_reset.seen}" for counter_reset in found]
 
 
 def contents(database: Database, *, without: str) -> dict[str, list[str]]:
@@ -95,17 +95,19 @@ def test_growth(database: Database, drawn: str, growth: int) -> None:
         ("1000 990 995 999", ["held 1000→990", "correction 1000→995"]),
     ],
 )
-def test_each_fall_is_recorded_with_what_was_made_of_it(database: Database, drawn: str, told: list[str]) -> None:
+def test_each_counter_reset_is_recorded_with_what_was_made_of_it(
+    database: Database, drawn: str, told: list[str]
+) -> None:
     Scene(database, drawn).until(3)
-    assert falls(database) == told
+    assert counter_resets(database) == told
 
 
-def test_a_fall_waits_for_the_next_reading_also_over_restarts_and_missed_polls(database: Database) -> None:
+def test_a_counter_reset_waits_for_the_next_reading_also_over_restarts_and_missed_polls(database: Database) -> None:
     scene = Scene(database, "5 8 1 _ 2")
     for minute, growth in enumerate((0, 3, 3, 3, 5)):
         assert scene.until(minute).grown() == {"llm-1": growth}
         scene.restart()
-    assert falls(database) == ["held 8→1", "reset 8→2"]
+    assert counter_resets(database) == ["held 8→1", "reset 8→2"]
 
 
 def test_a_configuration_whose_calls_fell_was_reset_and_counts_from_0_at_once(database: Database) -> None:
@@ -115,7 +117,7 @@ def test_a_configuration_whose_calls_fell_was_reset_and_counts_from_0_at_once(da
     assert scene.grown(metric="api_calls") == {"llm-1": 15}
 
 
-def test_the_fall_of_one_configuration_touches_no_other(database: Database) -> None:
+def test_the_counter_reset_of_one_configuration_touches_no_other(database: Database) -> None:
     drawn = {
         "acme/llm-1": {"api_calls": "80 90 5", "policy_violations": "5 8 2"},
         "acme/llm-2": {"api_calls": "80 90 95", "policy_violations": "5 8 11"},
@@ -150,7 +152,7 @@ def test_what_is_counted_over_restarts_is_what_would_be_counted_without(
     database: Database, polls: list[Mapping[Counter, int] | None]
 ) -> None:
     with database.engine.connect() as tx:  # and it is rolled back, but for the numbers that were given out
-        sources.remember(tx, ["acme"])
+        sources.register(tx, ["acme"])
         expected: Odometers | None = None
         claim = None
         for minute, given_now in enumerate(polls):
@@ -230,7 +232,7 @@ def test_a_configuration_that_was_made_again_counts_from_0_whatever_it_says(data
     scene = Scene(database, "5 5 9")
     scene.players["acme"].described = {0: described(), 1: described(), 2: described(made=1.5)}
     assert scene.until(2).grown() == {"llm-1": 9}
-    assert falls(database) == ["reset 5→9"]
+    assert counter_resets(database) == ["reset 5→9"]
 
 
 def test_a_configuration_that_was_made_again_counts_once_when_its_name_comes_late(database: Database) -> None:
@@ -260,10 +262,10 @@ def test_a_poll_that_fails_changes_nothing_but_that_it_failed(database: Database
     before = contents(database, without="sources")
     scene.players["acme"].errors[3] = error
     scene.now = at(3)
-    assert scene.poll() is Polled.FAILED
+    assert scene.poll() is PollOutcome.FAILED
     assert contents(database, without="sources") == before
     with database.reading() as tx:
-        state = sources.states(tx, scene.watch.intervals)["acme"]
+        state = sources.states(tx, scene.context.intervals)["acme"]
     assert (state.failing, state.error, state.read_at) == (True, error.lines[0], at(2))
 
 
@@ -274,12 +276,12 @@ def test_a_source_that_is_busy_is_left_alone_for_as_long_as_it_asks(database: Da
     asked = scene.players["acme"].asked
     for minute in (2, 5, 10.9):
         scene.now = at(minute)
-        assert scene.poll() is Polled.NOT_DUE
-        assert scene.poll(at_once=True) is Polled.NOT_DUE
+        assert scene.poll() is PollOutcome.NOT_DUE
+        assert scene.poll(at_once=True) is PollOutcome.NOT_DUE
         scene.restart()
     assert scene.players["acme"].asked == asked
     scene.now = at(11)
-    assert scene.poll() is Polled.READ
+    assert scene.poll() is PollOutcome.READ
 
 
 def test_a_source_that_is_busy_and_names_no_pause_is_left_alone_for_a_minute(database: Database) -> None:
@@ -287,16 +289,16 @@ def test_a_source_that_is_busy_and_names_no_pause_is_left_alone_for_a_minute(dat
     scene.players["acme"].errors[0] = FlashbackBusy("429", endpoint="/", retry_after=None)
     scene.act()
     scene.now = at(0.99)
-    assert scene.poll() is Polled.NOT_DUE
+    assert scene.poll() is PollOutcome.NOT_DUE
     scene.now = at(1)
-    assert scene.poll() is Polled.READ
+    assert scene.poll() is PollOutcome.READ
 
 
 def test_a_source_is_not_asked_before_it_is_due(database: Database) -> None:
     scene = Scene(database, "5 6").until(0.9)
-    assert scene.poll() is Polled.NOT_DUE
+    assert scene.poll() is PollOutcome.NOT_DUE
     assert scene.players["acme"].asked == 1
-    assert scene.poll(at_once=True) is Polled.READ
+    assert scene.poll(at_once=True) is PollOutcome.READ
 
 
 # --- readings that come too late or twice
@@ -307,7 +309,7 @@ def test_a_reading_that_is_not_newer_is_refused_and_counted(database: Database, 
     scene = Scene(database, "5 6 7 99").until(2)
     before = contents(database, without="sources")
     scene.now = at(minute)
-    assert scene.poll(at_once=True) is Polled.REFUSED
+    assert scene.poll(at_once=True) is PollOutcome.REFUSED
     assert contents(database, without="sources") == before
     with database.reading() as tx:
         assert tx.execute(sa.text("SELECT refused FROM sources")).scalar_one() == 1
@@ -318,7 +320,7 @@ class Stalled:
     """A reader whose answer takes so long that another process polls meanwhile."""
 
     scene: Scene
-    meanwhile: list[Polled] = field(default_factory=list)
+    meanwhile: list[PollOutcome] = field(default_factory=list)
 
     def read(self, last_at: datetime | None, /) -> tuple[tuple[Snapshot, ...], None]:
         self.scene.now += minutes(5)
@@ -340,20 +342,20 @@ class Busy:
 def test_an_answer_that_comes_after_another_process_took_over_is_refused(database: Database) -> None:
     scene = Scene(database, "5 6 7 8 9 10").until(0)
     stalled = Stalled(scene)
-    polling = Polling("acme", MINUTE, 2 * MINUTE, stalled)
-    assert collect(database, polling, owner="stalled", now=at(1)) is Polled.REFUSED
-    assert stalled.meanwhile == [Polled.READ]
+    feed_poll = FeedPoll("acme", MINUTE, 2 * MINUTE, stalled)
+    assert collect(database, feed_poll, owner="stalled", now=at(1)) is PollOutcome.REFUSED
+    assert stalled.meanwhile == [PollOutcome.READ]
     assert scene.grown() == {"llm-1": 5}
 
 
 def test_the_pause_that_a_server_asks_for_begins_when_it_asks(database: Database) -> None:
     scene = Scene(database, "5 6 7 8 9 10 11").until(0)
     scene.now = at(1)
-    polling = Polling("acme", MINUTE, 9 * MINUTE, Busy(scene))
-    assert collect(database, polling, owner="me", now=at(1), clock=lambda: scene.now) is Polled.FAILED
+    feed_poll = FeedPoll("acme", MINUTE, 9 * MINUTE, Busy(scene))
+    assert collect(database, feed_poll, owner="me", now=at(1), clock=lambda: scene.now) is PollOutcome.FAILED
     assert scene.now == at(4)
-    for minute, polled in ((5.9, Polled.NOT_DUE), (6, Polled.FAILED)):
-        assert collect(database, polling, owner="me", now=at(minute)) is polled
+    for minute, polled in ((5.9, PollOutcome.NOT_DUE), (6, PollOutcome.FAILED)):
+        assert collect(database, feed_poll, owner="me", now=at(minute)) is polled
 
 
 def test_two_processes_on_one_database_poll_a_source_once_an_interval(database: Database) -> None:

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 
 from alertbot.domain.coverage import Coverage
-from alertbot.domain.evidence import Wanted
+from alertbot.domain.evidence import ViolationQuery
 from alertbot.domain.prices import NOTHING_PRICED
-from alertbot.domain.rankings import Question, ranking_json
+from alertbot.domain.rankings import RankingQuery, ranking_json
 from alertbot.domain.rules import Period
 from alertbot.domain.spending import spending_json
 from alertbot.domain.windows import Window, window_of
@@ -18,7 +18,7 @@ from alertbot.store.database import Database
 from tests.builders import at, budget, minutes, rule
 from tests.flows.scene import Scene
 
-BY_USER = Question("policy_violations", "user")
+BY_USER = RankingQuery("policy_violations", "user")
 HOURLY = replace(rule(budget(Period.HOUR, amount=100)), name="hourly")
 
 
@@ -27,7 +27,9 @@ def window(scene: Scene, length: float = 60) -> Window:
 
 
 def by_user(scene: Scene, length: float = 60) -> Coverage:
-    found = look_up.top(scene.database, intervals=scene.watch.intervals, question=BY_USER, window=window(scene, length))
+    found = look_up.top(
+        scene.database, intervals=scene.context.intervals, question=BY_USER, window=window(scene, length)
+    )
     assert found.rows == ()
     return found.coverage
 
@@ -35,7 +37,7 @@ def by_user(scene: Scene, length: float = 60) -> Coverage:
 def collects_points(scene: Scene) -> None:
     """The source's minute statistics are collected, too; nobody has read them yet."""
     with scene.database.transaction() as tx:
-        sources.remember(tx, ["acme", "acme/ai"])
+        sources.register(tx, ["acme", "acme/ai"])
 
 
 def fail(scene: Scene, feed: str, error: str) -> None:
@@ -65,7 +67,9 @@ def test_what_was_never_read_is_not_zero_and_says_why(database: Database) -> Non
 
 def test_a_source_that_stopped_answering_says_until_when_it_is_known(database: Database) -> None:
     scene = Scene(database, "0 3 _x9").until(10)
-    found = look_up.top(scene.database, intervals=scene.watch.intervals, question=Question(), window=window(scene, 10))
+    found = look_up.top(
+        scene.database, intervals=scene.context.intervals, question=RankingQuery(), window=window(scene, 10)
+    )
     assert [row.value for row in found.rows] == [3], "what is known is still shown"
     (note,) = found.coverage.notes
     assert note.startswith("acme: not known after 2026-01-05T00:01:00Z, when its totals were last read (")
@@ -73,7 +77,7 @@ def test_a_source_that_stopped_answering_says_until_when_it_is_known(database: D
 
 def test_a_source_that_was_never_read_is_named_beside_those_that_were(database: Database) -> None:
     scene = Scene(database, {"acme/llm-1": "0 3", "globex/llm-1": "_ _"}).until(1)
-    found = look_up.stats(scene.database, intervals=scene.watch.intervals, wanted=None, window=window(scene))
+    found = look_up.stats(scene.database, intervals=scene.context.intervals, wanted=None, window=window(scene))
     assert [row.source for row in found.rows] == ["acme"]
     (note,) = found.coverage.notes
     assert note.startswith("globex: not known; its totals were never read (")
@@ -81,9 +85,13 @@ def test_a_source_that_was_never_read_is_named_beside_those_that_were(database: 
 
 def test_a_part_is_not_shown_as_the_whole(database: Database) -> None:
     scene = Scene(database, "0 3 4").until(2)
-    whole = look_up.top(scene.database, intervals=scene.watch.intervals, question=Question(), window=window(scene, 1))
+    whole = look_up.top(
+        scene.database, intervals=scene.context.intervals, question=RankingQuery(), window=window(scene, 1)
+    )
     assert not whole.coverage.begins_late(whole.window)
-    part = look_up.top(scene.database, intervals=scene.watch.intervals, question=Question(), window=window(scene, 1000))
+    part = look_up.top(
+        scene.database, intervals=scene.context.intervals, question=RankingQuery(), window=window(scene, 1000)
+    )
     assert part.coverage.begins_late(part.window)
     assert part.coverage.since == at(0)
     assert ranking_json(part)["known_since"] == "2026-01-05T00:00:00Z"
@@ -91,7 +99,9 @@ def test_a_part_is_not_shown_as_the_whole(database: Database) -> None:
 
 def test_of_sources_that_began_at_different_times_the_later_are_named(database: Database) -> None:
     scene = Scene(database, {"acme/llm-1": "0 3 4 5", "globex/llm-1": "_ _ 0 1"}).until(3)
-    found = look_up.top(scene.database, intervals=scene.watch.intervals, question=Question(), window=window(scene))
+    found = look_up.top(
+        scene.database, intervals=scene.context.intervals, question=RankingQuery(), window=window(scene)
+    )
     assert found.coverage.since == at(0)
     assert found.coverage.late == (
         "globex: counted since 2026-01-05T00:02:00Z; `alertbot backfill` reads what was before",
@@ -101,37 +111,39 @@ def test_of_sources_that_began_at_different_times_the_later_are_named(database: 
 def test_money_budgets_and_charts_say_since_when_they_are_known(database: Database) -> None:
     scene = Scene(database, {"acme/llm-1": {"policy_violations": "_x29 0+1x9", "tokens_in": "_x29 0+1x9"}}, HOURLY)
     scene.until(35)
-    intervals = scene.watch.intervals
+    intervals = scene.context.intervals
     spent = look_up.spending(database, intervals=intervals, prices=NOTHING_PRICED, window=window(scene))
     assert spent.coverage.since == at(29)
     assert spending_json(spent)["known_since"] == "2026-01-05T00:29:00Z"
-    budgets = look_up.budgets(database, rules=scene.watch.rules, intervals=intervals, now=scene.now)
+    budgets = look_up.budgets(database, rules=scene.context.rules, intervals=intervals, now=scene.now)
     assert [usage.known_since for usage in budgets.usages] == [at(29)]
-    curve = chart(
+    chart_series = chart(
         database,
-        rules=scene.watch.rules,
+        rules=scene.context.rules,
         intervals=intervals,
         subject="policy_violations",
         wanted=None,
         window=window(scene),
     )
-    assert curve.known_since == at(29)
+    assert chart_series.known_since == at(29)
     scene.until(36)
     recent = window_of(timedelta(minutes=5), scene.now, UTC)
-    curve = chart(database, rules=(), intervals=intervals, subject="policy_violations", wanted=None, window=recent)
-    assert curve.known_since is None
+    chart_series = chart(
+        database, rules=(), intervals=intervals, subject="policy_violations", wanted=None, window=recent
+    )
+    assert chart_series.known_since is None
 
 
 def test_a_budget_names_the_sources_that_are_not_counted_in_it(database: Database) -> None:
     scene = Scene(database, {"acme/llm-1": "0 3", "globex/llm-1": "_ _"}, HOURLY).until(1)
-    budgets = look_up.budgets(database, rules=scene.watch.rules, intervals=scene.watch.intervals, now=scene.now)
+    budgets = look_up.budgets(database, rules=scene.context.rules, intervals=scene.context.intervals, now=scene.now)
     (note,) = budgets.notes
     assert note.startswith("globex: not known; its totals were never read")
 
 
 def test_violations_that_were_never_listed_are_not_none(database: Database) -> None:
     scene = Scene(database, "0 12").until(1)
-    listing = violations(database, sources=["acme"], wanted=Wanted(), window=window(scene))
+    listing = violations(database, sources=["acme"], wanted=ViolationQuery(), window=window(scene))
     assert not listing.is_known
     assert listing.notes == ("acme: no evidence was fetched yet",)
 
@@ -139,7 +151,7 @@ def test_violations_that_were_never_listed_are_not_none(database: Database) -> N
 def test_a_counter_that_a_source_does_not_report_is_not_zero(database: Database) -> None:
     tokens = {"policy_violations": "0 1", "tokens_in": "0 5", "tokens_out": "0 5"}
     scene = Scene(database, {"acme/llm-1": "0 12", "globex/llm-1": tokens}).until(1)
-    intervals, question = scene.watch.intervals, Question("tokens")
+    intervals, question = scene.context.intervals, RankingQuery("tokens")
     ranked = look_up.top(database, intervals=intervals, question=question, window=window(scene))
     assert [row.source for row in ranked.rows] == ["globex"]
     assert ranked.coverage.unknown == ("acme: tokens are not reported",)
@@ -151,5 +163,7 @@ def test_a_counter_that_a_source_does_not_report_is_not_zero(database: Database)
 
 def test_a_whole_reading_needs_no_note(database: Database) -> None:
     scene = Scene(database, "0 1 2 3 4").until(4)
-    found = look_up.top(scene.database, intervals=scene.watch.intervals, question=Question(), window=window(scene, 2))
+    found = look_up.top(
+        scene.database, intervals=scene.context.intervals, question=RankingQuery(), window=window(scene, 2)
+    )
     assert found.coverage == Coverage(at(2))

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 import sqlalchemy as sa
 
-from alertbot.domain.alerts import ActKind, State
-from alertbot.domain.notices import Kind, Notice, Place
+from alertbot.domain.alerts import ActionType, State
+from alertbot.domain.notifications import MessageRef, Notification, NotificationKind
 from alertbot.domain.routes import Route, Step
-from alertbot.domain.rules import Where
+from alertbot.domain.rules import Selector
 from alertbot.errors import (
     SlackBusy,
     SlackDestination,
@@ -57,7 +57,7 @@ def tried(scene: Scene) -> list[str]:
 # --- when all is well
 
 
-def test_each_notice_is_sent_once_in_the_order_in_which_it_was_caused(database: Database) -> None:
+def test_each_notification_is_sent_once_in_the_order_in_which_it_was_caused(database: Database) -> None:
     scene = Scene(database, "0 6 25 25 25 25", replace(LEVELS, condition=BURST_LEVELS)).until(6)
     assert tried(scene) == ["post", "edit", "reply", "edit", "edit", "reply"]  # also for the fall, which nobody hears
     assert [line.split(":")[0] for line in scene.slack.thread(scene.slack.only)] == ["rise", "resolved"]
@@ -108,10 +108,15 @@ def test_what_slack_has_taken_is_looked_for_before_it_is_said_again(database: Da
     scene.until(1)
     if form == "reply":
         scene.is_sending = False
-        scene.person(ActKind.COMMENT, text="looking")
+        scene.person(ActionType.COMMENT, text="looking")
     if form == "say":
         with database.transaction() as tx:
-            outbox.add_alone(tx, Notice(Kind.OPERATOR, ping=False, lines=("it broke",)), channel="#bots", now=scene.now)
+            outbox.add_alone(
+                tx,
+                Notification(NotificationKind.OPERATOR, ping=False, lines=("it broke",)),
+                channel="#bots",
+                now=scene.now,
+            )
     scene.slack.fail(KilledError(), form, arrived=True)
     scene.send_and_die()
     said = len(scene.slack.messages)
@@ -123,7 +128,7 @@ def test_what_slack_has_taken_is_looked_for_before_it_is_said_again(database: Da
     if form == "post":
         scene.is_sending = True
         scene.until(3)
-        assert scene.slack.only.place == Place(f"C{CHANNEL}", scene.slack.only.place.ts)
+        assert scene.slack.only.place == MessageRef(f"C{CHANNEL}", scene.slack.only.place.ts)
         assert scene.slack.only.edits != [], "the message that was found is the one that is edited from then on"
 
 
@@ -176,21 +181,21 @@ def test_whoever_wakes_up_after_its_lease_sends_nothing(database: Database) -> N
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("method", ["post", "edit", "reply"])
-def test_what_goes_wrong_for_a_while_costs_no_notice(database: Database, error: SlackError, method: str) -> None:
+def test_what_goes_wrong_for_a_while_costs_no_notification(database: Database, error: SlackError, method: str) -> None:
     scene = Scene(database, "0 6 25 25 25", LEVELS)
     scene.slack.fail(error, method)
     scene.until(4).slack.mend()
     scene.rest_until(80)
     assert waiting(database) == 0
     assert given_up(database) == []
-    told = [message for message in scene.slack.posted() if message.face is not None]
+    told = [message for message in scene.slack.posted() if message.alert_message is not None]
     assert told[-1].text == "G1: A1 firing critical 25"
     assert len([reply for reply in scene.slack.messages if reply.text.startswith("rise")]) == 1
 
 
 def test_a_channel_that_asks_to_wait_is_left_alone_and_no_other(database: Database) -> None:
     drawn = {"acme/llm-1": "0 9", "globex/llm-1": "0 9 18"}
-    to_leads = Route(LEADS, Where((("source", ("globex",)),)), group_wait=timedelta(0))
+    to_leads = Route(LEADS, Selector((("source", ("globex",)),)), group_wait=timedelta(0))
     scene = Scene(database, drawn, LASTING, routes=[to_leads, AT_ONCE])
     scene.slack.fail(BUSY, channel=CHANNEL, times=1)
     scene.until(2.49)
@@ -241,7 +246,7 @@ def test_what_slack_will_never_take_is_given_up_and_holds_nobody_up(database: Da
     scene = Scene(database, "0 9", LASTING).until(1)
     scene.slack.fail(refusal(SlackRejected, "invalid_blocks"), "reply", times=1)
     for text in ("one", "two"):
-        scene.person(ActKind.COMMENT, text=text, key=text)
+        scene.person(ActionType.COMMENT, text=text, key=text)
     assert scene.slack.thread(scene.slack.only) == ["act: U1: two"]
     assert given_up(database) == ["invalid_blocks: chat.postMessage: invalid_blocks"]
 
@@ -271,7 +276,7 @@ def test_a_message_that_was_deleted_is_posted_anew_once_and_its_thread_goes_on_t
     scene.slack.delete(scene.slack.only.place)
     scene.until(2)
     assert scene.slack.only.text == "G1: A1 firing warning 14"
-    scene.person(ActKind.COMMENT, text="who did that?")
+    scene.person(ActionType.COMMENT, text="who did that?")
     assert scene.slack.thread(scene.slack.only) == ["act: U1: who did that?"]
 
 
@@ -293,13 +298,13 @@ def test_a_message_that_was_deleted_twice_stays_deleted_until_the_next_firing(da
     assert scene.slack.only.text == "G2: A2 firing warning 9"
 
 
-def test_a_link_to_the_message_before_is_not_worth_a_notice(database: Database) -> None:
+def test_a_link_to_the_message_before_is_not_worth_a_notification(database: Database) -> None:
     scene = Scene(database, "0 9 9 9 18", BURST).until(3)
     scene.slack.fail(refusal(SlackGone, "message_not_found"), "permalink")
     scene.until(4)
     new = scene.slack.posted()[1]
-    assert new.face is not None
-    assert (new.text, new.face.previous) == ("G2: A2 firing warning 9", "")
+    assert new.alert_message is not None
+    assert (new.text, new.alert_message.previous) == ("G2: A2 firing warning 9", "")
 
 
 # --- when nothing could be sent for long
@@ -324,7 +329,7 @@ def test_what_people_said_meanwhile_is_told_all_the_same(database: Database) -> 
     scene = Scene(database, "0 9", BURST)
     scene.slack.fail(DOWN)
     scene.until(2)
-    scene.person(ActKind.COMMENT, text="the provider is down")
+    scene.person(ActionType.COMMENT, text="the provider is down")
     scene.until(6).slack.mend()
     scene.rest_until(15)
     assert scene.slack.only.text == "G1: A1 resolved"
@@ -353,7 +358,7 @@ def test_what_is_older_than_a_day_is_given_up_and_the_operators_hear_how_many_an
     scene = Scene(database, "0 9", rule(threshold(window="4000m", above=5)), routes=[route]).until(2)
     scene.is_sending = False
     scene.rest_until(10)
-    scene.is_polling = scene.is_evaluating = False
+    scene.is_feed_poll = scene.is_evaluating = False
     scene.now += timedelta(hours=24)
     scene.is_sending = True
     scene.send()
@@ -369,7 +374,7 @@ def test_the_first_message_of_an_alert_that_still_fires_is_sent_however_late(dat
     scene = Scene(database, "0 9", rule(threshold(window="4000m", above=5)), routes=[PAGING])
     scene.is_sending = False
     scene.until(1)
-    scene.is_polling = scene.is_evaluating = False
+    scene.is_feed_poll = scene.is_evaluating = False
     scene.now = at(1) + timedelta(hours=49)
     scene.send()
     assert (scene.slack.only.text, scene.slack.only.mention) == ("G1: A1 firing warning 9", ("@here",))
@@ -380,7 +385,7 @@ def test_the_first_message_of_an_alert_that_is_over_is_given_up_after_a_day(data
     scene = Scene(database, "0 9", rule(threshold(window="5m", above=5)))
     scene.is_sending = False
     scene.until(10)
-    scene.is_polling = scene.is_evaluating = False
+    scene.is_feed_poll = scene.is_evaluating = False
     scene.now += timedelta(hours=24, seconds=1)
     scene.send()
     assert [message.text for message in scene.slack.posted(CHANNEL)] == []
@@ -392,7 +397,7 @@ def test_a_message_that_stands_in_slack_becomes_true_however_late(database: Data
     scene = Scene(database, "0 9", rule(threshold(window="5m", above=5))).until(2)
     scene.is_sending = False
     scene.until(10)
-    scene.is_polling = scene.is_evaluating = False
+    scene.is_feed_poll = scene.is_evaluating = False
     scene.now += timedelta(hours=49)
     scene.send()
     (message,) = scene.slack.posted(CHANNEL)
@@ -402,7 +407,9 @@ def test_a_message_that_stands_in_slack_becomes_true_however_late(database: Data
 def test_what_operators_have_to_know_is_sent_however_late(database: Database) -> None:
     scene = Scene(database, "0 0", rule(threshold(window="5m", above=5)))
     with database.transaction() as tx:
-        outbox.add_alone(tx, Notice(Kind.OPERATOR, ping=False, lines=("look",)), channel=BOTS, now=scene.now)
+        outbox.add_alone(
+            tx, Notification(NotificationKind.OPERATOR, ping=False, lines=("look",)), channel=BOTS, now=scene.now
+        )
     scene.now += timedelta(hours=49)
     scene.send()
     assert len(scene.slack.posted(BOTS)) == 1
@@ -411,9 +418,9 @@ def test_what_operators_have_to_know_is_sent_however_late(database: Database) ->
 def test_a_message_that_waited_for_a_day_is_sent_when_what_it_shows_is_younger(database: Database) -> None:
     scene = Scene(database, "0 9", rule(threshold(window="4000m", above=5))).until(1)
     scene.is_sending = False
-    scene.person(ActKind.ASSIGN, text="U2")
+    scene.person(ActionType.ASSIGN, text="U2")
     scene.now += timedelta(hours=23)
-    scene.person(ActKind.ACKNOWLEDGE)
+    scene.person(ActionType.ACKNOWLEDGE)
     scene.now += timedelta(hours=2)
     scene.is_sending = True
     scene.send()
@@ -421,7 +428,7 @@ def test_a_message_that_waited_for_a_day_is_sent_when_what_it_shows_is_younger(d
     assert message.text == "G1: A1 acknowledged warning 9"
 
 
-def test_processes_that_send_at_the_same_time_send_each_notice_once(database: Database) -> None:
+def test_processes_that_send_at_the_same_time_send_each_notification_once(database: Database) -> None:
     drawn = {f"acme-{place}/llm-1": "0 9" for place in range(12)}
     scene = Scene(database, drawn, LASTING)
     scene.is_sending = False

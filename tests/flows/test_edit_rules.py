@@ -8,20 +8,20 @@ from alertbot.domain.rules import Rule
 from alertbot.domain.stored_rules import StoredRule
 from alertbot.errors import ConfigError, UsageError
 from alertbot.flows.edit_rules import change_rule, delete_rule, make_rule, rule_trail, stored_rule
-from alertbot.flows.evaluate import Watch, evaluate
-from alertbot.flows.rulebook import Grammar, Rulebook
+from alertbot.flows.evaluate import EvaluationContext, evaluate
+from alertbot.flows.rulebook import Rulebook, RuleParser
 from alertbot.store.database import Database
-from alertbot.wiring import GRAMMAR
+from alertbot.wiring import RULE_PARSER
 from tests.builders import START, at
 from tests.flows.scene import Scene
 from tests.store.racing import in_threads
 
 KEYS = {"name": "mine", "metric": "policy_violations", "window": "2m", "above": {"warning": "5"}}
-GIVEN = GRAMMAR.rule({**KEYS, "name": "given"})
+GIVEN = RULE_PARSER.rule({**KEYS, "name": "given"})
 
 
 def book(*given: Rule) -> Rulebook:
-    return Rulebook(given, GRAMMAR)
+    return Rulebook(given, RULE_PARSER)
 
 
 def make(database: Database, of: Rulebook, key: str = "1", by: str = "U1", **more: object) -> StoredRule:
@@ -37,7 +37,7 @@ def names(database: Database, of: Rulebook) -> list[str]:
 
 
 def trail(database: Database) -> list[str]:
-    return [f"{one.who} {one.deed} {one.rule}" for one in reversed(rule_trail(database))]
+    return [f"{one.who} {one.change_type} {one.rule}" for one in reversed(rule_trail(database))]
 
 
 # --- what people do
@@ -127,7 +127,7 @@ def test_what_stands_in_the_configuration_is_not_touched(database):
 
 def test_a_rule_holds_from_the_next_look_on_without_a_restart(database):
     scene = Scene(database, "0 9x50").until(0)
-    mine = scene.watch.book
+    mine = scene.context.book
     assert mine is not None
     make(database, mine)
     scene.until(1)
@@ -141,24 +141,24 @@ def test_a_rule_holds_from_the_next_look_on_without_a_restart(database):
 def test_another_process_uses_it_at_once_and_one_that_looked_before_does_not_undo_it(database):
     """Whoever waited for the lock with the rules of before must not close the alerts of those that came meanwhile."""
     scene = Scene(database, "0 9x50").until(0)
-    late = replace(scene.watch, book=book())
+    late = replace(scene.context, book=book())
     assert names(database, there(late)) == []
-    make(database, there(scene.watch))
+    make(database, there(scene.context))
     scene.until(1)
     assert scene.standing() == ["llm-1 firing warning 9"]
-    in_threads(3, lambda number: evaluate(database, late if number else scene.watch, now=at(1)))
+    in_threads(3, lambda number: evaluate(database, late if number else scene.context, now=at(1)))
     assert scene.standing() == ["llm-1 firing warning 9"]
     assert len(scene.alerts()) == 1
 
 
-def there(watch: Watch) -> Rulebook:
-    assert watch.book is not None
-    return watch.book
+def there(context: EvaluationContext) -> Rulebook:
+    assert context.book is not None
+    return context.book
 
 
 def test_a_clash_is_told_once_and_the_configuration_goes_first(database):
     scene = Scene(database, "0 9x50")
-    make(database, there(scene.watch))
+    make(database, there(scene.context))
     scene.until(2)
     assert scene.told_operators() == []
     scene.restart(rules=[replace(GIVEN, name="mine")])
@@ -169,27 +169,27 @@ def test_a_clash_is_told_once_and_the_configuration_goes_first(database):
     )
     scene.restart(rules=[])
     scene.until(7)
-    assert names(database, there(scene.watch)) == ["mine"]
+    assert names(database, there(scene.context)) == ["mine"]
 
 
 def test_a_rule_that_cannot_be_read_is_told_once_and_its_alerts_stay_until_somebody_mends_it(database):
     def later_version(keys):
         if keys["window"] == "2m":
             raise ConfigError(["window: expected at least 3m"])
-        return GRAMMAR.rule(keys)
+        return RULE_PARSER.rule(keys)
 
     scene = Scene(database, "0 9x50")
-    made = make(database, there(scene.watch))
-    make(database, there(scene.watch), key="other", name="other", window="3m")
+    made = make(database, there(scene.context))
+    make(database, there(scene.context), key="other", name="other", window="3m")
     scene.until(1)
     assert len(scene.standing()) == 2
-    scene.watch = replace(scene.watch, book=Rulebook((), Grammar(later_version, GRAMMAR.keys)))
+    scene.context = replace(scene.context, book=Rulebook((), RuleParser(later_version, RULE_PARSER.keys)))
     scene.until(6)
     assert [alert.rule for alert in scene.alerts() if alert.state.is_open] == ["mine"]  # nobody can judge it
     assert scene.told_operators() == [
         "The rule mine, which was made in Slack, is not used: it cannot be read: window: expected at least 3m."
     ]
-    change(database, there(scene.watch), made.version, key="mended", window="4m")
+    change(database, there(scene.context), made.version, key="mended", window="4m")
     scene.until(7)
     assert scene.standing() == []
     assert len(scene.told_operators()) == 1

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from alertbot.domain.alerts import State
-from alertbot.domain.notices import Kind
+from alertbot.domain.notifications import NotificationKind
 from alertbot.domain.rules import Comparison, Levels, Period, Rule, Severity
 from alertbot.errors import FlashbackBusy, StoreError
 from alertbot.flows.evaluate import evaluate
@@ -117,7 +117,7 @@ def test_a_reading_is_judged_once_by_whoever_comes_first(database: Database) -> 
     scene = Scene(database, BURST_ENDS, BURST).until(1)
     before = scene.changes()
     for _ in range(3):
-        assert evaluate(database, scene.watch, now=scene.now) == 0
+        assert evaluate(database, scene.context, now=scene.now) == 0
         scene.restart()
     assert scene.changes() == before
 
@@ -127,7 +127,7 @@ def test_processes_that_evaluate_at_the_same_time_judge_each_reading_once(databa
     scene = Scene(database, drawn, named("own"), EVERYTHING, routes=[replace(AT_ONCE, group_by=("rule",))])
     scene.is_evaluating = scene.is_sending = False
     scene.until(3)
-    judged = in_threads(3, lambda _: evaluate(database, replace(scene.watch), now=at(3)))
+    judged = in_threads(3, lambda _: evaluate(database, replace(scene.context), now=at(3)))
     assert sum(cast("list[int]", judged)) == 4 * 4
     assert scene.heard() == ["1 first", "1 first", "3 resolved", "3 resolved"]
     assert [alert.state for alert in scene.alerts()] == [State.RESOLVED] * 5
@@ -206,7 +206,7 @@ def test_an_alert_over_everything_stays_as_it_is_while_one_source_cannot_be_read
 def test_what_is_judged_over_everything_never_goes_back_in_time(database: Database) -> None:
     scene = Scene(database, {"acme/llm-1": "0 0", "globex/llm-2": "0 9"}, EVERYTHING, interval=timedelta(seconds=10))
     scene.act()
-    scene.is_polling = False
+    scene.is_feed_poll = False
     moment = at(1 / 6)
     # The poll of acme begins before that of globex, and ends after it was evaluated.
     for name, later in (("globex", 2), ("acme", 0)):
@@ -248,21 +248,21 @@ def test_each_source_is_blind_for_itself(database: Database) -> None:
 
 def test_a_source_is_not_blind_because_nobody_polled_it(database: Database) -> None:
     scene = blind(database, "0 0").until(1)
-    scene.is_polling = False
+    scene.is_feed_poll = False
     scene.until(600).restart()
     assert scene.alerts() == []
-    scene.is_polling = True
+    scene.is_feed_poll = True
     scene.until(605)
     assert scene.alerts() == []
 
 
 def test_after_a_stop_a_source_is_blind_only_when_it_was_asked_in_vain_for_long_enough(database: Database) -> None:
     scene = blind(database, "0 0 _").until(1)
-    scene.is_polling = scene.is_evaluating = False
+    scene.is_feed_poll = scene.is_evaluating = False
     scene.until(59.5).restart()
     scene.is_evaluating = True
     scene.act()  # the first evaluation may come before the first poll
-    scene.is_polling = True
+    scene.is_feed_poll = True
     assert scene.until(64.9).alerts() == []
     assert [alert.started_at for alert in scene.until(65).alerts(State.FIRING)] == [at(65)]
 
@@ -271,9 +271,9 @@ def test_a_source_that_was_blind_before_a_stop_is_blind_after_it_and_nobody_hear
     database: Database,
 ) -> None:
     scene = blind(database, "0 0 _").until(7)
-    scene.is_polling = scene.is_evaluating = False
+    scene.is_feed_poll = scene.is_evaluating = False
     scene.until(59.5).restart()
-    scene.is_polling = scene.is_evaluating = True
+    scene.is_feed_poll = scene.is_evaluating = True
     assert scene.until(61).heard() == ["6 first"]
     assert [alert.number for alert in scene.alerts(State.FIRING)] == [1]
 
@@ -393,7 +393,7 @@ def test_what_a_rule_no_longer_selects_is_closed_at_the_next_reading(database: D
 def test_the_alerts_of_a_source_that_is_watched_no_more_are_closed(database: Database) -> None:
     scene = Scene(database, {"acme/llm-1": "0 9 18", "globex/llm-2": "0 0"}, BURST).until(1)
     del scene.players["acme"]
-    scene.watch = replace(scene.watch, intervals={"globex": scene.interval})
+    scene.context = replace(scene.context, intervals={"globex": scene.interval})
     assert scene.until(2).changes()[-1] == "2 firing → resolved: the rule no longer selects it"
 
 
@@ -407,7 +407,7 @@ def test_what_waited_under_a_rule_that_is_gone_ends_unheard(database: Database) 
 # --- all of it, or nothing
 
 
-def test_a_transaction_that_fails_leaves_neither_alert_nor_notice_and_is_made_up_for(
+def test_a_transaction_that_fails_leaves_neither_alert_nor_notification_and_is_made_up_for(
     empty_database: Database,
 ) -> None:
     migrate.upgrade(empty_database)
@@ -417,21 +417,21 @@ def test_a_transaction_that_fails_leaves_neither_alert_nor_notice_and_is_made_up
     scene.now = at(1)
     scene.poll()
     with pytest.raises((sa.exc.DBAPIError, StoreError)):
-        evaluate(empty_database, scene.watch, now=at(1))
+        evaluate(empty_database, scene.context, now=at(1))
     with empty_database.transaction() as tx:
         for table in ("alerts", "transitions", "groups", "decisions", "lost"):
             assert tx.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one() == 0, table
-        assert sources.with_news(tx, ["acme"]) == ["acme"]
+        assert sources.pending_evaluation(tx, ["acme"]) == ["acme"]
         tx.execute(sa.text("ALTER TABLE lost RENAME TO outbox"))
-    evaluate(empty_database, scene.watch, now=at(1))
+    evaluate(empty_database, scene.context, now=at(1))
     assert (scene.changes(), scene.heard()) == (["1 none → firing: the condition became true"], ["1 first"])
 
 
-def test_the_notice_is_there_when_the_alert_is(database: Database) -> None:
+def test_the_notification_is_there_when_the_alert_is(database: Database) -> None:
     scene = Scene(database, "0 9", BURST)
     scene.is_sending = False
     scene.until(1)
     with database.reading() as tx:
         assert outbox.depth(tx)[0] == 1
-        ((_, notice),) = outbox.heard(tx)
-    assert (notice.kind, notice.about) == (Kind.FIRST, (1,))
+        ((_, notification),) = outbox.sent_notifications(tx)
+    assert (notification.kind, notification.about) == (NotificationKind.FIRST, (1,))

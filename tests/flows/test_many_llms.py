@@ -8,21 +8,21 @@ import sqlalchemy as sa
 
 from alertbot.domain.snapshots import RESTS_AFTER, Configuration, Counter, Reading, Snapshot, within_limit
 from alertbot.flows.collect import apply
-from alertbot.flows.thin import Keep, thin
-from alertbot.store import snapshots, sources, trails
+from alertbot.flows.retention import Retention, apply_retention
+from alertbot.store import series_slices, snapshots, sources
 from alertbot.store.database import Database
 from tests.builders import START
 
 MOST = 200  # as many LLMs of a source are counted in these tests
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CALLS = Counter.API_CALLS
-KEEP = Keep(raw=7 * DAY, hourly=90 * DAY, daily=1000 * DAY, evidence=90 * DAY, audit=1000 * DAY)
+KEEP = Retention(raw=7 * DAY, hourly=90 * DAY, daily=1000 * DAY, evidence=90 * DAY, audit=1000 * DAY)
 
 
 @pytest.fixture
 def acme(database: Database) -> Database:
     with database.transaction() as tx:
-        sources.remember(tx, ["acme"])
+        sources.register(tx, ["acme"])
     return database
 
 
@@ -50,7 +50,7 @@ def grown(database: Database, ai_llm: str, start: datetime, end: datetime) -> in
         wanted = {("acme", moment): frozenset({CALLS}) for moment in (start, end)}
         found = snapshots.slices(tx, wanted)
         older, newer = (found["acme", moment].grown[CALLS] for moment in (start, end))
-        along = trails.slices_along(tx, "acme", [start, end], [CALLS], [number])
+        along = series_slices.slices_along(tx, "acme", [start, end], [CALLS], [number])
         assert [along["acme", moment].grown[CALLS].get(number) for moment in (start, end)] == [
             older.get(number),
             newer.get(number),
@@ -96,9 +96,9 @@ def test_an_llm_that_nothing_kept_has_seen_is_forgotten(acme: Database) -> None:
     read(acme, START, llms(("a", 10), ("b", 10)))
     for day in range(1, 30):
         read(acme, START + day * DAY, llms(("a", 10 + day)))
-    thin(acme, KEEP, ["acme"], now=START + 1000 * DAY)
+    apply_retention(acme, KEEP, ["acme"], now=START + 1000 * DAY)
     assert rows(acme, "configurations") == 2
-    thin(acme, KEEP, ["acme"], now=START + 1002 * DAY)
+    apply_retention(acme, KEEP, ["acme"], now=START + 1002 * DAY)
     assert rows(acme, "configurations") == rows(acme, "counters") == 1
     assert rows(acme, "rests") == 0
 

@@ -9,28 +9,28 @@ from fractions import Fraction
 import pytest
 
 from alertbot.domain.evidence import Evidence, EvidenceKind, Privacy
-from alertbot.domain.points import Combination, Plane, Point, PointsReading, Span, floor
+from alertbot.domain.points import Dataset, LabelSet, Point, PointsReading, Resolution, floor
 from alertbot.domain.prices import Price, Prices
 from alertbot.domain.privacy import alias
-from alertbot.domain.rankings import Question
-from alertbot.domain.rules import SOURCE_BLIND, Period, Rule, Severity, Where
+from alertbot.domain.rankings import RankingQuery
+from alertbot.domain.rules import SOURCE_BLIND, Period, Rule, Selector, Severity
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.windows import Window
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackMissing, FlashbackUnavailable
 from alertbot.flows import look_up
-from alertbot.flows.collect import Described, Polled, Polling, collect
+from alertbot.flows.collect import Described, FeedPoll, PollOutcome, collect
 from alertbot.store import evidence, points, sources
 from alertbot.store.database import Database
 from tests.builders import MINUTE, START, absence, at, budget, rule, spike, threshold
 from tests.flows.scene import BOTS, Drawn, Scene, named
 
-GPT, CLAUDE = Combination("llm-1", "OPENAI", "gpt-4o", user="ana"), Combination("llm-2", "ANTHROPIC", "claude")
+GPT, CLAUDE = LabelSet("llm-1", "OPENAI", "gpt-4o", user="ana"), LabelSet("llm-2", "ANTHROPIC", "claude")
 NO_POINTS = FlashbackMissing("this server has no /aistats/minute (404)", endpoint="/aistats/minute")
 NO_TOTALS = FlashbackMissing("this server has no /ai/llm/stats (404)", endpoint="/ai/llm/stats")
 QUIET = "0x100"
 
 
-def point(minute: float, amount: int, of: Combination = GPT, metric: str = "policy_violations") -> Point:
+def point(minute: float, amount: int, of: LabelSet = GPT, metric: str = "policy_violations") -> Point:
     return Point(at(minute), of, {metric: amount})
 
 
@@ -47,7 +47,7 @@ class PointsPlayer:
         self.asked.append((now, last_at))
         if self.error is not None:
             raise self.error
-        start = floor(now, Span.DAY) - timedelta(days=1) if last_at is None else last_at - timedelta(minutes=10)
+        start = floor(now, Resolution.DAY) - timedelta(days=1) if last_at is None else last_at - timedelta(minutes=10)
         mine = tuple(one for one in self.found if start <= one.bucket <= now)
         return (PointsReading(start, now, mine),), self.described
 
@@ -71,21 +71,21 @@ class PointScene(Scene):
         self.needed = True
         super().__init__(database, drawn, *rules, blind_after=blind_after)
         if prices is not None:
-            self.watch = replace(self.watch, prices=prices)
+            self.context = replace(self.context, prices=prices)
         with database.transaction() as tx:
-            sources.remember(tx, [*self.players, *(f"{name}/ai" for name in self.points)])
+            sources.register(tx, [*self.players, *(f"{name}/ai" for name in self.points)])
 
-    def poll(self, name: str = "acme", *, at_once: bool = False) -> Polled:
+    def poll(self, name: str = "acme", *, at_once: bool = False) -> PollOutcome:
         if self.without_totals:
             self.players[name].errors = dict.fromkeys(range(1000), NO_TOTALS)
-        polling = Polling(name, self.interval, 2 * self.interval, operators=BOTS, instead=name in self.points)
+        feed_poll = FeedPoll(name, self.interval, 2 * self.interval, operators=BOTS, instead=name in self.points)
         player = self.players[name]
         player.turn = (self.now - START) // self.interval
         outcome = collect(
-            self.database, replace(polling, totals=player), owner=self.owner, now=self.now, at_once=at_once
+            self.database, replace(feed_poll, totals=player), owner=self.owner, now=self.now, at_once=at_once
         )
         if name in self.points:
-            own = replace(polling, name=f"{name}/ai", points=self.points[name], instead=not self.needed)
+            own = replace(feed_poll, name=f"{name}/ai", points=self.points[name], instead=not self.needed)
             collect(self.database, own, owner=self.owner, now=self.now, at_once=at_once)
         return outcome
 
@@ -96,13 +96,15 @@ class PointScene(Scene):
     def values(self, *, by: str = "ai_llm", metric: str = "policy_violations", since: float = 0) -> dict[str, int]:
         """How far each has grown since a minute."""
         window = Window(at(since), self.now, "")
-        found = look_up.top(self.database, intervals=self.watch.intervals, question=Question(metric, by), window=window)
+        found = look_up.top(
+            self.database, intervals=self.context.intervals, question=RankingQuery(metric, by), window=window
+        )
         return {row.name: int(row.value) for row in found.rows if row.value}
 
 
 MARKS = [alias("acme", "user", user, name="", privacy=Privacy.COUNTS) for user in ("user-1111-aaaa", "user-2222-bbbb")]
 BY_MODEL = rule(threshold(above=5, window="10m"), per="model")
-BY_USER = rule(threshold(above=5, window="10m"), where=Where((("user", ("ana",)),)))
+BY_USER = rule(threshold(above=5, window="10m"), where=Selector((("user", ("ana",)),)))
 
 
 # --- what only points know
@@ -164,8 +166,10 @@ def test_people_are_called_as_the_evidence_calls_them_where_that_may_be_told(
     with database.transaction() as tx:
         seen = Evidence("v1", EvidenceKind.VIOLATION, at(2), user="user-1111-aaaa", user_name="Ana Ruiz")
         evidence.keep(tx, sources.number_of(tx, "acme"), [seen])
-    intervals, window, careful = scene.watch.intervals, Window(START, at(5), "today"), {"acme": privacy}
-    ranking = look_up.top(database, question=Question(by="user"), intervals=intervals, window=window, privacy=careful)
+    intervals, window, careful = scene.context.intervals, Window(START, at(5), "today"), {"acme": privacy}
+    ranking = look_up.top(
+        database, question=RankingQuery(by="user"), intervals=intervals, window=window, privacy=careful
+    )
     prices = Prices(FewPrices())
     spending = look_up.spending(database, prices=prices, by="user", intervals=intervals, window=window, privacy=careful)
     assert {row.name for row in ranking.rows} == {row.name for row in spending.rows} == called
@@ -236,7 +240,7 @@ def test_a_spike_has_its_baseline_on_the_first_day(database: Database) -> None:
     steady = [point(minute, 1) for minute in range(-180, 0)]
     scene = PointScene(database, "0x3 50x100", jump, found=[*steady, point(3, 50)]).until(4)
     assert [alert.severity for alert in scene.alerts()] == ["warning"]
-    assert Scene(database, "0x3 50x100", jump).watch.rules == (jump,)
+    assert Scene(database, "0x3 50x100", jump).context.rules == (jump,)
 
 
 # --- a server without totals
@@ -361,7 +365,7 @@ class FewPrices:
         return {"gpt-4o": Price(Decimal("2.5"), Decimal(10)), "claude": Price(Decimal(3), Decimal(15))}.get(model)
 
 
-def tokens(minute: float, into: int, out: int, of: Combination = GPT) -> Point:
+def tokens(minute: float, into: int, out: int, of: LabelSet = GPT) -> Point:
     return Point(at(minute), of, {"tokens_in": into, "tokens_out": out, "llm_tokens_in": 7})
 
 
@@ -376,12 +380,12 @@ def test_a_budget_of_money_counts_what_tokens_cost(database: Database) -> None:
 
 
 def test_what_is_spent_is_told_by_model_with_what_has_no_price(database: Database) -> None:
-    unknown = Combination("llm-3", "OTHER", "home-made")
+    unknown = LabelSet("llm-3", "OTHER", "home-made")
     spent = [tokens(1, 2_000_000, 300_000), tokens(2, 100, 10, unknown)]
     scene = PointScene(database, QUIET, found=spent).until(3)
     found = look_up.spending(
         database,
-        intervals=scene.watch.intervals,
+        intervals=scene.context.intervals,
         prices=Prices(FewPrices()),
         window=Window(START, at(3), "today"),
         by="model",
@@ -397,7 +401,7 @@ def test_which_pair_of_tokens_is_charged_is_the_operators_choice(database: Datab
     scene = PointScene(database, QUIET, found=[tokens(1, 2_000_000, 300_000)]).until(3)
     prices = Prices(FewPrices(), pairs={"acme": "llm_tokens"})
     window = Window(START, at(3), "today")
-    found = look_up.spending(database, intervals=scene.watch.intervals, prices=prices, window=window)
+    found = look_up.spending(database, intervals=scene.context.intervals, prices=prices, window=window)
     assert [(row.tokens_in, row.tokens_out) for row in found.rows] == [(7, 0)]
 
 
@@ -410,7 +414,7 @@ def test_points_of_too_many_users_are_folded_and_none_of_their_amounts_is_lost(d
     (told,) = scene.told_operators()
     assert told.startswith("acme/ai has more than 5,000 combinations of user, host, key, repository and model.")
     with database.reading() as tx:
-        assert len(points.known(tx, sources.number_of(tx, "acme"), Plane.AI)) == 5001
+        assert len(points.known(tx, sources.number_of(tx, "acme"), Dataset.AI)) == 5001
     assert sum(scene.values(by="model").values()) == 5100
 
 

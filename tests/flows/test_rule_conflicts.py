@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from alertbot.domain.alerts import Alert
 from alertbot.domain.rules import Rule
-from alertbot.flows.evaluate import Watch, evaluate
+from alertbot.flows.evaluate import EvaluationContext, evaluate
+from alertbot.flows.notify import notify_due
 from alertbot.flows.rulebook import Rulebook
-from alertbot.flows.speak import speak_when_due
 from alertbot.store import rule_files
 from alertbot.store.database import Database
-from alertbot.wiring import GRAMMAR
+from alertbot.wiring import RULE_PARSER
 from tests.builders import at, rule, threshold
 from tests.flows.scene import Scene, named
 
@@ -25,13 +25,13 @@ class Fleet:
     def __init__(self, database: Database, drawn: str, **files: Sequence[Rule]) -> None:
         self.scene = Scene(database, drawn)
         self.scene.is_evaluating = False
-        self.watches = {process: self._watch(process, rules) for process, rules in files.items()}
+        self.watches = {process: self._context(process, rules) for process, rules in files.items()}
 
-    def _watch(self, process: str, rules: Sequence[Rule]) -> Watch:
-        return replace(self.scene.watch, rules=tuple(rules), book=Rulebook(rules, GRAMMAR), process=process)
+    def _context(self, process: str, rules: Sequence[Rule]) -> EvaluationContext:
+        return replace(self.scene.context, rules=tuple(rules), book=Rulebook(rules, RULE_PARSER), process=process)
 
     def start(self, process: str, *rules: Rule) -> None:
-        self.watches[process] = self._watch(process, rules)
+        self.watches[process] = self._context(process, rules)
 
     def stop(self, process: str) -> None:
         del self.watches[process]
@@ -44,7 +44,7 @@ class Fleet:
             self.scene.until(moment)
             for process in sorted(self.watches, key=lambda name: (name != first, name)):
                 evaluate(self.scene.database, self.watches[process], now=self.scene.now)
-            speak_when_due(self.scene.database, now=self.scene.now)
+            notify_due(self.scene.database, now=self.scene.now)
             self.scene.send()
         return self
 

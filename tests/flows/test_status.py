@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from alertbot.domain.reports import Health, StatusReport, status_json
 from alertbot.domain.rule_files import RuleFile
-from alertbot.domain.times import write_moment
+from alertbot.domain.times import format_moment
 from alertbot.flows import look_up
 from alertbot.store import rule_files
 from alertbot.store.database import Database
@@ -32,7 +32,7 @@ def test_a_bot_that_runs_is_said_to_run_and_a_dead_one_to_be_dead_long_before_it
     dead = _status(database, 3)
     assert dead.sources[0].state is Health.OK
     assert (dead.is_running, dead.alive_at) == (False, at(1))
-    assert status_json(dead)["alive_at"] == write_moment(at(1))
+    assert status_json(dead)["alive_at"] == format_moment(at(1))
 
 
 def test_a_bot_whose_sources_are_read_rarely_is_alive_between_two_readings(database: Database):

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from alertbot.domain.rankings import Question, Ranking, ranking_json, read_question
+from alertbot.domain.rankings import Ranking, RankingQuery, parse_ranking_query, ranking_json
 from alertbot.domain.rules import Period, Rule, Severity
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.usage import Usage, bar, percent, usage_json
@@ -20,9 +20,9 @@ HUGE = 2**70
 
 
 def top(scene: Scene, *words: str, window: float = 1000) -> Ranking:
-    question = read_question(words)
+    question = parse_ranking_query(words)
     span = window_of(minutes(window), scene.now, UTC)
-    return look_up.top(scene.database, intervals=scene.watch.intervals, question=question, window=span)
+    return look_up.top(scene.database, intervals=scene.context.intervals, question=question, window=span)
 
 
 def rows(ranking: Ranking) -> list[str]:
@@ -90,16 +90,16 @@ def test_every_dimension_and_metric_that_is_counted_can_be_ranked(sqlite, words,
 def test_only_the_growth_inside_the_window_counts(sqlite):
     scene = fleet(sqlite)
     assert rows(top(scene, window=1))[:2] == ["1 acme/llm-2 code-review 10", "2 globex/llm-1 llm-1 3"]
-    question = Question()
+    question = RankingQuery()
     before = window_of(timedelta(minutes=1), at(2), UTC)
-    ranking = look_up.top(scene.database, intervals=scene.watch.intervals, question=question, window=before)
+    ranking = look_up.top(scene.database, intervals=scene.context.intervals, question=question, window=before)
     assert [(row.name, row.value) for row in ranking.grown] == [("support-chat", 1)]
 
 
 def test_what_was_first_seen_after_the_window_is_not_ranked(sqlite):
     scene = Scene(sqlite, {"acme/llm-1": "0 4", "acme/llm-2": "- - - 7"}).until(3)
     early = window_of(timedelta(minutes=2), at(2), UTC)
-    ranking = look_up.top(scene.database, intervals=scene.watch.intervals, question=Question(), window=early)
+    ranking = look_up.top(scene.database, intervals=scene.context.intervals, question=RankingQuery(), window=early)
     assert rows(ranking) == ["1 acme/llm-1 llm-1 4"]
 
 
@@ -132,22 +132,22 @@ def test_the_json_is_as_the_contract_has_it(sqlite):
 
 
 QUESTIONS = {
-    "": Question(),
-    "tokens": Question("tokens"),
-    "violations": Question("policy_violations"),
-    "CALLS": Question("api_calls"),
-    "1h": Question(span=timedelta(hours=1)),
-    "tokens today provider": Question("tokens", "provider", Calendar.TODAY),
-    "tokens last week by providers": Question("tokens", "provider", Calendar.LAST_WEEK),
-    "workspace tokens 7d": Question("tokens", "workspace", timedelta(days=7)),
-    "this month": Question(span=Calendar.THIS_MONTH),
-    "llm": Question(by="ai_llm"),
+    "": RankingQuery(),
+    "tokens": RankingQuery("tokens"),
+    "violations": RankingQuery("policy_violations"),
+    "CALLS": RankingQuery("api_calls"),
+    "1h": RankingQuery(time_range=timedelta(hours=1)),
+    "tokens today provider": RankingQuery("tokens", "provider", Calendar.TODAY),
+    "tokens last week by providers": RankingQuery("tokens", "provider", Calendar.LAST_WEEK),
+    "workspace tokens 7d": RankingQuery("tokens", "workspace", timedelta(days=7)),
+    "this month": RankingQuery(time_range=Calendar.THIS_MONTH),
+    "llm": RankingQuery(by="ai_llm"),
 }
 
 
 @pytest.mark.parametrize(("typed", "question"), QUESTIONS.items())
 def test_metric_window_and_dimension_are_understood_in_any_order(typed, question):
-    assert read_question(typed.split()) == question
+    assert parse_ranking_query(typed.split()) == question
 
 
 UNCOUNTED = {
@@ -161,7 +161,7 @@ UNCOUNTED = {
 @pytest.mark.parametrize(("typed", "told"), UNCOUNTED.items())
 def test_what_is_not_counted_is_told_in_a_line(typed, told):
     with pytest.raises(ValueError, match=r".") as caught:
-        read_question(typed.split())
+        parse_ranking_query(typed.split())
     assert told in str(caught.value)
 
 
@@ -169,8 +169,8 @@ def test_what_is_not_counted_is_told_in_a_line(typed, told):
 
 
 def usages(scene: Scene, *rules: Rule) -> list[Usage]:
-    found = rules or scene.watch.rules
-    budgets = look_up.budgets(scene.database, rules=found, intervals=scene.watch.intervals, now=scene.now)
+    found = rules or scene.context.rules
+    budgets = look_up.budgets(scene.database, rules=found, intervals=scene.context.intervals, now=scene.now)
     return list(budgets.usages)
 
 

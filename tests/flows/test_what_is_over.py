@@ -5,19 +5,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from alertbot.domain.points import Span
-from alertbot.flows.thin import Keep, thin
+from alertbot.domain.points import Resolution
+from alertbot.flows.retention import Retention, apply_retention
 from alertbot.store import expiry, sources
 from alertbot.store.database import Database
 from alertbot.store.tables import (
-    acts,
+    actions,
     ai_points,
     alerts,
     channels,
-    combinations,
     decisions,
     groups,
     homes,
+    label_sets,
     memberships,
     metadata,
     outbox,
@@ -28,7 +28,7 @@ from tests.builders import START
 from tests.store.counting import deleted_rows
 
 DAY = timedelta(days=1)
-KEEP = Keep(raw=DAY, hourly=2 * DAY, daily=10 * DAY, evidence=5 * DAY, audit=20 * DAY)
+KEEP = Retention(raw=DAY, hourly=2 * DAY, daily=10 * DAY, evidence=5 * DAY, audit=20 * DAY)
 NOW = START + 1000 * DAY
 OLD, RECENT = NOW - 21 * DAY, NOW - 19 * DAY
 
@@ -62,7 +62,7 @@ def group(number: int, closed_at: datetime | None, previous: int | None = None) 
 
 def test_what_is_over_goes_and_what_is_open_stays_with_what_it_refers_to(database: Database) -> None:
     with database.transaction() as tx:
-        sources.remember(tx, ["acme"])
+        sources.register(tx, ["acme"])
     put(
         database,
         alerts,
@@ -83,7 +83,7 @@ def test_what_is_over_goes_and_what_is_open_stays_with_what_it_refers_to(databas
     )
     put(database, decisions, *({"number": each, "group": each} for each in (1, 2, 3, 4, 5)))
     put(database, transitions, *({"number": each, "alert": each} for each in range(1, 7)))
-    put(database, acts, *({"number": each, "alert": each, "key": str(each)} for each in range(1, 7)))
+    put(database, actions, *({"number": each, "alert": each, "key": str(each)} for each in range(1, 7)))
     put(database, silences, {"number": 1, "ends_at": OLD}, {"number": 2, "ends_at": RECENT})
     put(
         database,
@@ -94,12 +94,12 @@ def test_what_is_over_goes_and_what_is_open_stays_with_what_it_refers_to(databas
     )
     put(database, homes, {"user": "U1", "opened_at": OLD}, {"user": "U2", "opened_at": RECENT})
 
-    thin(database, KEEP, ["acme"], now=NOW)
+    apply_retention(database, KEEP, ["acme"], now=NOW)
 
     assert kept(database, groups) == {2, 3, 4, 5}, "open, linked to by an open one, recent, about to be told"
     assert kept(database, decisions) == {2, 3, 4, 5}
     assert kept(database, alerts) == {2, 3, 4, 5}
-    assert kept(database, transitions) == kept(database, acts) == {2, 3, 4, 5}
+    assert kept(database, transitions) == kept(database, actions) == {2, 3, 4, 5}
     assert kept(database, outbox) == {2}
     assert kept(database, silences) == {2}
     assert kept(database, channels, "name") == {"#c", "#waits"}, "#c is broken, and an open message belongs there"
@@ -110,10 +110,10 @@ def a_long_past(database: Database) -> None:
     """Two batches and a half of rows in several tables, and those below one alert and one message."""
     many = range(expiry.BATCH * 5 // 2)
     with database.transaction() as tx:
-        sources.remember(tx, ["acme"])
-    put(database, combinations, {"source": 1, "last_at": OLD, "seen_at": OLD})
+        sources.register(tx, ["acme"])
+    put(database, label_sets, {"source": 1, "last_at": OLD, "seen_at": OLD})
     minutes = [OLD + timedelta(minutes=number) for number in many]
-    put(database, ai_points, *({"span": "minute", "bucket": minute, "combination": 1} for minute in minutes))
+    put(database, ai_points, *({"span": "minute", "bucket": minute, "label_set": 1} for minute in minutes))
     put(database, alerts, alert(1, OLD))
     put(database, groups, group(1, OLD))
     put(database, memberships, {"group": 1, "alert": 1})
@@ -127,21 +127,23 @@ def test_no_transaction_deletes_more_than_a_batch_and_others_have_their_turn_aft
     a_long_past(database)
     rests: list[int] = []
     with deleted_rows(database) as deleted:
-        thin(database, KEEP, ["acme"], now=NOW, rest=lambda: rests.append(1))
+        apply_retention(database, KEEP, ["acme"], now=NOW, rest=lambda: rests.append(1))
     assert max(deleted) == expiry.BATCH, "also counting what goes by a foreign key"
     assert len(rests) >= len(deleted)
     assert kept(database, transitions) == kept(database, decisions) == kept(database, alerts) == set()
     assert kept(database, ai_points, "bucket") == set()
-    assert kept(database, combinations) == set(), "none of its points is kept any more"
+    assert kept(database, label_sets) == set(), "none of its points is kept any more"
 
 
 def test_thinning_ends_with_the_batch_it_is_at_when_the_process_has_to_stop(sqlite: Database) -> None:
     a_long_past(sqlite)
     stopping: list[int] = []
     with deleted_rows(sqlite) as deleted:
-        thin(sqlite, KEEP, ["acme"], now=NOW, rest=lambda: stopping.append(1), is_stopping=lambda: bool(stopping))
+        apply_retention(
+            sqlite, KEEP, ["acme"], now=NOW, rest=lambda: stopping.append(1), is_stopping=lambda: bool(stopping)
+        )
     assert deleted == [expiry.BATCH]
-    thin(sqlite, KEEP, ["acme"], now=NOW)
+    apply_retention(sqlite, KEEP, ["acme"], now=NOW)
     assert kept(sqlite, ai_points, "bucket") == set(), "the rest goes the next time"
 
 
@@ -151,14 +153,14 @@ def test_every_table_is_thinned_or_is_known_to_have_an_end() -> None:
         "backfills": "two a source",
         "clock_corrections": "one each time that a clock was wrong",
         "counters": "one a configuration",
-        "faults": "those of rules that are no more go at the next evaluation",
-        "gatherings": "one a source",
+        "rule_errors": "those of rules that are no more go at the next evaluation",
+        "evidence_fetches": "one a source",
         "rule_files": "those of processes that no longer run go with the next one that is told",
         "rules": "made and deleted by people",
-        "troubles": "some a source",
+        "operator_alerts": "some a source",
     }
     everything = (
-        *expiry.buckets(Span.DAY, before=NOW),
+        *expiry.buckets(Resolution.DAY, before=NOW),
         *expiry.of_evidence(before=NOW),
         *expiry.of_counting(before=NOW),
         *expiry.of_the_trail(before=NOW),

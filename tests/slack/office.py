@@ -20,17 +20,17 @@ from alertbot.domain.alerts import Alert, State
 from alertbot.domain.oncall import OnCall
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Rule
-from alertbot.domain.visibility import Entry
+from alertbot.domain.visibility import VisibilityRule
 from alertbot.http import HttpServer, Metrics
 from alertbot.slack import bot, home
-from alertbot.slack.desk import Desk
+from alertbot.slack.chart_upload import uploader
+from alertbot.slack.context import RequestContext
 from alertbot.slack.directory import members_of, name_of_channel, zone_of
 from alertbot.slack.executors import Executors
-from alertbot.slack.pictures import uploader
 from alertbot.slack.sender import SlackSender
-from alertbot.slack.signed import only_signed
+from alertbot.slack.signature import verify_signature
 from alertbot.store.database import Database
-from alertbot.store.tables import acts
+from alertbot.store.tables import actions
 from alertbot.threads import Supervisor
 from tests.builders import rule
 from tests.fakes import FakeProbes
@@ -45,8 +45,8 @@ BLIND_AFTER = timedelta(minutes=5)
 class Office:
     """What a test needs of the bot, of Slack and of time."""
 
-    def __init__(self, slack: SlackServer, scene: Scene, desk: Desk) -> None:
-        self.slack, self.scene, self.desk = slack, scene, desk
+    def __init__(self, slack: SlackServer, scene: Scene, context: RequestContext) -> None:
+        self.slack, self.scene, self.context = slack, scene, context
 
     @property
     def client(self) -> Any:
@@ -118,10 +118,10 @@ class Office:
     def alert(self, number: int = 1) -> Alert:
         return next(one for one in self.scene.alerts() if one.number == number)
 
-    def acts(self) -> list[str]:
+    def actions(self) -> list[str]:
         """Everything that people did to alerts, as it was kept: `U2 acknowledge A1 done`."""
         with self.scene.database.reading() as tx:
-            rows = tx.execute(acts.select().order_by(acts.c.number)).all()
+            rows = tx.execute(actions.select().order_by(actions.c.number)).all()
         return [f"{row.who} {row.kind} A{row.alert} {row.outcome}" for row in rows]
 
     def calls(self, method: str) -> int:
@@ -129,7 +129,7 @@ class Office:
 
     def refresh_homes(self) -> None:
         """What the bot does every two seconds."""
-        home.refresh(self.desk, self.client)
+        home.refresh(self.context, self.client)
 
 
 def there(found: T | None) -> T:
@@ -189,7 +189,7 @@ def office(
     drawn: Drawn = "0 9",
     *rules: Rule,
     operators: Sequence[str] = (),
-    visibility: Sequence[Entry] = (),
+    visibility: Sequence[VisibilityRule] = (),
     on_call: Mapping[str, OnCall] | None = None,
     route: Route = AT_ONCE,
     slack: SlackServer | None = None,
@@ -207,14 +207,14 @@ def office(
         client = bot.web_client(server.bot_token, api_url=server.api_url, timeout=timedelta(seconds=5))
         scene.delivery = replace(scene.delivery, sender=SlackSender(client))
         executors = Executors()
-        desk = Desk(
+        context = RequestContext(
             database=database,
             clock=lambda: scene.now,
             wake=wake or scene.send,
             command="/alertbot",
-            intervals=scene.watch.intervals,
-            blind_after=dict.fromkeys(scene.watch.intervals, BLIND_AFTER),
-            book=there(scene.watch.book),
+            intervals=scene.context.intervals,
+            blind_after=dict.fromkeys(scene.context.intervals, BLIND_AFTER),
+            book=there(scene.context.book),
             on_call=on_call or {},
             operators=frozenset(operators),
             members_of=members_of(client),
@@ -222,12 +222,16 @@ def office(
             visibility=tuple(visibility),
             name_of_channel=name_of_channel(client),
             zone_of=zone_of(client),
-            routes=scene.watch.routes,
+            routes=scene.context.routes,
             upload=upload or uploader(client, pause=pause),
         )
         identity = bot.identify(client)
         app = bot.build(
-            client, identity=lambda: identity, signing_secret=server.signing_secret, desk=desk, patience=patience
+            client,
+            identity=lambda: identity,
+            signing_secret=server.signing_secret,
+            request_context=context,
+            patience=patience,
         )
         # Over HTTP: a socket of the SDK takes a second to close.
         http = HttpServer(
@@ -236,12 +240,12 @@ def office(
             metrics=Metrics(),
             probes=FakeProbes(),
             supervisor=Supervisor(),
-            slack=only_signed(app, signing_secret=server.signing_secret),
+            slack=verify_signature(app, signing_secret=server.signing_secret),
         )
         http.start()
         server.deliver_to(f"http://127.0.0.1:{http.port}/slack/events")
         try:
-            yield Office(server, scene, desk)
+            yield Office(server, scene, context)
         finally:
             http.stop()
             executors.close(within=60)  # what a click has begun is not left to the next test

@@ -21,7 +21,7 @@ from slack_bolt import App, BoltRequest
 
 from alertbot.slack import bot
 from alertbot.slack.bot import Identity
-from alertbot.slack.desk import Desk
+from alertbot.slack.context import RequestContext
 from alertbot.slack.executors import BoundedExecutor, Executors
 
 CHANNEL = ("C0AIALERTS", "ai-alerts")
@@ -116,7 +116,7 @@ def _view(view: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def overheard(desk: Desk) -> Iterator[Overheard]:
+def overheard(context: RequestContext) -> Iterator[Overheard]:
     """Open the bot's app on this desk."""
     heard: list[str] = []
 
@@ -147,8 +147,8 @@ def overheard(desk: Desk) -> Iterator[Overheard]:
     client = bot.web_client("xoxb-1", api_url=url, timeout=timedelta(seconds=5))
     identity = Identity("team", "T1", "B1", "U0", frozenset())
     # Charts are told in words: drawing takes long, and nothing can be read from a picture here.
-    mute = replace(desk, upload=None, wake=lambda: None, executors=AtOnce())
-    app = bot.build(client, identity=lambda: identity, signing_secret="s", desk=mute, patience=3600)
+    mute = replace(context, upload=None, wake=lambda: None, executors=AtOnce())
+    app = bot.build(client, identity=lambda: identity, signing_secret="s", request_context=mute, patience=3600)
     app.listener_runner.process_before_response = True  # each delivery is answered before the next one
     try:
         yield Overheard(app, url, heard)

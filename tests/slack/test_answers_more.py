@@ -17,20 +17,31 @@ from alertbot.demo.slack_records import Message
 from alertbot.demo.slack_transcript import plain_text
 from alertbot.domain.alerts import Alert
 from alertbot.domain.coverage import Coverage
-from alertbot.domain.rankings import Rank
+from alertbot.domain.rankings import RankingRow
 from alertbot.domain.rules import Period
 from alertbot.domain.spending import Spending, Spent
-from alertbot.domain.visibility import Entry
+from alertbot.domain.visibility import VisibilityRule
 from alertbot.slack import commands
 from alertbot.slack.charts import draw
 from alertbot.slack.parse import Request, parse
 from alertbot.slack.surface import Surface
-from alertbot.slack.views import figures
-from alertbot.slack.views.message import notice_message
+from alertbot.slack.views import analytics
+from alertbot.slack.views.message import notification_message
 from alertbot.slack.views.sharing import with_share_button
 from alertbot.slack.views.text import with_moments
 from tests.builders import absence, at, budget, minutes, rule, threshold
-from tests.slack.faces import NOW, WHOLE, alert, budgets_of, curve, face, ranking, resolved, taken, usage
+from tests.slack.messages import (
+    NOW,
+    WHOLE,
+    alert,
+    alert_message,
+    budgets_of,
+    chart_series,
+    ranking,
+    resolved,
+    taken,
+    usage,
+)
 from tests.slack.office import Office, office, there
 from tests.slack.payloads import assert_harmless, assert_sendable, texts
 
@@ -41,7 +52,7 @@ PATIENCE = 20.0  # seconds; drawing takes its time on a busy machine
 @pytest.fixture(scope="module", autouse=True)
 def _imported() -> None:
     """The first chart takes seconds, which would count as the test's."""
-    draw(curve())
+    draw(chart_series())
 
 
 def answered(here: Office, text: str, user: str = "U1") -> Message:
@@ -74,8 +85,10 @@ def shares(message: Message) -> list[str]:
 
 
 def test_the_leaders_are_a_table_that_fits_a_telephone():
-    rows = [Rank(n, f"k{n}", f"a configuration with a long name {n}", "acme", 10 ** (16 - n)) for n in range(1, 13)]
-    answer = figures.top_answer(replace(ranking(), rows=tuple(rows)))
+    rows = [
+        RankingRow(n, f"k{n}", f"a configuration with a long name {n}", "acme", 10 ** (16 - n)) for n in range(1, 13)
+    ]
+    answer = analytics.top_response(replace(ranking(), rows=tuple(rows)))
     (table,) = texts(answer, literal=True)
     lines = table.split("\n")
     assert max(map(len, lines)) <= 40
@@ -85,19 +98,21 @@ def test_the_leaders_are_a_table_that_fits_a_telephone():
 
 
 def test_a_counter_of_any_size_fits_the_table():
-    answer = figures.top_answer(replace(ranking(), rows=(Rank(1, "k", "huge", "acme", 10**400),)))
+    answer = analytics.top_response(replace(ranking(), rows=(RankingRow(1, "k", "huge", "acme", 10**400),)))
     assert_sendable(answer)
     assert "1.0e+400" in next(texts(answer, literal=True))
 
 
 def test_with_several_sources_each_row_names_its_own():
-    rows = (Rank(1, "a", "chat", "acme", 9), Rank(2, "b", "chat", "globex", 4))
-    (table,) = texts(figures.top_answer(replace(ranking(), rows=rows)), literal=True)
+    rows = (RankingRow(1, "a", "chat", "acme", 9), RankingRow(2, "b", "chat", "globex", 4))
+    (table,) = texts(analytics.top_response(replace(ranking(), rows=rows)), literal=True)
     assert table.split("\n") == ["1 chat (acme)    9", "2 chat (globex)  4"]
 
 
 def test_where_nothing_grew_that_is_one_line():
-    answer = figures.top_answer(replace(ranking(), rows=(Rank(1, "a", "chat", "acme", 0),), coverage=Coverage(NOW)))
+    answer = analytics.top_response(
+        replace(ranking(), rows=(RankingRow(1, "a", "chat", "acme", 0),), coverage=Coverage(NOW))
+    )
     assert answer["text"].startswith("No policy violations in the last 24 h, counted since <!date^")
 
 
@@ -114,7 +129,7 @@ def test_what_was_spent_is_a_table_that_fits_a_telephone_and_says_that_it_is_an_
         Spent("acme/2", "code", "acme", Fraction(1, 2), 200_000, 0),
         Spent("acme/3", "home-made <!channel>", "acme", Fraction(0), 5, 5),
     )
-    answer = figures.spend_answer(Spending(ranking().window, "ai_llm", "genai-prices 0.2.3", 10, rows, WHOLE))
+    answer = analytics.spend_response(Spending(ranking().window, "ai_llm", "genai-prices 0.2.3", 10, rows, WHOLE))
     (table,) = texts(answer, literal=True)
     assert table.split("\n") == [
         "support-chat with a …  1.01G  $12,345.67",
@@ -139,7 +154,7 @@ def test_top_is_answered(sqlite):
 
 
 def test_a_hidden_source_is_not_ranked_budgeted_or_drawn(sqlite):
-    hidden = [Entry("globex", users=frozenset({"U2"}))]
+    hidden = [VisibilityRule("globex", users=frozenset({"U2"}))]
     budgets = replace(rule(budget(amount=100), per="source"), name="each")
     with office(sqlite, {"acme/llm-1": "0 4", "globex/llm-2": "0 9"}, budgets, visibility=hidden) as here:
         here.scene.until(1)
@@ -155,7 +170,10 @@ def test_midnight_is_that_of_whoever_asks(sqlite):
     assert question is not None
     with office(sqlite, "0 1") as here:
         here.scene.now = at(30)  # half past midnight in UTC
-        begun = {user: here.scene.now - here.desk.for_person(user).window(question.span).start for user in ("U1", "U3")}
+        begun = {
+            user: here.scene.now - here.context.for_person(user).window(question.time_range).start
+            for user in ("U1", "U3")
+        }
     assert begun == {"U1": minutes(90), "U3": minutes(8 * 60 + 30)}, "Madrid and Singapore"
 
 
@@ -188,7 +206,7 @@ def test_a_thousand_series_of_fifty_budgets_still_fit_a_message():
         for m in range(50)
         for n in range(20)
     ]
-    answer = figures.budget_answer(budgets_of(*many))
+    answer = analytics.budget_response(budgets_of(*many))
     assert_sendable(answer)
     assert_harmless(answer)
     assert "more budgets" in answer["blocks"][-1]["text"]["text"]
@@ -289,13 +307,13 @@ def test_the_chart_of_a_rule_that_counts_nothing_is_refused_in_a_line(sqlite):
         assert "silent counts nothing that could be drawn" in here.answer_to(delivery)
 
 
-def test_a_curve_of_which_nothing_is_known_is_one_line():
-    nothing = curve(points=((NOW, None),))
-    assert "Nothing was read in this time." in figures.chart_answer(nothing, None)["text"]
+def test_a_chart_series_of_which_nothing_is_known_is_one_line():
+    nothing = chart_series(points=((NOW, None),))
+    assert "Nothing was read in this time." in analytics.chart_response(nothing, None)["text"]
 
 
 def test_names_of_others_do_no_harm_in_a_chart():
-    answer = figures.chart_answer(curve(subject="<!channel> *x* & `y`", what="a <b>"), "F0123ABCDE")
+    answer = analytics.chart_response(chart_series(subject="<!channel> *x* & `y`", what="a <b>"), "F0123ABCDE")
     assert_sendable(answer)
     assert_harmless(answer)
 
@@ -325,7 +343,7 @@ def test_a_shared_chart_is_drawn_anew(sqlite):
 
 
 def test_what_somebody_may_not_see_they_cannot_share(sqlite):
-    hidden = [Entry("globex", users=frozenset({"U2"}))]
+    hidden = [VisibilityRule("globex", users=frozenset({"U2"}))]
     with office(sqlite, {"acme/llm-1": "0 4", "globex/llm-2": "0 9"}, visibility=hidden) as here:
         here.scene.until(1)
         here.click(answered(here, "top", "U2"), "share", "U1")
@@ -373,11 +391,11 @@ def test_an_answer_whose_blocks_slack_refuses_is_told_in_plain_words(sqlite):
     with office(sqlite, "0 9") as here, structlog.testing.capture_logs():
         here.scene.until(1)
         # As if Slack forgot the file between the look whether it is there, and the answer.
-        desk = replace(here.desk, upload=lambda _png, _title: "F0NOTTHERE")
-        reply = commands.answer(desk, {"text": "chart violations 2m", "user_id": "U1"})
+        context = replace(here.context, upload=lambda _png, _title: "F0NOTTHERE")
+        reply = commands.answer(context, {"text": "chart violations 2m", "user_id": "U1"})
         delivery = here.slack.command("/alertbot status")
         here.slack.wait_for(lambda: here.slack.answers(delivery))
-        surface = Surface(here.desk, here.client, delivery.payload)
+        surface = Surface(here.context, here.client, delivery.payload)
         surface.say(reply, response_type="ephemeral", replace_original=False)
         assert "Most 9" in here.slack.answers(delivery)[-1].text
 
@@ -387,23 +405,26 @@ def test_an_answer_whose_blocks_slack_refuses_is_told_in_plain_words(sqlite):
 
 def test_the_message_of_one_alert_shows_how_it_was_and_who_is_on_call():
     dressed = replace(
-        face(), trend=(None, 0, 1, 9), description="Runbook: https://wiki.example.com/a?b=1&c=2.", on_call={"p": "U7"}
+        alert_message(),
+        trend=(None, 0, 1, 9),
+        description="Runbook: https://wiki.example.com/a?b=1&c=2.",
+        on_call={"p": "U7"},
     )
-    message = notice_message(dressed)
+    message = notification_message(dressed)
     assert_sendable(message)
     said = "\n".join(texts(message))
     assert re.search(r"\b15 min\b.*\b1 h\b.*\n·▁▂█", said)
     assert "\n<@U7>" in said
     assert "Runbook: <https://wiki.example.com/a?b=1&amp;c=2>. · Rule violation-burst" in said
-    over = "\n".join(texts(notice_message(replace(dressed, alerts=(resolved(alert()),)))))
+    over = "\n".join(texts(notification_message(replace(dressed, alerts=(resolved(alert()),)))))
     assert "<@U7>" not in over
-    brief = "\n".join(texts(notice_message(replace(dressed, trend=(None, None, 0, 9)))))
+    brief = "\n".join(texts(notification_message(replace(dressed, trend=(None, None, 0, 9)))))
     assert "█" not in brief, "one bar or two show no course"
 
 
 def numbers(one: Alert) -> list[str]:
     """The numbers of the first field of its message."""
-    (attachment,) = notice_message(face(one))["attachments"]
+    (attachment,) = notification_message(alert_message(one))["attachments"]
     return re.findall(r"\d+", attachment["blocks"][0]["fields"][0]["text"])
 
 
@@ -415,7 +436,8 @@ def test_the_number_stands_against_its_threshold_and_how_bad_it_was():
 
 def test_who_took_it_can_give_it_back_from_the_message():
     first = [
-        notice_message(face(one))["attachments"][0]["blocks"][-1]["elements"][0] for one in (alert(), taken(alert()))
+        notification_message(alert_message(one))["attachments"][0]["blocks"][-1]["elements"][0]
+        for one in (alert(), taken(alert()))
     ]
     assert [(button["action_id"], button["value"]) for button in first] == [
         ("acknowledge", "G17"),
@@ -424,12 +446,12 @@ def test_who_took_it_can_give_it_back_from_the_message():
 
 
 def test_what_was_escalated_looks_so_until_somebody_takes_it():
-    shown = face()
-    told = replace(shown.group.told, steps=1)
-    escalated = replace(shown, group=replace(shown.group, told=told))
-    assert notice_message(escalated)["text"].startswith(":rotating_light: *Warning*: ")
-    assert "Escalated" in str(notice_message(escalated))
-    assert "Escalated" not in str(notice_message(replace(escalated, alerts=(taken(alert()),))))
+    shown = alert_message()
+    told = replace(shown.group.notified, steps=1)
+    escalated = replace(shown, group=replace(shown.group, notified=told))
+    assert notification_message(escalated)["text"].startswith(":rotating_light: *Warning*: ")
+    assert "Escalated" in str(notification_message(escalated))
+    assert "Escalated" not in str(notification_message(replace(escalated, alerts=(taken(alert()),))))
 
 
 def test_a_moment_in_a_sentence_is_told_on_the_readers_own_clock():
@@ -441,7 +463,7 @@ def test_a_moment_in_a_sentence_is_told_on_the_readers_own_clock():
 
 
 def test_a_link_that_had_to_be_cut_is_no_link():
-    message = notice_message(replace(face(), description="https://wiki.example.com/" + "x" * 700))
+    message = notification_message(replace(alert_message(), description="https://wiki.example.com/" + "x" * 700))
     assert "<https" not in "\n".join(texts(message))
 
 

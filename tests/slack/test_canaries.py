@@ -14,10 +14,10 @@ import pytest
 from alertbot.domain.evidence import Evidence, EvidenceKind
 from alertbot.domain.oncall import OnCall
 from alertbot.domain.routes import Route
-from alertbot.domain.rules import Period, Where
+from alertbot.domain.rules import Period, Selector
 from alertbot.domain.silences import ENDLESS, Silence, parse_matcher
 from alertbot.domain.snapshots import Configuration
-from alertbot.domain.visibility import Entry
+from alertbot.domain.visibility import VisibilityRule
 from alertbot.flows.edit_rules import make_rule
 from alertbot.slack.commands import _SHAREABLE
 from alertbot.slack.parse import NAMES
@@ -35,7 +35,7 @@ DRAWN = {
     "canary-source/canary-llm": {"policy_violations": "0 12x300", "api_calls": "0 90x300"},
 }
 NEVER = threshold(above=10**6)
-BOTH = Where((("source", ("acme", "canary-source")), ("ai_llm", ("llm-*", "canary-*"))))
+BOTH = Selector((("source", ("acme", "canary-source")), ("ai_llm", ("llm-*", "canary-*"))))
 RULES = (
     BURST,
     replace(rule(where=only(source="canary-source")), name="canary-alone"),
@@ -64,7 +64,7 @@ IDS = [f"{letter}{number}" for letter in "AG" for number in range(1, 9)]
 
 @pytest.fixture
 def here(sqlite: Any) -> Iterator[Office]:
-    hidden = [Entry("canary-source", channels=frozenset({"#theirs"}), users=frozenset({KNOWN}))]
+    hidden = [VisibilityRule("canary-source", channels=frozenset({"#theirs"}), users=frozenset({KNOWN}))]
     rotas = {
         "primary": OnCall("primary", usergroup="S1"),
         "canary-source-rota": OnCall("canary-source-rota", usergroup="S2"),
@@ -79,15 +79,15 @@ def here(sqlite: Any) -> Iterator[Office]:
 
 
 def _put_it_everywhere(here: Office) -> None:
-    desk, now = here.desk, here.scene.now
+    context, now = here.context, here.scene.now
     keys = {"metric": "policy_violations", "window": "1h", "above": 10**6}
     for name, where in (
         ("stored-canary", {"ai_llm": "canary-name"}),
         ("stored-both", {"source": ["acme", "canary-source"]}),
     ):
         made = {**keys, "name": name, "where": where, "description": "for canary-name"}
-        make_rule(desk.database, desk.book, made, by=KNOWN, now=now, key=name)
-    with desk.database.transaction() as tx:
+        make_rule(context.database, context.book, made, by=KNOWN, now=now, key=name)
+    with context.database.transaction() as tx:
         for words in SILENCES:
             found = tuple(parse_matcher(word) for word in words.split())
             silences.add(tx, Silence(found, START, now + timedelta(hours=1), KNOWN, "canary-llm rests"))
@@ -270,13 +270,13 @@ VIEWS = {"home", "details", "silence", "silenced", "snooze_until", "comment", "r
 
 def test_every_sub_command_and_every_listener_is_tried(here):
     assert set(COMMANDS) == set(NAMES)
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         assert slack.listeners == set(LISTENERS)
 
 
 @pytest.mark.parametrize("channel", [CHANNEL, DIRECT], ids=["in a channel", "in direct messages"])
 def test_a_stranger_learns_nothing_of_what_is_hidden(here, channel):
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         views: set[str] = set()
         for name, use in LISTENERS.items():
             if use is not None:
@@ -294,7 +294,7 @@ def around(told: str) -> list[str]:
 
 
 def test_what_is_shared_is_what_everybody_in_the_channel_may_see(here):
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         for command in sorted(_SHAREABLE):
             texts = COMMANDS[command]
             for text in texts:
@@ -312,7 +312,7 @@ def test_what_is_shared_is_what_everybody_in_the_channel_may_see(here):
 
 
 def test_a_chart_in_the_thread_is_one_that_everybody_in_the_channel_may_see(here):
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         for value in IDS:
             slack.click("chart", value, KNOWN)
         lines = slack.said().splitlines()
@@ -341,7 +341,7 @@ def test_a_hidden_name_is_answered_like_one_that_nobody_has(here):
         "silence source={} 1h",
         "silence ai_llm={} 1h",
     ]
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         for text in asked:
             for name in ("canary-alone", "canary-source", "canary-llm", "stored-canary", "canary-name"):
                 answers = []
@@ -352,17 +352,17 @@ def test_a_hidden_name_is_answered_like_one_that_nobody_has(here):
 
 
 def test_a_name_that_a_hidden_rule_has_is_free_to_whoever_does_not_see_it(here):
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         for name in ("canary-alone", "stored-canary", "free"):
             slack.submit(STRANGER, **_rule_form(name=name, where="llm-1"))
             assert f"*{name}-u2* is watched from now on" in slack.said()
-    with here.desk.database.reading() as tx:
-        made = here.desk.book.kept(tx).stored["canary-alone-u2"]
+    with here.context.database.reading() as tx:
+        made = here.context.book.kept(tx).stored["canary-alone-u2"]
     assert made.keys["where"] == {"ai_llm": ["llm-1"], "source": ["acme"]}
 
 
 def test_a_rule_of_a_stranger_never_fires_for_what_is_hidden(here):
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         slack.submit(STRANGER, **_rule_form(name="all"))
         slack.submit(STRANGER, **_rule_form(name="hidden", where="source=canary-source"))
         refused = slack.said()
@@ -374,13 +374,13 @@ def test_a_rule_of_a_stranger_never_fires_for_what_is_hidden(here):
 
 
 def test_a_silence_of_a_stranger_mutes_nothing_that_is_hidden(here):
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         for text in ("silence all 1h", "mute violation-burst", "silence source=c* 1h"):
             slack.command(text, STRANGER)
         assert "source=acme" in slack.said()
         slack.command("unmute both", STRANGER)
         assert "more than you see" in slack.said()
-    with here.desk.database.reading() as tx:
+    with here.context.database.reading() as tx:
         theirs = [one for one in silences.in_force(tx, here.scene.now) if one.author == STRANGER]
     assert len(theirs) == 3
     assert not any(one.covers({"source": "canary-source", "rule": "violation-burst"}, here.scene.now) for one in theirs)

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from alertbot.demo.slack import SlackServer
-from alertbot.domain.curves import Curve
+from alertbot.domain.chart_data import ChartSeries
 from alertbot.domain.rules import Comparison, Severity
 from alertbot.errors import SlackError, SlackUncertain
 from alertbot.slack.bot import web_client
+from alertbot.slack.chart_upload import uploader
 from alertbot.slack.charts import HEIGHT, WIDTH, _moments, _short, draw, in_zone, zone_name
-from alertbot.slack.pictures import uploader
-from tests.slack.faces import NOW, curve
+from tests.slack.messages import NOW, chart_series
 
 RED, ORANGE, BLUE = (201, 48, 44), (201, 122, 18), (42, 95, 184)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -39,7 +39,7 @@ def _without_a_warning() -> Iterator[None]:
         yield
 
 
-def pixels(one: Curve) -> Image.Image:
+def pixels(one: ChartSeries) -> Image.Image:
     return Image.open(io.BytesIO(draw(one))).convert("RGBA")
 
 
@@ -49,13 +49,13 @@ def colours(picture: Image.Image) -> Counter[tuple[int, ...]]:
     return Counter({tuple(colour)[:3]: count for count, colour in found if isinstance(colour, tuple)})
 
 
-def line(*seen: Any, **changed: Any) -> Curve:
+def line(*seen: Any, **changed: Any) -> ChartSeries:
     moments = [NOW - timedelta(minutes=5) * turn for turn in reversed(range(len(seen)))]
     start = NOW - timedelta(minutes=5 * len(seen))
-    return curve(points=tuple(zip(moments, seen, strict=True)), start=start, fired_at=None, **changed)
+    return chart_series(points=tuple(zip(moments, seen, strict=True)), start=start, fired_at=None, **changed)
 
 
-def shades(one: Curve) -> dict[str, int]:
+def shades(one: ChartSeries) -> dict[str, int]:
     """How many pixels have the colour of what is beyond each threshold: the card's, with a third of the level's."""
     found = colours(pixels(one))
     return {
@@ -67,14 +67,14 @@ def shades(one: Curve) -> dict[str, int]:
 
 
 def test_a_chart_is_a_png_of_1200_by_510_pixels():
-    picture = draw(curve())
+    picture = draw(chart_series())
     assert picture.startswith(PNG)
     assert Image.open(io.BytesIO(picture)).size == (WIDTH, HEIGHT) == (1200, 510)
     assert len(picture) < 200_000
 
 
 def test_a_chart_has_a_ground_of_its_own_with_round_corners():
-    picture = pixels(curve())
+    picture = pixels(chart_series())
     assert picture.getpixel((0, 0))[3] == 0, "outside of the card the background of the reader shows"  # type: ignore[index]
     assert picture.getpixel((600, 20)) == (247, 248, 250, 255)
 
@@ -143,7 +143,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
 def test_any_name_can_be_written(name):
-    assert draw(curve(subject=name, what=name, key=name)).startswith(PNG)
+    assert draw(chart_series(subject=name, what=name, key=name)).startswith(PNG)
 
 
 VALUES = {
@@ -174,7 +174,7 @@ def test_any_value_can_be_drawn(seen, unit):
 def test_whatever_was_seen_can_be_drawn(seen, name, minutes):
     start = NOW - timedelta(minutes=minutes)
     points = tuple((start + (NOW - start) * turn / len(seen), value) for turn, value in enumerate(seen, start=1))
-    assert draw(curve(points=points, start=start, subject=name, fired_at=start)).startswith(PNG)
+    assert draw(chart_series(points=points, start=start, subject=name, fired_at=start)).startswith(PNG)
 
 
 AXES = {
@@ -215,16 +215,16 @@ def test_several_charts_at_once_come_out_as_one_by_one():
 
 
 def test_the_clock_of_a_chart_is_the_readers_and_is_named():
-    madrid = in_zone(curve(fired_at=NOW - timedelta(minutes=15)), ZoneInfo("Europe/Madrid"))
+    madrid = in_zone(chart_series(fired_at=NOW - timedelta(minutes=15)), ZoneInfo("Europe/Madrid"))
     assert [moment.hour for moment in (madrid.end, madrid.points[-1][0])] == [NOW.hour + 1] * 2
     assert zone_name(madrid.start) == "Europe/Madrid"
     assert zone_name(NOW) == "UTC"
     written = [text for _, text in _moments(madrid.start, madrid.end)]
     assert f"{NOW.hour + 1}:00" in written, "round moments are round on the reader's clock"
-    assert draw(curve(), ZoneInfo("Asia/Kathmandu")) != draw(curve())
+    assert draw(chart_series(), ZoneInfo("Asia/Kathmandu")) != draw(chart_series())
 
 
-@pytest.mark.parametrize("module", ["alertbot.app", "alertbot.cli", "alertbot.slack.pictures"])
+@pytest.mark.parametrize("module", ["alertbot.app", "alertbot.cli", "alertbot.slack.chart_upload"])
 def test_nothing_waits_for_matplotlib_before_the_first_chart(module):
     code = f"import sys, {module}; sys.exit('matplotlib' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -279,8 +279,8 @@ tempfile._candidate_tempdir_list = lambda: ["/proc/no/such/folder"]
 os.environ |= {"HOME": "/proc/nowhere", "XDG_CONFIG_HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
 os.environ.pop("MPLCONFIGDIR", None)
 from alertbot.slack import charts
-from tests.slack.faces import curve
-sys.stdout.buffer.write(charts.draw(curve()))
+from tests.slack.messages import chart_series
+sys.stdout.buffer.write(charts.draw(chart_series()))
 """
 
 

@@ -14,20 +14,30 @@ from hypothesis import strategies as st
 from alertbot.demo.slack import CHANNELS, SlackServer
 from alertbot.demo.slack_limits import check_view
 from alertbot.demo.slack_transcript import plain_text
-from alertbot.domain.evidence import Count, Evidence, EvidenceKind, Leaders, Listing, Privacy, Summary, masked, told
+from alertbot.domain.evidence import (
+    Count,
+    Evidence,
+    EvidenceKind,
+    Privacy,
+    Summary,
+    TopN,
+    ViolationReport,
+    mask,
+    redact,
+)
 from alertbot.domain.routes import Route
 from alertbot.domain.snapshots import Configuration
-from alertbot.domain.visibility import Entry
+from alertbot.domain.visibility import VisibilityRule
 from alertbot.domain.windows import Window
 from alertbot.slack.parse import NAMES
 from alertbot.slack.views.details import details_view
-from alertbot.slack.views.evidence import MOST_ROWS, evidence_block, evidence_lines, violations_answer
-from alertbot.slack.views.message import notice_message
-from alertbot.slack.views.text import moment
-from alertbot.store import evidence, gatherings, sources
+from alertbot.slack.views.evidence import MOST_ROWS, evidence_block, evidence_lines, violations_response
+from alertbot.slack.views.message import notification_message
+from alertbot.slack.views.text import slack_date
+from alertbot.store import evidence, evidence_fetches, sources
 from tests.builders import at, minutes
 from tests.flows.scene import CHANNEL
-from tests.slack.faces import FIRED, NOW, alert, face, found, listing, many, summary
+from tests.slack.messages import FIRED, NOW, alert, alert_message, found, listing, many, summary
 from tests.slack.office import Office, office, said
 from tests.slack.payloads import assert_harmless, assert_sendable, texts
 from tests.slack.test_views import evil
@@ -44,16 +54,16 @@ def table_of(answer: dict[str, Any]) -> list[str]:
 
 
 def evil_summary(text: str, privacy: Privacy = Privacy.FULL) -> Summary:
-    leaders = Leaders(tuple(Count(text, number, text) for number in (3, 2, 1)), 10**9)
+    leaders = TopN(tuple(Count(text, number, text) for number in (3, 2, 1)), 10**9)
     newest = found(policy_name=text, user_name=text, explanation=text, model=text)
     plain = Summary(EvidenceKind.VIOLATION, 10**30, 5, {"HIGH": 7}, leaders, leaders, leaders, newest)
-    return told(plain, privacy)
+    return redact(plain, privacy)
 
 
 @given(evil, st.sampled_from(Privacy))
 @settings(deadline=None)
 def test_whatever_outsiders_wrote_pings_nobody_and_fits(text, privacy):
-    payload = notice_message(replace(face(), evidence=evil_summary(text, privacy)))
+    payload = notification_message(replace(alert_message(), evidence=evil_summary(text, privacy)))
     assert_sendable(payload)
     assert_harmless(payload)
     view = details_view(17, many(60), now=NOW, evidence=evil_summary(text, privacy), doubts=[text] * 9)
@@ -65,8 +75,8 @@ def test_whatever_outsiders_wrote_pings_nobody_and_fits(text, privacy):
 @settings(deadline=None)
 def test_an_answer_takes_any_text(text, privacy, count):
     one = found(policy_name=text, policy=text, user_name=text, user=text, explanation=text)
-    listed = () if privacy is Privacy.COUNTS else tuple([one if privacy is Privacy.FULL else masked(one)] * count)
-    answer = violations_answer(Listing(listed, evil_summary(text, privacy), (text,) * 9), DAY, UTC)
+    listed = () if privacy is Privacy.COUNTS else tuple([one if privacy is Privacy.FULL else mask(one)] * count)
+    answer = violations_response(ViolationReport(listed, evil_summary(text, privacy), (text,) * 9), DAY, UTC)
     assert_sendable(answer)
     assert_harmless(answer)
     if listed:
@@ -78,12 +88,12 @@ SECRETS = ("Ana Ruiz", "card number", "user-0001", "customers-repo")
 
 @pytest.mark.parametrize("privacy", [Privacy.MASKED, Privacy.COUNTS])
 def test_what_may_not_be_told_stands_nowhere(privacy):
-    careful = told(summary(), privacy)
-    listed = () if privacy is Privacy.COUNTS else tuple(masked(one) for one in listing().found)
+    careful = redact(summary(), privacy)
+    listed = () if privacy is Privacy.COUNTS else tuple(mask(one) for one in listing().violations)
     for payload in (
-        notice_message(replace(face(), evidence=careful)),
+        notification_message(replace(alert_message(), evidence=careful)),
         details_view(17, [alert()], now=NOW, evidence=careful),
-        violations_answer(Listing(listed, careful), DAY, UTC),
+        violations_response(ViolationReport(listed, careful), DAY, UTC),
     ):
         assert not any(secret in str(payload) for secret in SECRETS)
 
@@ -102,19 +112,19 @@ def leaders(line: str) -> tuple[str, list[str | int], str]:
 def test_a_message_names_the_leaders_and_quotes_the_newest():
     first, *named, newest, quote = evidence_lines(summary())
     assert first.startswith("9 ")
-    assert moment(FIRED - timedelta(minutes=15)) in first
+    assert slack_date(FIRED - timedelta(minutes=15)) in first
     assert [leaders(line) for line in named] == [
         ("Policies", ["No customer PII", 7, "Prompt injection", 2], ""),
         ("People", ["Ana Ruiz", 5, "Bo Chen", 3, "Cy", 1], "2"),
         ("Models", ["claude-sonnet-4-5", 9], ""),
     ]
-    assert [part in newest for part in (found().policy_name, found().user_name, moment(found().at))] == [True] * 3
+    assert [part in newest for part in (found().policy_name, found().user_name, slack_date(found().at))] == [True] * 3
     assert quote == f"&gt; {found().explanation}"
 
 
 def test_what_has_no_names_is_counted():
     assert evidence_lines(Summary(EvidenceKind.ALERT, 1)) == ["1 policy alert listed"]
-    (line,) = evidence_lines(told(replace(summary(), since=None), Privacy.COUNTS))
+    (line,) = evidence_lines(redact(replace(summary(), since=None), Privacy.COUNTS))
     kinds = ("violations", "policies", "people", "model", "high", "low", "blocked")
     assert [re.findall(rf"(\d+) {kind}\b", line) for kind in kinds] == [["9"], ["2"], ["5"], ["1"], ["6"], ["1"], ["4"]]
 
@@ -122,8 +132,8 @@ def test_what_has_no_names_is_counted():
 @pytest.mark.parametrize("privacy", list(Privacy))
 def test_the_list_says_from_when_to_when_it_counts(privacy):
     since, until = FIRED - timedelta(minutes=15), FIRED + timedelta(hours=1)
-    shown = told(replace(summary(), since=since, until=until), privacy)
-    assert evidence_lines(shown)[0].startswith(f"9 violations listed from {moment(since)} to {moment(until)}")
+    shown = redact(replace(summary(), since=since, until=until), privacy)
+    assert evidence_lines(shown)[0].startswith(f"9 violations listed from {slack_date(since)} to {slack_date(until)}")
 
 
 def test_details_show_what_is_wrong_with_the_evidence():
@@ -132,15 +142,15 @@ def test_details_show_what_is_wrong_with_the_evidence():
 
 
 def test_times_are_those_of_the_persons_own_clock_with_the_day_where_it_matters():
-    asked = violations_answer(listing(), DAY, ZoneInfo("Asia/Tokyo"))
+    asked = violations_response(listing(), DAY, ZoneInfo("Asia/Tokyo"))
     assert table_of(asked)[1].startswith("19:05 high! No customer PII")
     week = Window(NOW - timedelta(days=7), NOW, "this week")
-    assert table_of(violations_answer(listing(), week, UTC))[1].startswith("01-05 10:05 high!")
+    assert table_of(violations_response(listing(), week, UTC))[1].startswith("01-05 10:05 high!")
 
 
 def test_a_long_list_is_cut_and_counted():
-    many_of_them = Listing((found(),) * 40, replace(summary(), total=1234))
-    table = table_of(violations_answer(many_of_them, DAY, UTC))
+    many_of_them = ViolationReport((found(),) * 40, replace(summary(), total=1234))
+    table = table_of(violations_response(many_of_them, DAY, UTC))
     assert len(table) == MOST_ROWS + 3
     assert table[-1] == "… and 1,219 more"
 
@@ -152,10 +162,10 @@ def remember(here: Office, source: str, *entries: Evidence) -> None:
     with here.scene.database.transaction() as tx:
         number = sources.number_of(tx, source)
         evidence.keep(tx, number, entries)
-        claimed = gatherings.claim(tx, source, owner="test", lease=minutes(1), now=here.scene.now)
+        claimed = evidence_fetches.claim(tx, source, owner="test", lease=minutes(1), now=here.scene.now)
         assert claimed is not None
         until = {EvidenceKind.VIOLATION: here.scene.now}
-        gatherings.mark_read(tx, claimed, read_at=here.scene.now, until=until, complete_since=at(-9999))
+        evidence_fetches.mark_read(tx, claimed, read_at=here.scene.now, until=until, complete_since=at(-9999))
 
 
 def entry(identity: str, **more: Any) -> Evidence:
@@ -200,7 +210,7 @@ def test_somebody_asks_and_shares_the_answer(here):
     assert "shared by <@U1>" in plain_text(shared[-1])
 
 
-NOTHING = violations_answer(Listing((), Summary(EvidenceKind.VIOLATION, 0)), DAY, UTC)["text"]
+NOTHING = violations_response(ViolationReport((), Summary(EvidenceKind.VIOLATION, 0)), DAY, UTC)["text"]
 
 
 @pytest.mark.parametrize(
@@ -231,7 +241,7 @@ def test_details_show_the_evidence_of_their_message(here):
 
 def test_a_hidden_source_is_hidden_with_its_evidence(sqlite):
     slack = SlackServer(page=False, channels=(*CHANNELS, "#globex-ai"))
-    hidden = [Entry("globex", channels=frozenset({"#globex-ai"}))]
+    hidden = [VisibilityRule("globex", channels=frozenset({"#globex-ai"}))]
     with opened(sqlite, operators=["U3"], visibility=hidden, slack=slack) as place:
         here = prepare(place)
         for asked in ("violations", "violations user=gil", "violations source=globex", "violations ai_llm=globex-bot"):

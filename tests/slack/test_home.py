@@ -14,9 +14,9 @@ from alertbot.domain.reports import Health, SourceRow
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import ENDLESS, Silence, parse_matcher
 from alertbot.flows import homes
-from alertbot.slack.views.home import ROWS, Board, home_view
+from alertbot.slack.views.home import ROWS, HomeData, home_view
 from tests.builders import at, minutes
-from tests.slack.faces import NOW, alert, row, status, taken
+from tests.slack.messages import NOW, alert, row, status, taken
 from tests.slack.office import Office, labels, office, said
 
 SEVERAL = {"acme/llm-1": "0 9x300", "globex/llm-2": "0 12x300", "initech/llm-3": "0 0 7x300"}
@@ -106,7 +106,7 @@ def test_an_alert_can_be_taken_and_given_back(sqlite):
         assert headers(here, "U2")[1] == "Yours"
         here.click(taken_by_me, "give_back", "U2")
         assert "Acknowledge" in labels(here.changed(taken_by_me))
-        assert here.acts() == ["U2 acknowledge A1 done", "U2 unacknowledge A1 done"]
+        assert here.actions() == ["U2 acknowledge A1 done", "U2 unacknowledge A1 done"]
 
 
 def test_what_somebody_else_has_taken_is_not_offered_to_be_taken(sqlite):
@@ -272,7 +272,7 @@ def test_an_act_in_a_home_that_cannot_be_published_is_done(sqlite):
         here.slack.fault("server_error", "views.publish")
         here.click(home, "acknowledge")
         here.slack.wait_for(lambda: "Acknowledged" in here.message().text)
-        assert here.acts() == ["U1 acknowledge A1 done"]
+        assert here.actions() == ["U1 acknowledge A1 done"]
 
 
 # --- within Slack's limits, whatever there is
@@ -280,7 +280,7 @@ def test_an_act_in_a_home_that_cannot_be_published_is_done(sqlite):
 EVIL = "<!channel> & `x` \u202e" * 30
 
 
-def board(count: int, *, text: str = "acme", page: int = 0) -> Board:
+def board(count: int, *, text: str = "acme", page: int = 0) -> HomeData:
     alerts = [
         alert(n, rule=text, labels={"source": text, "name": f"{text}{n}"}, severity=Severity.CRITICAL, assigned_to="U2")
         for n in range(count)
@@ -289,7 +289,7 @@ def board(count: int, *, text: str = "acme", page: int = 0) -> Board:
     matchers = (parse_matcher("rule=x"), parse_matcher(f"source={text}"))
     silences = [Silence(matchers, NOW, ENDLESS, text, text, number) for number in range(count)]
     budget = {"type": "section", "text": {"type": "mrkdwn", "text": "a budget", "verbatim": True}}
-    return Board(
+    return HomeData(
         user="U1",
         rows=[*(row(taken(one, by="U1"), group=n) for n, one in enumerate(alerts)), *pending],
         status=status(*[SourceRow(text, Health.FAILING, NOW, 1, text)] * count, firing=count),
@@ -315,7 +315,7 @@ def test_slack_takes_every_home(count, page):
 def test_nothing_in_home_pings_by_accident():
     one = alert(1, rule=EVIL, labels={"source": EVIL, "name": EVIL}, value=Fraction(10**30), peak=Fraction(10**30))
     shown = home_view(
-        Board(
+        HomeData(
             user="U1",
             rows=[row(one), row(alert(2, state=State.PENDING, labels={"source": EVIL, "name": EVIL}), group=None)],
             status=status(SourceRow(EVIL, Health.FAILING, NOW, 1, EVIL)),

@@ -11,12 +11,12 @@ import yaml
 
 from alertbot.flows.rulebook import Rulebook
 from alertbot.slack.bot import NEEDED_SCOPES, Identity, build, web_client
-from alertbot.slack.desk import Desk
+from alertbot.slack.context import RequestContext
 from alertbot.slack.directory import name_of_channel
 from alertbot.slack.executors import Executors
 from alertbot.slack.manifest import EVENTS, OPTIONAL_SCOPES, manifest, manifest_yaml
 from alertbot.slack.parse import COMMANDS
-from alertbot.wiring import GRAMMAR
+from alertbot.wiring import RULE_PARSER
 
 PACKAGE = Path(__file__).parents[2] / "alertbot" / "slack"
 MODES: dict[str, dict[str, Any]] = {
@@ -78,14 +78,14 @@ def test_home_is_there_to_be_looked_at(mode):
 def test_the_command_is_the_one_that_the_app_listens_to(mode):
     (slash,) = MODES[mode]["features"]["slash_commands"]
     client = web_client("xoxb-1", api_url="http://127.0.0.1:9/", timeout=timedelta(seconds=1))
-    desk: Any = Desk(
+    context: Any = RequestContext(
         database=None,  # type: ignore[arg-type]  # nothing is asked
         clock=None,  # type: ignore[arg-type]
         wake=lambda: None,
         command=slash["command"],
         intervals={},
         blind_after={},
-        book=Rulebook((), GRAMMAR),
+        book=Rulebook((), RULE_PARSER),
         on_call={},
         operators=frozenset(),
         members_of=lambda _: frozenset(),
@@ -93,7 +93,7 @@ def test_the_command_is_the_one_that_the_app_listens_to(mode):
         name_of_channel=name_of_channel(client),
     )
     identity = Identity("Acme", "T1", "B1", "U1", frozenset())
-    app = build(client, identity=lambda: identity, signing_secret=None, desk=desk)
+    app = build(client, identity=lambda: identity, signing_secret=None, request_context=context)
     assert app is not None
     assert slash["should_escape"] is True  # else a mention in `assign` is only a name
     assert len(slash["usage_hint"]) <= 1000

@@ -11,11 +11,11 @@ from alertbot.demo.slack_records import View
 from alertbot.domain.alerts import Alert
 from alertbot.domain.reports import SilencePreview
 from alertbot.domain.silences import ENDLESS
-from alertbot.slack.views import answers
+from alertbot.slack.views import responses
 from alertbot.slack.views.details import PAGE, details_view
 from alertbot.slack.views.modals import Draft, comment_modal, silence_modal, silenced_modal, snooze_modal
 from tests.builders import START, at
-from tests.slack.faces import NOW, alert, many
+from tests.slack.messages import NOW, alert, many
 from tests.slack.office import Office, errors, labels, muted, office, options, reach, said
 
 TWO = {"acme/llm-1": "0 9x200", "acme/llm-2": "0 12x200"}
@@ -35,7 +35,8 @@ def value(view: View, block: str) -> object:
 
 def silences(here: Office) -> list[str]:
     return [
-        f"{silence.number} {' '.join(map(str, silence.matchers))}" for silence in here.desk.for_person("U1").silences()
+        f"{silence.number} {' '.join(map(str, silence.matchers))}"
+        for silence in here.context.for_person("U1").silences()
     ]
 
 
@@ -88,7 +89,7 @@ def test_a_silence_that_was_filled_in_holds_and_is_confirmed(sqlite):
         confirmed = here.modal("U2")
         assert labels(confirmed) == []
         assert muted(confirmed) == 1
-        (made,) = here.desk.for_person("U2").silences()
+        (made,) = here.context.for_person("U2").silences()
         assert [str(matcher) for matcher in made.matchers] == ["rule=violation-burst", "source=acme", "ai_llm=llm-1"]
         assert (made.author, made.comment, made.ends_at) == ("U2", "planned <test>", at(1) + timedelta(hours=2))
         assert "planned &lt;test&gt;" in here.ask("silences", "U1")
@@ -102,7 +103,7 @@ def test_a_silence_until_a_date_asks_for_it_and_ends_then(sqlite):
         form = here.changed(here.modal()) if value(here.modal(), "lasts") != "until" else here.modal()
         assert value(form, "until") == seconds(24 * 60)
         here.submit(form, until=seconds(500))
-        assert [silence.ends_at for silence in here.desk.for_person("U1").silences()] == [at(500)]
+        assert [silence.ends_at for silence in here.context.for_person("U1").silences()] == [at(500)]
 
 
 REFUSED = {
@@ -203,14 +204,14 @@ def test_an_error_of_ours_leaves_the_form_open_and_a_second_try_does_it_once(sql
 def test_a_muted_rule_is_silent_until_it_is_unmuted(sqlite):
     with office(sqlite, "0 9x3 9+9") as here:
         assert "`rule=violation-burst`" in here.ask("mute violation-burst", "U2")
-        assert [silence.ends_at for silence in here.desk.for_person("U2").silences()] == [ENDLESS]
+        assert [silence.ends_at for silence in here.context.for_person("U2").silences()] == [ENDLESS]
         here.scene.until(5)
         assert here.slack.messages("#ai-alerts") == []
         assert ":mute: *violation-burst*" in here.ask("rules")
         assert "*Silence 1*: `rule=violation-burst`" in here.ask(
             "mute violation-burst", "U3"
         )  # it was: by whom, since when
-        assert here.ask("unmute violation-burst", "U3") == answers.unmuted_answer("violation-burst")["text"]
+        assert here.ask("unmute violation-burst", "U3") == responses.unmuted_response("violation-burst")["text"]
         assert silences(here) == []
         here.scene.until(6)
         assert "Warning" in here.message().text
@@ -239,7 +240,7 @@ def test_anybody_may_snooze_until_a_date_within_a_day(sqlite):
         assert value(form, "until") == seconds(240)
         assert errors(here.submit(form, until=seconds(24 * 60 + 1))) == {}
         assert here.alert().snoozed_until == at(24 * 60 + 1)
-        assert here.acts() == ["U2 snooze A1 done"]
+        assert here.actions() == ["U2 snooze A1 done"]
         assert here.slack.modals("U2") == []
         assert "Snoozed" in here.message().text
 
@@ -254,9 +255,9 @@ def test_more_than_a_day_is_for_operators(sqlite):
         assert errors(here.submit(here.modal("U2"), until=seconds(1))) == {
             "until": "This has passed; choose a time to come"
         }
-        assert here.acts() == []
+        assert here.actions() == []
         assert errors(here.submit(here.modal("U3"), until=seconds(48 * 60))) == {}
-        assert here.acts() == ["U3 snooze A1 done"]
+        assert here.actions() == ["U3 snooze A1 done"]
 
 
 def test_a_snooze_that_comes_too_late_says_so(sqlite):
@@ -285,7 +286,7 @@ def test_the_menu_of_an_alert_acts_on_it_alone_and_shows_it(sqlite, what, told, 
         details = here.modal("U2")
         here.click(details, "alert_menu", "U2", value=f"A1 {what}")
         after = here.changed(details)
-        assert here.acts() == [told]
+        assert here.actions() == [told]
         assert said(after).count(shown) == 1
 
 
@@ -298,7 +299,7 @@ def test_what_was_taken_can_be_given_back_from_the_menu(sqlite):
         assert options(details, "alert_menu")[0] == "A1 unacknowledge"
         here.click(details, "alert_menu", "U2", value="A1 unacknowledge")
         assert options(here.changed(details), "alert_menu")[0] == "A1 acknowledge"
-        assert here.acts() == ["U3 acknowledge A1 done", "U2 unacknowledge A1 done"]
+        assert here.actions() == ["U3 acknowledge A1 done", "U2 unacknowledge A1 done"]
 
 
 def test_a_click_that_came_too_late_is_told_on_top_of_the_details(sqlite):
@@ -324,7 +325,7 @@ def test_a_comment_and_whom_it_is_given_to_are_one_submission_and_two_acts(sqlit
         assert "<@U3>" in said(here.changed(details))
         assert [view.id for view in here.slack.modals("U2")] == [details.id]
         here.slack.redeliver(delivery)
-        assert here.acts() == ["U2 assign A2 done", "U2 comment A2 done"]
+        assert here.actions() == ["U2 assign A2 done", "U2 comment A2 done"]
         here.slack.wait_for(
             lambda: any(
                 reply.text == ":speech_balloon: <@U2>: rolled &lt;back&gt;"
@@ -340,7 +341,7 @@ def test_an_empty_comment_is_asked_for_again(sqlite):
         here.click(here.modal(), "alert_menu", value="A1 comment")
         form = here.modal(callback="comment")
         assert errors(here.submit(form, comment="  ")) == {"comment": "Write something, or choose somebody below"}
-        assert here.acts() == []
+        assert here.actions() == []
 
 
 def test_what_has_ended_takes_a_comment_but_is_given_to_nobody(sqlite):
@@ -353,7 +354,7 @@ def test_what_has_ended_takes_a_comment_but_is_given_to_nobody(sqlite):
         told = errors(here.submit(form, comment="why", assignee="U2"))
         assert told == {"assignee": "Too late: it had ended before"}
         assert errors(here.submit(here.modal(), comment="why", assignee=None)) == {}
-        assert here.acts() == ["U1 assign A1 the alert had ended", "U1 comment A1 done"]
+        assert here.actions() == ["U1 assign A1 the alert had ended", "U1 comment A1 done"]
 
 
 # --- when Slack is slow, or a click comes twice
@@ -391,7 +392,7 @@ def test_what_goes_wrong_after_the_act_does_not_undo_it(sqlite, fault):
         here.click(details, "alert_menu", value="A1 acknowledge")
         here.slack.wait_for(lambda: "Acknowledged" in here.message().text)
         here.slack.wait_for(lambda: here.calls("views.update") == 1)
-        assert here.acts() == ["U1 acknowledge A1 done"]
+        assert here.actions() == ["U1 acknowledge A1 done"]
         assert [log["event"] for log in logs if log["log_level"] == "error"] == []
 
 
@@ -406,7 +407,7 @@ def test_a_click_in_a_menu_that_is_delivered_twice_is_one_act(sqlite):
         before = here.slack.view(details.id)
         here.slack.redeliver(delivery)
         here.changed(before)
-        assert here.acts() == ["U1 snooze A1 done"]
+        assert here.actions() == ["U1 snooze A1 done"]
         assert here.alert().snoozed_until == at(61)
 
 
@@ -470,7 +471,7 @@ def test_the_confirmation_is_within_the_limits(sqlite):
         here.scene.until(1)
         here.slack.command("/alertbot silence")
         here.submit(here.modal(), silence_more="all", comment="<!channel>" * 50)
-        (made,) = here.desk.for_person("U1").silences()
+        (made,) = here.context.for_person("U1").silences()
         assert check_view(silenced_modal(made, SilencePreview((), 0))) == []
         assert "<!channel>" not in said(here.modal())
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from alertbot.domain.evidence import Evidence, EvidenceKind
-from alertbot.domain.points import Combination, Point
+from alertbot.domain.points import LabelSet, Point
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Period
 from alertbot.domain.silences import Silence, parse_matcher
-from alertbot.flows.collect import Polling, collect
+from alertbot.flows.collect import FeedPoll, collect
 from alertbot.store import evidence, silences, sources
 from tests.builders import MINUTE, START, at, budget, minutes, only, rule, threshold
 from tests.flows.scene import BOTS
@@ -44,21 +44,21 @@ def _read_points(here: Office) -> None:
         *(
             Point(
                 at(0),
-                Combination("llm-1", "OPENAI", "gpt-4o", f"repo-{who}", f"key-{who}", who, f"{who}.lan"),
+                LabelSet("llm-1", "OPENAI", "gpt-4o", f"repo-{who}", f"key-{who}", who, f"{who}.lan"),
                 {"policy_violations": 9, "api_calls": 10},
             )
             for who in PEOPLE
         )
     )
-    polling = Polling("acme/ai", MINUTE, 2 * MINUTE, points=points, operators=BOTS)
-    collect(scene.database, polling, owner=scene.owner, now=scene.now, at_once=True)
+    feed_poll = FeedPoll("acme/ai", MINUTE, 2 * MINUTE, points=points, operators=BOTS)
+    collect(scene.database, feed_poll, owner=scene.owner, now=scene.now, at_once=True)
     scene.act()
 
 
 def _prepare(here: Office) -> Office:
     scene = here.scene
     with scene.database.transaction() as tx:
-        sources.remember(tx, ["acme/ai"])
+        sources.register(tx, ["acme/ai"])
     with scene.database.transaction() as tx:
         seen = Evidence(
             "v1", EvidenceKind.VIOLATION, at(0.5), user=PEOPLE[0], user_name="Canary Person", explanation="canary"
@@ -80,7 +80,7 @@ def here(sqlite: Any, request: Any) -> Iterator[Office]:
 def test_no_message_thread_or_file_names_anybody(here):
     alerts = here.scene.alerts()
     assert {alert.labels["user"] for alert in alerts if alert.rule == "by-user"} == set(PEOPLE)
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         for text in (f"ack A{alerts[0].number}", f"comment A{alerts[0].number} seen", f"snooze A{alerts[1].number} 1h"):
             slack.command(text, "U1")
             assert "Done" in slack.said()
@@ -93,7 +93,7 @@ def test_no_message_thread_or_file_names_anybody(here):
 
 
 def test_no_answer_and_no_view_names_anybody(here):
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         for name, use in LISTENERS.items():
             if use is not None:
                 use(slack, CHANNEL)
@@ -116,7 +116,7 @@ def test_no_answer_and_no_view_names_anybody(here):
 
 
 def test_nobody_is_found_out_by_guessing(here):
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         for text in (
             "why by-user {}",
             "chart by-user {}",
@@ -134,9 +134,9 @@ def test_nobody_is_found_out_by_guessing(here):
 
 
 def test_alerts_of_different_people_are_told_apart_and_can_be_acted_on(here):
-    rows = [row.alert for row in here.desk.for_person("U2").open_alerts() if row.alert.rule == "by-user"]
+    rows = [row.alert for row in here.context.for_person("U2").open_alerts() if row.alert.rule == "by-user"]
     assert len({alert.series for alert in rows}) == len({alert.labels["user"] for alert in rows}) == len(PEOPLE)
-    with overheard(here.desk) as slack:
+    with overheard(here.context) as slack:
         slack.command(f"ack A{rows[0].number}", "U1")
         assert "Done" in slack.said()
     assert here.alert(rows[0].number).acknowledged_by == "U1"

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from alertbot.demo.slack_limits import check_message, check_view
 from alertbot.demo.slack_records import View
 from alertbot.domain.alerts import Reason
+from alertbot.domain.backtest import BacktestAlert, BacktestResult
 from alertbot.domain.reports import ListedRule
 from alertbot.domain.rules import METRICS, Severity
 from alertbot.domain.silences import ENDLESS, parse_matcher
 from alertbot.domain.stored_rules import StoredRule
-from alertbot.domain.trials import Trial, TrialAlert
-from alertbot.domain.visibility import Entry
+from alertbot.domain.visibility import VisibilityRule
 from alertbot.errors import UsageError
 from alertbot.flows.edit_rules import rule_trail
 from alertbot.slack.rule_drafts import draft_of, keys_of, new_draft
 from alertbot.slack.views.rule_form import FIELDS, RuleDraft, rule_form, saved_rule_view
-from alertbot.slack.views.rules import rules_answer
+from alertbot.slack.views.rules import rules_response
 from alertbot.store.tables import rules
-from alertbot.wiring import GRAMMAR
+from alertbot.wiring import RULE_PARSER
 from tests.builders import START, at, patiently
 from tests.slack.office import Office, errors, office, said, there
 from tests.slack.payloads import assert_harmless
@@ -63,7 +63,7 @@ def made(here: Office) -> dict[str, dict[str, object]]:
 
 
 def trail(here: Office) -> list[str]:
-    return [f"{one.who} {one.deed} {one.rule}" for one in reversed(rule_trail(here.scene.database))]
+    return [f"{one.who} {one.change_type} {one.rule}" for one in reversed(rule_trail(here.scene.database))]
 
 
 # --- a new rule
@@ -90,7 +90,7 @@ def test_the_rule_is_seen_by_every_command_at_once(sqlite):
         here.submit(form(here), **FILLED)
         assert "21 blocks" in here.ask("why block-burst support-1")
         assert "`rule=block-burst`" in here.ask("mute block-burst")
-        (mute,) = here.desk.for_person("U1").silences()
+        (mute,) = here.context.for_person("U1").silences()
         assert (mute.matchers, mute.ends_at) == ((parse_matcher("rule=block-burst"),), ENDLESS)
         here.submit(form(here), name="b", type="threshold", critical="1")
         assert ":mute: *block-burst*" in here.ask("rules")
@@ -166,7 +166,7 @@ def test_the_form_has_the_fields_of_the_type_that_was_chosen(sqlite, kind):
         numbers = {name: text for name, text in numbers.items() if name in fields(view)}
         assert errors(here.submit(view, **numbers)) == {}
         (keys,) = made(here).values()
-        assert GRAMMAR.rule(keys).kind == kind
+        assert RULE_PARSER.rule(keys).kind == kind
 
 
 # --- trying it
@@ -188,7 +188,7 @@ def test_before_it_is_saved_the_form_tells_how_often_it_would_have_fired(sqlite)
 
 
 def test_what_a_hidden_source_counted_is_not_told_by_trying(sqlite):
-    hidden = [Entry("globex", users=frozenset({"U3"}))]
+    hidden = [VisibilityRule("globex", users=frozenset({"U3"}))]
     drawn = {"acme/a": {"policy_blocks": "0x200"}, "globex/b": {"policy_blocks": "0 90x200"}}
     with office(sqlite, drawn, visibility=hidden) as here:
         here.scene.until(5)
@@ -273,7 +273,7 @@ def test_a_rule_that_cannot_be_read_any_more_is_listed_and_told_and_harms_nobody
         here.scene.until(1)
         with sqlite.transaction() as tx:
             tx.execute(rules.update().values(keys={**KEYS, "window": "a while"}, version=77))
-            tx.execute(rules.update().values(told=False))
+            tx.execute(rules.update().values(reported=False))
         here.scene.restart()
         here.scene.until(4)
         assert len(here.scene.told_operators()) == 1
@@ -314,8 +314,8 @@ WRITTEN: list[dict[str, object]] = [
 def test_whatever_a_rule_says_the_form_says_too(keys):
     draft = draft_of(stored(**keys))
     assert check_view(rule_form(draft, metadata="")) == []
-    again = keys_of(draft, GRAMMAR.keys(draft.fields["more"]))
-    assert GRAMMAR.rule(again) == GRAMMAR.rule({"name": "mine", **keys})
+    again = keys_of(draft, RULE_PARSER.keys(draft.fields["more"]))
+    assert RULE_PARSER.rule(again) == RULE_PARSER.rule({"name": "mine", **keys})
 
 
 def test_what_no_form_can_hold_is_said_so():
@@ -338,10 +338,10 @@ def test_slack_takes_the_form_whatever_stands_in_it(kind, text, alerts, about):
         fields={**draft.fields, "name": long, "description": text, "where": text},
         about=text[:100] if about else "",
     )
-    found = tuple(TrialAlert(f"s{number}", text, Severity.CRITICAL, START, at(9)) for number in range(alerts))
-    trial = Trial("ai_llm", START, at(60), 5, 9, found)
+    found = tuple(BacktestAlert(f"s{number}", text, Severity.CRITICAL, START, at(9)) for number in range(alerts))
+    backtest_result = BacktestResult("ai_llm", START, at(60), 5, 9, found)
     for view in (
-        rule_form(draft, metadata="", trial=trial),
+        rule_form(draft, metadata="", backtest_result=backtest_result),
         rule_form(draft, metadata="", problems=[text] * alerts),
         saved_rule_view(text[:100], is_new=True, notes=[text] * 2),
     ):
@@ -357,11 +357,11 @@ def test_every_metric_can_be_chosen():
 
 
 def test_a_list_of_very_many_rules_is_a_message_that_slack_takes():
-    rule = GRAMMAR.rule(KEYS)
+    rule = RULE_PARSER.rule(KEYS)
     given_rules = [ListedRule(rule.name, rule)] * 200
     made_rules = [ListedRule(f"rule-{number}", rule, stored()) for number in range(200)]
     unfit = ListedRule("mine", None, stored(), "<!here> " * 100)
-    answer = rules_answer([*given_rules, unfit, *made_rules], may_edit=True)
+    answer = rules_response([*given_rules, unfit, *made_rules], may_edit=True)
     assert check_message(answer["blocks"], None) is None
     assert len(answer["blocks"]) < 50  # there is a button to share it, too
     assert "rule-199" in str(answer["blocks"])

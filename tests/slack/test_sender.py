@@ -9,12 +9,12 @@ import pytest
 from alertbot.demo.slack import SlackServer
 from alertbot.demo.slack_faults import FaultKind
 from alertbot.demo.slack_records import Message
-from alertbot.domain.notices import Kind, Place
+from alertbot.domain.notifications import MessageRef, NotificationKind
 from alertbot.errors import SlackDestination, SlackGone, SlackRefused, SlackRejected, SlackUncertain
 from alertbot.slack.bot import web_client
 from alertbot.slack.sender import SlackSender
-from alertbot.slack.views.message import notice_message
-from tests.slack.faces import LINK, alert, face, notice, resolved, taken
+from alertbot.slack.views.message import notification_message
+from tests.slack.messages import LINK, alert, alert_message, notification, resolved, taken
 from tests.slack.scripted_slack import ScriptedSlack
 
 POST, EDIT = "chat.postMessage", "chat.update"
@@ -51,19 +51,19 @@ def only_message(slack: SlackServer, channel: str = CHANNEL) -> Message:
     return message
 
 
-def test_a_post_shows_the_alert_and_carries_the_number_of_its_notice(slack, sender):
-    place = sender.post(CHANNEL, face(), notice=7, mention=["U2"])
+def test_a_post_shows_the_alert_and_carries_the_number_of_its_notification(slack, sender):
+    place = sender.post(CHANNEL, alert_message(), notification=7, mention=["U2"])
     message = only_message(slack)
-    assert place == Place(slack.channel(CHANNEL).id, message.ts)
+    assert place == MessageRef(slack.channel(CHANNEL).id, message.ts)
     assert message.metadata == {"event_type": "alertbot_notice", "event_payload": {"notice": "7"}}
-    assert message.text.startswith(notice_message(face())["text"])
+    assert message.text.startswith(notification_message(alert_message())["text"])
     assert message.text.endswith("<@U2>")
     assert message.attachments[0]["blocks"]
 
 
 def test_nothing_that_is_posted_or_edited_unfurls_or_makes_links_of_its_own(slack, sender):
-    place = sender.post(CHANNEL, face(), notice=7, mention=[])
-    sender.edit(place, face(resolved(alert())))
+    place = sender.post(CHANNEL, alert_message(), notification=7, mention=[])
+    sender.edit(place, alert_message(resolved(alert())))
     (post,), (edit,) = slack.calls_of(POST), slack.calls_of(EDIT)
     assert (post.arguments["unfurl_links"], post.arguments["unfurl_media"]) == (False, False)
     for call in (post, edit):
@@ -71,8 +71,8 @@ def test_nothing_that_is_posted_or_edited_unfurls_or_makes_links_of_its_own(slac
 
 
 def test_an_edit_brings_text_and_attachments_and_mentions_nobody(slack, sender):
-    place = sender.post(CHANNEL, face(), notice=7, mention=["U2"])
-    sender.edit(place, face(taken(alert())))
+    place = sender.post(CHANNEL, alert_message(), notification=7, mention=["U2"])
+    sender.edit(place, alert_message(taken(alert())))
     (call,) = slack.calls_of(EDIT)
     assert {"text", "attachments"} <= call.arguments.keys()
     message = only_message(slack)
@@ -82,63 +82,67 @@ def test_an_edit_brings_text_and_attachments_and_mentions_nobody(slack, sender):
 
 
 def test_a_reply_goes_into_the_thread_and_one_that_pings_is_shown_in_the_channel_too(slack, sender):
-    place = sender.post(CHANNEL, face(), notice=1, mention=[])
-    sender.reply(place, notice(Kind.ACT, "{0} snoozed it", people=("U1",)), number=2)
-    sender.reply(place, notice(Kind.RISE, "Rose to critical", ping=True, mention=("@here",)), number=3)
+    place = sender.post(CHANNEL, alert_message(), notification=1, mention=[])
+    sender.reply(place, notification(NotificationKind.ACTION, "{0} snoozed it", people=("U1",)), number=2)
+    sender.reply(
+        place, notification(NotificationKind.RISE, "Rose to critical", ping=True, mention=("@here",)), number=3
+    )
     quiet, loud = slack.thread(only_message(slack))
     assert (quiet.text, quiet.reply_broadcast) == (":speech_balloon: <@U1> snoozed it", False)
     assert (loud.text, loud.reply_broadcast) == ("<!here> :arrow_up: Rose to critical", True)
 
 
 def test_what_belongs_to_no_message_stands_alone(slack, sender):
-    place = sender.say("#leads", notice(Kind.OPERATOR, "The rule x cannot be evaluated"), number=4)
+    place = sender.say("#leads", notification(NotificationKind.OPERATOR, "The rule x cannot be evaluated"), number=4)
     assert only_message(slack, "#leads").ts == place.ts
 
 
 def test_a_post_is_found_by_its_number_in_a_channel_known_by_name(slack, sender):
-    places = [sender.post(CHANNEL, face(number=number), notice=number, mention=[]) for number in (1, 2, 3)]
-    assert sender.find(CHANNEL, notice=2, since=a_minute_ago(), thread=None) == places[1]
-    assert sender.find("ai-alerts", notice=3, since=a_minute_ago(), thread=None) == places[2]
-    assert sender.find(slack.channel(CHANNEL).id, notice=1, since=a_minute_ago(), thread=None) == places[0]
+    places = [
+        sender.post(CHANNEL, alert_message(number=number), notification=number, mention=[]) for number in (1, 2, 3)
+    ]
+    assert sender.find(CHANNEL, notification=2, since=a_minute_ago(), thread=None) == places[1]
+    assert sender.find("ai-alerts", notification=3, since=a_minute_ago(), thread=None) == places[2]
+    assert sender.find(slack.channel(CHANNEL).id, notification=1, since=a_minute_ago(), thread=None) == places[0]
 
 
 def test_what_was_never_posted_is_not_found(sender):
-    sender.post(CHANNEL, face(), notice=1, mention=[])
-    assert sender.find(CHANNEL, notice=9, since=a_minute_ago(), thread=None) is None
+    sender.post(CHANNEL, alert_message(), notification=1, mention=[])
+    assert sender.find(CHANNEL, notification=9, since=a_minute_ago(), thread=None) is None
 
 
 def test_a_reply_is_found_in_its_thread(sender):
-    place = sender.post(CHANNEL, face(), notice=1, mention=[])
-    replies = [sender.reply(place, notice(Kind.ACT, "x"), number=number) for number in (2, 3)]
-    assert sender.find(place.channel, notice=3, since=a_minute_ago(), thread=place) == replies[1]
-    assert sender.find(place.channel, notice=9, since=a_minute_ago(), thread=place) is None
+    place = sender.post(CHANNEL, alert_message(), notification=1, mention=[])
+    replies = [sender.reply(place, notification(NotificationKind.ACTION, "x"), number=number) for number in (2, 3)]
+    assert sender.find(place.channel, notification=3, since=a_minute_ago(), thread=place) == replies[1]
+    assert sender.find(place.channel, notification=9, since=a_minute_ago(), thread=place) is None
 
 
 def test_a_post_is_found_beyond_the_first_page_of_a_busy_channel(slack, sender):
-    place = sender.post(CHANNEL, face(), notice=1, mention=[])
+    place = sender.post(CHANNEL, alert_message(), notification=1, mention=[])
     for number in range(120):
         slack.say(f"talk {number}")
-    assert sender.find(CHANNEL, notice=1, since=a_minute_ago(), thread=None) == place
+    assert sender.find(CHANNEL, notification=1, since=a_minute_ago(), thread=None) == place
 
 
 def test_a_channel_is_found_beyond_the_first_page_of_a_large_workspace(slack, sender):
     for number in range(1005):
         slack.add_channel(f"talk-{number}")
     slack.add_channel("late")
-    place = sender.post("#late", face(), notice=1, mention=[])
-    assert sender.find("#late", notice=1, since=a_minute_ago(), thread=None) == place
+    place = sender.post("#late", alert_message(), notification=1, mention=[])
+    assert sender.find("#late", notification=1, since=a_minute_ago(), thread=None) == place
 
 
 def test_a_channel_that_does_not_exist_is_told_so(sender):
     with pytest.raises(SlackDestination):
-        sender.find("#nowhere", notice=1, since=a_minute_ago(), thread=None)
+        sender.find("#nowhere", notification=1, since=a_minute_ago(), thread=None)
 
 
 def test_a_post_whose_answer_is_lost_is_there_once_and_found(slack, sender):
     slack.fault(FaultKind.LOST_ANSWER, POST)
     with pytest.raises(SlackUncertain):
-        sender.post(CHANNEL, face(), notice=5, mention=[])
-    found = sender.find(CHANNEL, notice=5, since=a_minute_ago(), thread=None)
+        sender.post(CHANNEL, alert_message(), notification=5, mention=[])
+    found = sender.find(CHANNEL, notification=5, since=a_minute_ago(), thread=None)
     assert found is not None
     assert only_message(slack).ts == found.ts
 
@@ -147,21 +151,21 @@ def test_a_post_whose_answer_comes_too_late_is_uncertain_and_found_later(slack, 
     sender = sender_of(slack, heard, timeout=1)
     held = slack.fault(FaultKind.HOLD, POST)
     with pytest.raises(SlackUncertain):
-        sender.post(CHANNEL, face(), notice=5, mention=[])
+        sender.post(CHANNEL, alert_message(), notification=5, mention=[])
     slack.clear_faults(held)
     slack.wait_for(lambda: slack.messages(CHANNEL))
-    assert sender.find(CHANNEL, notice=5, since=a_minute_ago(), thread=None)
+    assert sender.find(CHANNEL, notification=5, since=a_minute_ago(), thread=None)
 
 
 def test_blocks_that_slack_does_not_take_become_a_plain_line(slack, sender, heard):
     slack.fault(FaultKind.ERROR, POST, error="invalid_attachments")
-    place = sender.post(CHANNEL, face(), notice=5, mention=["U2"])
+    place = sender.post(CHANNEL, alert_message(), notification=5, mention=["U2"])
     message = only_message(slack)
     assert message.attachments == []
     assert "9 violations" in message.text
     assert message.metadata == {"event_type": "alertbot_notice", "event_payload": {"notice": "5"}}
     slack.fault(FaultKind.ERROR, EDIT, error="msg_blocks_too_long")
-    sender.edit(place, face(taken(alert())))
+    sender.edit(place, alert_message(taken(alert())))
     assert "Acknowledged" in only_message(slack).text
     assert heard == [(POST, "invalid_attachments"), (POST, "ok"), (EDIT, "msg_blocks_too_long"), (EDIT, "ok")]
 
@@ -169,7 +173,7 @@ def test_blocks_that_slack_does_not_take_become_a_plain_line(slack, sender, hear
 def test_a_line_that_slack_does_not_take_either_is_given_up(slack, sender):
     slack.fault(FaultKind.ERROR, POST, error="msg_too_long", times=2)
     with pytest.raises(SlackRejected):
-        sender.post(CHANNEL, face(), notice=5, mention=[])
+        sender.post(CHANNEL, alert_message(), notification=5, mention=[])
 
 
 def test_an_answer_that_does_not_say_where_the_message_is_leaves_it_uncertain():
@@ -177,16 +181,16 @@ def test_an_answer_that_does_not_say_where_the_message_is_leaves_it_uncertain():
         scripted.will(200, '{"ok": true}', {"Content-Type": "application/json"})
         sender = SlackSender(web_client("xoxb-1", api_url=scripted.api_url, timeout=timedelta(seconds=2)))
         with pytest.raises(SlackUncertain):
-            sender.post(CHANNEL, face(), notice=5, mention=[])
+            sender.post(CHANNEL, alert_message(), notification=5, mention=[])
         with pytest.raises(SlackUncertain):
-            sender.permalink(Place("C1", "1.0"))
+            sender.permalink(MessageRef("C1", "1.0"))
 
 
 def test_a_message_that_was_deleted_is_gone_for_edits(slack, sender):
-    place = sender.post(CHANNEL, face(), notice=1, mention=[])
+    place = sender.post(CHANNEL, alert_message(), notification=1, mention=[])
     slack.delete_message(only_message(slack))
     with pytest.raises(SlackGone):
-        sender.edit(place, face(taken(alert())))
+        sender.edit(place, alert_message(taken(alert())))
 
 
 REFUSALS = {
@@ -201,21 +205,23 @@ REFUSALS = {
 def test_what_befalls_a_channel_or_the_app_is_told_by_its_type(slack, sender, heard, befalls, kind, code):
     befalls(slack)
     with pytest.raises(kind):
-        sender.post(CHANNEL, face(), notice=1, mention=[])
+        sender.post(CHANNEL, alert_message(), notification=1, mention=[])
     assert heard == [(POST, code)]
 
 
 def test_the_link_to_the_message_before_leads_there(slack, sender):
-    place = sender.post(CHANNEL, face(), notice=1, mention=[])
+    place = sender.post(CHANNEL, alert_message(), notification=1, mention=[])
     link = sender.permalink(place)
     assert place.ts.replace(".", "") in link
-    sender.edit(place, face(alert(), previous=LINK))
+    sender.edit(place, alert_message(alert(), previous=LINK))
     assert f"<{LINK}|previous alert>" in str(only_message(slack).attachments)
 
 
 def test_threads_may_share_a_sender(slack, sender):
     threads = [
-        threading.Thread(target=sender.post, args=(CHANNEL, face()), kwargs={"notice": number, "mention": []})
+        threading.Thread(
+            target=sender.post, args=(CHANNEL, alert_message()), kwargs={"notification": number, "mention": []}
+        )
         for number in range(8)
     ]
     for thread in threads:

@@ -14,24 +14,24 @@ from typing import Any
 
 import pytest
 
-from alertbot.domain.alerts import Act, ActKind, Outcome
-from alertbot.domain.evidence import Listing, Privacy, masked, told
+from alertbot.domain.alerts import Action, ActionType, Outcome
+from alertbot.domain.evidence import Privacy, ViolationReport, mask, redact
 from alertbot.domain.history import Series
-from alertbot.domain.notices import Face, Grower, Growers, Kind
+from alertbot.domain.notifications import AlertMessage, Grower, Growers, NotificationKind
 from alertbot.domain.reports import Health, ListedRule, SourceRow
 from alertbot.domain.rules import Severity
-from alertbot.domain.silences import ENDLESS, Matcher, Sign, Silence
+from alertbot.domain.silences import ENDLESS, Matcher, MatchType, Silence
 from alertbot.domain.spending import Spending, Spent
 from alertbot.domain.stored_rules import StoredRule
 from alertbot.domain.windows import Window
-from alertbot.slack.views import answers, figures
-from alertbot.slack.views.evidence import violations_answer
-from alertbot.slack.views.message import notice_message
-from alertbot.slack.views.notice import notice_line
-from alertbot.slack.views.rules import rules_answer
+from alertbot.slack.views import analytics, responses
+from alertbot.slack.views.evidence import violations_response
+from alertbot.slack.views.message import notification_message
+from alertbot.slack.views.notification import notification_line
+from alertbot.slack.views.rules import rules_response
 from alertbot.slack.views.sharing import shared, with_share_button
 from tests.builders import rule
-from tests.slack.faces import (
+from tests.slack.messages import (
     IN_PART,
     LINK,
     NOT_KNOWN,
@@ -39,14 +39,14 @@ from tests.slack.faces import (
     WHOLE,
     acted,
     alert,
+    alert_message,
     budgets_of,
-    curve,
+    chart_series,
     explained,
-    face,
     failing,
     listing,
     many,
-    notice,
+    notification,
     ranking,
     resolved,
     row,
@@ -61,7 +61,7 @@ from tests.slack.payloads import assert_harmless, assert_sendable
 
 CRITICAL = alert(43, "code-review", severity=Severity.CRITICAL, value=21, peak=24, threshold=20)
 SILENCE = Silence(
-    (Matcher("rule", Sign.IS, "violation-burst"),), NOW, NOW + timedelta(hours=2), "U1", "planned <test>", number=3
+    (Matcher("rule", MatchType.IS, "violation-burst"),), NOW, NOW + timedelta(hours=2), "U1", "planned <test>", number=3
 )
 DAY = Window(NOW - timedelta(hours=24), NOW, "in the last 24 h")
 MADE = StoredRule("night-calls", {}, "U1", NOW - timedelta(days=2), "U2", NOW)
@@ -74,60 +74,84 @@ def growers() -> tuple[Growers, ...]:
     return Growers("user", people, 5), Growers("model", models, 1), Growers("api_key", (), 0)
 
 
-def grown(growers: tuple[Growers, ...], until: datetime | None = None) -> Face:
+def grown(growers: tuple[Growers, ...], until: datetime | None = None) -> AlertMessage:
     tokens = alert(identity="threshold/tokens/ai_llm", unit="tokens", value=Fraction(1_294_512))
     since = NOW - timedelta(minutes=15)
-    return replace(face(tokens), growers=growers, growers_since=since, growers_until=until)
+    return replace(alert_message(tokens), growers=growers, growers_since=since, growers_until=until)
 
 
-def _escalated(one: Face) -> Face:
-    return replace(one, group=replace(one.group, told=replace(one.group.told, steps=1)))
+def _escalated(one: AlertMessage) -> AlertMessage:
+    return replace(one, group=replace(one.group, notified=replace(one.group.notified, steps=1)))
 
 
 SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
-    "message-firing": lambda: notice_message(face(), mentioned=["U2", "@here"]),
-    "message-acknowledged": lambda: notice_message(face(taken(alert()))),
-    "message-snoozed": lambda: notice_message(face(alert(snoozed_until=NOW + timedelta(hours=1)))),
-    "message-assigned": lambda: notice_message(face(alert(assigned_to="U3"))),
-    "message-resolved": lambda: notice_message(face(resolved(taken(alert())))),
-    "message-escalated": lambda: notice_message(_escalated(face(alert(value=Fraction(9), peak=Fraction(24))))),
-    "message-linked": lambda: notice_message(face(previous=LINK)),
-    "message-with-a-note": lambda: notice_message(face(alert(note="seen across a gap of 58 min"))),
-    "message-dressed": lambda: notice_message(
+    "message-firing": lambda: notification_message(alert_message(), mentioned=["U2", "@here"]),
+    "message-acknowledged": lambda: notification_message(alert_message(taken(alert()))),
+    "message-snoozed": lambda: notification_message(alert_message(alert(snoozed_until=NOW + timedelta(hours=1)))),
+    "message-assigned": lambda: notification_message(alert_message(alert(assigned_to="U3"))),
+    "message-resolved": lambda: notification_message(alert_message(resolved(taken(alert())))),
+    "message-escalated": lambda: notification_message(
+        _escalated(alert_message(alert(value=Fraction(9), peak=Fraction(24))))
+    ),
+    "message-linked": lambda: notification_message(alert_message(previous=LINK)),
+    "message-with-a-note": lambda: notification_message(alert_message(alert(note="seen across a gap of 58 min"))),
+    "message-dressed": lambda: notification_message(
         replace(
-            face(),
+            alert_message(),
             trend=(None, 0, 2, 1, 0, 0, 3, 1, 0, 2, 4, 9),
             description="Somebody probes the guard rails",
             on_call={"primary": "U3"},
         )
     ),
-    "message-with-evidence": lambda: notice_message(replace(face(), evidence=summary())),
-    "message-with-evidence-masked": lambda: notice_message(replace(face(), evidence=told(summary(), Privacy.MASKED))),
-    "message-with-evidence-counted": lambda: notice_message(replace(face(), evidence=told(summary(), Privacy.COUNTS))),
-    "message-with-growers": lambda: notice_message(grown(growers())),
-    "message-with-growers-counted": lambda: notice_message(
+    "message-with-evidence": lambda: notification_message(replace(alert_message(), evidence=summary())),
+    "message-with-evidence-masked": lambda: notification_message(
+        replace(alert_message(), evidence=redact(summary(), Privacy.MASKED))
+    ),
+    "message-with-evidence-counted": lambda: notification_message(
+        replace(alert_message(), evidence=redact(summary(), Privacy.COUNTS))
+    ),
+    "message-with-growers": lambda: notification_message(grown(growers())),
+    "message-with-growers-counted": lambda: notification_message(
         grown(tuple(replace(each, first=()) for each in growers()), until=NOW)
     ),
-    "message-several": lambda: notice_message(face(taken(alert()), CRITICAL, resolved(alert(44, "docs-helper")))),
-    "message-several-resolved": lambda: notice_message(face(resolved(alert()), resolved(CRITICAL))),
-    "message-many": lambda: notice_message(face(*many(50))),
-    "message-brief": lambda: notice_message(face(resolved(alert(started_at=NOW - timedelta(seconds=40))))),
-    "thread-acknowledged": lambda: notice_line(
-        notice(Kind.ACKNOWLEDGED, "{0} acknowledged: support-chat", people=("U1",))
+    "message-several": lambda: notification_message(
+        alert_message(taken(alert()), CRITICAL, resolved(alert(44, "docs-helper")))
     ),
-    "thread-act": lambda: notice_line(notice(Kind.ACT, "{0} assigned it to {1}: support-chat", people=("U1", "U2"))),
-    "thread-rise": lambda: notice_line(
-        notice(Kind.RISE, "Rose to critical: 21 violations in 15 min on support-chat (acme)", mention=("S0123TEAM",))
+    "message-several-resolved": lambda: notification_message(alert_message(resolved(alert()), resolved(CRITICAL))),
+    "message-many": lambda: notification_message(alert_message(*many(50))),
+    "message-brief": lambda: notification_message(
+        alert_message(resolved(alert(started_at=NOW - timedelta(seconds=40))))
     ),
-    "thread-resolved": lambda: notice_line(notice(Kind.RESOLVED, "Resolved after 7 min: support-chat")),
-    "thread-long": lambda: notice_line(notice(Kind.REPEAT, *(f"Still firing: {number}" for number in range(14)))),
-    "thread-escalated": lambda: notice_line(
-        notice(
-            Kind.ESCALATION, "Nobody has taken this for 15 min: 9 violations in 15 min on support-chat", mention=("U2",)
+    "thread-acknowledged": lambda: notification_line(
+        notification(NotificationKind.ACKNOWLEDGED, "{0} acknowledged: support-chat", people=("U1",))
+    ),
+    "thread-act": lambda: notification_line(
+        notification(NotificationKind.ACTION, "{0} assigned it to {1}: support-chat", people=("U1", "U2"))
+    ),
+    "thread-rise": lambda: notification_line(
+        notification(
+            NotificationKind.RISE,
+            "Rose to critical: 21 violations in 15 min on support-chat (acme)",
+            mention=("S0123TEAM",),
         )
     ),
-    "operator": lambda: notice_line(notice(Kind.OPERATOR, "The rule x cannot be evaluated (ValueError)")),
-    "answer-status": lambda: answers.status_answer(
+    "thread-resolved": lambda: notification_line(
+        notification(NotificationKind.RESOLVED, "Resolved after 7 min: support-chat")
+    ),
+    "thread-long": lambda: notification_line(
+        notification(NotificationKind.REPEAT, *(f"Still firing: {number}" for number in range(14)))
+    ),
+    "thread-escalated": lambda: notification_line(
+        notification(
+            NotificationKind.ESCALATION,
+            "Nobody has taken this for 15 min: 9 violations in 15 min on support-chat",
+            mention=("U2",),
+        )
+    ),
+    "operator": lambda: notification_line(
+        notification(NotificationKind.OPERATOR, "The rule x cannot be evaluated (ValueError)")
+    ),
+    "answer-status": lambda: responses.status_response(
         status(
             SourceRow("acme", Health.OK, NOW, 50),
             failing("globex", "HTTP 503"),
@@ -135,25 +159,27 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
             waiting=2,
         )
     ),
-    "answer-status-not-running": lambda: answers.status_answer(
+    "answer-status-not-running": lambda: responses.status_response(
         replace(status(), is_running=False, alive_at=NOW - timedelta(minutes=20))
     ),
-    "answer-alerts": lambda: answers.alerts_answer([row(), row(taken(CRITICAL))]),
-    "answer-alerts-none": lambda: answers.alerts_answer([]),
-    "answer-stats": lambda: figures.stats_answer(
+    "answer-alerts": lambda: responses.alerts_response([row(), row(taken(CRITICAL))]),
+    "answer-alerts-none": lambda: responses.alerts_response([]),
+    "answer-stats": lambda: analytics.stats_response(
         stats_of([stat(), stat("code-review", 9_007_199_254_740_993), stat("new", None)])
     ),
-    "answer-top": lambda: figures.top_answer(ranking()),
-    "answer-top-none": lambda: figures.top_answer(replace(ranking(), rows=())),
-    "answer-top-not-known": lambda: figures.top_answer(replace(ranking("user"), rows=(), coverage=NOT_KNOWN)),
-    "answer-top-in-part": lambda: figures.top_answer(replace(ranking("user"), coverage=IN_PART)),
-    "answer-violations": lambda: violations_answer(listing("globex: no evidence was fetched yet"), DAY, UTC),
-    "answer-violations-masked": lambda: violations_answer(
-        Listing(tuple(map(masked, listing().found)), told(summary(), Privacy.MASKED)), DAY, UTC
+    "answer-top": lambda: analytics.top_response(ranking()),
+    "answer-top-none": lambda: analytics.top_response(replace(ranking(), rows=())),
+    "answer-top-not-known": lambda: analytics.top_response(replace(ranking("user"), rows=(), coverage=NOT_KNOWN)),
+    "answer-top-in-part": lambda: analytics.top_response(replace(ranking("user"), coverage=IN_PART)),
+    "answer-violations": lambda: violations_response(listing("globex: no evidence was fetched yet"), DAY, UTC),
+    "answer-violations-masked": lambda: violations_response(
+        ViolationReport(tuple(map(mask, listing().violations)), redact(summary(), Privacy.MASKED)), DAY, UTC
     ),
-    "answer-violations-counted": lambda: violations_answer(Listing((), told(summary(), Privacy.COUNTS)), DAY, UTC),
-    "answer-violations-none": lambda: violations_answer(Listing((), replace(summary(), total=0)), DAY, UTC),
-    "answer-spend": lambda: figures.spend_answer(
+    "answer-violations-counted": lambda: violations_response(
+        ViolationReport((), redact(summary(), Privacy.COUNTS)), DAY, UTC
+    ),
+    "answer-violations-none": lambda: violations_response(ViolationReport((), replace(summary(), total=0)), DAY, UTC),
+    "answer-spend": lambda: analytics.spend_response(
         Spending(
             DAY,
             "ai_llm",
@@ -166,20 +192,21 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
             WHOLE,
         )
     ),
-    "answer-why": lambda: answers.why_answer([explained(rule(), "support-chat")]),
-    "answer-silences": lambda: answers.silences_answer(
+    "answer-why": lambda: responses.why_response([explained(rule(), "support-chat")]),
+    "answer-silences": lambda: responses.silences_response(
         [SILENCE, replace(SILENCE, number=4, ends_at=ENDLESS, comment="")]
     ),
-    "answer-silences-none": lambda: answers.silences_answer([]),
-    "answer-unmuted": lambda: answers.unmuted_answer("violation-burst"),
-    "answer-oncall": lambda: answers.oncall_answer({"primary": "U2", "second line": "S0123TEAM"}),
-    "answer-oncall-none": lambda: answers.oncall_answer({}),
-    "answer-snoozed": lambda: answers.acted_answer(
+    "answer-silences-none": lambda: responses.silences_response([]),
+    "answer-unmuted": lambda: responses.unmuted_response("violation-burst"),
+    "answer-oncall": lambda: responses.oncall_response({"primary": "U2", "second line": "S0123TEAM"}),
+    "answer-oncall-none": lambda: responses.oncall_response({}),
+    "answer-snoozed": lambda: responses.action_response(
         replace(
-            acted(ActKind.SNOOZE, Outcome.DONE), act=Act(ActKind.SNOOZE, "U1", NOW, "k", until=NOW + timedelta(hours=2))
+            acted(ActionType.SNOOZE, Outcome.DONE),
+            action=Action(ActionType.SNOOZE, "U1", NOW, "k", until=NOW + timedelta(hours=2)),
         )
     ),
-    "answer-budget": lambda: figures.budget_answer(
+    "answer-budget": lambda: analytics.budget_response(
         budgets_of(
             usage(exhausted_at=NOW + timedelta(hours=8), known_since=NOW - timedelta(hours=2)),
             usage(
@@ -188,19 +215,19 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
             usage(None, rule=replace(usage().rule, name="other-budget")),
         )
     ),
-    "answer-chart": lambda: figures.chart_answer(curve(), "F0123ABCDE"),
-    "answer-chart-in-words": lambda: figures.chart_answer(curve(), None),
-    "answer-chart-of-growth": lambda: figures.chart_answer(
-        curve(what="tokens per 5 min", bucket=timedelta(minutes=5), thresholds=()), "F0123ABCDE"
+    "answer-chart": lambda: analytics.chart_response(chart_series(), "F0123ABCDE"),
+    "answer-chart-in-words": lambda: analytics.chart_response(chart_series(), None),
+    "answer-chart-of-growth": lambda: analytics.chart_response(
+        chart_series(what="tokens per 5 min", bucket=timedelta(minutes=5), thresholds=()), "F0123ABCDE"
     ),
-    "answer-to-share": lambda: with_share_button(figures.top_answer(ranking()), "top violations 24h"),
-    "answer-shared": lambda: shared(figures.top_answer(ranking()), by="U2", asked="/alertbot top violations 24h"),
-    "answer-acted": lambda: answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.DONE)),
-    "answer-too-late": lambda: answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.TOO_LATE)),
-    "answer-already": lambda: answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.ALREADY)),
-    "answer-complaint": lambda: answers.complaint('there is no "stauts"; did you mean status?'),
-    "answer-rules": lambda: rules_answer([ListedRule("block-burst", WATCHED)]),
-    "answer-rules-to-edit": lambda: rules_answer(
+    "answer-to-share": lambda: with_share_button(analytics.top_response(ranking()), "top violations 24h"),
+    "answer-shared": lambda: shared(analytics.top_response(ranking()), by="U2", asked="/alertbot top violations 24h"),
+    "answer-acted": lambda: responses.action_response(acted(ActionType.ACKNOWLEDGE, Outcome.DONE)),
+    "answer-too-late": lambda: responses.action_response(acted(ActionType.ACKNOWLEDGE, Outcome.TOO_LATE)),
+    "answer-already": lambda: responses.action_response(acted(ActionType.ACKNOWLEDGE, Outcome.ALREADY)),
+    "answer-complaint": lambda: responses.error_response('there is no "stauts"; did you mean status?'),
+    "answer-rules": lambda: rules_response([ListedRule("block-burst", WATCHED)]),
+    "answer-rules-to-edit": lambda: rules_response(
         [
             ListedRule("block-burst", WATCHED),
             ListedRule("night-calls", replace(WATCHED, name="night-calls"), MADE),
@@ -209,8 +236,8 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
         muted={"night-calls"},
         may_edit=True,
     ),
-    "answer-help": lambda: answers.help_answer("/alertbot", ""),
-    "answer-help-snooze": lambda: answers.help_answer("/alertbot", "snooze"),
+    "answer-help": lambda: responses.help_response("/alertbot", ""),
+    "answer-help-snooze": lambda: responses.help_response("/alertbot", "snooze"),
 }
 
 

@@ -35,7 +35,7 @@ def test_each_command_answers_whatever_follows_it(sqlite, command):
         @example("A99999999999999999999", "U1")
         def answers(text: str, user: str) -> None:
             body = {"text": f"{command} {text}".strip(), "user_id": user, "channel_id": "C1", "trigger_id": repr(text)}
-            reply = answer(here.desk, body)
+            reply = answer(here.context, body)
             assert reply["text"].strip()
             assert_sendable(reply)
 

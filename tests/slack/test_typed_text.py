@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertbot.domain.coverage import Coverage
+from alertbot.domain.formatting import id_endings
 from alertbot.domain.history import Member
-from alertbot.domain.rankings import Rank, Ranking
-from alertbot.domain.silences import Matcher, Sign, muted_llms, parse_matcher
+from alertbot.domain.rankings import Ranking, RankingRow
+from alertbot.domain.silences import Matcher, MatchType, muted_llms, parse_matcher
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.times import parse_duration, short_form
-from alertbot.domain.visibility import Entry
+from alertbot.domain.visibility import VisibilityRule
 from alertbot.domain.windows import Window
-from alertbot.domain.wording import id_endings
 from alertbot.errors import UsageError
 from alertbot.flows.edit_rules import make_rule
 from alertbot.slack.parse import Request, parse
 from alertbot.slack.typed_text import split, typed_text
-from alertbot.slack.views.figures import top_answer
+from alertbot.slack.views.analytics import top_response
 from tests.builders import START, rule
 from tests.slack.office import office
 
@@ -119,7 +119,7 @@ NINETY = timedelta(minutes=90)
 def test_a_silence_lasts_as_long_as_was_said(text: str, lasts: timedelta, comment: str) -> None:
     silence = parse(text).silence
     assert silence is not None
-    assert silence.matchers == (Matcher("rule", Sign.IS, "violation-burst"),)
+    assert silence.matchers == (Matcher("rule", MatchType.IS, "violation-burst"),)
     assert (silence.duration, silence.comment) == (lasts, comment)
 
 
@@ -135,7 +135,7 @@ def test_names_that_slack_takes_for_addresses_arrive_as_typed_in_commands_and_fo
         assert "`ai_llm=chat.acme.io`" in here.ask("silence ai_llm=chat.acme.io 1h")
         here.slack.command("/alertbot silence")
         here.submit(here.modal(), silence_llm="R&D")
-        assert [str(silence.matchers[0]) for silence in here.desk.for_person("U1").silences()] == [
+        assert [str(silence.matchers[0]) for silence in here.context.for_person("U1").silences()] == [
             "ai_llm=chat.acme.io",
             "ai_llm=R&D",
         ]
@@ -164,12 +164,12 @@ def test_a_silence_is_answered_with_what_it_mutes_now(sqlite, typed: str, told: 
     with office(sqlite, {"acme/llm-1": "0 9", "acme/llm-2": "0 9", "acme/idle": "0 0"}) as here:
         here.scene.until(1)
         assert told in here.ask(typed)
-        assert len(here.desk.for_person("U1").silences()) == 1
+        assert len(here.context.for_person("U1").silences()) == 1
 
 
 def test_what_a_silence_mutes_tells_nothing_of_a_hidden_source(sqlite) -> None:
     drawn = {"acme/llm-1": "0 9", "globex/llm-2": "0 9"}
-    with office(sqlite, drawn, visibility=[Entry("globex", users=frozenset({"U9"}))]) as here:
+    with office(sqlite, drawn, visibility=[VisibilityRule("globex", users=frozenset({"U9"}))]) as here:
         here.scene.until(1)
         assert "Mutes 1 firing alert and 1 LLM now." in here.ask("silence ai_llm=llm-* 1h")
 
@@ -249,9 +249,9 @@ def test_two_llms_of_one_name_are_told_apart_in_tables(sqlite) -> None:
 
 
 def test_people_who_may_only_be_told_by_a_short_name_are_not_told_apart_by_their_ids() -> None:
-    rows = [Rank(1, f"acme/user=ana-{number}", "A. R.", "acme", 9) for number in (1111, 2222)]
+    rows = [RankingRow(1, f"acme/user=ana-{number}", "A. R.", "acme", 9) for number in (1111, 2222)]
     window = Window(START, START + timedelta(hours=1), "in the last 1 h")
-    shown = str(top_answer(Ranking("tokens", "user", window, tuple(rows), Coverage(START))))
+    shown = str(top_response(Ranking("tokens", "user", window, tuple(rows), Coverage(START))))
     assert "1111" not in shown
     assert shown.count("A. R.") == 2
 
@@ -260,7 +260,7 @@ def test_there_may_be_so_many_rules_made_in_slack_and_no_more(sqlite) -> None:
     with office(sqlite) as here:
         keys = {"metric": "api_calls", "window": "1h", "above": "1"}
         for number in range(200):
-            make_rule(sqlite, here.desk.book, {"name": f"r-{number}", **keys}, by="U1", now=START, key=f"{number}")
+            make_rule(sqlite, here.context.book, {"name": f"r-{number}", **keys}, by="U1", now=START, key=f"{number}")
         with pytest.raises(UsageError, match="200 rules that were made in Slack"):
-            make_rule(sqlite, here.desk.book, {"name": "one-more", **keys}, by="U1", now=START, key="200")
-        assert len(here.desk.book.rules_in(sqlite)) == 201
+            make_rule(sqlite, here.context.book, {"name": "one-more", **keys}, by="U1", now=START, key="200")
+        assert len(here.context.book.rules_in(sqlite)) == 201

@@ -65,7 +65,7 @@ def test_while_six_charts_are_drawn_somebody_else_is_answered_and_acknowledges(s
         gate.wait_for(3)
         assert "1 firing" in here.ask("status", "U7")
         here.click(here.message(), "acknowledge", "U7")
-        assert here.acts() == ["U7 acknowledge A1 done"]
+        assert here.actions() == ["U7 acknowledge A1 done"]
         assert not gate.is_open, "all of this while no chart was done"
 
 
@@ -78,7 +78,7 @@ def test_a_second_click_on_chart_hears_that_the_first_is_being_worked_on(sqlite)
 
 def test_where_too_many_charts_wait_people_hear_so(sqlite):
     with drawing(sqlite) as (here, _):
-        executor = here.desk.executors.slow
+        executor = here.context.executors.slow
         gate = threading.Event()
         waiting = [executor.start(lambda: gate.wait(60)) for _ in range(15)]
         try:
@@ -97,9 +97,9 @@ def test_an_act_that_waits_for_a_locked_database_is_acknowledged_and_confirmed_o
             delivery = here.click(message, "acknowledge", "U2")
             (told,) = here.slack.wait_for(lambda: here.slack.answers(delivery))
             assert "not done yet" in told.text
-            assert here.acts() == []
+            assert here.actions() == []
         assert here.answer_to(delivery) == ":white_check_mark: Done: `A1` llm-1"
-        assert here.acts() == ["U2 acknowledge A1 done"]
+        assert here.actions() == ["U2 acknowledge A1 done"]
 
 
 def test_a_form_that_waits_for_a_locked_database_says_in_its_place_what_became_of_it(sqlite):
@@ -113,7 +113,7 @@ def test_a_form_that_waits_for_a_locked_database_says_in_its_place_what_became_o
             waiting = here.modal()
             assert "longer than usual" in said(waiting)
         assert "rule=violation-burst" in said(here.changed(waiting))
-        assert len(here.desk.for_person("U1").silences()) == 1
+        assert len(here.context.for_person("U1").silences()) == 1
 
 
 def test_an_error_of_ours_gives_whoever_clicked_a_sentence(sqlite):
@@ -180,7 +180,7 @@ def test_an_alert_is_given_to_a_whole_group_by_operators_only(sqlite):
         assert parse("assign A1 <!subteam^S0123TEAM|@ai-team>").text == "S0123TEAM", "so Slack sends a mention of it"
         for typed in ("@S0123TEAM", "S0123TEAM", "@ai-team"):
             assert "name a person" in here.ask(f"assign A1 {typed}", "U2")
-        assert here.acts() == []
+        assert here.actions() == []
         here.ask("assign A1 @S0123TEAM", "U1")
         here.ask("assign A1 @ben", "U2")
-        assert here.acts() == ["U1 assign A1 done", "U2 assign A1 done"]
+        assert here.actions() == ["U1 assign A1 done", "U2 assign A1 done"]

@@ -15,17 +15,17 @@ import pytest
 
 from alertbot.demo.slack_limits import check_view
 from alertbot.domain.alerts import State
+from alertbot.domain.backtest import BacktestAlert, BacktestResult
 from alertbot.domain.reports import Health, SilencePreview, SourceRow
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import ENDLESS, Silence, parse_matcher
-from alertbot.domain.trials import Trial, TrialAlert
 from alertbot.slack.rule_drafts import new_draft
 from alertbot.slack.views.details import details_view
-from alertbot.slack.views.home import Board, home_view
+from alertbot.slack.views.home import HomeData, home_view
 from alertbot.slack.views.modals import Draft, comment_modal, silence_modal, silenced_modal, snooze_modal
-from alertbot.slack.views.remembered import remember
+from alertbot.slack.views.private_metadata import encode_private_metadata
 from alertbot.slack.views.rule_form import rule_form, saved_rule_view
-from tests.slack.faces import NOW, alert, failing, many, resolved, row, status, summary, taken
+from tests.slack.messages import NOW, alert, failing, many, resolved, row, status, summary, taken
 from tests.slack.payloads import assert_harmless
 
 CRITICAL = alert(43, "code-review", severity=Severity.CRITICAL, value=21, peak=24, threshold=20)
@@ -38,8 +38,8 @@ SILENCE = Silence(
     3,
 )
 MUTED = Silence((parse_matcher("rule=slow-burn"),), NOW, ENDLESS, "U3", number=4)
-METADATA = remember(about="G17", channel="C1")
-QUIET = Board(
+METADATA = encode_private_metadata(about="G17", channel="C1")
+QUIET = HomeData(
     user="U1",
     rows=[],
     status=status(firing=0),
@@ -49,7 +49,7 @@ QUIET = Board(
     command="/alertbot",
     now=NOW,
 )
-BUSY = Board(
+BUSY = HomeData(
     user="U1",
     rows=[
         row(CRITICAL, 18),
@@ -65,15 +65,15 @@ BUSY = Board(
     command="/alertbot",
     now=NOW,
 )
-TRIAL = Trial(
+BACKTEST_RESULT = BacktestResult(
     "ai_llm",
     NOW - timedelta(hours=20),
     NOW,
     300,
     1200,
     (
-        TrialAlert("acme/1", "support-chat", Severity.WARNING, NOW - timedelta(hours=9), NOW - timedelta(hours=8)),
-        TrialAlert("acme/2", "<code> & review", Severity.CRITICAL, NOW - timedelta(minutes=18)),
+        BacktestAlert("acme/1", "support-chat", Severity.WARNING, NOW - timedelta(hours=9), NOW - timedelta(hours=8)),
+        BacktestAlert("acme/2", "<code> & review", Severity.CRITICAL, NOW - timedelta(minutes=18)),
     ),
 )
 BUDGET_RULE = new_draft("budget", timezone="Europe/Madrid")
@@ -119,7 +119,7 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "comment-after-the-end": lambda: comment_modal(resolved(alert()), metadata=METADATA),
     "rule": lambda: rule_form(new_draft("threshold", timezone="Europe/Madrid"), metadata=METADATA),
     "rule-that-was-tried": lambda: rule_form(
-        replace(BUDGET_RULE, about="token-budget", version=3), metadata=METADATA, trial=TRIAL
+        replace(BUDGET_RULE, about="token-budget", version=3), metadata=METADATA, backtest_result=BACKTEST_RESULT
     ),
     "rule-with-mistakes": lambda: rule_form(
         new_draft("absence", timezone="UTC"), metadata=METADATA, problems=["name: expected a name, got nothing"]

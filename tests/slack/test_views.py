@@ -11,31 +11,31 @@ from hypothesis import strategies as st
 
 from alertbot.demo.slack import SlackServer
 from alertbot.demo.slack_limits import check_view
-from alertbot.domain.alerts import ActKind, Alert, Outcome
-from alertbot.domain.notices import Kind
+from alertbot.domain.alerts import ActionType, Alert, Outcome
+from alertbot.domain.notifications import NotificationKind
 from alertbot.domain.reports import Health, ListedRule, SourceRow
 from alertbot.domain.rules import Severity
-from alertbot.domain.silences import Matcher, Sign, Silence
+from alertbot.domain.silences import Matcher, MatchType, Silence
 from alertbot.slack.bot import web_client
 from alertbot.slack.parse import NAMES
-from alertbot.slack.views import answers, figures
+from alertbot.slack.views import analytics, responses
 from alertbot.slack.views.details import details_view
-from alertbot.slack.views.home import Board, home_view
-from alertbot.slack.views.message import notice_message
-from alertbot.slack.views.notice import notice_line
-from alertbot.slack.views.rules import rules_answer
-from alertbot.slack.views.text import escape, fit, literal, mention, person
-from tests.slack.faces import (
+from alertbot.slack.views.home import HomeData, home_view
+from alertbot.slack.views.message import notification_message
+from alertbot.slack.views.notification import notification_line
+from alertbot.slack.views.rules import rules_response
+from alertbot.slack.views.text import escape, fit, literal, mention, mention_user
+from tests.slack.messages import (
     FIRED,
     LINK,
     NOW,
     acted,
     alert,
+    alert_message,
     explained,
-    face,
     failing,
     many,
-    notice,
+    notification,
     resolved,
     row,
     rule,
@@ -89,11 +89,12 @@ def assert_fine(payload: dict[str, Any], *markup: str) -> None:
 @settings(deadline=None)
 def test_a_message_of_one_alert_takes_any_name(text):
     one = evil_alert(text)
-    assert_fine(notice_message(face(one, previous=LINK)), f"<{LINK}|previous alert>")
-    assert_fine(notice_message(face(resolved(one))))
-    assert_fine(notice_message(face(taken(one, by=text))), *_meant(text))
+    assert_fine(notification_message(alert_message(one, previous=LINK)), f"<{LINK}|previous alert>")
+    assert_fine(notification_message(alert_message(resolved(one))))
+    assert_fine(notification_message(alert_message(taken(one, by=text))), *_meant(text))
     assert_fine(
-        notice_message(face(replace(one, assigned_to=text, snoozed_until=NOW + timedelta(hours=1)))), *_meant(text)
+        notification_message(alert_message(replace(one, assigned_to=text, snoozed_until=NOW + timedelta(hours=1)))),
+        *_meant(text),
     )
 
 
@@ -106,19 +107,19 @@ def _meant(text: str) -> set[str]:
 @settings(deadline=None)
 def test_a_message_of_several_alerts_takes_any_name(text):
     members = [evil_alert(text, number) for number in range(15)]
-    assert_fine(notice_message(face(*members)))
-    assert_fine(notice_message(face(*members[:3], *(resolved(one) for one in members[3:]))))
+    assert_fine(notification_message(alert_message(*members)))
+    assert_fine(notification_message(alert_message(*members[:3], *(resolved(one) for one in members[3:]))))
 
 
 @pytest.mark.parametrize("count", [1, 2, 12, 13, 1000])
 def test_a_message_of_any_number_of_alerts_is_within_the_limits(count):
     members = [evil_alert("x<&>" * 100, number) for number in range(count)]
-    assert_fine(notice_message(face(*members)))
-    assert_fine(notice_message(face(*(resolved(taken(one)) for one in members))), "<@U1>")
+    assert_fine(notification_message(alert_message(*members)))
+    assert_fine(notification_message(alert_message(*(resolved(taken(one)) for one in members))), "<@U1>")
 
 
 def test_a_message_of_a_thousand_shows_the_worst_and_counts_the_others():
-    message = notice_message(face(*many(1000)))
+    message = notification_message(alert_message(*many(1000)))
     shown = "\n".join(texts(message))
     assert "*1000 firing*" in shown
     assert "`A999` support-chat-999: 999\n" in shown
@@ -128,15 +129,21 @@ def test_a_message_of_a_thousand_shows_the_worst_and_counts_the_others():
 @given(evil)
 @settings(deadline=None)
 def test_a_line_in_a_thread_takes_any_name_and_any_comment(text):
-    for kind in Kind:
-        assert_fine(notice_line(notice(kind, text)))
-        assert_fine(notice_line(notice(kind, f"{{0}}: {text}", people=("U1",))), "<@U1>")
-        assert_fine(notice_line(notice(kind, *[f"Resolved: {text}"] * 50, mention=("@here",))), "<!here>")
-        assert_fine(notice_line(notice(kind, "{0} assigned it to {1}: x", people=("U1", text))), "<@U1>", *_meant(text))
+    for kind in NotificationKind:
+        assert_fine(notification_line(notification(kind, text)))
+        assert_fine(notification_line(notification(kind, f"{{0}}: {text}", people=("U1",))), "<@U1>")
+        assert_fine(notification_line(notification(kind, *[f"Resolved: {text}"] * 50, mention=("@here",))), "<!here>")
+        assert_fine(
+            notification_line(notification(kind, "{0} assigned it to {1}: x", people=("U1", text))),
+            "<@U1>",
+            *_meant(text),
+        )
 
 
 def test_what_others_wrote_cannot_name_the_people_of_a_line():
-    line = notice_line(notice(Kind.ACT, "{0} assigned it to {1}: {0} {1} {2}", people=("U1", "{0}")))
+    line = notification_line(
+        notification(NotificationKind.ACTION, "{0} assigned it to {1}: {0} {1} {2}", people=("U1", "{0}"))
+    )
     assert line["text"] == ":speech_balloon: <@U1> assigned it to {0}: {0} {1} {2}"
 
 
@@ -145,26 +152,26 @@ def test_what_others_wrote_cannot_name_the_people_of_a_line():
 def test_every_answer_takes_any_name_and_any_number(text, count):
     one = evil_alert(text)
     rows = [SourceRow(text, health, NOW, 50, text) for health in Health]
-    assert_fine(answers.status_answer(status(*rows * 5, waiting=3)))
-    assert_fine(answers.alerts_answer([row(one)] * 30))
-    assert_fine(answers.alerts_answer([row(taken(one, by=text), group=None)]), *_meant(text))
-    assert_fine(figures.stats_answer(stats_of([stat(text, count, tokens=count, policy_violations=count)] * 50)))
-    assert_fine(answers.acted_answer(acted(ActKind.ACKNOWLEDGE, Outcome.DONE, *[one] * 30)))
-    assert_fine(answers.complaint(text))
+    assert_fine(responses.status_response(status(*rows * 5, waiting=3)))
+    assert_fine(responses.alerts_response([row(one)] * 30))
+    assert_fine(responses.alerts_response([row(taken(one, by=text), group=None)]), *_meant(text))
+    assert_fine(analytics.stats_response(stats_of([stat(text, count, tokens=count, policy_violations=count)] * 50)))
+    assert_fine(responses.action_response(acted(ActionType.ACKNOWLEDGE, Outcome.DONE, *[one] * 30)))
+    assert_fine(responses.error_response(text))
 
 
 @given(evil)
 @settings(deadline=None)
 def test_answers_about_rules_silences_and_people_on_call_take_any_name(text):
     watched = rule(name=text, description=text)
-    silence = Silence((Matcher("ai_llm", Sign.IS, text),), FIRED, NOW, text, text, 3)
-    assert_fine(answers.silences_answer([silence] * 30), *_meant(text))
+    silence = Silence((Matcher("ai_llm", MatchType.IS, text),), FIRED, NOW, text, text, 3)
+    assert_fine(responses.silences_response([silence] * 30), *_meant(text))
     assert_fine(
-        rules_answer([ListedRule(text, one) for one in [watched, replace(watched, enabled=False)] * 30], muted={text})
+        rules_response([ListedRule(text, one) for one in [watched, replace(watched, enabled=False)] * 30], muted={text})
     )
-    assert_fine(answers.oncall_answer({text: text, "primary": "U1"}), "<@U1>", *_meant(text))
-    assert_fine(answers.why_answer([explained(watched, text)] * 12))
-    assert_fine(answers.unmuted_answer(text))
+    assert_fine(responses.oncall_response({text: text, "primary": "U1"}), "<@U1>", *_meant(text))
+    assert_fine(responses.why_response([explained(watched, text)] * 12))
+    assert_fine(responses.unmuted_response(text))
 
 
 @given(evil)
@@ -180,12 +187,12 @@ def test_the_details_of_any_alert_fit_a_modal(text):
 
 def test_the_other_answers_are_within_the_limits():
     for answer in (
-        answers.status_answer(status()),
-        answers.alerts_answer([]),
-        figures.stats_answer(stats_of([])),
-        answers.acted_answer(replace(acted(ActKind.ACKNOWLEDGE, Outcome.DONE), outcomes=(), again=True)),
-        answers.help_answer("/alertbot", ""),
-        *(answers.help_answer("/alertbot", topic) for topic in NAMES),
+        responses.status_response(status()),
+        responses.alerts_response([]),
+        analytics.stats_response(stats_of([])),
+        responses.action_response(replace(acted(ActionType.ACKNOWLEDGE, Outcome.DONE), outcomes=(), again=True)),
+        responses.help_response("/alertbot", ""),
+        *(responses.help_response("/alertbot", topic) for topic in NAMES),
     ):
         assert_fine(answer)
 
@@ -193,7 +200,7 @@ def test_the_other_answers_are_within_the_limits():
 @given(st.lists(st.tuples(evil, st.integers(min_value=0, max_value=10**30)), min_size=1, max_size=60))
 @settings(deadline=None)
 def test_the_rows_of_the_table_stand_under_one_another_whatever_the_names(named):
-    answer = figures.stats_answer(stats_of([stat(name, calls, tokens=calls) for name, calls in named]))
+    answer = analytics.stats_response(stats_of([stat(name, calls, tokens=calls) for name, calls in named]))
     (table,) = list(texts(answer["blocks"], literal=True))
     header, *lines = table.split("\n")
     assert len(lines) == min(len(named), 41)
@@ -206,18 +213,18 @@ COUNTS = {0: "0", 99_999: "99,999", 100_000: "100k", 999_499: "999k", 999_500: "
 
 @pytest.mark.parametrize(("count", "shown"), COUNTS.items())
 def test_a_count_is_short_and_never_in_powers_where_a_letter_will_do(count, shown):
-    answer = figures.stats_answer(stats_of([stat(calls=count)]))
+    answer = analytics.stats_response(stats_of([stat(calls=count)]))
     assert f" {shown} " in next(iter(texts(answer["blocks"], literal=True))).split("\n")[1]
 
 
 VALIDATED: dict[str, Callable[[], dict[str, Any]]] = {
-    "one alert": lambda: notice_message(face()),
-    "a thousand alerts": lambda: notice_message(face(*many(1000))),
-    "an evil name": lambda: notice_message(face(evil_alert("<!channel>\n```\u202e" * 200))),
-    "status": lambda: answers.status_answer(status(*[failing("acme", "x" * 5000)] * 30)),
-    "alerts": lambda: answers.alerts_answer([row()] * 30),
-    "stats": lambda: figures.stats_answer(stats_of([stat()] * 50)),
-    "help": lambda: answers.help_answer("/alertbot", ""),
+    "one alert": lambda: notification_message(alert_message()),
+    "a thousand alerts": lambda: notification_message(alert_message(*many(1000))),
+    "an evil name": lambda: notification_message(alert_message(evil_alert("<!channel>\n```\u202e" * 200))),
+    "status": lambda: responses.status_response(status(*[failing("acme", "x" * 5000)] * 30)),
+    "alerts": lambda: responses.alerts_response([row()] * 30),
+    "stats": lambda: analytics.stats_response(stats_of([stat()] * 50)),
+    "help": lambda: responses.help_response("/alertbot", ""),
 }
 
 
@@ -276,8 +283,10 @@ def test_whom_the_configuration_names_is_mentioned_and_a_name_stays_a_name(who, 
 
 @pytest.mark.parametrize("who", ["@here", "@channel", "@everyone"])
 def test_nobody_can_make_themselves_everybody(who):
-    assert person(who) == who
-    assert "<!" not in "".join(texts(notice_message(face(taken(alert(), by=who))), literal=False)).replace("<!date", "")
+    assert mention_user(who) == who
+    assert "<!" not in "".join(
+        texts(notification_message(alert_message(taken(alert(), by=who))), literal=False)
+    ).replace("<!date", "")
 
 
 LOOKS = {
@@ -294,14 +303,14 @@ LOOKS = {
 
 @pytest.mark.parametrize(("members", "begins", "colour"), LOOKS.values(), ids=LOOKS.keys())
 def test_the_first_word_and_the_colour_say_how_it_stands(members, begins, colour):
-    message = notice_message(face(*members))
+    message = notification_message(alert_message(*members))
     assert message["text"].startswith(begins)
     assert message["attachments"][0]["color"] == colour
 
 
 def test_what_is_over_has_no_buttons_and_what_fires_has():
-    assert _kinds(notice_message(face()))[-1] == "actions"
-    assert "actions" not in _kinds(notice_message(face(resolved(alert()))))
+    assert _kinds(notification_message(alert_message()))[-1] == "actions"
+    assert "actions" not in _kinds(notification_message(alert_message(resolved(alert()))))
 
 
 def _kinds(message: dict[str, Any]) -> list[str]:
@@ -310,12 +319,12 @@ def _kinds(message: dict[str, Any]) -> list[str]:
 
 WORSE = alert(peak_severity=Severity.CRITICAL, taken_by="U7", taken_at=FIRED + timedelta(minutes=3))
 EASED = {
-    "a message": lambda one: notice_message(face(one)),
-    "a message of several": lambda one: notice_message(face(one, alert(43))),
+    "a message": lambda one: notification_message(alert_message(one)),
+    "a message of several": lambda one: notification_message(alert_message(one, alert(43))),
     "details": lambda one: details_view(17, [one], now=NOW),
-    "a list": lambda one: answers.alerts_answer([row(one)]),
+    "a list": lambda one: responses.alerts_response([row(one)]),
     "Home": lambda one: home_view(
-        Board("U1", [row(one)], status(firing=1), [], {}, may_operate=True, command="/alertbot", now=NOW)
+        HomeData("U1", [row(one)], status(firing=1), [], {}, may_operate=True, command="/alertbot", now=NOW)
     ),
 }
 
@@ -331,5 +340,5 @@ def test_how_bad_it_was_and_who_had_taken_it_before_it_got_worse_stand_everywher
 
 def test_an_alert_that_has_ended_is_marked_as_bad_as_it_was():
     ended = resolved(alert(peak_severity=Severity.CRITICAL))
-    assert "*Severity*\nCritical" in " ".join(texts(notice_message(face(ended))))
-    assert ":red_circle:" in " ".join(texts(answers.alerts_answer([row(ended)])))
+    assert "*Severity*\nCritical" in " ".join(texts(notification_message(alert_message(ended))))
+    assert ":red_circle:" in " ".join(texts(responses.alerts_response([row(ended)])))

@@ -9,14 +9,14 @@ import pytest
 from alertbot.demo.slack import CHANNELS, SlackServer
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Period
-from alertbot.domain.visibility import Entry
+from alertbot.domain.visibility import VisibilityRule
 from tests.builders import budget, minutes, only, rule
 from tests.slack.office import BURST, Office, errors, labels, muted, office, options, reach, said
 
 PLACE = "#globex-ai"
 TRACES = ("globex", "secret")  # what would tell of the hidden source: its name, and that of its configuration
 DRAWN = {"acme/llm-1": "0 9x300", "globex/secret-llm": "0 12x300"}
-VISIBILITY = (Entry("globex", channels=frozenset({PLACE}), users=frozenset({"U1"})),)
+VISIBILITY = (VisibilityRule("globex", channels=frozenset({PLACE}), users=frozenset({"U1"})),)
 RULES = (
     BURST,
     replace(rule(where=only(source="globex")), name="theirs-alone"),
@@ -41,7 +41,7 @@ def ids(here: Office) -> dict[str, str]:
 
 
 def group_of(here: Office, alert: str) -> str:
-    row = next(row for row in here.desk.for_person(OPERATOR).open_alerts() if f"A{row.alert.number}" == alert)
+    row = next(row for row in here.context.for_person(OPERATOR).open_alerts() if f"A{row.alert.number}" == alert)
     return f"G{row.group}"
 
 
@@ -94,7 +94,7 @@ def test_an_act_on_it_is_answered_as_if_it_did_not_exist(here, act):
     line = act if "{}" in act else f"{act} {{}}"
     answer = here.ask(line.format(hidden), STRANGER)
     assert answer == here.ask(line.format("A999"), STRANGER).replace("A999", hidden)
-    assert here.acts() == []
+    assert here.actions() == []
     assert "Done" in here.ask(line.format(hidden), STRANGER, PLACE) or act == "unack"
 
 
@@ -116,9 +116,9 @@ def test_buttons_below_its_message_do_nothing_for_a_stranger(here):
         told = here.answer_to(here.click(message, action, STRANGER, value=value))
         assert told == f":warning: there is no message {group}"
     assert here.slack.modals(STRANGER) == []
-    assert here.acts() == []
+    assert here.actions() == []
     here.click(message, "acknowledge", KNOWN)
-    here.slack.wait_for(lambda: here.acts() == [f"{KNOWN} acknowledge {ids(here)['violation-burst/globex']} done"])
+    here.slack.wait_for(lambda: here.actions() == [f"{KNOWN} acknowledge {ids(here)['violation-burst/globex']} done"])
 
 
 def test_in_its_channel_details_and_what_opens_from_them_work_for_everybody(sqlite):
@@ -127,7 +127,7 @@ def test_in_its_channel_details_and_what_opens_from_them_work_for_everybody(sqli
     with office(sqlite, DRAWN, BURST, visibility=VISIBILITY, slack=slack, route=route) as here:
         here.scene.until(1)
         alert = ids(here)["violation-burst/globex"]
-        row = next(row for row in here.desk.for_person(KNOWN).open_alerts() if f"A{row.alert.number}" == alert)
+        row = next(row for row in here.context.for_person(KNOWN).open_alerts() if f"A{row.alert.number}" == alert)
         message = next(m for m in here.slack.messages(PLACE) if f"take-G{row.group}" in str(m.attachments))
         here.click(message, "details", STRANGER)
         details = here.modal(STRANGER)
@@ -136,7 +136,7 @@ def test_in_its_channel_details_and_what_opens_from_them_work_for_everybody(sqli
         here.click(here.modal(STRANGER), "alert_menu", STRANGER, value=f"{alert} comment")
         delivery = here.submit(here.modal(STRANGER, "comment"), comment="seen")
         assert errors(delivery) == {}
-        assert here.acts() == [f"{STRANGER} acknowledge {alert} done", f"{STRANGER} comment {alert} done"]
+        assert here.actions() == [f"{STRANGER} acknowledge {alert} done", f"{STRANGER} comment {alert} done"]
         here.click(message, "snooze", STRANGER, value=f"G{row.group} until")
         assert errors(here.submit(here.modal(STRANGER, "snooze_until"))) == {}
 
@@ -197,29 +197,29 @@ def test_a_channel_is_known_by_the_name_in_the_command_or_by_asking_slack(here):
     channel = here.slack.channel(PLACE).id
     elsewhere = here.slack.channel("#leads").id
     before = here.calls("conversations.info")
-    assert "globex" in here.desk.for_whom(body("globex-ai", channel)).intervals
+    assert "globex" in here.context.for_whom(body("globex-ai", channel)).intervals
     assert here.calls("conversations.info") == before
     for name in ("privategroup", ""):  # what Slack calls a private channel, and what a click may lack
-        assert "globex" in here.desk.for_whom(body(name, channel)).intervals
-        assert "globex" not in here.desk.for_whom(body(name, elsewhere)).intervals
+        assert "globex" in here.context.for_whom(body(name, channel)).intervals
+        assert "globex" not in here.context.for_whom(body(name, elsewhere)).intervals
     assert here.calls("conversations.info") == before + 2  # asked once for each
-    assert "globex" not in here.desk.for_whom(body("directmessage", "")).intervals
+    assert "globex" not in here.context.for_whom(body("directmessage", "")).intervals
 
 
 def test_a_channel_whose_name_slack_does_not_tell_shows_nothing_hidden(here):
     here.slack.fault("error", "conversations.info", error="channel_not_found")
-    assert "globex" not in here.desk.for_whom(body("privategroup", "C0UNKNOWN")).intervals
+    assert "globex" not in here.context.for_whom(body("privategroup", "C0UNKNOWN")).intervals
 
 
 def test_a_channel_may_be_named_by_its_id(sqlite):
     slack = SlackServer(page=False, channels=(*CHANNELS, PLACE))
     with office(sqlite, DRAWN, BURST, slack=slack) as here:
-        entry = Entry("globex", channels=frozenset({here.slack.channel(PLACE).id}))
-        desk = replace(here.desk, visibility=(entry,))
-        assert "globex" in desk.for_whom(body("privategroup", here.slack.channel(PLACE).id)).intervals
-        assert "globex" not in desk.for_whom(body("leads", here.slack.channel("#leads").id)).intervals
+        entry = VisibilityRule("globex", channels=frozenset({here.slack.channel(PLACE).id}))
+        context = replace(here.context, visibility=(entry,))
+        assert "globex" in context.for_whom(body("privategroup", here.slack.channel(PLACE).id)).intervals
+        assert "globex" not in context.for_whom(body("leads", here.slack.channel("#leads").id)).intervals
         assert here.calls("conversations.info") == 0
 
 
-def test_a_desk_that_is_nobodys_shows_nothing(here):
-    assert here.desk.open_alerts() == []
+def test_a_context_that_is_nobodys_shows_nothing(here):
+    assert here.context.open_alerts() == []

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from alertbot.domain.alerts import Act, ActKind, Alert, Outcome, Reason, State, Transition
+from alertbot.domain.alerts import Action, ActionType, Alert, Outcome, Reason, State, Transition
 from alertbot.domain.rules import Severity
 from alertbot.errors import StoreError
 from alertbot.store import alerts
@@ -26,7 +26,7 @@ WHOLE = replace(
     baseline_at=at(-5),
     note="seen across a gap of 58 min",
     period=at(60),
-    spoken=Severity.CRITICAL,
+    notified_severity=Severity.CRITICAL,
     acknowledged_by="U1",
     acknowledged_at=at(2.5),
     snoozed_until=at(9),
@@ -124,15 +124,15 @@ def test_alerts_are_counted_by_state_and_severity(database: Database) -> None:
 
 def test_the_same_act_on_the_same_alert_is_remembered_once(database: Database) -> None:
     one, other = save(database, FIRED), save(database, replace(FIRED, series="acme/llm-2"))
-    act = Act(ActKind.SNOOZE, "U1", START, "click 1", until=at(30))
+    act = Action(ActionType.SNOOZE, "U1", START, "click 1", until=at(30))
     with database.transaction() as tx:
-        alerts.record_act(tx, act, [(one, Outcome.DONE)])
-        assert alerts.acted_on(tx, "click 1", [one.number, other.number]) == {one.number}
-        alerts.record_act(tx, act, [(other, Outcome.DONE)])  # a click on a message is one on each of its alerts
-        assert alerts.acted_on(tx, "click 1", [one.number, other.number]) == {one.number, other.number}
-        assert alerts.acted_on(tx, "click 2", [one.number]) == set()
+        alerts.record_action(tx, act, [(one, Outcome.DONE)])
+        assert alerts.already_acted_on(tx, "click 1", [one.number, other.number]) == {one.number}
+        alerts.record_action(tx, act, [(other, Outcome.DONE)])  # a click on a message is one on each of its alerts
+        assert alerts.already_acted_on(tx, "click 1", [one.number, other.number]) == {one.number, other.number}
+        assert alerts.already_acted_on(tx, "click 2", [one.number]) == set()
     with pytest.raises(IntegrityError), database.transaction() as tx:
-        alerts.record_act(tx, act, [(one, Outcome.ALREADY)])
+        alerts.record_action(tx, act, [(one, Outcome.ALREADY)])
 
 
 def test_a_person_and_the_evaluation_change_an_alert_one_after_the_other(postgres: Database) -> None:
@@ -141,7 +141,7 @@ def test_a_person_and_the_evaluation_change_an_alert_one_after_the_other(postgre
     def acknowledge() -> Alert:
         with postgres.transaction() as tx:
             (alert,) = alerts.by_numbers(tx, [number], lock=True)
-            return alerts.save_acted(tx, [replace(alert, acknowledged_by="U1")])[0]
+            return alerts.save_action_results(tx, [replace(alert, acknowledged_by="U1")])[0]
 
     with ThreadPoolExecutor(1) as pool:
         with postgres.transaction() as tx:
@@ -157,6 +157,6 @@ def test_an_act_on_what_somebody_else_has_changed_meanwhile_counts_for_none_of_i
     taken = [replace(alert, acknowledged_by="U1") for alert in (one, other)]
     save(database, replace(other, note="seen"))
     with pytest.raises(StoreError, match="changed by another process"), database.transaction() as tx:
-        alerts.save_acted(tx, taken)
+        alerts.save_action_results(tx, taken)
     with database.reading() as tx:
         assert [alert.acknowledged_by for alert in alerts.by_numbers(tx, [one.number, other.number])] == ["", ""]

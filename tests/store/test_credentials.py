@@ -3,7 +3,7 @@
 import pytest
 
 from alertbot.store import credentials, sources
-from alertbot.store.credentials import Exchanged, Stored
+from alertbot.store.credentials import NewTokens, StoredCredentials
 from alertbot.store.database import Database
 from tests.builders import MINUTE, at
 from tests.store.racing import in_threads
@@ -14,41 +14,43 @@ LEASE = MINUTE
 @pytest.fixture
 def database(database: Database) -> Database:
     with database.transaction() as tx:
-        sources.remember(tx, ["acme", "globex"])
+        sources.register(tx, ["acme", "globex"])
         credentials.begin(tx, "acme", "seed")
     return database
 
 
-def stored(database: Database) -> Stored:
+def stored(database: Database) -> StoredCredentials:
     with database.reading() as tx:
         found = credentials.find(tx, "acme")
     assert found is not None
     return found
 
 
-def claim(database: Database, minute: float, owner: str = "one", *, seen: Stored | None = None) -> Stored | None:
+def claim(
+    database: Database, minute: float, owner: str = "one", *, seen: StoredCredentials | None = None
+) -> StoredCredentials | None:
     with database.transaction() as tx:
         found = seen or credentials.find(tx, "acme")
         assert found is not None
         return credentials.claim(tx, found, owner=owner, lease=LEASE, now=at(minute))
 
 
-def claimed(database: Database, minute: float, owner: str = "one") -> Stored:
+def claimed(database: Database, minute: float, owner: str = "one") -> StoredCredentials:
     found = claim(database, minute, owner)
     assert found is not None
     return found
 
 
-def exchanged(name: str, minute: float = 0) -> Exchanged:
-    return Exchanged(f"access {name}", f"refresh {name}", at(minute + 60), at(minute))
+def exchanged(name: str, minute: float = 0) -> NewTokens:
+    return NewTokens(f"access {name}", f"refresh {name}", at(minute + 60), at(minute))
 
 
-def keep(database: Database, right: Stored, name: str, minute: float = 0) -> bool:
+def keep(database: Database, right: StoredCredentials, name: str, minute: float = 0) -> bool:
     with database.transaction() as tx:
         return credentials.keep(tx, right, exchanged(name, minute))
 
 
-def refuse(database: Database, right: Stored, minute: float) -> bool:
+def refuse(database: Database, right: StoredCredentials, minute: float) -> bool:
     with database.transaction() as tx:
         return credentials.refuse(tx, right, "used before", retry_at=at(minute))
 
@@ -56,12 +58,12 @@ def refuse(database: Database, right: Stored, minute: float) -> bool:
 def test_a_source_without_credentials_has_none(database: Database) -> None:
     with database.reading() as tx:
         assert credentials.find(tx, "globex") is None
-        assert credentials.seeds(tx) == {}, "acme has a row, but no token yet"
+        assert credentials.fingerprints(tx) == {}, "acme has a row, but no token yet"
 
 
 def test_whoever_begins_second_finds_what_the_first_began(database: Database) -> None:
     with database.transaction() as tx:
-        assert credentials.begin(tx, "acme", "another seed").seed == "seed"
+        assert credentials.begin(tx, "acme", "another seed").fingerprint == "seed"
 
 
 def test_what_came_of_an_exchange_is_stored_and_ends_the_claim(database: Database) -> None:
@@ -70,7 +72,7 @@ def test_what_came_of_an_exchange_is_stored_and_ends_the_claim(database: Databas
     assert (found.access_token, found.refresh_token) == ("access A", "refresh A")
     assert (found.expires_at, found.refreshed_at, found.lease_until) == (at(60.5), at(0.5), None)
     with database.reading() as tx:
-        assert credentials.seeds(tx) == {"acme": "seed"}
+        assert credentials.fingerprints(tx) == {"acme": "seed"}
 
 
 def test_only_one_of_many_may_exchange(database: Database) -> None:
@@ -162,7 +164,7 @@ def test_another_configuration_begins_again(database: Database, keeps: bool, ref
         assert credentials.begin_again(tx, seen, "new seed", keeps_refresh_token=keeps)
         assert not credentials.begin_again(tx, seen, "newer seed", keeps_refresh_token=keeps)
     found = stored(database)
-    assert (found.seed, found.access_token, found.refresh_token) == ("new seed", "", refresh_token)
+    assert (found.fingerprint, found.access_token, found.refresh_token) == ("new seed", "", refresh_token)
     assert (found.expires_at, found.refused, found.attempts, found.retry_at) == (None, "", 0, None)
     assert not keep(database, frozen, "B"), "they belong to what was configured before"
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alertbot.domain.evidence import Count, Evidence, EvidenceKind, Leaders, Scope
-from alertbot.domain.rules import Where
+from alertbot.domain.evidence import Count, Evidence, EvidenceKind, Scope, TopN
+from alertbot.domain.rules import Selector
 from alertbot.domain.snapshots import Configuration
-from alertbot.store import evidence, expiry, gatherings, leases, snapshots, sources
+from alertbot.store import evidence, evidence_fetches, expiry, leases, snapshots, sources
 from alertbot.store.database import Database
 from tests.builders import at, minutes
 
@@ -35,7 +35,7 @@ def anything(**more: Any) -> Scope:
 @pytest.fixture
 def acme(database: Database) -> int:
     with database.transaction() as tx:
-        sources.remember(tx, ["acme", "globex"])
+        sources.register(tx, ["acme", "globex"])
         return sources.number_of(tx, "acme")
 
 
@@ -107,7 +107,7 @@ SCOPES = st.builds(
     severity=st.sampled_from(["", "HIGH"]),
     same=st.sampled_from([(), (("user", "u1"),), (("model", ""),)]),
     where=st.builds(
-        lambda globs: Where(tuple(globs.items())),
+        lambda globs: Selector(tuple(globs.items())),
         st.dictionaries(st.sampled_from(["user", "repo", "model", "severity"]), st.tuples(GLOBS), max_size=2),
     ),
     any_case=st.booleans(),
@@ -153,7 +153,7 @@ def test_a_summary_names_those_that_occur_most(database, acme):
         assert evidence.summary(tx, []) is None
     assert found is not None
     assert (found.total, found.blocked, found.severities) == (7, 5, {"HIGH": 4, "LOW": 2})
-    assert found.people == Leaders((Count("Ana", 3, "u1"), Count("Bo", 2, "u2")), 3)
+    assert found.people == TopN((Count("Ana", 3, "u1"), Count("Bo", 2, "u2")), 3)
     assert [(each.key, each.count) for each in found.policies.first] == [("p1", 6), ("p2", 1)]
     assert found.newest is not None
     assert found.newest.id == "d", "the newest that says something"
@@ -215,9 +215,9 @@ def test_evidence_is_forgotten_when_it_is_old(database, acme):
 # --- who fetches it
 
 
-def claim(database: Database, owner: str, minute: float = 0) -> gatherings.Claim | None:
+def claim(database: Database, owner: str, minute: float = 0) -> evidence_fetches.Claim | None:
     with database.transaction() as tx:
-        return gatherings.claim(tx, "acme", owner=owner, lease=LEASE, now=at(minute))
+        return evidence_fetches.claim(tx, "acme", owner=owner, lease=LEASE, now=at(minute))
 
 
 def test_one_process_at_a_time_fetches_the_evidence_of_a_source(database, acme):
@@ -227,8 +227,8 @@ def test_one_process_at_a_time_fetches_the_evidence_of_a_source(database, acme):
     second = claim(database, "b", 2)
     assert second is not None
     with database.transaction() as tx:
-        assert not gatherings.mark_failed(tx, first, "late", paused_until=None), "it was overtaken"
-        assert gatherings.mark_failed(tx, second, "no answer", paused_until=at(5))
+        assert not evidence_fetches.mark_failed(tx, first, "late", paused_until=None), "it was overtaken"
+        assert evidence_fetches.mark_failed(tx, second, "no answer", paused_until=at(5))
     assert claim(database, "a", 4.9) is None
     assert claim(database, "a", 5) is not None
 
@@ -245,17 +245,17 @@ def test_a_pause_that_the_server_asked_for_holds_for_totals_and_evidence_alike(d
 
 def test_what_was_fetched_is_remembered(database, acme):
     with database.reading() as tx:
-        assert gatherings.state(tx, "acme") is None
+        assert evidence_fetches.state(tx, "acme") is None
     claimed = claim(database, "a")
     assert claimed is not None
     with database.transaction() as tx:
-        gatherings.mark_read(
+        evidence_fetches.mark_read(
             tx, claimed, read_at=at(1), until={VIOLATION: at(0.5)}, complete_since=at(-60), missing={ALERT}, error="404"
         )
-        gatherings.note_difference(tx, acme, "3 are not listed")
+        evidence_fetches.note_difference(tx, acme, "3 are not listed")
     with database.reading() as tx:
-        state = gatherings.state(tx, "acme")
-    assert state == gatherings.Gathered(
+        state = evidence_fetches.state(tx, "acme")
+    assert state == evidence_fetches.EvidenceState(
         source=acme,
         read_at=at(1),
         complete_since=at(-60),

@@ -9,9 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alertbot.domain.alerts import Reason, State, Transition
-from alertbot.domain.notices import Decision, Kind, Notice, Place, Told, Why
+from alertbot.domain.notifications import (
+    Decision,
+    MessageRef,
+    Notification,
+    NotificationKind,
+    NotifiedState,
+    NotifyReason,
+)
 from alertbot.domain.routes import Route, Step
-from alertbot.domain.rules import Severity, Where
+from alertbot.domain.rules import Selector, Severity
 from alertbot.store import alerts, groups
 from alertbot.store.database import Database, Tx
 from tests.builders import START, alert_of, at
@@ -36,13 +43,13 @@ tolds = st.fixed_dictionaries(
         "untaken_since": st.none() | moments,
         "steps": st.integers(0, 9),
         "flapping": st.frozensets(words, max_size=4),
-        "face": words,
+        "content_hash": words,
     }
 )
 routes = st.fixed_dictionaries(
     {
         "channel": words,
-        "match": st.builds(Where, st.lists(st.tuples(words, word_lists), max_size=3).map(tuple)),
+        "match": st.builds(Selector, st.lists(st.tuples(words, word_lists), max_size=3).map(tuple)),
         "mention": word_lists,
         "group_by": word_lists,
         "group_wait": durations,
@@ -71,36 +78,36 @@ def an_alert(tx: Tx, series: str = "acme/llm-1") -> int:
 def decide(
     database: Database,
     group: int,
-    why: Why = Why.SPEAKS,
+    reason: NotifyReason = NotifyReason.NOTIFIES,
     *,
     minute: float = 0,
-    told: Told | None = None,
+    notified: NotifiedState | None = None,
     **more: object,
 ) -> None:
     with database.transaction() as tx:
         found = groups.load(tx, group, lock=True)
         assert found is not None
-        decision = Decision((), told or found.told, why, **more)  # type: ignore[arg-type]
+        decision = Decision((), notified or found.notified, reason, **more)  # type: ignore[arg-type]
         groups.save(tx, found, decision, now=at(minute))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(told_drawn=tolds, route_drawn=routes)
-def test_what_a_channel_was_told_and_its_route_come_back_as_they_went(
-    database: Database, told_drawn: dict[str, Any], route_drawn: dict[str, Any]
+@given(notified_drawn=tolds, route_drawn=routes)
+def test_what_a_channel_was_notified_and_its_route_come_back_as_they_went(
+    database: Database, notified_drawn: dict[str, Any], route_drawn: dict[str, Any]
 ) -> None:
-    told, route = Told(**told_drawn), Route(**route_drawn)
-    for kind, drawn in ((Told, told_drawn), (Route, route_drawn)):
+    notified, route = NotifiedState(**notified_drawn), Route(**route_drawn)
+    for kind, drawn in ((NotifiedState, notified_drawn), (Route, route_drawn)):
         assert {field.name for field in fields(kind)} == drawn.keys(), "what is not drawn here is not tested"
     with database.engine.connect() as tx:  # and it is rolled back
         number = groups.open_for(tx, route, KEY, now=START)
         found = groups.load(tx, number)
         assert found is not None
-        assert (found.route, found.told, found.key) == (route, Told(), KEY)
-        groups.save(tx, found, Decision((), told, Why.SPEAKS), now=START)
+        assert (found.route, found.notified, found.key) == (route, NotifiedState(), KEY)
+        groups.save(tx, found, Decision((), notified, NotifyReason.NOTIFIES), now=START)
         again = groups.load(tx, number)
         assert again is not None
-        assert (again.route, again.told) == (route, told)
+        assert (again.route, again.notified) == (route, notified)
 
 
 def test_alerts_of_one_channel_and_key_share_a_group_until_it_closes(database: Database) -> None:
@@ -118,7 +125,7 @@ def test_alerts_of_one_channel_and_key_share_a_group_until_it_closes(database: D
 def test_the_next_message_knows_the_last_one_that_was_posted(database: Database) -> None:
     posted = opened(database)
     with database.transaction() as tx:
-        groups.put(tx, posted, Place("C1", "1700000000.000100"))
+        groups.set_message(tx, posted, MessageRef("C1", "1700000000.000100"))
     decide(database, posted, closes=True)
     never_posted = opened(database)
     decide(database, never_posted, closes=True)
@@ -165,23 +172,23 @@ def test_an_alert_leads_to_its_newest_message(database: Database) -> None:
         alert = an_alert(tx)
         for number in (old, new):
             groups.add_member(tx, number, alert)
-        groups.put(tx, old, Place("C1", "1.000100"))
+        groups.set_message(tx, old, MessageRef("C1", "1.000100"))
         assert groups.messages_of(tx, [alert]) == {alert: (new, None)}
-        groups.put(tx, new, Place("C2", "2.000100"))
-        assert groups.messages_of(tx, [alert]) == {alert: (new, Place("C2", "2.000100"))}
+        groups.set_message(tx, new, MessageRef("C2", "2.000100"))
+        assert groups.messages_of(tx, [alert]) == {alert: (new, MessageRef("C2", "2.000100"))}
 
 
 def test_groups_are_looked_at_when_it_is_time_and_not_before(database: Database) -> None:
     number = opened(database)
-    decide(database, number, Why.GATHERING, look_at=at(1))
+    decide(database, number, NotifyReason.GROUP_WAIT, next_check_at=at(1))
     with database.reading() as tx:
         assert groups.due(tx, at(0.99)) == []
         assert groups.due(tx, at(1)) == [number]
-        assert groups.next_look(tx) == at(1)
-    decide(database, number, look_at=at(1), closes=True)
+        assert groups.next_check_at(tx) == at(1)
+    decide(database, number, next_check_at=at(1), closes=True)
     with database.reading() as tx:
         assert groups.due(tx, at(2)) == []
-        assert groups.next_look(tx) is None
+        assert groups.next_check_at(tx) is None
 
 
 def test_a_decision_is_kept_with_its_reason_when_it_is_another_one_or_people_hear_of_it(database: Database) -> None:
@@ -189,19 +196,31 @@ def test_a_decision_is_kept_with_its_reason_when_it_is_another_one_or_people_hea
     with database.transaction() as tx:
         alert = an_alert(tx)
         groups.add_member(tx, number, alert)
-    decided = [Why.GATHERING, Why.GATHERING, Why.SPEAKS, Why.NOTHING_NEW, Why.NOTHING_NEW, Why.SPEAKS, Why.SPEAKS]
-    for minute, why in enumerate(decided):
-        notices = (Notice(Kind.RISE, ping=True), Notice(Kind.ESCALATION, ping=True)) if why is Why.SPEAKS else ()
+    decided = [
+        NotifyReason.GROUP_WAIT,
+        NotifyReason.GROUP_WAIT,
+        NotifyReason.NOTIFIES,
+        NotifyReason.NOTHING_NEW,
+        NotifyReason.NOTHING_NEW,
+        NotifyReason.NOTIFIES,
+        NotifyReason.NOTIFIES,
+    ]
+    for minute, reason in enumerate(decided):
+        notifications = (
+            (Notification(NotificationKind.RISE, ping=True), Notification(NotificationKind.ESCALATION, ping=True))
+            if reason is NotifyReason.NOTIFIES
+            else ()
+        )
         with database.transaction() as tx:
             found = groups.load(tx, number, lock=True)
             assert found is not None
-            groups.save(tx, found, Decision(notices, Told(), why), now=at(minute))
+            groups.save(tx, found, Decision(notifications, NotifiedState(), reason), now=at(minute))
     with database.reading() as tx:
         kept = [groups.last_decision(tx, alert, until=at(minute + 0.5)) for minute in range(len(decided))]
     assert [decision[1] for decision in kept if decision] == [at(minute) for minute in (0, 0, 2, 3, 3, 5, 6)]
-    assert [decision[2] for decision in kept if decision] == [why.value for why in decided]
+    assert [decision[2] for decision in kept if decision] == [reason.value for reason in decided]
     assert [decision[3] for decision in kept if decision] == [
-        "rise escalation" if why is Why.SPEAKS else "" for why in decided
+        "rise escalation" if reason is NotifyReason.NOTIFIES else "" for reason in decided
     ]
 
 
@@ -220,7 +239,7 @@ def test_an_alert_that_fires_while_its_group_closes_gets_a_group_of_its_own(post
         with postgres.transaction() as tx:
             found = groups.load(tx, closing, lock=True)
             assert found is not None
-            groups.save(tx, found, Decision((), Told(), Why.SPEAKS, closes=True), now=START)
+            groups.save(tx, found, Decision((), NotifiedState(), NotifyReason.NOTIFIES, closes=True), now=START)
             other = pool.submit(opened, postgres)
             until_waiting(postgres)
         assert other.result(30) != closing

@@ -10,24 +10,31 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alertbot.domain.notices import Decision, Kind, Notice, Place, Told, Why
+from alertbot.domain.notifications import (
+    Decision,
+    MessageRef,
+    Notification,
+    NotificationKind,
+    NotifiedState,
+    NotifyReason,
+)
 from alertbot.domain.routes import Route
 from alertbot.store import channels, expiry, groups, outbox
 from alertbot.store.channels import EVERY_CHANNEL
 from alertbot.store.database import Database, Tx
-from alertbot.store.outbox import Form, Row
+from alertbot.store.outbox import OutboxAction, OutboxEntry
 from tests.builders import MINUTE, START, at
 from tests.store.racing import in_threads, until_waiting
 
 CHANNEL = "#ai-alerts"
 LEASE = 2 * MINUTE
 SECOND = 1 / 60
-EDIT = Notice(Kind.EDIT, ping=False)
-FIRST = Notice(Kind.FIRST, ping=True, about=(1,), mention=("@here",))
-RISE = Notice(Kind.RISE, ping=True, about=(1,))
-RESOLVED = Notice(Kind.RESOLVED, ping=False, about=(1,), lines=("Resolved after 5 min",))
-ACT = Notice(Kind.ACT, ping=False, about=(1,), lines=("{0}: looking",), people=("U1",))
-ESCALATION = Notice(Kind.ESCALATION, ping=True, about=(1,), channel="#leads")
+EDIT = Notification(NotificationKind.EDIT, ping=False)
+FIRST = Notification(NotificationKind.FIRST, ping=True, about=(1,), mention=("@here",))
+RISE = Notification(NotificationKind.RISE, ping=True, about=(1,))
+RESOLVED = Notification(NotificationKind.RESOLVED, ping=False, about=(1,), lines=("Resolved after 5 min",))
+ACT = Notification(NotificationKind.ACTION, ping=False, about=(1,), lines=("{0}: looking",), people=("U1",))
+ESCALATION = Notification(NotificationKind.ESCALATION, ping=True, about=(1,), channel="#leads")
 
 
 @pytest.fixture
@@ -40,34 +47,36 @@ def new_group(database: Database, key: str, channel: str = CHANNEL) -> int:
         return groups.open_for(tx, Route(channel), key, now=START)
 
 
-def add(database: Database, group: int, *notices: Notice, minute: float = 0, channel: str = CHANNEL) -> None:
+def add(
+    database: Database, group: int, *notifications: Notification, minute: float = 0, channel: str = CHANNEL
+) -> None:
     with database.transaction() as tx:
-        for notice in notices:
-            outbox.add(tx, notice, group=group, channel=channel, now=at(minute))
+        for notification in notifications:
+            outbox.add(tx, notification, group=group, channel=channel, now=at(minute))
 
 
-def claim(database: Database, minute: float = 0, *, owner: str = "one", limit: int = 20) -> list[Row]:
+def claim(database: Database, minute: float = 0, *, owner: str = "one", limit: int = 20) -> list[OutboxEntry]:
     with database.transaction() as tx:
         return outbox.claim(tx, owner=owner, lease=LEASE, now=at(minute), limit=limit)
 
 
-def claim_one(database: Database, minute: float = 0, *, owner: str = "one") -> Row:
+def claim_one(database: Database, minute: float = 0, *, owner: str = "one") -> OutboxEntry:
     (row,) = claim(database, minute, owner=owner)
     return row
 
 
-def sent(database: Database, row: Row, minute: float = 0, *, owner: str = "one") -> bool:
+def sent(database: Database, row: OutboxEntry, minute: float = 0, *, owner: str = "one") -> bool:
     with database.transaction() as tx:
         done = outbox.mark_sent(tx, row, owner=owner, ts="1700000000.000100", now=at(minute))
-        if done and row.form is Form.MESSAGE and row.group is not None:
-            groups.put(tx, row.group, Place("C1", "1700000000.000100"))
+        if done and row.action is OutboxAction.MESSAGE and row.group is not None:
+            groups.set_message(tx, row.group, MessageRef("C1", "1700000000.000100"))
             groups.mark_edited(tx, row.group, at(minute))
         return done
 
 
-def postpone(database: Database, row: Row, until: float, *, uncertain: bool = False) -> None:
+def postpone(database: Database, row: OutboxEntry, until: float, *, uncertain: bool = False) -> None:
     with database.transaction() as tx:
-        outbox.mark_later(tx, row, owner="one", due_at=at(until), error="busy", uncertain=uncertain)
+        outbox.mark_deferred(tx, row, owner="one", due_at=at(until), error="busy", uncertain=uncertain)
 
 
 def send_all(database: Database, minute: float) -> list[str]:
@@ -75,7 +84,7 @@ def send_all(database: Database, minute: float) -> list[str]:
     said = []
     while rows := claim(database, minute):
         for row in rows:
-            said.append(f"{row.form} {row.notice.kind}")
+            said.append(f"{row.action} {row.notification.kind}")
             assert sent(database, row, minute)
     return said
 
@@ -96,11 +105,11 @@ def test_a_message_goes_first_then_its_edits_and_its_thread_in_their_order(datab
     add(database, group, RESOLVED, minute=3)
     assert claim(database, 1.9) == [], "nothing overtakes the first message"
     assert sent(database, posting, 1.5)
-    assert (posting.form, posting.notice) == (Form.MESSAGE, FIRST)
+    assert (posting.action, posting.notification) == (OutboxAction.MESSAGE, FIRST)
     assert send_all(database, 3) == ["message edit", "reply rise", "reply act", "reply resolved"]
 
 
-def test_a_notice_that_has_to_wait_holds_up_those_behind_it(database: Database, group: int) -> None:
+def test_a_notification_that_has_to_wait_holds_up_those_behind_it(database: Database, group: int) -> None:
     add(database, group, FIRST, RISE)
     postpone(database, claim_one(database), 5)
     assert claim(database, 4.9) == []
@@ -120,9 +129,9 @@ def test_messages_do_not_wait_for_one_another(database: Database, group: int) ->
 def test_an_escalation_to_another_channel_does_not_wait_for_the_message(database: Database, group: int) -> None:
     add(database, group, FIRST, ESCALATION)
     rows = claim(database)
-    assert {(row.channel, row.form, row.notice.kind) for row in rows} == {
-        (CHANNEL, Form.MESSAGE, Kind.FIRST),
-        ("#leads", Form.ALONE, Kind.ESCALATION),
+    assert {(row.channel, row.action, row.notification.kind) for row in rows} == {
+        (CHANNEL, OutboxAction.MESSAGE, NotificationKind.FIRST),
+        ("#leads", OutboxAction.ALONE, NotificationKind.ESCALATION),
     }
 
 
@@ -130,11 +139,13 @@ def test_what_is_said_of_the_bot_itself_is_in_order_and_waits_for_no_message(dat
     add(database, group, FIRST)
     with database.transaction() as tx:
         for line in ("one", "two"):
-            outbox.add_alone(tx, Notice(Kind.OPERATOR, ping=False, lines=(line,)), channel="#bots", now=START)
+            outbox.add_alone(
+                tx, Notification(NotificationKind.OPERATOR, ping=False, lines=(line,)), channel="#bots", now=START
+            )
     first, second = claim(database)
-    assert (first.notice.kind, second.notice.lines) == (Kind.FIRST, ("one",))
+    assert (first.notification.kind, second.notification.lines) == (NotificationKind.FIRST, ("one",))
     assert sent(database, second)
-    assert claim_one(database).notice.lines == ("two",)
+    assert claim_one(database).notification.lines == ("two",)
 
 
 def test_no_more_are_taken_than_asked_for_the_oldest_first(database: Database) -> None:
@@ -183,15 +194,15 @@ def test_an_edit_does_not_follow_at_once_on_one_that_is_just_being_sent(database
     assert send_all(database, 12 * SECOND) == ["message edit"]
 
 
-@pytest.mark.parametrize("notice", [ACT, RISE, RESOLVED], ids=["a person's act", "a rise", "the end"])
+@pytest.mark.parametrize("notification", [ACT, RISE, RESOLVED], ids=["a person's act", "a rise", "the end"])
 def test_what_people_wait_for_shows_at_once_and_pulls_a_waiting_edit_forward(
-    database: Database, group: int, notice: Notice
+    database: Database, group: int, notification: Notification
 ) -> None:
     add(database, group, FIRST)
     send_all(database, 0)
     add(database, group, EDIT, minute=1 * SECOND)
-    add(database, group, notice, minute=2 * SECOND)
-    assert send_all(database, 2 * SECOND) == ["message edit", f"reply {notice.kind}"]
+    add(database, group, notification, minute=2 * SECOND)
+    assert send_all(database, 2 * SECOND) == ["message edit", f"reply {notification.kind}"]
 
 
 def test_an_edit_that_is_just_being_sent_is_not_merged_into(database: Database, group: int) -> None:
@@ -233,7 +244,7 @@ def test_an_edit_that_is_written_while_it_is_claimed_is_either_shown_or_follows(
 # --- leases
 
 
-def test_a_claimed_notice_is_taken_by_nobody_until_its_lease_is_over(database: Database, group: int) -> None:
+def test_a_claimed_notification_is_taken_by_nobody_until_its_lease_is_over(database: Database, group: int) -> None:
     add(database, group, FIRST)
     row = claim_one(database)
     assert (row.attempts, row.uncertain, row.lease_until) == (1, False, START + LEASE)
@@ -251,8 +262,8 @@ def test_whoever_slept_through_the_lease_cannot_mark_what_another_tries_now(
     row = claim_one(database, 2, owner=owner)
     with database.transaction() as tx:
         assert not outbox.mark_sent(tx, late, owner="one", ts="1.000100", now=at(2))
-        assert not outbox.mark_later(tx, late, owner="one", due_at=at(60), error="", uncertain=False)
-        assert not outbox.mark_never(tx, late, owner="one", error="", now=at(2))
+        assert not outbox.mark_deferred(tx, late, owner="one", due_at=at(60), error="", uncertain=False)
+        assert not outbox.mark_failed(tx, late, owner="one", error="", now=at(2))
     assert sent(database, row, 2, owner=owner)
     assert waiting(database) == 0
 
@@ -277,33 +288,37 @@ def test_what_a_process_gives_back_at_its_end_may_be_taken_at_once(database: Dat
     assert (back.group, back.uncertain) == (group, True)
 
 
-def test_a_notice_that_was_given_up_holds_nobody_up(database: Database, group: int) -> None:
+def test_a_notification_that_was_given_up_holds_nobody_up(database: Database, group: int) -> None:
     add(database, group, FIRST, RISE)
     row = claim_one(database)
     with database.transaction() as tx:
-        assert outbox.mark_never(tx, row, owner="one", error="invalid_blocks", now=START)
+        assert outbox.mark_failed(tx, row, owner="one", error="invalid_blocks", now=START)
     assert send_all(database, 0) == ["reply rise"]
 
 
-def test_many_who_claim_at_once_take_each_notice_once_and_each_message_in_order(database: Database) -> None:
+def test_many_who_claim_at_once_take_each_notification_once_and_each_message_in_order(database: Database) -> None:
     made = [new_group(database, f"key {place}") for place in range(15)]
     for number in made:
         add(database, number, FIRST, RISE, RESOLVED)
 
-    def work(turn: int) -> list[tuple[int | None, Kind]]:
-        taken: list[tuple[int | None, Kind]] = []
+    def work(turn: int) -> list[tuple[int | None, NotificationKind]]:
+        taken: list[tuple[int | None, NotificationKind]] = []
         while waiting(database):
             for row in claim(database, owner=f"process {turn}", limit=3):
-                taken.append((row.group, row.notice.kind))
+                taken.append((row.group, row.notification.kind))
                 assert sent(database, row, owner=f"process {turn}")
         return taken
 
     taken = [one for worked in in_threads(4, work) for one in worked]  # type: ignore[attr-defined]
-    wanted = [(number, kind) for number in made for kind in (Kind.FIRST, Kind.RISE, Kind.RESOLVED)]
+    wanted = [
+        (number, kind)
+        for number in made
+        for kind in (NotificationKind.FIRST, NotificationKind.RISE, NotificationKind.RESOLVED)
+    ]
     assert sorted(taken) == sorted(wanted)
     with database.reading() as tx:
         done = tx.execute(sa.text('SELECT "group", kind FROM outbox ORDER BY number')).all()
-    assert [(number, Kind(kind)) for number, kind in done] == wanted
+    assert [(number, NotificationKind(kind)) for number, kind in done] == wanted
 
 
 # --- channels that have to wait
@@ -381,8 +396,8 @@ word_lists = st.lists(words, max_size=3).map(tuple)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.builds(
-        Notice,
-        st.sampled_from(Kind),
+        Notification,
+        st.sampled_from(NotificationKind),
         ping=st.booleans(),
         about=st.lists(st.integers(1, 2**40), max_size=3).map(tuple),
         mention=word_lists,
@@ -390,11 +405,11 @@ word_lists = st.lists(words, max_size=3).map(tuple)
         people=word_lists,
     )
 )
-def test_a_notice_comes_back_as_it_went(database: Database, notice: Notice) -> None:
+def test_a_notification_comes_back_as_it_went(database: Database, notification: Notification) -> None:
     with rolled_back(database) as tx:
-        outbox.add_alone(tx, notice, channel=CHANNEL, now=START)
+        outbox.add_alone(tx, notification, channel=CHANNEL, now=START)
         (row,) = outbox.claim(tx, owner="one", lease=timedelta(minutes=1), now=START)
-        assert row.notice == notice
+        assert row.notification == notification
 
 
 @contextmanager
@@ -409,6 +424,6 @@ def test_a_closed_group_is_brought_up_to_date_like_an_open_one(database: Databas
     with database.transaction() as tx:
         found = groups.load(tx, group)
         assert found is not None
-        groups.save(tx, found, Decision((), Told(), Why.SPEAKS, closes=True), now=START)
+        groups.save(tx, found, Decision((), NotifiedState(), NotifyReason.NOTIFIES, closes=True), now=START)
     add(database, group, ACT, minute=1)
     assert send_all(database, 1) == ["message edit", "reply act"]

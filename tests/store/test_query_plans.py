@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from alertbot.domain.alerts import State
-from alertbot.domain.notices import Decision, Group, Told, Why
-from alertbot.domain.points import Span
+from alertbot.domain.notifications import Decision, Group, NotifiedState, NotifyReason
+from alertbot.domain.points import Resolution
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Severity
 from alertbot.store import alerts, channels, expiry, groups, homes, outbox, silences
@@ -38,15 +38,17 @@ HOT: dict[str, Callable[[Tx], object]] = {
     "how many alerts are open": alerts.counts,
     "the list of open alerts": lambda tx: alerts.listed(tx, states=(State.PENDING, State.FIRING)),
     "the message of an alert": lambda tx: groups.open_for(tx, ROUTE, "rule=r", now=START),
-    "a worse alert's route": lambda tx: groups.go_by(tx, ROUTE, 1, Severity.CRITICAL),
+    "a worse alert's route": lambda tx: groups.upgrade_route(tx, ROUTE, 1, Severity.CRITICAL),
     "who is in a message": lambda tx: groups.members(tx, 1),
     "the messages of alerts": lambda tx: groups.of_alerts(tx, [1, 2]),
     "the channels of alerts": lambda tx: groups.channels_of(tx, [1, 2]),
     "what changed in an hour": lambda tx: groups.changes(tx, GROUP, since=START),
     "messages to look at": lambda tx: groups.due(tx, START),
-    "when to look at a message": groups.next_look,
+    "when to look at a message": groups.next_check_at,
     "the open messages": groups.open_ones,
-    "what was decided": lambda tx: groups.save(tx, GROUP, Decision((), Told(), Why.SPEAKS), now=START),
+    "what was decided": lambda tx: groups.save(
+        tx, GROUP, Decision((), NotifiedState(), NotifyReason.NOTIFIES), now=START
+    ),
     "the last decision": lambda tx: groups.last_decision(tx, 1, until=START),
     "where messages are": lambda tx: groups.messages_of(tx, [1]),
     "messages that stand elsewhere": lambda tx: channels.diverted_from(tx, "#ai-alerts"),
@@ -54,14 +56,14 @@ HOT: dict[str, Callable[[Tx], object]] = {
     "what a thread waits for": lambda tx: outbox.replies_waiting(tx, "G1"),
     "how much waits": outbox.depth,
     "when something is due": outbox.next_due,
-    "whether something is late": lambda tx: outbox.lags(tx, now=START),
-    "what was put off": lambda tx: outbox.hurry(tx, now=START),
+    "whether something is late": lambda tx: outbox.has_overdue(tx, now=START),
+    "what was put off": lambda tx: outbox.retry_now(tx, now=START),
     "silences in force": lambda tx: silences.in_force(tx, START),
     "what a Home shows": lambda tx: homes.fingerprint(tx, START),
 }
 DELETED = [
     rows
-    for rows in (*expiry.buckets(Span.MINUTE, before=START), *expiry.of_the_trail(before=START))
+    for rows in (*expiry.buckets(Resolution.MINUTE, before=START), *expiry.of_the_trail(before=START))
     if rows.table.name in LONG
 ]
 

@@ -15,20 +15,20 @@ KEY = "a key that somebody made up"
 
 def test_what_was_locked_is_opened_with_the_same_key_and_with_no_other():
     box = SecretBox(KEY)
-    locked = box.lock("tökén")
+    locked = box.encrypt("tökén")
     assert "tökén" not in locked
-    assert (box.open(locked), SecretBox(f"{KEY}\n").open(locked)) == ("tökén", "tökén")
-    assert SecretBox(f"{KEY}!").open(locked) is None
+    assert (box.decrypt(locked), SecretBox(f"{KEY}\n").decrypt(locked)) == ("tökén", "tökén")
+    assert SecretBox(f"{KEY}!").decrypt(locked) is None
 
 
 @pytest.mark.parametrize("changed", ["", "no such text", "gAAAAAB", "ä"])
 def test_what_nobody_has_locked_is_not_opened(changed: str):
-    assert SecretBox(KEY).open(changed) is None
+    assert SecretBox(KEY).decrypt(changed) is None
 
 
 def test_the_same_text_is_never_locked_to_the_same_twice():
     box = SecretBox(KEY)
-    assert box.lock("token") != box.lock("token")
+    assert box.encrypt("token") != box.encrypt("token")
 
 
 def test_a_box_shows_nothing_of_its_key():

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alertbot.domain.history import Fall, Slice
-from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Step, StepKind
+from alertbot.domain.history import CounterReset, Slice
+from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Reset, ResetKind
 from alertbot.domain.snapshots import Configuration, Counter
 from alertbot.store import snapshots, sources
 from alertbot.store.database import Database, Tx
@@ -32,7 +32,7 @@ CHAT = Configuration(
 @pytest.fixture
 def database(database: Database) -> Database:
     with database.transaction() as tx:
-        sources.remember(tx, ["acme", "globex"])
+        sources.register(tx, ["acme", "globex"])
     return database
 
 
@@ -102,16 +102,16 @@ def keep_and_compare(database: Database, written: Odometers) -> None:
 
 @pytest.mark.parametrize("amount", LARGE)
 def test_falls_are_exact_at_every_edge_of_the_machine(database: Database, amount: int) -> None:
-    step = Step(VIOLATIONS, StepKind.CORRECTION, amount + 1, amount)
+    step = Reset(VIOLATIONS, ResetKind.CORRECTION, amount + 1, amount)
     with database.transaction() as tx:
         number = add(tx, "llm-1")["llm-1"]
-        counted = Counted(number, odometers(), absent=False, changed=True, steps=(step,))
+        counted = Counted(number, odometers(), absent=False, changed=True, resets=(step,))
         snapshots.write_slice(tx, begin(tx, 5), [counted], at(5))
-        assert snapshots.falls_since(tx, ["acme"], at(4)) == (
-            Fall(number, VIOLATIONS, StepKind.CORRECTION, at(5), amount + 1, amount),
+        assert snapshots.resets_since(tx, ["acme"], at(4)) == (
+            CounterReset(number, VIOLATIONS, ResetKind.CORRECTION, at(5), amount + 1, amount),
         )
-        assert snapshots.falls_since(tx, ["acme"], at(5)) == ()
-        assert snapshots.falls_since(tx, ["globex"], START) == ()
+        assert snapshots.resets_since(tx, ["acme"], at(5)) == ()
+        assert snapshots.resets_since(tx, ["globex"], START) == ()
 
 
 def test_one_counter_past_all_bounds_changes_no_other(database: Database) -> None:

@@ -25,7 +25,7 @@ def database(database: Database) -> Database:
 
 def remember(database: Database, *names: str) -> None:
     with database.transaction() as tx:
-        sources.remember(tx, names)
+        sources.register(tx, names)
 
 
 def claim(database: Database, minute: float, *, owner: str = "one", at_once: bool = False) -> Claim | None:
@@ -216,7 +216,7 @@ def test_two_replicas_that_start_together_remember_each_source_once(postgres: Da
     names = ["acme", "globex"]
     with ThreadPoolExecutor(1) as pool:
         with postgres.transaction() as tx:
-            sources.remember(tx, names)
+            sources.register(tx, names)
             other = pool.submit(remember, postgres, *names)
             until_waiting(postgres)
         other.result(30)

@@ -6,11 +6,11 @@ from typing import Any
 
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.evidence import Summary
-from alertbot.domain.wording import headline, limit, shown_severity, tell_severity
+from alertbot.domain.formatting import format_severity, headline, limit, shown_severity
 from alertbot.slack.views.evidence import evidence_block
-from alertbot.slack.views.remembered import remember
+from alertbot.slack.views.private_metadata import encode_private_metadata
 from alertbot.slack.views.takers import taker_of
-from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, literal, moment, mrkdwn, person
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, literal, mention_user, mrkdwn, slack_date
 
 PAGE = 30  # alerts a page: two blocks each at most, of the 100 that a view may have
 View = dict[str, Any]
@@ -49,7 +49,7 @@ def details_view(
     return {
         "type": "modal",
         "callback_id": "details",
-        "private_metadata": remember(about=f"G{group}", page=page, channel=channel),
+        "private_metadata": encode_private_metadata(about=f"G{group}", page=page, channel=channel),
         "title": {"type": "plain_text", "text": cut(title, 24)},
         "close": {"type": "plain_text", "text": "Close"},
         "blocks": blocks,
@@ -60,11 +60,11 @@ def _line(alert: Alert, now: datetime) -> dict[str, Any]:
     mark = MARKS[alert.severity] if alert.state.is_open else ":white_check_mark:"
     first = f"{mark} `A{alert.number}` *{literal(headline(alert), 400)}*"
     threshold = [literal(alert.rule, 100), *([literal(limit(alert), 100)] if limit(alert) else [])]
-    threshold += [tell_severity(alert)] if alert.worst is not alert.severity else []
+    threshold += [format_severity(alert)] if alert.worst is not alert.severity else []
     if alert.state.is_open:
-        state = f"{alert.state.value} since {moment(alert.started_at or alert.pending_since)}"
+        state = f"{alert.state.value} since {slack_date(alert.started_at or alert.pending_since)}"
     else:
-        state = f"{alert.state.value} {moment(alert.resolved_at or alert.pending_since)}"
+        state = f"{alert.state.value} {slack_date(alert.resolved_at or alert.pending_since)}"
     section: dict[str, Any] = {
         "type": "section",
         "text": mrkdwn(f"{first}\n{' · '.join([*threshold, state, *_standing(alert, now)])}"),
@@ -78,9 +78,9 @@ def _standing(alert: Alert, now: datetime) -> list[str]:
     if taker := taker_of(alert):
         found.append(f":eyes: {taker}")
     if alert.assigned_to:
-        found.append(f":bust_in_silhouette: {person(alert.assigned_to)}")
+        found.append(f":bust_in_silhouette: {mention_user(alert.assigned_to)}")
     if alert.state.is_open and alert.snoozed_until is not None and alert.snoozed_until > now:
-        found.append(f":zzz: until {moment(alert.snoozed_until)}")
+        found.append(f":zzz: until {slack_date(alert.snoozed_until)}")
     return found
 
 

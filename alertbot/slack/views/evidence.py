@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from alertbot.domain.evidence import EvidenceKind, Leaders, Listing, Privacy, Summary
+from alertbot.domain.evidence import EvidenceKind, Privacy, Summary, TopN, ViolationReport
 from alertbot.domain.windows import Window
-from alertbot.slack.views.answers import Answer, preformatted, sentence, write_count
+from alertbot.slack.views.responses import Response, format_count, preformatted, text_response
 from alertbot.slack.views.text import (
     SECTION_LIMIT,
     cut,
     cut_between_words,
     fit,
     literal,
-    moment,
     mrkdwn,
+    slack_date,
     visible,
     with_moments,
 )
@@ -55,11 +55,11 @@ def _listed(summary: Summary) -> str:
     if summary.since is None:
         return f"{_amount(summary)} listed"
     if summary.until is None:
-        return f"{_amount(summary)} listed since {moment(summary.since)}"
-    return f"{_amount(summary)} listed from {moment(summary.since)} to {moment(summary.until)}"
+        return f"{_amount(summary)} listed since {slack_date(summary.since)}"
+    return f"{_amount(summary)} listed from {slack_date(summary.since)} to {slack_date(summary.until)}"
 
 
-def _leading(leaders: Leaders) -> str:
+def _leading(leaders: TopN) -> str:
     shown = ", ".join(f"{literal(one.name, _NAME_LIMIT) or 'unknown'} ({one.count:,})" for one in leaders.first)
     others = leaders.in_all - len(leaders.first)
     return f"{shown} and {others:,} more" if others > 0 else shown
@@ -72,7 +72,7 @@ def _quote(summary: Summary) -> list[str]:
         return []
     policy = newest.policy_name or newest.policy if summary.policies.in_all > 1 else ""
     known = [literal(name, _NAME_LIMIT) for name in (policy, newest.user_name or newest.user) if name]
-    return [f"*Newest*  {', '.join([*known, moment(newest.at)])}", f"&gt; {text}"]
+    return [f"*Newest*  {', '.join([*known, slack_date(newest.at)])}", f"&gt; {text}"]
 
 
 def _amount(summary: Summary) -> str:
@@ -93,7 +93,7 @@ def _counted(number: int, one: str, several: str) -> str:
 # --- what somebody asked for
 
 
-def violations_answer(listing: Listing, window: Window, zone: tzinfo) -> Answer:
+def violations_response(listing: ViolationReport, window: Window, zone: tzinfo) -> Response:
     """How many there were, who leads, and a table of the newest with the time on the person's own clock."""
     summary = listing.summary
     notes = [
@@ -103,19 +103,19 @@ def violations_answer(listing: Listing, window: Window, zone: tzinfo) -> Answer:
         nothing = (
             f"No violation is listed {window.name}." if listing.is_known else f"Violations {window.name}: not known."
         )
-        return sentence("\n".join([nothing, *notes]))
+        return text_response("\n".join([nothing, *notes]))
     head = f"*{_amount(summary)}* {window.name}{_of_them(summary)}"
     blocks: list[dict[str, Any]] = [
         {"type": "section", "text": mrkdwn(fit([head, *evidence_lines(summary)], SECTION_LIMIT))},
-        *([preformatted("\n".join(_table(listing, window, zone)))] if listing.found else []),
+        *([preformatted("\n".join(_table(listing, window, zone)))] if listing.violations else []),
         *([{"type": "context", "elements": [mrkdwn("\n".join(notes))]}] if notes else []),
     ]
     return {"text": head, "blocks": blocks}
 
 
-def _table(listing: Listing, window: Window, zone: tzinfo) -> list[str]:
+def _table(listing: ViolationReport, window: Window, zone: tzinfo) -> list[str]:
     """Lines of at most 40 characters."""
-    rows = listing.found[:MOST_ROWS]
+    rows = listing.violations[:MOST_ROWS]
     form = "%H:%M" if window.length <= timedelta(hours=24) else "%m-%d %H:%M"
     times = [_clock(one.at, zone, form) for one in rows]
     space = _COLUMNS - len(times[0]) - 8
@@ -131,7 +131,7 @@ def _table(listing: Listing, window: Window, zone: tzinfo) -> list[str]:
     if any(one.blocked for one in rows):
         table.append("! was blocked")
     if listing.summary.total > len(rows):
-        table.append(f"… and {write_count(listing.summary.total - len(rows))} more")
+        table.append(f"… and {format_count(listing.summary.total - len(rows))} more")
     return table
 
 

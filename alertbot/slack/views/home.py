@@ -7,12 +7,12 @@ from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.alerts import Alert, State, labels_with_severity
+from alertbot.domain.formatting import headline, limit
 from alertbot.domain.reports import AlertRow, StatusReport
 from alertbot.domain.silences import Silence
-from alertbot.domain.wording import headline, limit
-from alertbot.slack.views.answers import not_running_lines, silence_line, source_line
+from alertbot.slack.views.responses import not_running_lines, silence_line, source_line
 from alertbot.slack.views.takers import no_longer_taken
-from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, escape, fit, literal, moment, mrkdwn, person
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, escape, fit, literal, mention_user, mrkdwn, slack_date
 
 Block = dict[str, Any]
 View = dict[str, Any]
@@ -24,7 +24,7 @@ _MOST_SILENCES = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class HomeData:
     """What stands in somebody's Home. `rows` are the open alerts; `note`, safe mrkdwn, is what became of a click.
 
     `budgets` are a block each, the fullest first; `may_end` are the silences that the person may end.
@@ -44,7 +44,7 @@ class Board:
     may_end: frozenset[int] = frozenset()
 
 
-def home_view(board: Board) -> View:
+def home_view(board: HomeData) -> View:
     """One page of Home."""
     bundles = _bundles(board)
     last = max(0, (len(bundles) - 1) // ROWS)
@@ -63,7 +63,7 @@ def home_view(board: Board) -> View:
     return {"type": "home", "callback_id": "home", "blocks": blocks}
 
 
-def _top(board: Board) -> Iterator[Block]:
+def _top(board: HomeData) -> Iterator[Block]:
     if board.note:
         yield {"type": "section", "text": mrkdwn(cut(board.note, SECTION_LIMIT))}
     report = board.status
@@ -74,7 +74,7 @@ def _top(board: Board) -> Iterator[Block]:
     counted = [f"{report.acknowledged} acknowledged"] if report.firing else []
     if report.pending:
         counted.append(f"{report.pending} pending")
-    parts = [*counted, f"as of {moment(board.now)}", f"`{escape(board.command)} help`"]
+    parts = [*counted, f"as of {slack_date(board.now)}", f"`{escape(board.command)} help`"]
     yield {"type": "context", "elements": [mrkdwn(" · ".join(parts))]}
     buttons = [_button("home_refresh", "Refresh")]
     if board.may_operate:
@@ -97,24 +97,24 @@ class _Bundle:
         return all(alert.acknowledged_at is not None for alert in self.alerts)
 
 
-def _bundles(board: Board) -> list[_Bundle]:
+def _bundles(board: HomeData) -> list[_Bundle]:
     """The person's own messages first, then those that nobody has taken, then the others; the worst first."""
     grouped: dict[int, list[Alert]] = {}
     for row in board.rows:
         if row.group is not None and row.alert.state is State.FIRING:
             grouped.setdefault(row.group, []).append(row.alert)
-    bundles = [_Bundle(group, sorted(alerts, key=_gravity)) for group, alerts in grouped.items()]
+    bundles = [_Bundle(group, sorted(alerts, key=_severity_order)) for group, alerts in grouped.items()]
     return sorted(
         bundles,
-        key=lambda one: (not one.belongs_to(board.user), one.is_taken, *_gravity(one.alerts[0])),
+        key=lambda one: (not one.belongs_to(board.user), one.is_taken, *_severity_order(one.alerts[0])),
     )
 
 
-def _gravity(alert: Alert) -> tuple[int, Fraction, int]:
+def _severity_order(alert: Alert) -> tuple[int, Fraction, int]:
     return (-alert.severity.rank, -(alert.peak or Fraction(0)), -alert.number)
 
 
-def _rows(board: Board, shown: Sequence[_Bundle]) -> Iterator[Block]:
+def _rows(board: HomeData, shown: Sequence[_Bundle]) -> Iterator[Block]:
     mine = [bundle for bundle in shown if bundle.belongs_to(board.user)]
     for title, bundles in (("Yours", mine), ("Open", shown[len(mine) :])):
         if bundles:
@@ -125,7 +125,7 @@ def _rows(board: Board, shown: Sequence[_Bundle]) -> Iterator[Block]:
             yield _buttons(board, bundle)
 
 
-def _said(board: Board, bundle: _Bundle) -> str:
+def _said(board: HomeData, bundle: _Bundle) -> str:
     worst, others = bundle.alerts[0], len(bundle.alerts) - 1
     more = f" and {others} more" if others else ""
     more += f", was {worst.worst}" if worst.worst is not worst.severity else ""
@@ -140,32 +140,32 @@ def _about(bundle: _Bundle) -> str:
     parts = [
         literal(rules, 200),
         *([literal(limit(worst), 100)] if limit(worst) else []),
-        *([f"since {moment(since)}"] if since is not None else []),
+        *([f"since {slack_date(since)}"] if since is not None else []),
         f"A{worst.number} · G{bundle.group}" if len(bundle.alerts) == 1 else f"G{bundle.group}",
     ]
     return " · ".join(parts)
 
 
-def _standing(board: Board, bundle: _Bundle) -> list[str]:
+def _standing(board: HomeData, bundle: _Bundle) -> list[str]:
     """Who has it, and why nobody hears of it."""
     found, alerts = [], bundle.alerts
     taken = [alert for alert in alerts if alert.acknowledged_at is not None]
     if taken:
-        who = ", ".join(person(name) for name in sorted({alert.acknowledged_by for alert in taken})[:3])
+        who = ", ".join(mention_user(name) for name in sorted({alert.acknowledged_by for alert in taken})[:3])
         found.append(f":eyes: {who}" if len(taken) == len(alerts) else f":eyes: {who} ({len(taken)} of {len(alerts)})")
     found += [f":eyes: {line}" for line in no_longer_taken(alerts)[:1]]
     given = sorted({alert.assigned_to for alert in alerts if alert.assigned_to})
     if given:
-        found.append(f":bust_in_silhouette: {', '.join(person(name) for name in given[:3])}")
+        found.append(f":bust_in_silhouette: {', '.join(mention_user(name) for name in given[:3])}")
     snoozed = [alert.snoozed_until for alert in alerts if alert.snoozed_until and alert.snoozed_until > board.now]
     if len(snoozed) == len(alerts):
-        found.append(f":zzz: until {moment(max(snoozed))}")
+        found.append(f":zzz: until {slack_date(max(snoozed))}")
     if all(any(one.covers(labels_with_severity(alert), board.now) for one in board.silences) for alert in alerts):
         found.append(":mute: silenced")
     return found
 
 
-def _buttons(board: Board, bundle: _Bundle) -> Block:
+def _buttons(board: HomeData, bundle: _Bundle) -> Block:
     name = f"G{bundle.group}"
     if not bundle.is_taken:
         elements = [_button("acknowledge", "Acknowledge", name) | {"style": "primary"}]
@@ -185,7 +185,7 @@ def _pages(page: int, last: int) -> Block:
     return {"type": "actions", "block_id": "pages", "elements": elements}
 
 
-def _pending(board: Board) -> list[Block]:
+def _pending(board: HomeData) -> list[Block]:
     """What is true but not yet for long enough, or fires and has no message yet: there is little to do about it."""
     found = [row.alert for row in board.rows if row.group is None or row.alert.state is State.PENDING]
     lines = [
@@ -195,17 +195,19 @@ def _pending(board: Board) -> list[Block]:
     return _titled("Pending", _lines(lines, hidden=len(found) - len(lines)))
 
 
-def _sources(board: Board) -> list[Block]:
+def _sources(board: HomeData) -> list[Block]:
     rows = board.status.sources
     lines = [source_line(row) for row in rows[:_MOST_SOURCES]]
     return _lines(lines, hidden=len(rows) - len(lines))
 
 
-def _on_call(board: Board) -> list[Block]:
-    return _lines([f":pager: *{literal(name, 80)}*: {person(who)}" for name, who in list(board.on_call.items())[:20]])
+def _on_call(board: HomeData) -> list[Block]:
+    return _lines(
+        [f":pager: *{literal(name, 80)}*: {mention_user(who)}" for name, who in list(board.on_call.items())[:20]]
+    )
 
 
-def _silences(board: Board) -> Iterator[Block]:
+def _silences(board: HomeData) -> Iterator[Block]:
     for silence in board.silences[:_MOST_SILENCES]:
         section = {"type": "section", "block_id": f"silence-{silence.number}", "text": mrkdwn(silence_line(silence))}
         yield section | ({"accessory": _end(silence)} if silence.number in board.may_end else {})

@@ -7,23 +7,23 @@ from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.alerts import Alert, State
-from alertbot.domain.curves import sparkline
-from alertbot.domain.notices import Face
-from alertbot.domain.points import SPEND
-from alertbot.domain.times import parse_duration, tell_duration
-from alertbot.domain.wording import (
+from alertbot.domain.chart_data import sparkline
+from alertbot.domain.formatting import (
     MOST_ROWS,
-    gravity,
+    format_amount,
+    format_duration_of,
+    format_severity,
     headline,
     lasted,
     limit,
     measure,
     name_of,
+    severity_order,
     shown_severity,
-    tell_duration_of,
-    tell_severity,
-    write_amount,
 )
+from alertbot.domain.notifications import AlertMessage
+from alertbot.domain.points import SPEND
+from alertbot.domain.times import format_duration, parse_duration
 from alertbot.slack.views.evidence import evidence_block
 from alertbot.slack.views.takers import no_longer_taken
 from alertbot.slack.views.text import (
@@ -38,9 +38,9 @@ from alertbot.slack.views.text import (
     fit,
     literal,
     mention,
-    moment,
+    mention_user,
     mrkdwn,
-    person,
+    slack_date,
 )
 
 Block = dict[str, Any]
@@ -57,29 +57,32 @@ SNOOZES = (
 )
 
 
-def notice_message(face: Face, *, mentioned: Iterable[str] = ()) -> dict[str, Any]:
+def notification_message(message: AlertMessage, *, mentioned: Iterable[str] = ()) -> dict[str, Any]:
     """What chat.postMessage and chat.update take: `text` for lock screens and screen readers, and the coloured attachment."""
-    state = _Look(face)
+    state = _Look(message)
     whom = " ".join(mention(who) for who in mentioned)
     text = cut(f"{state.mark} {state.first_line}" + (f"  {whom}" if whom else ""), FALLBACK_LIMIT)
-    blocks = _one(face, state) if len(face.alerts) == 1 else _several(state)
-    blocks += [*([evidence_block(face.evidence)] if face.evidence is not None else []), *_growers(face, state.worst)]
-    blocks += [_context(face, state)]
+    blocks = _one(message, state) if len(message.alerts) == 1 else _several(state)
+    blocks += [
+        *([evidence_block(message.evidence)] if message.evidence is not None else []),
+        *_growers(message, state.worst),
+    ]
+    blocks += [_context(message, state)]
     if state.firing:
-        blocks += [_buttons(face, is_taken=state.taken)]
+        blocks += [_buttons(message, is_taken=state.taken)]
     return {"text": text, "attachments": [{"color": state.colour, "fallback": text, "blocks": blocks}]}
 
 
 class _Look:
     """How the group looks at a glance."""
 
-    def __init__(self, face: Face) -> None:
-        order = sorted(face.alerts, key=gravity)
+    def __init__(self, message: AlertMessage) -> None:
+        order = sorted(message.alerts, key=severity_order)
         self.firing = [alert for alert in order if alert.state is State.FIRING]
         self.ended = [alert for alert in order if alert.state is not State.FIRING]
         self.worst = order[0]
         self.taken = bool(self.firing) and all(alert.acknowledged_at is not None for alert in self.firing)
-        self.snoozed = [a for a in self.firing if a.snoozed_until is not None and a.snoozed_until > face.shown_at]
+        self.snoozed = [a for a in self.firing if a.snoozed_until is not None and a.snoozed_until > message.shown_at]
         severity = shown_severity(self.worst)
         if not self.firing:
             self.mark, self.colour, self.word = ":white_check_mark:", RESOLVED_COLOUR, "Resolved"
@@ -89,41 +92,41 @@ class _Look:
             self.mark, self.colour, self.word = ":zzz:", QUIET_COLOUR, "Snoozed"
         else:
             self.mark, self.colour, self.word = MARKS[severity], COLOURS[severity], severity.value.capitalize()
-        self.is_escalated = self.colour == COLOURS[severity] and bool(self.firing) and face.group.told.steps > 0
+        self.is_escalated = self.colour == COLOURS[severity] and bool(self.firing) and message.group.notified.steps > 0
         if self.is_escalated:
             self.mark = ":rotating_light:"
-        self.first_line = self._first_line(face)
+        self.first_line = self._first_line(message)
 
-    def _first_line(self, face: Face) -> str:
+    def _first_line(self, message: AlertMessage) -> str:
         told = literal(headline(self.worst), 400)
-        if len(face.alerts) == 1:
+        if len(message.alerts) == 1:
             return f"*{self.word}*: {told}"
-        others = len(face.alerts) - 1
+        others = len(message.alerts) - 1
         return (
             f"*{self.word}*: {told} and {others} more"
             if self.firing
-            else f"*{self.word}*: {len(face.alerts)} alerts of {_rule(face)}"
+            else f"*{self.word}*: {len(message.alerts)} alerts of {_rule(message)}"
         )
 
 
-def _rule(face: Face) -> str:
-    names = sorted({alert.rule for alert in face.alerts})
+def _rule(message: AlertMessage) -> str:
+    names = sorted({alert.rule for alert in message.alerts})
     return literal(", ".join(names), 200)
 
 
-def _one(face: Face, state: _Look) -> list[Block]:
+def _one(message: AlertMessage, state: _Look) -> list[Block]:
     alert = state.worst
     amount = alert.peak if alert.state is not State.FIRING else alert.value
     # What and where stand in the first line: none of it is said twice.
     window = f" ({literal(alert.over, 100)})" if alert.over else ""  # the evidence below may count more than that
     now = "Now" if alert.state is State.FIRING else "Worst"
-    pairs = [(f"{now}{window}", _now(alert, amount)), _times(alert, face.shown_at)]
+    pairs = [(f"{now}{window}", _now(alert, amount)), _times(alert, message.shown_at)]
     if (state.firing and state.colour == QUIET_COLOUR) or alert.worst is not alert.severity:
-        pairs.append(("Severity", tell_severity(alert).capitalize()))
-    if len([amount for amount in face.trend if amount is not None]) >= _LEAST_TREND:
-        pairs.append((_trend_name(alert, len(face.trend)), sparkline(face.trend)))
-    if state.firing and face.on_call:
-        pairs.append(("On call", _on_call(face)))
+        pairs.append(("Severity", format_severity(alert).capitalize()))
+    if len([amount for amount in message.trend if amount is not None]) >= _LEAST_TREND:
+        pairs.append((_trend_name(alert, len(message.trend)), sparkline(message.trend)))
+    if state.firing and message.on_call:
+        pairs.append(("On call", _on_call(message)))
     fields = [mrkdwn(f"*{name}*\n{text}") for name, text in pairs]
     return [{"type": "section", "fields": fields}, *_taken(state, [alert])]
 
@@ -134,35 +137,37 @@ def _trend_name(alert: Alert, windows: int) -> str:
     if not window:
         return f"Last {windows} windows"
     try:
-        whole = f", last {tell_duration(parse_duration(window) * windows)}"
+        whole = f", last {format_duration(parse_duration(window) * windows)}"
     except ValueError:  # such as "this day": a window without one length
         whole = f", last {windows}"
     return f"Per {literal(window, 60)}{whole}"
 
 
-def _on_call(face: Face) -> str:
+def _on_call(message: AlertMessage) -> str:
     """Who is on call. Nobody is pinged: Slack notifies nobody who is mentioned in an attachment."""
-    if len(face.on_call) == 1:
-        return person(next(iter(face.on_call.values())))
-    shown = [f"{literal(name, 60)}: {person(who)}" for name, who in list(face.on_call.items())[:_MOST_ROTATIONS]]
+    if len(message.on_call) == 1:
+        return mention_user(next(iter(message.on_call.values())))
+    shown = [
+        f"{literal(name, 60)}: {mention_user(who)}" for name, who in list(message.on_call.items())[:_MOST_ROTATIONS]
+    ]
     return ", ".join(shown)
 
 
 _DIMENSIONS = {"user": ("user", "Users"), "model": ("model", "Models"), "api_key": ("key", "Keys")}
 
 
-def _growers(face: Face, alert: Alert) -> list[Block]:
+def _growers(message: AlertMessage, alert: Alert) -> list[Block]:
     """The users, models and keys that grew most; where they may not be named, how many there are."""
-    if face.growers_since is None:
+    if message.growers_since is None:
         return []
-    until = f" to {moment(face.growers_until)}" if face.growers_until is not None else ""
-    begin = f"{'from' if until else 'since'} {moment(face.growers_since)}{until}"
+    until = f" to {slack_date(message.growers_until)}" if message.growers_until is not None else ""
+    begin = f"{'from' if until else 'since'} {slack_date(message.growers_since)}{until}"
     unit = "USD" if alert.identity.split("/")[1] == SPEND else ""
     lines, counted = [f"Grew most {begin}:"], []
-    for growers in face.growers:
+    for growers in message.growers:
         singular, plural = _DIMENSIONS[growers.by]
         if growers.first:
-            shown = ", ".join(f"{literal(one.name, 80)} ({write_amount(one.amount, unit)})" for one in growers.first)
+            shown = ", ".join(f"{literal(one.name, 80)} ({format_amount(one.amount, unit)})" for one in growers.first)
             others = growers.in_all - len(growers.first)
             lines.append(f"*{plural}*  {shown}" + (f" and {others:,} more" if others > 0 else ""))
         elif growers.in_all:
@@ -196,16 +201,16 @@ def _now(alert: Alert, amount: Fraction | None) -> str:
 def _number(alert: Alert, amount: Fraction | None) -> str:
     """The amount without what it counts, which the first line says; what is measured in a unit keeps it."""
     if alert.kind == "absence":
-        return tell_duration_of(amount) if alert.unit == "s" else measure(alert, amount)
-    return write_amount(amount, alert.unit if alert.unit in _UNITS else "")
+        return format_duration_of(amount) if alert.unit == "s" else measure(alert, amount)
+    return format_amount(amount, alert.unit if alert.unit in _UNITS else "")
 
 
 def _times(alert: Alert, now: datetime) -> tuple[str, str]:
     if alert.started_at is None:
-        return "Since", moment(alert.pending_since)
+        return "Since", slack_date(alert.pending_since)
     if alert.resolved_at is not None:
         return "Lasted", f"{lasted(alert, now)}: fired {_clock(alert.started_at)}, resolved {_clock(alert.resolved_at)}"
-    return "Since", f"{moment(alert.started_at)}"
+    return "Since", f"{slack_date(alert.started_at)}"
 
 
 def _clock(at: datetime) -> str:
@@ -220,7 +225,7 @@ def _several(state: _Look) -> list[Block]:
         f"*{len(state.firing)} firing*, {len(state.ended)} resolved" if state.ended else f"*{len(state.firing)} firing*"
     )
     since = min((alert.started_at for alert in order if alert.started_at is not None), default=None)
-    head = counted + (f" since {moment(since)}" if since else "")
+    head = counted + (f" since {slack_date(since)}" if since else "")
     limits = {limit(alert) for alert in order}
     if len(limits) == 1 and (shared := limits.pop()):
         head += f" · {literal(shared, 100)}"
@@ -229,14 +234,14 @@ def _several(state: _Look) -> list[Block]:
 
 
 def _measured(alert: Alert, amount: Fraction | None) -> str:
-    return write_amount(amount, alert.unit)
+    return format_amount(amount, alert.unit)
 
 
 def _row(alert: Alert, written: Callable[[Alert, Fraction | None], str]) -> str:
     mark = MARKS[alert.severity] if alert.state is State.FIRING else ":white_check_mark:"
     amount = alert.value if alert.state is State.FIRING else alert.peak
     taken = " :eyes:" if alert.acknowledged_at is not None and alert.state is State.FIRING else ""
-    worst = f", {tell_severity(alert)}" if alert.worst is not alert.severity else ""
+    worst = f", {format_severity(alert)}" if alert.worst is not alert.severity else ""
     return (
         f"{mark} `A{alert.number}` {literal(name_of(alert), 80)}: {literal(written(alert, amount), 60)}{worst}{taken}"
     )
@@ -249,31 +254,31 @@ def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
     if by:
         at = max(alert.acknowledged_at for alert in about if alert.acknowledged_at is not None)
         verb = "Acknowledged by" if state.taken or not state.firing else "Partly acknowledged by"
-        lines.append(f":eyes: {verb} {', '.join(person(who) for who in by[:5])} {moment(at)}")
+        lines.append(f":eyes: {verb} {', '.join(mention_user(who) for who in by[:5])} {slack_date(at)}")
     lines += [f":eyes: {line}" for line in no_longer_taken(about)[:3]]
     if state.snoozed:
         until = max(alert.snoozed_until for alert in state.snoozed if alert.snoozed_until is not None)
-        lines.append(f":zzz: Snoozed until {moment(until)}")
+        lines.append(f":zzz: Snoozed until {slack_date(until)}")
     if state.is_escalated:
         lines.append(":rotating_light: Escalated: nobody has taken it")
     given = sorted({alert.assigned_to for alert in about if alert.assigned_to})
     if given:
-        lines.append(f":bust_in_silhouette: Assigned to {', '.join(person(who) for who in given[:5])}")
+        lines.append(f":bust_in_silhouette: Assigned to {', '.join(mention_user(who) for who in given[:5])}")
     return [{"type": "section", "text": mrkdwn("\n".join(lines))}] if lines else []
 
 
-def _context(face: Face, state: _Look) -> Block:
+def _context(message: AlertMessage, state: _Look) -> Block:
     alert = state.worst
-    ids = f"A{alert.number} · G{face.group.number}" if len(face.alerts) == 1 else f"G{face.group.number}"
-    parts = [f"Rule {_rule(face)} · {ids}"]
-    if face.description:
-        parts.insert(0, _described(face.description))
-    if len(face.alerts) > 1 and state.firing and face.on_call:
-        parts.append(f"On call {_on_call(face)}")
-    if len(face.alerts) == 1 and alert.note:
+    ids = f"A{alert.number} · G{message.group.number}" if len(message.alerts) == 1 else f"G{message.group.number}"
+    parts = [f"Rule {_rule(message)} · {ids}"]
+    if message.description:
+        parts.insert(0, _described(message.description))
+    if len(message.alerts) > 1 and state.firing and message.on_call:
+        parts.append(f"On call {_on_call(message)}")
+    if len(message.alerts) == 1 and alert.note:
         parts.append(literal(alert.note, 300))
-    if face.previous:
-        parts.append(f"<{face.previous}|previous alert>")
+    if message.previous:
+        parts.append(f"<{message.previous}|previous alert>")
     return {"type": "context", "elements": [mrkdwn(" · ".join(parts))]}
 
 
@@ -290,8 +295,8 @@ _GIVE_BACK: Block = {
 }
 
 
-def _buttons(face: Face, *, is_taken: bool) -> Block:
-    group = f"G{face.group.number}"
+def _buttons(message: AlertMessage, *, is_taken: bool) -> Block:
+    group = f"G{message.group.number}"
     options = [
         {"text": {"type": "plain_text", "text": words}, "value": f"{group} {length}"} for length, words in SNOOZES
     ]

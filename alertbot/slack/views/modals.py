@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from alertbot.domain.alerts import Alert
+from alertbot.domain.formatting import headline
 from alertbot.domain.reports import SilencePreview, count_llms
 from alertbot.domain.silences import Silence
-from alertbot.domain.wording import headline
-from alertbot.slack.views.answers import silence_line
+from alertbot.slack.views.responses import silence_line
 from alertbot.slack.views.text import SECTION_LIMIT, fit, literal, mrkdwn
 
 Block = dict[str, Any]

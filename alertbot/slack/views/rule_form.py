@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from alertbot.domain.backtest import BacktestResult, format_backtest, worst_of
 from alertbot.domain.rules import DIMENSIONS, MEANS, METRICS, Comparison, Period, Severity
-from alertbot.domain.times import tell_duration
-from alertbot.domain.trials import Trial, tell_trial, worst_of
-from alertbot.slack.views.text import MARKS, SECTION_LIMIT, fit, literal, moment, mrkdwn
+from alertbot.domain.times import format_duration
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, fit, literal, mrkdwn, slack_date
 
 Block = dict[str, Any]
 View = dict[str, Any]
@@ -204,7 +204,9 @@ def switches_of(kind: str) -> tuple[tuple[str, str], ...]:
     return (FORECAST, ENABLED) if kind == "budget" else (ENABLED,)
 
 
-def rule_form(draft: RuleDraft, *, metadata: str, trial: Trial | None = None, problems: Sequence[str] = ()) -> View:
+def rule_form(
+    draft: RuleDraft, *, metadata: str, backtest_result: BacktestResult | None = None, problems: Sequence[str] = ()
+) -> View:
     """Ask for a rule. `trial` is what came of trying it, `problems` what keeps it from being tried."""
     named = _field_block(NAME, draft) if not draft.about else _about(draft.about)
     kind = Field("type", "Condition", choices=TYPES, initially="threshold")
@@ -223,7 +225,7 @@ def rule_form(draft: RuleDraft, *, metadata: str, trial: Trial | None = None, pr
             _switches(draft),
             more,
             {"type": "actions", "block_id": "try", "elements": [_button("rule_try", "Try it")]},
-            {"type": "section", "block_id": "tried", "text": mrkdwn(_tried(trial, problems))},
+            {"type": "section", "block_id": "tried", "text": mrkdwn(_tried(backtest_result, problems))},
         ],
     }
 
@@ -232,21 +234,21 @@ def _about(name: str) -> Block:
     return {"type": "section", "block_id": "about", "text": mrkdwn(f"*{literal(name, 200)}*")}
 
 
-def _tried(trial: Trial | None, problems: Sequence[str]) -> str:
+def _tried(backtest_result: BacktestResult | None, problems: Sequence[str]) -> str:
     if problems:
         lines = [f":warning: {literal(problem, 400)}" for problem in problems]
         return fit(lines, SECTION_LIMIT)
-    if trial is None:
+    if backtest_result is None:
         return "_Try it_ shows how often the rule would have fired in the last 24 hours, or since the first reading. Nothing is sent."
-    mark = ":warning:" if trial.problem else ":mag:"
-    first, *rest = (literal(line, 400) for line in tell_trial(trial))
+    mark = ":warning:" if backtest_result.problem else ":mag:"
+    first, *rest = (literal(line, 400) for line in format_backtest(backtest_result))
     lines = [f"{mark} *{first}*", *rest]
-    worst = worst_of(trial, most=_MOST_TRIED)
+    worst = worst_of(backtest_result, most=_MOST_TRIED)
     lines += [
-        f"{MARKS[one.severity]} {literal(one.name, 100)}: {tell_duration(trial.lasted(one))} from {moment(one.started_at)}"
+        f"{MARKS[one.severity]} {literal(one.name, 100)}: {format_duration(backtest_result.lasted(one))} from {slack_date(one.started_at)}"
         for one in worst
     ]
-    return fit(lines, SECTION_LIMIT, hidden=len(trial.alerts) - len(worst))
+    return fit(lines, SECTION_LIMIT, hidden=len(backtest_result.alerts) - len(worst))
 
 
 def saved_rule_view(name: str, *, is_new: bool, notes: Sequence[str]) -> View:

@@ -4,28 +4,28 @@ from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import Any
 
-from alertbot.domain.curves import comparison_of, in_words, thresholds_of
+from alertbot.domain.chart_data import comparison_of, in_words, thresholds_of
+from alertbot.domain.formatting import format_amount
 from alertbot.domain.reports import ListedRule
 from alertbot.domain.rules import Absence, Rule, Severity, Spike
 from alertbot.domain.stored_rules import StoredRule
-from alertbot.domain.times import tell_duration
-from alertbot.domain.wording import write_amount
-from alertbot.slack.views.answers import Answer
+from alertbot.domain.times import format_duration
+from alertbot.slack.views.responses import Response
 from alertbot.slack.views.rule_form import counted
-from alertbot.slack.views.text import SECTION_LIMIT, fit, literal, moment, mrkdwn, person
+from alertbot.slack.views.text import SECTION_LIMIT, fit, literal, mention_user, mrkdwn, slack_date
 
 Block = dict[str, Any]
 _MOST_GIVEN = 40
 _MOST_MADE = 15  # two blocks each; a message has 50
 
 
-def rules_answer(
+def rules_response(
     listed: Sequence[ListedRule],
     *,
     muted: Collection[str] = (),
     may_edit: bool = False,
     fixed: Collection[str] = (),
-) -> Answer:
+) -> Response:
     """What is watched: the rules of the configuration, then those of Slack. `muted` are those of which nothing is said.
 
     Whoever `may_edit` gets buttons, but for the rules that are `fixed` for them.
@@ -92,7 +92,9 @@ def _told(rule: Rule) -> str:
     """What a rule finds wrong, with its numbers."""
     condition = rule.condition
     if isinstance(condition, Absence):
-        return f"no {counted(condition.metric) if condition.metric else 'reading'} in {tell_duration(condition.window)}"
+        return (
+            f"no {counted(condition.metric) if condition.metric else 'reading'} in {format_duration(condition.window)}"
+        )
     if isinstance(condition, Spike):
         levels = _levels(condition.levels.thresholds, "×")
         return f"{in_words(rule)}, at least {levels} the usual"
@@ -102,13 +104,13 @@ def _told(rule: Rule) -> str:
 
 
 def _levels(thresholds: Sequence[tuple[Severity, Fraction]], unit: str) -> str:
-    return ", ".join(f"{write_amount(number, unit)} ({severity})" for severity, number in thresholds)
+    return ", ".join(f"{format_amount(number, unit)} ({severity})" for severity, number in thresholds)
 
 
 def _made_line(one: ListedRule, stored: StoredRule, muted: Collection[str]) -> str:
-    by = f"made by {person(stored.made_by)}, {moment(stored.made_at)}"
+    by = f"made by {mention_user(stored.made_by)}, {slack_date(stored.made_at)}"
     if stored.changed_at != stored.made_at:
-        by += f"; changed by {person(stored.changed_by)}, {moment(stored.changed_at)}"
+        by += f"; changed by {mention_user(stored.changed_by)}, {slack_date(stored.changed_at)}"
     if one.rule is not None:
         return f"{_mark(one.rule, muted)} {_rule_line(one.rule)}\n      {by}"
     return f":warning: *{literal(one.name, 80)}* is not used: {literal(one.why_not, 300)}\n      {by}"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from alertbot.slack.views.text import literal, mrkdwn, person
+from alertbot.slack.views.text import literal, mention_user, mrkdwn
 
 _VALUE_LIMIT = 2000
 Answer = dict[str, Any]
@@ -23,5 +23,5 @@ def with_share_button(answer: Answer, text: str) -> Answer:
 
 def shared(answer: Answer, *, by: str, asked: str) -> Answer:
     """The answer for everybody, with who shared it and how to ask for it."""
-    line = f"shared by {person(by)}: {literal(asked, 500)}"
+    line = f"shared by {mention_user(by)}: {literal(asked, 500)}"
     return {**answer, "blocks": [*answer["blocks"], {"type": "context", "elements": [mrkdwn(line)]}]}

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from alertbot.domain.alerts import Alert, State
-from alertbot.slack.views.text import moment, person
+from alertbot.slack.views.text import mention_user, slack_date
 
 
 def taker_of(alert: Alert) -> str:
     """Who has acknowledged an alert, or had before it got worse; empty where nobody has."""
     if alert.acknowledged_at is not None:
-        return person(alert.acknowledged_by)
+        return mention_user(alert.acknowledged_by)
     if alert.taken_at is not None:
-        return f"{person(alert.taken_by)} had acknowledged it {moment(alert.taken_at)}; it got worse since"
+        return f"{mention_user(alert.taken_by)} had acknowledged it {slack_date(alert.taken_at)}; it got worse since"
     return ""
 
 

@@ -74,10 +74,10 @@ def literal(text: str, limit: int) -> str:
 
 def mention(who: str) -> str:
     """A mention of whom the configuration names: a user, a user group, everybody here."""
-    return _BROADCASTS.get(who) or person(who)
+    return _BROADCASTS.get(who) or mention_user(who)
 
 
-def person(who: str) -> str:
+def mention_user(who: str) -> str:
     """A mention of somebody who did something or was named by somebody; never of everybody here. A name stays a name."""
     if _PERSON.fullmatch(who):
         return f"<@{who}>"
@@ -96,12 +96,12 @@ def with_moments(text: str) -> str:
 
 def _shown_moment(found: re.Match[str]) -> str:
     try:
-        return moment(datetime.fromisoformat(found[0]))
+        return slack_date(datetime.fromisoformat(found[0]))
     except (ValueError, OverflowError):  # it was written by others, and only looks like one
         return found[0]
 
 
-def moment(at: datetime) -> str:
+def slack_date(at: datetime) -> str:
     """A moment in the reader's own time zone."""
     fallback = f"{at:%Y-%m-%d %H:%M} UTC"
     return f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{fallback}>"

@@ -1,0 +1,255 @@
+"""Commands that tell what is stored; with `--json` for scripts."""
+
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
+
+import click
+
+from alertbot import __version__
+from alertbot.cli.base import (
+    MomentOfTime,
+    SpanOrName,
+    Zone,
+    as_json_flag,
+    main,
+    now_of,
+    open_console,
+    open_stored,
+    print_json,
+    warn,
+)
+from alertbot.errors import AlertbotError
+
+if TYPE_CHECKING:
+    from alertbot.domain.windows import TimeRange, Window
+    from alertbot.store.database import Database
+
+
+def _windowed(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a look-up that is about a stretch of time."""
+    zone = click.option("--timezone", "zone", type=Zone(), default="UTC", help="Whose midnights count; default UTC.")
+    window = click.option(
+        "--window", "span", type=SpanOrName(), help='How far back: 90m, today, "last week" …; default 24h.'
+    )
+    return window(zone(command))
+
+
+def _window(database: "Database", span: "TimeRange | None", zone: tzinfo) -> "Window":
+    from alertbot.domain.windows import DAY, window_of
+
+    return window_of(span or DAY, now_of(database), zone)
+
+
+@main.command()
+@as_json_flag
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool) -> None:
+    """Show how the bot and its sources are."""
+    from alertbot.domain.reports import status_json
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_status
+    from alertbot.wiring import intervals_of
+
+    config, database = open_stored(ctx)
+    report = look_up.status(
+        database,
+        version=__version__,
+        intervals=intervals_of(config),
+        blind_after={source.name: source.blind_after for source in config.sources},
+        now=now_of(database),
+    )
+    if as_json:
+        print_json(status_json(report))
+    else:
+        show_status(open_console(), report, origin=f"{database.place}, {config.origin}")
+
+
+@main.command()
+@click.argument("llm", required=False)
+@_windowed
+@as_json_flag
+@click.pass_context
+def stats(ctx: click.Context, llm: str | None, span: "TimeRange | None", zone: tzinfo, *, as_json: bool) -> None:
+    """Show the growth of each counter, for all LLMs or some. LLM is a name, an id or a glob; without it all are shown."""
+    from alertbot.domain.reports import stat_json
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_stats
+    from alertbot.wiring import intervals_of
+
+    config, database = open_stored(ctx)
+    window = _window(database, span, zone)
+    found = look_up.stats(database, intervals=intervals_of(config), wanted=llm, window=window)
+    if as_json:
+        print_json([stat_json(row) for row in found.rows])
+        warn(found.coverage.notes)
+    else:
+        show_stats(open_console(), found)
+
+
+@main.command()
+@click.argument("words", nargs=-1, metavar="[METRIC] [WINDOW] [BY]")
+@_windowed
+@click.option("--by", help="A dimension, such as model or user; default ai_llm.")
+@as_json_flag
+@click.pass_context
+def top(
+    ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", zone: tzinfo, *, by: str | None, as_json: bool
+) -> None:
+    """Show who leads: whose METRIC grew most in WINDOW. By default policy_violations in 24h, by ai_llm."""
+    from alertbot.domain.rankings import parse_ranking_query, ranking_json
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_ranking
+    from alertbot.wiring import intervals_of, prices_of
+
+    try:
+        question = parse_ranking_query([*words, *(["by", by] if by is not None else [])])
+    except ValueError as error:
+        raise AlertbotError(str(error)) from error
+    config, database = open_stored(ctx)
+    window = _window(database, span or question.time_range, zone)
+    ranking = look_up.top(
+        database, intervals=intervals_of(config), question=question, window=window, prices=prices_of(config)
+    )
+    if as_json:
+        print_json(ranking_json(ranking))
+    else:
+        show_ranking(open_console(), ranking)
+
+
+@main.command()
+@click.argument("words", nargs=-1, metavar="[FILTERS] [WINDOW]")
+@_windowed
+@as_json_flag
+@click.pass_context
+def violations(
+    ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", zone: tzinfo, *, as_json: bool
+) -> None:
+    """Show the violations in WINDOW that FILTERS fit. For example policy="No customer PII" user=ana*. By default all, in 24h."""
+    from alertbot.domain.evidence import evidence_json, parse_violation_query
+    from alertbot.flows.look_up_evidence import violations as look_up_violations
+    from alertbot.terminal import MOST_VIOLATIONS, show_violations
+    from alertbot.wiring import intervals_of
+
+    try:
+        wanted = parse_violation_query(words)
+    except ValueError as error:
+        raise AlertbotError(str(error)) from error
+    config, database = open_stored(ctx)
+    window = _window(database, span or wanted.time_range, zone)
+    listing = look_up_violations(
+        database,
+        sources=list(intervals_of(config)),
+        wanted=wanted,
+        window=window,
+        most=None if as_json else MOST_VIOLATIONS,
+    )
+    if as_json:
+        print_json([evidence_json(one) for one in listing.violations])
+        warn(listing.notes)
+    else:
+        show_violations(open_console(), listing, window)
+
+
+@main.command()
+@click.argument("words", nargs=-1, metavar="[WINDOW] [BY]")
+@_windowed
+@as_json_flag
+@click.pass_context
+def spend(ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", zone: tzinfo, *, as_json: bool) -> None:
+    """Show what tokens cost in WINDOW: an estimate. By default in 24h, by LLM; or BY model, user and so on."""
+    from alertbot.domain.rankings import parse_ranking_query
+    from alertbot.domain.spending import spending_json
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_spending
+    from alertbot.wiring import intervals_of, prices_of
+
+    try:
+        question = parse_ranking_query(["spend", *words])
+    except ValueError as error:
+        raise AlertbotError(str(error).replace("one metric, ", "")) from error
+    config, database = open_stored(ctx)
+    found = look_up.spending(
+        database,
+        intervals=intervals_of(config),
+        prices=prices_of(config),
+        window=_window(database, span or question.time_range, zone),
+        by=question.by,
+    )
+    if as_json:
+        print_json(spending_json(found))
+    else:
+        show_spending(open_console(), found)
+
+
+@main.command()
+@as_json_flag
+@click.pass_context
+def budget(ctx: click.Context, *, as_json: bool) -> None:
+    """Show how much of each budget is used in its present period. And when all of it will be used, at the pace of late."""
+    from alertbot.domain.usage import usage_json
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_budgets
+    from alertbot.wiring import book_of, intervals_of, prices_of
+
+    config, database = open_stored(ctx)
+    rules = book_of(config).rules_in(database)
+    found = look_up.budgets(
+        database, rules=rules, intervals=intervals_of(config), now=now_of(database), prices=prices_of(config)
+    )
+    if as_json:
+        print_json(usage_json(found.usages))
+        warn(found.notes)
+    else:
+        show_budgets(open_console(), found)
+
+
+@main.command()
+@click.option("--all", "also_ended", is_flag=True, help="The newest 100, also those that have ended.")
+@as_json_flag
+@click.pass_context
+def alerts(ctx: click.Context, *, also_ended: bool, as_json: bool) -> None:
+    """List the alerts that are pending or firing."""
+    from alertbot.domain.alerts import State
+    from alertbot.domain.reports import alert_json
+    from alertbot.flows import look_up
+    from alertbot.terminal import show_alerts
+
+    _, database = open_stored(ctx)
+    states = [State.PENDING, State.FIRING, *([State.RESOLVED] if also_ended else [])]
+    rows = look_up.list_alerts(database, states=states, limit=100 if also_ended else None)
+    if as_json:
+        print_json([alert_json(row) for row in rows])
+    else:
+        show_alerts(open_console(), rows)
+
+
+@main.command()
+@click.argument("rule")
+@click.argument("llm", required=False)
+@click.option("--at", "moment", type=MomentOfTime(), help="As of then, such as 2026-11-22T10:05Z; default now.")
+@as_json_flag
+@click.pass_context
+def why(ctx: click.Context, rule: str, llm: str | None, moment: datetime | None, *, as_json: bool) -> None:
+    """Explain why RULE did or did not fire. LLM is a name, an id or a glob; without it, what stands out is told."""
+    from alertbot.domain.reports import explain_lines, explanation_json
+    from alertbot.flows.explain import explain
+    from alertbot.terminal import clean
+    from alertbot.wiring import book_of, intervals_of, prices_of
+
+    config, database = open_stored(ctx)
+    found = explain(
+        database,
+        book_of(config).rules_in(database),
+        intervals_of(config),
+        name=rule,
+        llm=llm,
+        at=moment or now_of(database),
+        prices=prices_of(config),
+    )
+    if as_json:
+        print_json([explanation_json(one) for one in found])
+        return
+    for one in found:
+        first, *rest = (clean(line) for line in explain_lines(one))
+        click.echo("\n  ".join([first, *rest]))

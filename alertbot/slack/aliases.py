@@ -1,0 +1,72 @@
+"""What people say who do not know how things are called here: `cost yesterday`, `take A42`, `who is on call`. Pure."""
+
+import re
+from collections.abc import Sequence
+
+from alertbot.domain.times import short_form
+
+TOMORROW = "tomorrow"
+_CALLED = {
+    **dict.fromkeys(("take", "acknowledge", "claim"), "ack"),
+    **dict.fromkeys(("release", "unacknowledge"), "unack"),
+    **dict.fromkeys(("cost", "costs", "spending", "money"), "spend"),
+    **dict.fromkeys(("on-call", "pager"), "oncall"),
+    **dict.fromkeys(("alert", "firing", "open"), "alerts"),
+    **dict.fromkeys(("graph", "plot"), "chart"),
+    **dict.fromkeys(("?", "commands"), "help"),
+    "budgets": "budget",
+    "explain": "why",
+    "rule": "rules",
+    "stat": "stats",
+    "violation": "violations",
+}
+_VIOLATORS = frozenset({"violator", "violators", "offender", "offenders"})
+_ASKING = frozenset({"who", "who's", "whos", "on"})
+_DURATION = re.compile(r"(?:[0-9]+[smhdw])+")
+_LONGEST_DURATION = 9  # words, such as "1 week, 2 days, 3 hours and 4 minutes"
+_MATCHER = re.compile(r"[A-Za-z_]+(?:!=|!~|=~|=).*", re.DOTALL)
+
+
+def expand_aliases(words: Sequence[str]) -> list[str]:
+    """The words as a known sub-command would be typed; those that mean none stay as they are."""
+    if not words:
+        return []
+    first = words[0].lower()
+    if first in _ASKING and any(word.lower().strip("?") in {"call", "oncall", "duty"} for word in words[1:]):
+        return ["oncall"]
+    if first in _VIOLATORS:
+        return ["top", *words]
+    if first == "who":
+        return ["help", "top"]
+    return [_CALLED.get(first, words[0]), *(words[1:] if first == "comment" else _in_short(words[1:]))]
+
+
+def _in_short(words: Sequence[str]) -> list[str]:
+    """The words with the first duration as it is written here: `2 hours` is 2h, `1 hour 30 minutes` is 1h30m."""
+    for place in range(len(words)):
+        for end in range(min(len(words), place + _LONGEST_DURATION), place, -1):
+            short = short_form(" ".join(words[place:end]))
+            if _DURATION.fullmatch(short):
+                return [*words[:place], short, *words[end:]]
+    return list(words)
+
+
+def bare_name(words: Sequence[str]) -> tuple[list[str], str]:
+    """The words of a silence with a name that stands alone made a matcher of a rule, and that name: `violation-burst 2h`.
+
+    The duration may stand in front, and `for` before it.
+    """
+    short = _in_short(words)
+    fillers = {
+        place
+        for place, word in enumerate(short[:-1])
+        if word.lower() == "for" and _DURATION.fullmatch(short[place + 1])
+    }
+    found = [word for place, word in enumerate(short) if place not in fillers]
+    if len(found) > 1 and _DURATION.fullmatch(found[0]):
+        matchers = next((place for place, word in enumerate(found[1:]) if not _MATCHER.fullmatch(word)), len(found) - 1)
+        last = 1 + max(matchers, 1)
+        found = [*found[1:last], found[0], *found[last:]]
+    if len(found) > 1 and found[0] != "all" and not _MATCHER.fullmatch(found[0]) and _DURATION.fullmatch(found[1]):
+        return [f"rule={found[0]}", *found[1:]], found[0]
+    return found, ""

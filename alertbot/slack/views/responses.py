@@ -1,0 +1,244 @@
+"""Answers to slash commands: tables that fit a phone, and one line where one line will do."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from alertbot.domain.alerts import Action, ActionType, Alert, Outcome
+from alertbot.domain.formatting import headline, limit, name_of, shown_severity
+from alertbot.domain.reports import (
+    ActionResult,
+    AlertRow,
+    Explanation,
+    Health,
+    SilencePreview,
+    SourceRow,
+    StatusReport,
+    explain_lines,
+)
+from alertbot.domain.silences import Silence
+from alertbot.slack.parse import COMMANDS, NAMES, Command
+from alertbot.slack.views.takers import taker_of
+from alertbot.slack.views.text import (
+    MARKS,
+    SECTION_LIMIT,
+    cut,
+    escape,
+    fit,
+    literal,
+    mention_user,
+    mrkdwn,
+    slack_date,
+    with_moments,
+)
+
+_MOST_ALERTS = 20
+_HEALTH = {
+    Health.OK: ":large_green_circle:",
+    Health.FAILING: ":large_orange_circle:",
+    Health.BLIND: ":red_circle:",
+    Health.NEVER_READ: ":white_circle:",
+}
+Response = dict[str, Any]
+
+
+def text_response(text: str) -> Response:
+    """A plain answer; `text` is mrkdwn that is safe already."""
+    shown = fit(text.split("\n"), SECTION_LIMIT)
+    return {"text": shown, "blocks": [{"type": "section", "text": mrkdwn(shown)}]}
+
+
+def error_response(text: str) -> Response:
+    """What was wrong with the question."""
+    return text_response(f":warning: {literal(text, 2000)}")
+
+
+def status_response(report: StatusReport, command: str = "/alertbot") -> Response:
+    sources = [source_line(row) for row in report.sources[:20]]
+    verb = "notice waits" if report.waiting == 1 else "notices wait"
+    waiting = f"{report.waiting} {verb}" + (f" since {slack_date(report.oldest_at)}" if report.oldest_at else "")
+    lines = [
+        *not_running_lines(report),
+        f"*{report.firing} firing* ({report.acknowledged} acknowledged), {report.pending} pending",
+        *sources,
+        *([waiting] if report.waiting else []),
+    ]
+    told = text_response("\n".join(lines))
+    foot = f"alertbot {escape(report.version)} · `{escape(command)} help` says what else can be asked"
+    return told | {"blocks": [*told["blocks"], {"type": "context", "elements": [mrkdwn(foot)]}]}
+
+
+def not_running_lines(report: StatusReport) -> list[str]:
+    """A line where nobody reads the sources: what is said of them is old then."""
+    if report.is_running:
+        return []
+    since = (
+        f"has been reading the sources since {slack_date(report.alive_at)}"
+        if report.alive_at
+        else "has read the sources yet"
+    )
+    return [f":warning: No alertbot {since}; until one does, no alert fires and none is resolved."]
+
+
+def source_line(row: SourceRow) -> str:
+    """How a source is, in a line; below it what is wrong with it."""
+    return (
+        f"{_HEALTH[row.state]} *{literal(row.name, 100)}*: {row.state.value}, "
+        + (f"last reading {slack_date(row.last_reading_at)}, " if row.last_reading_at else "")
+        + ("1 configuration" if row.configurations == 1 else f"{row.configurations} configurations")
+        + "".join(f"\n      {literal(text, 300)}" for text in (row.error, row.doubt) if text)
+    )
+
+
+def alerts_response(rows: Sequence[AlertRow]) -> Response:
+    if not rows:
+        return text_response(":white_check_mark: Nothing is pending or firing.")
+    lines = [_alert_line(row) for row in rows[:_MOST_ALERTS]]
+    return text_response(fit(lines, SECTION_LIMIT, hidden=len(rows) - len(lines)))
+
+
+def _alert_line(row: AlertRow) -> str:
+    alert = row.alert
+    taken = f", :eyes: {taker}" if (taker := taker_of(alert)) else ""
+    worst = f" (was {alert.worst})" if shown_severity(alert) is not alert.worst else ""
+    since = slack_date(alert.started_at or alert.pending_since)
+    group = f" G{row.group}" if row.group else ""
+    return f"{MARKS[shown_severity(alert)]} `A{alert.number}{group}` {literal(headline(alert), 200)}, {literal(limit(alert), 80)}: {alert.state.value}{worst} since {since}{taken}"
+
+
+def why_response(found: Sequence[Explanation]) -> Response:
+    paragraphs = []
+    for one in found[:10]:
+        name = one.finding.series.labels.get("name") or one.finding.series.key
+        first = f"*{literal(one.rule.name, 100)} on {literal(name, 200)}*, {slack_date(one.at)}"
+        rest = [with_moments(literal(line, 400)) for line in explain_lines(one)[1:]]
+        paragraphs.append("\n".join([first, *rest]))
+    return text_response("\n\n".join(paragraphs))
+
+
+def silences_response(found: Sequence[Silence]) -> Response:
+    if not found:
+        return text_response("Nothing is silenced.")
+    lines = [silence_line(silence) for silence in found[:_MOST_ALERTS]]
+    return text_response(fit(lines, SECTION_LIMIT, hidden=len(found) - len(lines)))
+
+
+def silenced_response(silence: Silence, preview: SilencePreview) -> Response:
+    """The silence that was made, and what it mutes now."""
+    warning = ":warning: " if preview.matches_nothing else ""
+    return text_response(f"{silence_line(silence)}\n{warning}{preview.sentence}")
+
+
+def silence_line(silence: Silence) -> str:
+    """What is silenced, from when until when, by whom and why."""
+    what = " ".join(str(matcher) for matcher in silence.matchers) or "everything"
+    comment = f": {literal(silence.comment, 200)}" if silence.comment else ""
+    until = "until it is unmuted" if silence.is_endless else f"until {slack_date(silence.ends_at)}"
+    since = f"from {slack_date(silence.starts_at)} {until}"
+    line = f":mute: *Silence {silence.number}*: `{_code(what)}`, {since} by {mention_user(silence.author)}{comment}"
+    problem = f"\n:warning: Not valid, so it mutes nothing: {literal(silence.problem, 500)}" if silence.problem else ""
+    return line + problem
+
+
+def unmuted_response(rule: str) -> Response:
+    return text_response(f":loud_sound: {literal(rule, 100)} is unmuted.")
+
+
+def oncall_response(who: Mapping[str, str]) -> Response:
+    if not who:
+        return text_response("Nobody is on call: no rotation is configured (`oncall` in the configuration).")
+    return text_response("\n".join(f":pager: *{literal(name, 80)}*: {mention_user(one)}" for name, one in who.items()))
+
+
+def _code(text: str) -> str:
+    """Foreign text between backticks: it must not end them."""
+    return literal(text.replace("`", "'"), 400)
+
+
+def preformatted(text: str) -> dict[str, Any]:
+    """Text that Slack shows letter by letter: nothing in it is markup."""
+    block = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
+    return {"type": "rich_text", "elements": [block]}
+
+
+def format_count(number: int | None) -> str:
+    """A count in at most seven characters; exact up to 99,999."""
+    if number is None:
+        return "?"
+    if number < 100_000:
+        return f"{number:,}"
+    for size, letter in ((10**3, "k"), (10**6, "M"), (10**9, "G"), (10**12, "T")):
+        if number < 999.5 * size:  # from there on three digits round to the next letter
+            return f"{number / size:.3g}{letter}"
+    return f"{Decimal(number):.1e}"  # a counter may be too large for a float
+
+
+def action_response(acted: ActionResult) -> Response:
+    """What became of an act, for the person who did it."""
+    if acted.again and not acted.outcomes:
+        return text_response("That was done already.")
+    lines = []
+    for outcome in Outcome:
+        about = [alert for alert, came in acted.outcomes if came is outcome]
+        if about:
+            said = _done(acted.action) if outcome is Outcome.DONE else _OUTCOMES[outcome]
+            lines.append(f"{said} {_names(about)}")
+    return text_response("\n".join(lines) or "There is nothing to act on.")
+
+
+def _done(act: Action) -> str:
+    """What was done, for whom and until when."""
+    if act.kind is ActionType.SNOOZE and act.until is not None:
+        return f":white_check_mark: Done, snoozed until {slack_date(act.until)}:"
+    if act.kind is ActionType.ASSIGN:
+        return f":white_check_mark: Done, assigned to {mention_user(act.text)}:"
+    return ":white_check_mark: Done:"
+
+
+_OUTCOMES = {
+    Outcome.ALREADY: "No change:",
+    Outcome.TOO_LATE: ":hourglass: Too late, it had ended:",
+}
+
+
+def _names(about: Sequence[Alert]) -> str:
+    shown = ", ".join(f"`A{alert.number}` {literal(name_of(alert), 80)}" for alert in about[:10])
+    return shown if len(about) <= 10 else f"{shown} and {len(about) - 10} more"
+
+
+def help_response(command: str, topic: str) -> Response:
+    if topic:
+        known = NAMES[topic]
+        return text_response(
+            f"{_usage(command, known)}\n{escape(known.summary)}\nFor example: `{command} {escape(known.example)}`"
+        )
+    named = {name for _, names in _CHAPTERS for name in names}
+    chapters = [*_CHAPTERS, ("And", [known.name for known in COMMANDS if known.name not in named])]
+    told = [
+        "\n".join([f"*{title}*", *(_help_line(command, NAMES[name]) for name in names if name in NAMES)])
+        for title, names in chapters
+        if names
+    ]
+    tried = "  ".join(f"`{command} {escape(example)}`" for example in _TRIED)
+    first = f"For example {tried}"
+    blocks = [{"type": "section", "text": mrkdwn(cut(section, SECTION_LIMIT))} for section in (first, *told)]
+    return {"text": cut("\n".join((first, *told)), _MOST_TEXT), "blocks": blocks}
+
+
+def _help_line(command: str, known: Command) -> str:
+    return f"{_usage(command, known)}  {escape(known.summary)}"
+
+
+_MOST_TEXT = 3900  # of what stands where blocks cannot be shown
+_TRIED = ("ack A42", "silence violation-burst 2h", "top violators yesterday")
+_CHAPTERS: tuple[tuple[str, Sequence[str]], ...] = (
+    ("What is going on", ("status", "alerts", "why", "chart", "oncall")),
+    ("Take it", ("ack", "unack", "assign", "comment")),
+    ("Make it quiet", ("snooze", "silence", "silences", "unsilence", "mute", "unmute")),
+    ("How much, and who", ("top", "violations", "stats", "spend", "budget")),
+    ("What is watched", ("rules",)),
+)
+
+
+def _usage(command: str, known: Command) -> str:
+    return f"`{escape(f'{command} {known.name} {known.arguments}'.strip())}`"

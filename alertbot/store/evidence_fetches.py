@@ -1,0 +1,133 @@
+"""How far the evidence of each source was fetched, and who may fetch more of it now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from alertbot.domain.evidence import EvidenceKind
+from alertbot.store.database import Tx
+from alertbot.store.tables import evidence_fetches, sources
+
+_UNTIL = {
+    EvidenceKind.VIOLATION: evidence_fetches.c.violations_until,
+    EvidenceKind.ALERT: evidence_fetches.c.alerts_until,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceState:
+    """How it stands with the evidence of a source.
+
+    `until` is when the newest is of, by the server's clock, that is known; `complete_since` is from when on there is
+    no gap in the violations. `missing` are the kinds that the server does not list, `differs` what is wrong between the list and the counts.
+    """
+
+    source: int
+    read_at: datetime | None = None
+    complete_since: datetime | None = None
+    until: Mapping[EvidenceKind, datetime | None] | None = None
+    paused_until: datetime | None = None
+    missing: frozenset[EvidenceKind] = frozenset()
+    error: str = ""
+    differs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to fetch evidence of a source once."""
+
+    source: int
+    generation: int
+
+
+def state(tx: Tx, name: str) -> EvidenceState | None:
+    """How it stands with the evidence of a source; None if nobody has tried to fetch any."""
+    return states(tx, [name]).get(name)
+
+
+def states(tx: Tx, names: Iterable[str]) -> dict[str, EvidenceState]:
+    """How it stands with the evidence of these sources; those where nobody has tried are left out."""
+    rows = tx.execute(
+        sa.select(sources.c.name, evidence_fetches)
+        .join(sources, sources.c.number == evidence_fetches.c.source)
+        .where(sources.c.name.in_(list(names)))
+    )
+    return {
+        row.name: EvidenceState(
+            source=row.source,
+            read_at=row.read_at,
+            complete_since=row.complete_since,
+            until={EvidenceKind.VIOLATION: row.violations_until, EvidenceKind.ALERT: row.alerts_until},
+            paused_until=row.paused_until,
+            missing=frozenset(map(EvidenceKind, row.missing.split())),
+            error=row.error,
+            differs=row.differs,
+        )
+        for row in rows
+    }
+
+
+def claim(tx: Tx, name: str, *, owner: str, lease: timedelta, now: datetime) -> Claim | None:
+    """Take the evidence of a source; None while somebody else fetches it, or a pause that the server asked for lasts."""
+    number = tx.execute(sa.select(sources.c.number).where(sources.c.name == name)).scalar_one()
+    insert = sqlite.insert(evidence_fetches) if tx.dialect.name == "sqlite" else postgresql.insert(evidence_fetches)
+    tx.execute(insert.values(source=number).on_conflict_do_nothing(index_elements=["source"]))
+    free = sa.or_(
+        evidence_fetches.c.lease_until.is_(None),
+        evidence_fetches.c.lease_until <= now,
+        evidence_fetches.c.owner == owner,
+    )
+    awake = sa.or_(evidence_fetches.c.paused_until.is_(None), evidence_fetches.c.paused_until <= now)
+    # Quotas are per user: what the totals were asked to wait for holds for the evidence, too.
+    pause = sa.exists().where(sources.c.number == number, sources.c.paused_until > now)
+    generation = tx.execute(
+        sa.update(evidence_fetches)
+        .where(evidence_fetches.c.source == number, free, awake, ~pause)
+        .values(owner=owner, lease_until=now + lease, generation=evidence_fetches.c.generation + 1)
+        .returning(evidence_fetches.c.generation)
+    ).scalar()
+    return None if generation is None else Claim(number, generation)
+
+
+def mark_read(
+    tx: Tx,
+    claimed: Claim,
+    *,
+    read_at: datetime,
+    until: Mapping[EvidenceKind, datetime],
+    complete_since: datetime | None,
+    missing: Iterable[EvidenceKind] = (),
+    error: str = "",
+    paused_until: datetime | None = None,
+) -> bool:
+    """Note what was fetched and end the claim; False if the claim was lost meanwhile. A kind that is not in `until` keeps its own."""
+    values = {_UNTIL[kind].name: moment for kind, moment in until.items()}
+    named = " ".join(sorted(missing))
+    return _end(
+        tx,
+        claimed,
+        read_at=read_at,
+        complete_since=complete_since,
+        missing=named,
+        error=error,
+        paused_until=paused_until,
+        **values,
+    )
+
+
+def mark_failed(tx: Tx, claimed: Claim, error: str, *, paused_until: datetime | None) -> bool:
+    """Note that nothing could be fetched, and end the claim."""
+    return _end(tx, claimed, error=error, paused_until=paused_until)
+
+
+def _end(tx: Tx, claimed: Claim, **values: object) -> bool:
+    mine = sa.and_(evidence_fetches.c.source == claimed.source, evidence_fetches.c.generation == claimed.generation)
+    return tx.execute(sa.update(evidence_fetches).where(mine).values(lease_until=None, **values)).rowcount == 1
+
+
+def note_difference(tx: Tx, source: int, text: str) -> None:
+    """Note what is wrong between the list and the counts of a source; nothing where it is empty."""
+    tx.execute(sa.update(evidence_fetches).where(evidence_fetches.c.source == source).values(differs=text))
