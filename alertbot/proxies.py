@@ -5,12 +5,12 @@ what is meant for such a network, with the token in it, to the proxy.
 """
 
 import http.client
+import ipaddress
 import re
 import urllib.request
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from alertbot.domain.addresses import is_in_network, is_loopback
 from alertbot.errors import ConfigError
 
 _SEPARATORS = re.compile(r"[,\s]+")
@@ -64,3 +64,21 @@ def _is_excepted(netloc: str) -> bool:
         or any(is_in_network(host, entry) for entry in entries)
         or bool(urllib.request.proxy_bypass(netloc))
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself, as far as its name tells."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_in_network(host: str, network: str) -> bool:
+    """Whether a host is an address in a network such as 10.0.0.0/8, or that very address. A name is in no network."""
+    try:
+        address = ipaddress.ip_address(host)
+        mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:10.1.2.3 leads to 10.1.2.3
+        return (mapped or address) in ipaddress.ip_network(network.strip("[]"), strict=False)
+    except ValueError:
+        return False

@@ -25,10 +25,10 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from alertbot.demo.slack import CHANNELS
-from alertbot.demo.slack_deliveries import Delivery
-from alertbot.demo.slack_records import Change, ChangeKind, Message
-from alertbot.demo.slack_transcript import plain_text
+from alertbot.demo.slack.deliveries import Delivery
+from alertbot.demo.slack.records import Change, ChangeKind, Message
+from alertbot.demo.slack.server import CHANNELS
+from alertbot.demo.slack.transcript import plain_text
 from alertbot.store import migrate
 from alertbot.store.database import Database
 from benchmarks.soak_faults import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from alertbot.demo.slack_faults import FaultKind
+from alertbot.demo.slack.faults import FaultKind
 from alertbot.errors import StoreError
 from alertbot.store.database import Database
 from tests.end_to_end.chaos import Disk, SkewedClock, away

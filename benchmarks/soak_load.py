@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.slack_deliveries import Delivery
-from alertbot.demo.slack_records import User
-from alertbot.demo.traffic import World
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.flashback.traffic import World
+from alertbot.demo.slack.deliveries import Delivery
+from alertbot.demo.slack.records import User
 from benchmarks.soak_ledger import Ledger
 from tests.end_to_end.stage import Stage
 

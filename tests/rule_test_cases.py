@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from alertbot.cli import main
-from alertbot.rule_test_files import read_rule_tests
-from alertbot.rule_tests import run_rule_tests, show_result
+from alertbot.cli.rule_test_report import show_result
+from alertbot.rule_tests import run_rule_tests
+from alertbot.rule_tests.reading import read_rule_tests
 
 RULE = "{name: burst, metric: policy_violations, window: 15m, above: {warning: 5, critical: 20}}"
 CONTRACT = """

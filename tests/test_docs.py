@@ -11,9 +11,9 @@ import click
 import pytest
 
 from alertbot import config
+from alertbot.app.http import Metrics
 from alertbot.cli import main
 from alertbot.config.layers import override_layer
-from alertbot.http import Metrics
 from alertbot.slack.parse import NAMES, parse
 
 ROOT = Path(__file__).parents[1]

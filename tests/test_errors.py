@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from alertbot.app.http import Metrics
+from alertbot.app.probes import Probes
 from alertbot.errors import (
     AlertbotError,
     ConfigError,
@@ -16,8 +18,6 @@ from alertbot.errors import (
     StoreError,
     UsageError,
 )
-from alertbot.http import Metrics
-from alertbot.probes import Probes
 from alertbot.store.database import Database
 
 CANARY = "postgresql://alertbot:hush@db.internal:5432/x in /var/lib/alertbot"

@@ -102,7 +102,7 @@ def test_no_retired_name_is_used() -> None:
 
 
 def test_the_glossary_has_forty_words_and_each_its_sentence() -> None:
-    rows = re.findall(r"^\| ([a-z][\w ,]*|LLM) \| (.+?) \| .*\|$", GLOSSARY.read_text(encoding="utf-8"), re.M)
+    rows = re.findall(r"^\| ([a-z][\w ,]*|LLM) \| (.+?) \| .*\|$", GLOSSARY.read_text(encoding="utf-8"), re.MULTILINE)
     rows = [(word, meaning) for word, meaning in rows if word != "word"]
     assert len(rows) >= 40
     assert [word for word, meaning in rows if not meaning.endswith(".")] == []

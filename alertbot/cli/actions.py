@@ -30,9 +30,9 @@ _DAY = timedelta(days=1)
 def _act(
     ctx: click.Context, target: str, kind: "ActionType", who: str, *, text: str = "", window: timedelta | None = None
 ) -> None:
+    from alertbot.cli.output import show_acted
     from alertbot.domain.alerts import Action
     from alertbot.flows import alert_actions
-    from alertbot.terminal import show_acted
 
     _, database = open_stored(ctx)
     now = now_of(database)
@@ -121,11 +121,11 @@ def silence() -> None:
 @click.pass_context
 def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
     """Mute what MATCHERS fit, for DURATION. For example rule=violation-burst "ai_llm=support *" 2h; `all` alone fits everything."""
+    from alertbot.app.wiring import book_of, intervals_of
+    from alertbot.cli.output import show_silences
     from alertbot.domain.silences import parse_silence
     from alertbot.flows import alert_actions
-    from alertbot.flows.look_up import preview_silence
-    from alertbot.terminal import show_silences
-    from alertbot.wiring import book_of, intervals_of
+    from alertbot.queries.silence_preview import preview_silence
 
     try:
         request = parse_silence([legible(word) for word in words])
@@ -145,9 +145,9 @@ def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
 @click.pass_context
 def silence_list(ctx: click.Context, *, as_json: bool) -> None:
     """List the silences that hold now or will."""
+    from alertbot.cli.output import show_silences
     from alertbot.domain.reports import silence_json
     from alertbot.flows import alert_actions
-    from alertbot.terminal import show_silences
 
     _, database = open_stored(ctx)
     silences = alert_actions.list_silences(database, now=now_of(database))

@@ -74,7 +74,7 @@ class _Group(_Commands):
                 click.echo(line, err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
-            from alertbot.processes import end_process
+            from alertbot.app.process_id import end_process
 
             click.echo("stopped before it was done; what it did until then is kept", err=True)
             end_process(1)
@@ -189,10 +189,10 @@ def load_config(ctx: click.Context, *needs: "Need", environ: Mapping[str, str] =
 
 def open_stored(ctx: click.Context) -> "tuple[Config, Database]":
     """The configuration and its database, of the newest schema, for a command that looks at what is stored."""
+    from alertbot.app.wiring import open_database
     from alertbot.config import Need
     from alertbot.logs import configure
     from alertbot.store import migrate
-    from alertbot.wiring import open_database
 
     config = load_config(ctx, Need.DATABASE)
     configure(form="console", level="warning")

@@ -46,13 +46,13 @@ def _window(database: "Database", span: "TimeRange | None", zone: tzinfo) -> "Wi
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
     """Show how the bot and its sources are."""
+    from alertbot.app.wiring import intervals_of
+    from alertbot.cli.output import show_status
     from alertbot.domain.reports import status_json
-    from alertbot.flows import look_up
-    from alertbot.terminal import show_status
-    from alertbot.wiring import intervals_of
+    from alertbot.queries.status import status_report
 
     config, database = open_stored(ctx)
-    report = look_up.status(
+    report = status_report(
         database,
         version=__version__,
         intervals=intervals_of(config),
@@ -72,14 +72,14 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 @click.pass_context
 def stats(ctx: click.Context, llm: str | None, span: "TimeRange | None", zone: tzinfo, *, as_json: bool) -> None:
     """Show the growth of each counter, for all LLMs or some. LLM is a name, an id or a glob; without it all are shown."""
+    from alertbot.app.wiring import intervals_of
+    from alertbot.cli.output import show_stats
     from alertbot.domain.reports import stat_json
-    from alertbot.flows import look_up
-    from alertbot.terminal import show_stats
-    from alertbot.wiring import intervals_of
+    from alertbot.queries.stats import llm_stats
 
     config, database = open_stored(ctx)
     window = _window(database, span, zone)
-    found = look_up.stats(database, intervals=intervals_of(config), wanted=llm, window=window)
+    found = llm_stats(database, intervals=intervals_of(config), wanted=llm, window=window)
     if as_json:
         print_json([stat_json(row) for row in found.rows])
         warn(found.coverage.notes)
@@ -97,10 +97,10 @@ def top(
     ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", zone: tzinfo, *, by: str | None, as_json: bool
 ) -> None:
     """Show who leads: whose METRIC grew most in WINDOW. By default policy_violations in 24h, by ai_llm."""
+    from alertbot.app.wiring import intervals_of, prices_of
+    from alertbot.cli.output import show_ranking
     from alertbot.domain.rankings import parse_ranking_query, ranking_json
-    from alertbot.flows import look_up
-    from alertbot.terminal import show_ranking
-    from alertbot.wiring import intervals_of, prices_of
+    from alertbot.queries.top import top_ranking
 
     try:
         question = parse_ranking_query([*words, *(["by", by] if by is not None else [])])
@@ -108,7 +108,7 @@ def top(
         raise AlertbotError(str(error)) from error
     config, database = open_stored(ctx)
     window = _window(database, span or question.time_range, zone)
-    ranking = look_up.top(
+    ranking = top_ranking(
         database, intervals=intervals_of(config), question=question, window=window, prices=prices_of(config)
     )
     if as_json:
@@ -126,10 +126,10 @@ def violations(
     ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", zone: tzinfo, *, as_json: bool
 ) -> None:
     """Show the violations in WINDOW that FILTERS fit. For example policy="No customer PII" user=ana*. By default all, in 24h."""
+    from alertbot.app.wiring import intervals_of
+    from alertbot.cli.output import MOST_VIOLATIONS, show_violations
     from alertbot.domain.evidence import evidence_json, parse_violation_query
-    from alertbot.flows.look_up_evidence import violations as look_up_violations
-    from alertbot.terminal import MOST_VIOLATIONS, show_violations
-    from alertbot.wiring import intervals_of
+    from alertbot.queries.violations import violations as look_up_violations
 
     try:
         wanted = parse_violation_query(words)
@@ -158,18 +158,18 @@ def violations(
 @click.pass_context
 def spend(ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", zone: tzinfo, *, as_json: bool) -> None:
     """Show what tokens cost in WINDOW: an estimate. By default in 24h, by LLM; or BY model, user and so on."""
+    from alertbot.app.wiring import intervals_of, prices_of
+    from alertbot.cli.output import show_spending
     from alertbot.domain.rankings import parse_ranking_query
     from alertbot.domain.spending import spending_json
-    from alertbot.flows import look_up
-    from alertbot.terminal import show_spending
-    from alertbot.wiring import intervals_of, prices_of
+    from alertbot.queries.spend import spending
 
     try:
         question = parse_ranking_query(["spend", *words])
     except ValueError as error:
         raise AlertbotError(str(error).replace("one metric, ", "")) from error
     config, database = open_stored(ctx)
-    found = look_up.spending(
+    found = spending(
         database,
         intervals=intervals_of(config),
         prices=prices_of(config),
@@ -187,14 +187,14 @@ def spend(ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", 
 @click.pass_context
 def budget(ctx: click.Context, *, as_json: bool) -> None:
     """Show how much of each budget is used in its present period. And when all of it will be used, at the pace of late."""
+    from alertbot.app.wiring import book_of, intervals_of, prices_of
+    from alertbot.cli.output import show_budgets
     from alertbot.domain.usage import usage_json
-    from alertbot.flows import look_up
-    from alertbot.terminal import show_budgets
-    from alertbot.wiring import book_of, intervals_of, prices_of
+    from alertbot.queries.budget import budget_usages
 
     config, database = open_stored(ctx)
     rules = book_of(config).rules_in(database)
-    found = look_up.budgets(
+    found = budget_usages(
         database, rules=rules, intervals=intervals_of(config), now=now_of(database), prices=prices_of(config)
     )
     if as_json:
@@ -210,14 +210,14 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
 @click.pass_context
 def alerts(ctx: click.Context, *, also_ended: bool, as_json: bool) -> None:
     """List the alerts that are pending or firing."""
+    from alertbot.cli.output import show_alerts
     from alertbot.domain.alerts import State
     from alertbot.domain.reports import alert_json
-    from alertbot.flows import look_up
-    from alertbot.terminal import show_alerts
+    from alertbot.queries.alert_list import list_alerts
 
     _, database = open_stored(ctx)
     states = [State.PENDING, State.FIRING, *([State.RESOLVED] if also_ended else [])]
-    rows = look_up.list_alerts(database, states=states, limit=100 if also_ended else None)
+    rows = list_alerts(database, states=states, limit=100 if also_ended else None)
     if as_json:
         print_json([alert_json(row) for row in rows])
     else:
@@ -232,10 +232,10 @@ def alerts(ctx: click.Context, *, also_ended: bool, as_json: bool) -> None:
 @click.pass_context
 def why(ctx: click.Context, rule: str, llm: str | None, moment: datetime | None, *, as_json: bool) -> None:
     """Explain why RULE did or did not fire. LLM is a name, an id or a glob; without it, what stands out is told."""
+    from alertbot.app.wiring import book_of, intervals_of, prices_of
+    from alertbot.cli.output import clean
     from alertbot.domain.reports import explain_lines, explanation_json
-    from alertbot.flows.explain import explain
-    from alertbot.terminal import clean
-    from alertbot.wiring import book_of, intervals_of, prices_of
+    from alertbot.queries.explain import explain
 
     config, database = open_stored(ctx)
     found = explain(

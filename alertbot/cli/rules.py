@@ -18,9 +18,10 @@ def rules_group() -> None:
 @click.pass_context
 def rules_test(ctx: click.Context, files: tuple[Path, ...]) -> None:
     """Run the unit tests of rules in each FILE. Written readings go in; alerts and notifications are compared."""
+    from alertbot.cli.rule_test_report import show_result, show_summary
     from alertbot.logs import configure
-    from alertbot.rule_test_files import read_all
-    from alertbot.rule_tests import run_rule_tests, show_result, show_summary
+    from alertbot.rule_tests import run_rule_tests
+    from alertbot.rule_tests.reading import read_all
 
     tests = read_all(files, os.environ)
     configure(form="console", level="critical")
@@ -38,10 +39,10 @@ def rules_test(ctx: click.Context, files: tuple[Path, ...]) -> None:
 @click.pass_context
 def rules_list(ctx: click.Context, *, as_json: bool) -> None:
     """List every rule, and where it comes from. That is the configuration, or Slack."""
+    from alertbot.app.wiring import book_of
+    from alertbot.cli.output import show_rules
     from alertbot.domain.reports import listed_rule_json
-    from alertbot.flows.edit_rules import list_rules
-    from alertbot.terminal import show_rules
-    from alertbot.wiring import book_of
+    from alertbot.flows.rule_actions import list_rules
 
     config, database = open_stored(ctx)
     found = list_rules(database, book_of(config))
@@ -56,9 +57,9 @@ def rules_list(ctx: click.Context, *, as_json: bool) -> None:
 @click.pass_context
 def rules_history(ctx: click.Context, *, as_json: bool) -> None:
     """Show who made, changed and deleted which rule in Slack. Of these acts the newest 100, the newest first."""
+    from alertbot.cli.output import show_rule_trail
     from alertbot.domain.reports import rule_change_json
-    from alertbot.flows.edit_rules import rule_trail
-    from alertbot.terminal import show_rule_trail
+    from alertbot.flows.rule_actions import rule_trail
 
     _, database = open_stored(ctx)
     found = rule_trail(database)
@@ -74,8 +75,8 @@ def rules_history(ctx: click.Context, *, as_json: bool) -> None:
 @click.pass_context
 def rules_delete(ctx: click.Context, name: str, by: str) -> None:
     """Delete a rule that was made in Slack; its alerts end."""
-    from alertbot.flows.edit_rules import delete_rule
-    from alertbot.wiring import book_of
+    from alertbot.app.wiring import book_of
+    from alertbot.flows.rule_actions import delete_rule
 
     config, database = open_stored(ctx)
     now = now_of(database)

@@ -12,8 +12,8 @@ from alertbot.cli.base import Since, as_json_flag, load_config, main, open_conso
 from alertbot.errors import AlertbotError, ConfigError
 
 if TYPE_CHECKING:
-    from alertbot.app import Bot, Role
-    from alertbot.checkup import Line
+    from alertbot.app.bot import Bot, Role
+    from alertbot.cli.preflight import Line
     from alertbot.config import Config
 
 
@@ -27,9 +27,9 @@ _MARKS = {True: "ok    ", False: "fault ", None: "note  "}  # of what `check` sa
 @click.pass_context
 def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool) -> None:
     """Collect, evaluate, deliver and answer in Slack, until stopped."""
-    from alertbot.app import Bot, Role, run_until_stopped
+    from alertbot.app.bot import Bot, Role, run_until_stopped
+    from alertbot.app.wiring import require_countable
     from alertbot.config import Need
-    from alertbot.wiring import require_countable
 
     parts = {"collector": Role.WORKER, "slack": Role.SLACK, None: Role.ALL}[only]
     if dry_run:
@@ -80,10 +80,10 @@ def _run_dry(ctx: click.Context, parts: "Role") -> None:
     """On a database of its own, which goes when it ends: what is printed here must still be sent by the real bot."""
     import tempfile
 
-    from alertbot.app import Bot, run_until_stopped
+    from alertbot.app.bot import Bot, run_until_stopped
+    from alertbot.app.wiring import require_countable, without_refresh_tokens
+    from alertbot.cli.output import PrintingSender
     from alertbot.config import Need
-    from alertbot.terminal import PrintingSender
-    from alertbot.wiring import require_countable, without_refresh_tokens
 
     with tempfile.TemporaryDirectory(prefix="alertbot-dry-run-") as folder:
         elsewhere = {**os.environ, "ALERTBOT_DATABASE__URL": f"sqlite:///{folder}/dry-run.db"}
@@ -106,7 +106,7 @@ def _run_dry(ctx: click.Context, parts: "Role") -> None:
 def demo(*, speed: float, seconds: float | None, seed: int, port: int, scenario: str, no_page: bool) -> None:
     """Show the bot at work between simulated services. They run on this machine: no account, no token, no network."""
     try:
-        from alertbot.showcase import Showcase
+        from alertbot.demo.runner import Showcase
     except ImportError as error:
         raise AlertbotError(f"the demo needs more packages ({error.name}): pip install 'alertbot[demo]'") from error
     Showcase(speed=speed, seed=seed, port=port, scenario=scenario, with_page=not no_page).run(
@@ -118,10 +118,10 @@ def demo(*, speed: float, seconds: float | None, seed: int, port: int, scenario:
 @click.pass_context
 def poll(ctx: click.Context) -> None:
     """Run one cycle: collect, evaluate, deliver. For cron."""
-    from alertbot.app import poll_once
+    from alertbot.app.bot import poll_once
+    from alertbot.app.wiring import require_countable
     from alertbot.config import Need
     from alertbot.logs import configure
-    from alertbot.wiring import require_countable
 
     config = load_config(ctx, Need.DATABASE, Need.SOURCES)
     require_countable(*config.rules)
@@ -140,11 +140,11 @@ def poll(ctx: click.Context) -> None:
 @click.pass_context
 def backfill(ctx: click.Context, since: timedelta | datetime) -> None:
     """Read Flashback's minute and day statistics of the past. It goes day by day; a second run goes on where one stopped."""
-    from alertbot.backfilling import backfill_all
+    from alertbot.app.backfill import backfill_all
+    from alertbot.app.wiring import open_database
+    from alertbot.cli.output import show_progress
     from alertbot.config import Need
     from alertbot.logs import configure
-    from alertbot.terminal import show_progress
-    from alertbot.wiring import open_database
 
     config = load_config(ctx, Need.DATABASE, Need.SOURCES)
     configure(form=config.log.format, level="warning")
@@ -159,9 +159,9 @@ def backfill(ctx: click.Context, since: timedelta | datetime) -> None:
 @click.pass_context
 def migrate(ctx: click.Context) -> None:
     """Bring the database to the newest schema."""
+    from alertbot.app.wiring import open_database
     from alertbot.config import Need
     from alertbot.store.migrate import upgrade
-    from alertbot.wiring import open_database
 
     database = open_database(load_config(ctx, Need.DATABASE))
     click.echo(f"{database.place} is at {upgrade(database)}")
@@ -191,8 +191,8 @@ def check(ctx: click.Context, *, online: bool, as_json: bool) -> None:
 
 def _checked(ctx: click.Context, *, online: bool) -> "Iterator[Line]":
     """What there is to say, and whether it is fine, is a fault (False), or may be a slip (None)."""
+    from alertbot.app.wiring import require_countable
     from alertbot.config import EVERYTHING
-    from alertbot.wiring import require_countable
 
     config = load_config(ctx, *EVERYTHING)
     require_countable(*config.rules)
@@ -205,7 +205,7 @@ def _checked(ctx: click.Context, *, online: bool) -> "Iterator[Line]":
     if config.slack.missing_tokens:
         yield f"slack: set {' and '.join(config.slack.missing_tokens)}", False
     if online:
-        from alertbot.checkup import check_online
+        from alertbot.cli.preflight import check_online
 
         yield from check_online(config)
 

@@ -38,11 +38,11 @@ from alertbot.config.sections import (
     SourceConfig,
 )
 from alertbot.config.values import Address
-from alertbot.domain.addresses import is_loopback
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Absence, Ratio, Rule, Selector
 from alertbot.domain.times import format_duration_short
 from alertbot.errors import ConfigError
+from alertbot.proxies import is_loopback
 
 DEFAULT_PATH = Path("config.yaml")
 

@@ -11,7 +11,7 @@ from alertbot.domain.times import parse_count, parse_duration
 from alertbot.domain.windows import tomorrow_at_nine
 from alertbot.errors import UsageError
 from alertbot.flows import alert_actions
-from alertbot.flows.look_up_evidence import behind
+from alertbot.queries.violations import behind
 from alertbot.slack.context import RequestContext
 from alertbot.slack.views import responses
 from alertbot.slack.views.details import View, details_view

@@ -14,11 +14,14 @@ from alertbot.domain.alerts import Action, ActionType
 from alertbot.domain.silences import Matcher, MatchType, SilenceRequest
 from alertbot.domain.windows import TimeRange, tomorrow_at_nine
 from alertbot.errors import ConfigError, UsageError
-from alertbot.flows import alert_actions, look_up
-from alertbot.flows.chart import chart
-from alertbot.flows.edit_rules import list_rules
-from alertbot.flows.explain import explain
-from alertbot.flows.look_up_evidence import violations
+from alertbot.flows import alert_actions
+from alertbot.flows.rule_actions import list_rules
+from alertbot.queries.chart import chart
+from alertbot.queries.explain import explain
+from alertbot.queries.spend import spending
+from alertbot.queries.stats import llm_stats
+from alertbot.queries.top import top_ranking
+from alertbot.queries.violations import violations
 from alertbot.slack.aliases import TOMORROW
 from alertbot.slack.chart_upload import pictured
 from alertbot.slack.context import RequestContext
@@ -89,14 +92,14 @@ def _status(context: RequestContext, _request: Request, _body: Mapping[str, Any]
 
 def _stats(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
     window = context.window(request.window)
-    stats = look_up.stats(context.database, intervals=context.intervals, wanted=request.target or None, window=window)
+    stats = llm_stats(context.database, intervals=context.intervals, wanted=request.target or None, window=window)
     return analytics.stats_response(stats)
 
 
 def _top(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
     assert request.question is not None, "parsed with the command"
     window = context.window(request.question.time_range)
-    ranking = look_up.top(
+    ranking = top_ranking(
         context.database,
         intervals=context.intervals,
         question=request.question,
@@ -127,7 +130,7 @@ def _budget(context: RequestContext, _request: Request, _body: Mapping[str, Any]
 
 def _spend(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
     assert request.question is not None, "parsed with the command"
-    found = look_up.spending(
+    found = spending(
         context.database,
         intervals=context.intervals,
         prices=context.prices,

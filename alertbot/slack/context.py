@@ -19,8 +19,12 @@ from alertbot.domain.usage import Budgets, Usage
 from alertbot.domain.visibility import NO_ACCESS, AccessScope, Viewer, VisibilityRule, access_scope_of
 from alertbot.domain.windows import DAY, Calendar, TimeRange, Window, window_of
 from alertbot.errors import UsageError
-from alertbot.flows import alert_actions, look_up
+from alertbot.flows import alert_actions
 from alertbot.flows.rulebook import Rulebook
+from alertbot.queries.alert_list import alerts_by_number, list_alerts
+from alertbot.queries.budget import budget_usages
+from alertbot.queries.silence_preview import preview_silence
+from alertbot.queries.status import status_report
 from alertbot.slack.executors import Executors
 from alertbot.slack.views.private_metadata import decode_private_metadata
 from alertbot.store.database import Database
@@ -189,7 +193,7 @@ class RequestContext:
 
     def status(self) -> StatusReport:
         """How the bot and its sources are."""
-        report = look_up.status(
+        report = status_report(
             self.database,
             version=__version__,
             intervals=self.intervals,
@@ -201,12 +205,12 @@ class RequestContext:
 
     def open_alerts(self) -> list[AlertRow]:
         """The alerts that are pending or firing."""
-        found = look_up.list_alerts(self.database, access=self.access)
+        found = list_alerts(self.database, access=self.access)
         return [replace(row, alert=self.redact(row.alert)) for row in found]
 
     def budgets(self) -> Budgets:
         """How far each budget is used."""
-        budgets = look_up.budgets(
+        budgets = budget_usages(
             self.database, rules=self.rules, intervals=self.intervals, now=self.clock(), prices=self.prices
         )
         return replace(budgets, usages=tuple(self._redact_usage(usage) for usage in budgets.usages))
@@ -225,7 +229,7 @@ class RequestContext:
 
     def whole_alerts(self, name: str) -> list[Alert]:
         """The same as they are kept: for looking something up by them, not for telling."""
-        return look_up.alerts_by_number(self.database, self.find(name))
+        return alerts_by_number(self.database, self.find(name))
 
     def act(self, name: str, deed: Action) -> ActionResult:
         """Do something to the alerts that a short id means. Raises UsageError where there is none."""
@@ -241,7 +245,7 @@ class RequestContext:
 
     def preview_silence(self, matchers: Sequence[Matcher]) -> SilencePreview:
         """What a silence with these matchers mutes now, of what exists for the person."""
-        preview = look_up.preview_silence(
+        preview = preview_silence(
             self.database, matchers, rules=self.rules, intervals=self.intervals, now=self.clock(), access=self.access
         )
         return replace(preview, muted=[self.redact(alert) for alert in preview.muted])

@@ -10,7 +10,7 @@ from slack_sdk import WebClient
 from alertbot.domain.silences import Silence
 from alertbot.domain.visibility import AccessScope
 from alertbot.errors import SlackDestination, SlackError, SlackGone, SlackRejected
-from alertbot.flows import homes
+from alertbot.flows import app_home
 from alertbot.slack.context import RequestContext
 from alertbot.slack.errors import translate_errors
 from alertbot.slack.views import analytics
@@ -64,14 +64,14 @@ def publish(context: RequestContext, client: WebClient, *, page: int | None = No
     """
     now = context.clock()
     if page is None:
-        page = homes.page_in_access(context.database, context.user, now=now) or 0
-    homes.open_home(context.database, context.user, page=page, now=now)
+        page = app_home.page_in_access(context.database, context.user, now=now) or 0
+    app_home.open_home(context.database, context.user, page=page, now=now)
     _show(context, client, replace(home_data_of(context), page=page, note=note))
 
 
 def publish_if_in_access(context: RequestContext, client: WebClient) -> None:
     """Show the person of the context what they did elsewhere, if they may have their Home before their eyes."""
-    page = homes.page_in_access(context.database, context.user, now=context.clock())
+    page = app_home.page_in_access(context.database, context.user, now=context.clock())
     if page is not None:
         publish(context, client, page=page)
 
@@ -79,7 +79,7 @@ def publish_if_in_access(context: RequestContext, client: WebClient) -> None:
 def refresh(context: RequestContext, client: WebClient) -> None:
     """Publish the Homes that people may look at and that no longer show how things stand."""
     boards: dict[AccessScope, HomeData] = {}  # those who see the same are shown the same
-    for home in homes.stale_homes(context.database, now=context.clock()):
+    for home in app_home.stale_homes(context.database, now=context.clock()):
         person = context.for_person(home.user)
         if person.access not in boards:
             boards[person.access] = home_data_of(person)
@@ -97,4 +97,4 @@ def _show(context: RequestContext, client: WebClient, board: HomeData) -> None:
     except SlackError as error:
         for_good = isinstance(error, _FOR_GOOD)
         log.warning("home_not_published", user=context.user, code=error.code, why=error.lines[0])
-        homes.home_failed(context.database, context.user, for_good=for_good)
+        app_home.home_failed(context.database, context.user, for_good=for_good)

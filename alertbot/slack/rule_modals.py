@@ -8,8 +8,8 @@ from slack_sdk import WebClient
 
 from alertbot.domain.rules import Rule
 from alertbot.errors import ConfigError, UsageError
-from alertbot.flows.backtest import backtest, is_collected
-from alertbot.flows.edit_rules import change_rule, delete_rule, make_rule, stored_rule
+from alertbot.flows.rule_actions import change_rule, delete_rule, make_rule, stored_rule
+from alertbot.queries.backtest import backtest, is_collected
 from alertbot.slack.acting import InTime, Reply, act, submitted
 from alertbot.slack.actions import Done
 from alertbot.slack.context import RequestContext

@@ -9,7 +9,7 @@ from slack_sdk import WebClient
 
 from alertbot.domain.formatting import severity_order
 from alertbot.errors import SlackError, UsageError
-from alertbot.flows.chart import chart_of
+from alertbot.queries.chart import chart_of
 from alertbot.slack.chart_upload import pictured
 from alertbot.slack.commands import answer_for_all
 from alertbot.slack.context import RequestContext

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from alertbot.demo.facts import Configuration
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.traffic import World
+from alertbot.demo.flashback.facts import Configuration
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.flashback.traffic import World
+from alertbot.demo.slack.server import SlackServer
 from tests.cli.desk import LONG, OURS, Desk
 
 

@@ -15,8 +15,8 @@ import yaml
 from click.testing import CliRunner
 
 from alertbot.cli import main
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.slack import SlackServer
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.slack.server import SlackServer
 
 OURS = ("SLACK_", "ALERTBOT_", "FLASHBACK_")  # variables that would configure a command
 LONG = "a-configuration-with-a-very-long-name-that-no-narrow-terminal-can-show-in-one-line"

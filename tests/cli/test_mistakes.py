@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alertbot.demo.slack import SlackServer
+from alertbot.demo.slack.server import SlackServer
 from tests.cli.desk import Desk, run
 
 

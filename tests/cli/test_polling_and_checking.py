@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_faults import FaultKind
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.slack.faults import FaultKind
+from alertbot.demo.slack.server import SlackServer
 from alertbot.logs import is_for_people
 from tests.cli.desk import Desk, Ended, environ, run
 

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alertbot.flows.edit_rules import make_rule
+from alertbot.app.wiring import RULE_PARSER
+from alertbot.flows.rule_actions import make_rule
 from alertbot.flows.rulebook import Rulebook
 from alertbot.store import migrate
 from alertbot.store.database import Database
-from alertbot.wiring import RULE_PARSER
 from tests.cli.desk import Desk
 
 KEYS = {"name": "night [b]owls", "metric": "tokens", "window": "1h", "above": {"warning": "5"}}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.traffic import World
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.flashback.traffic import World
+from alertbot.demo.slack.server import SlackServer
 from tests.cli.desk import Desk
 
 REFRESH = "/user/refresh"

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from alertbot.demo.facts import Bucket, Configuration, Model, Named, Policy, Severity
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.traffic import World
+from alertbot.demo.flashback.facts import Bucket, Configuration, Model, Named, Policy, Severity
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.flashback.traffic import World
 
 START = datetime(2026, 1, 5, 13, 30, 20, tzinfo=UTC)
 STATS = "/ai/llm/stats"

@@ -8,7 +8,7 @@ from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk import WebClient
 
-from alertbot.demo.slack import SlackServer
+from alertbot.demo.slack.server import SlackServer
 
 
 def client_of(slack: SlackServer) -> WebClient:

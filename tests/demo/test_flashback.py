@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from alertbot.demo.facts import COUNTERS, Severity
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.scenarios import find_scenario
-from alertbot.demo.wire import ORGANISATION, TOTAL_NAMES, Dialect, StatsReading, Timestamps
+from alertbot.demo.flashback.facts import COUNTERS, Severity
+from alertbot.demo.flashback.scenarios import find_scenario
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.flashback.wire import ORGANISATION, TOTAL_NAMES, Dialect, StatsReading, Timestamps
 from tests.demo.conftest import START, STATS, get, open_client, refusal
 
 # ---- totals

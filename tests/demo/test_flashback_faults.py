@@ -7,9 +7,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.scenarios import find_scenario
-from alertbot.demo.wire import Dialect
+from alertbot.demo.flashback.scenarios import find_scenario
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.flashback.wire import Dialect
 from tests.demo.conftest import START, STATS, get, open_client, refusal
 
 # ---- tokens

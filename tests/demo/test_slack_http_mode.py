@@ -8,7 +8,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import pytest
 from slack_bolt.adapter.wsgi import SlackRequestHandler
 
-from alertbot.demo.slack import SlackServer
+from alertbot.demo.slack.server import SlackServer
 from tests.demo.slack_apps import BUTTONS, app_of, client_of
 
 

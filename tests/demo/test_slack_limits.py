@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from alertbot.demo.slack_limits import Surface, check_blocks, check_message, check_view
-from alertbot.demo.slack_records import JsonObject
+from alertbot.demo.slack.limits import Surface, check_blocks, check_message, check_view
+from alertbot.demo.slack.records import JsonObject
 from tests.demo.slack_apps import modal, plain, section
 
 

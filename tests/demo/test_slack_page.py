@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from alertbot.demo.slack import SlackServer
+from alertbot.demo.slack.server import SlackServer
 from tests.demo.slack_apps import BUTTONS, client_of, connected, section
 
 

@@ -6,8 +6,8 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_world import World
+from alertbot.demo.slack.server import SlackServer
+from alertbot.demo.slack.world import World
 from tests.demo.slack_apps import BUTTONS, client_of, connected, modal, section
 
 

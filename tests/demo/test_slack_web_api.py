@@ -10,10 +10,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry import RateLimitErrorRetryHandler
 from slack_sdk.webhook import WebhookClient
 
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_calls import ALL_SCOPES
-from alertbot.demo.slack_faults import FaultKind
-from alertbot.demo.slack_records import Change
+from alertbot.demo.slack.calls import ALL_SCOPES
+from alertbot.demo.slack.faults import FaultKind
+from alertbot.demo.slack.records import Change
+from alertbot.demo.slack.server import SlackServer
 from tests.demo.slack_apps import BUTTONS, client_of, modal, section
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alertbot.demo.facts import (
+from alertbot.demo.flashback.facts import (
     COUNTERS,
     Bucket,
     Configuration,
@@ -21,8 +21,8 @@ from alertbot.demo.facts import (
     Resolution,
     Severity,
 )
-from alertbot.demo.scenarios import CATALOGUE, DEFAULT_SCENARIO, SCENARIOS, find_scenario, identify
-from alertbot.demo.traffic import World
+from alertbot.demo.flashback.scenarios import CATALOGUE, DEFAULT_SCENARIO, SCENARIOS, find_scenario, identify
+from alertbot.demo.flashback.traffic import World
 from alertbot.errors import UsageError
 
 MONDAY = datetime(2026, 1, 5, 13, 30, 20, tzinfo=UTC)
@@ -350,5 +350,5 @@ def test_an_incident_keeps_to_its_seconds():
 
 
 def test_worlds_and_scenarios_need_no_web_server():
-    program = "import sys; sys.modules['aiohttp'] = None; import alertbot.demo.scenarios"
+    program = "import sys; sys.modules['aiohttp'] = None; import alertbot.demo.flashback.scenarios"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from alertbot.demo.slack_deliveries import Delivery
-from alertbot.demo.slack_records import Change, ChangeKind
+from alertbot.demo.slack.deliveries import Delivery
+from alertbot.demo.slack.records import Change, ChangeKind
 from alertbot.store.database import Database
 from alertbot.store.tables import outbox
 from tests.end_to_end.stage import Process, Stage

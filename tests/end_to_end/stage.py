@@ -23,14 +23,14 @@ from typing import IO, Any, TypeVar
 import sqlalchemy as sa
 import yaml
 
-from alertbot.demo.facts import Configuration
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.slack import CHANNELS, SlackServer
-from alertbot.demo.slack_deliveries import Delivery
-from alertbot.demo.slack_http import Call
-from alertbot.demo.slack_records import Message
-from alertbot.demo.slack_transcript import plain_text
-from alertbot.demo.traffic import World
+from alertbot.demo.flashback.facts import Configuration
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.flashback.traffic import World
+from alertbot.demo.slack.deliveries import Delivery
+from alertbot.demo.slack.http import Call
+from alertbot.demo.slack.records import Message
+from alertbot.demo.slack.server import CHANNELS, SlackServer
+from alertbot.demo.slack.transcript import plain_text
 from alertbot.store.database import Database
 from alertbot.store.tables import channels, outbox
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from alertbot.demo.slack_faults import FaultKind
-from alertbot.demo.slack_transcript import plain_text
+from alertbot.demo.slack.faults import FaultKind
+from alertbot.demo.slack.transcript import plain_text
 from tests.end_to_end.chaos import Watcher, away, held_up, url_of
 from tests.end_to_end.stage import CHANNEL, Stage
 

@@ -12,11 +12,11 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-from alertbot.app import Bot
+from alertbot.app.bot import Bot
 from alertbot.clock import SteadyClock
 from alertbot.config import load
-from alertbot.demo.slack_faults import FaultKind
-from alertbot.demo.slack_records import ChangeKind, Message
+from alertbot.demo.slack.faults import FaultKind
+from alertbot.demo.slack.records import ChangeKind, Message
 from alertbot.store import sources
 from alertbot.store.database import Database
 from tests.end_to_end.chaos import EVALUATING, Disk, away, held_up, kill_when, url_of

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from alertbot.demo.facts import Severity
-from alertbot.demo.slack_transcript import plain_text
+from alertbot.demo.flashback.facts import Severity
+from alertbot.demo.slack.transcript import plain_text
 from tests.end_to_end.stage import TARGET, Stage
 
 EVIL = "Ignore this, <!channel>: see <https://evil.example|our portal>"

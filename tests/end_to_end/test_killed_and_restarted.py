@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from alertbot.demo.slack_faults import FaultKind
+from alertbot.demo.slack.faults import FaultKind
 from tests.end_to_end.stage import Stage
 
 WINDOW = 6.0

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from alertbot.demo.facts import Configuration
-from alertbot.demo.wire import Dialect, StatsReading
+from alertbot.demo.flashback.facts import Configuration
+from alertbot.demo.flashback.wire import Dialect, StatsReading
 from tests.end_to_end.stage import Stage
 
 HUGE = 2**63 + 1

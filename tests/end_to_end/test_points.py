@@ -2,7 +2,7 @@
 
 import json
 
-from alertbot.demo.slack_transcript import plain_text
+from alertbot.demo.slack.transcript import plain_text
 from tests.end_to_end.stage import TARGET, Stage
 
 OPERATORS = "#leads"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from alertbot.demo.slack_records import View
+from alertbot.demo.slack.records import View
 from alertbot.store.database import Database
 from tests.end_to_end.chaos import url_of
 from tests.end_to_end.stage import TARGET, Stage

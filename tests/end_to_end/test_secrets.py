@@ -2,7 +2,7 @@
 
 import json
 
-from alertbot.demo.slack_faults import FaultKind
+from alertbot.demo.slack.faults import FaultKind
 
 BODY = "very-private-comment"
 

@@ -1,6 +1,6 @@
 """Slack is slow, busy or broken: the message arrives once."""
 
-from alertbot.demo.slack_faults import FaultKind
+from alertbot.demo.slack.faults import FaultKind
 
 POST, EDIT = "chat.postMessage", "chat.update"
 

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from alertbot.demo.slack_faults import FaultKind
+from alertbot.demo.slack.faults import FaultKind
 
 POST = "chat.postMessage"
 PATIENCE = 10.0  # seconds, after which service managers begin to kill

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from alertbot.demo.slack_transcript import plain_text
+from alertbot.demo.slack.transcript import plain_text
 from tests.end_to_end.chaos import url_of
 from tests.end_to_end.stage import Process, Stage
 

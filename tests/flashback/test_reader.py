@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.traffic import World
-from alertbot.demo.wire import ORGANISATION, Dialect, StatsReading
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.flashback.traffic import World
+from alertbot.demo.flashback.wire import ORGANISATION, Dialect, StatsReading
 from alertbot.domain.points import Dataset, Resolution
 from alertbot.domain.snapshots import MOST_LLMS, MOST_REPOS, Configuration, Counter
 from alertbot.errors import FlashbackBusy, FlashbackForbidden, FlashbackMissing, FlashbackRejected

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.traffic import World
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.flashback.traffic import World
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackRefused, FlashbackUnavailable, FlashbackUnreadable
 from alertbot.flashback.token_payloads import TokenLifetime, parse_token_response
 from alertbot.flashback.tokens import LOGIN, REFRESH, Credentials, TokenServer
@@ -84,7 +84,7 @@ def test_nothing_that_opens_an_account_is_shown():
     given = Credentials("token-1", "token-2", "me@acme.example", "hunter2")
     issued = parse_token_response(b'{"accessToken": "token-3", "refreshToken": "token-4"}', endpoint=LOGIN)
     assert repr(given) == "Credentials()"
-    assert repr(issued) == "Issued(life=Life(begins=None, ends=None))"
+    assert repr(issued) == "TokenResponse(life=TokenLifetime(begins=None, ends=None))"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import sqlalchemy as sa
 
+from alertbot.app.wiring import RULE_PARSER
 from alertbot.domain.alerts import Action, ActionType, Alert, State
 from alertbot.domain.history import Amount, History, group, increase
 from alertbot.domain.notifications import NotificationKind
@@ -29,7 +30,6 @@ from alertbot.flows.rulebook import Rulebook
 from alertbot.store import alerts, groups, outbox, snapshots, sources
 from alertbot.store.database import Database
 from alertbot.store.tables import transitions
-from alertbot.wiring import RULE_PARSER
 from tests.builders import ABSENT, MINUTE, MISSED, START, Sample, at, samples
 from tests.fakes import FakeSlack, KilledError
 

@@ -21,9 +21,9 @@ from alertbot.errors import (
 )
 from alertbot.flashback.evidence_pages import EvidenceFound
 from alertbot.flows.fetch_evidence import EvidenceFetch, FetchOutcome, fetch_evidence
-from alertbot.flows.look_up import status
-from alertbot.flows.look_up_evidence import Behind, behind, violations
 from alertbot.flows.retention import Retention, apply_retention
+from alertbot.queries.status import status_report
+from alertbot.queries.violations import Behind, behind, violations
 from alertbot.store import evidence, evidence_fetches
 from alertbot.store.database import Database
 from tests.builders import MINUTE, at, minutes, rule, threshold
@@ -128,7 +128,7 @@ class Case:
             )
 
     def doubt(self) -> str:
-        report = status(
+        report = status_report(
             self.database,
             version="1",
             intervals=self.scene.context.intervals,

@@ -17,8 +17,9 @@ from alertbot.domain.rules import SOURCE_BLIND, Period, Rule, Selector, Severity
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.windows import Window
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackMissing, FlashbackUnavailable
-from alertbot.flows import look_up
 from alertbot.flows.collect import Described, FeedPoll, PollOutcome, collect
+from alertbot.queries.spend import spending
+from alertbot.queries.top import top_ranking
 from alertbot.store import evidence, points, sources
 from alertbot.store.database import Database
 from tests.builders import MINUTE, START, absence, at, budget, rule, spike, threshold
@@ -96,7 +97,7 @@ class PointScene(Scene):
     def values(self, *, by: str = "ai_llm", metric: str = "policy_violations", since: float = 0) -> dict[str, int]:
         """How far each has grown since a minute."""
         window = Window(at(since), self.now, "")
-        found = look_up.top(
+        found = top_ranking(
             self.database, intervals=self.context.intervals, question=RankingQuery(metric, by), window=window
         )
         return {row.name: int(row.value) for row in found.rows if row.value}
@@ -167,12 +168,12 @@ def test_people_are_called_as_the_evidence_calls_them_where_that_may_be_told(
         seen = Evidence("v1", EvidenceKind.VIOLATION, at(2), user="user-1111-aaaa", user_name="Ana Ruiz")
         evidence.keep(tx, sources.number_of(tx, "acme"), [seen])
     intervals, window, careful = scene.context.intervals, Window(START, at(5), "today"), {"acme": privacy}
-    ranking = look_up.top(
+    ranking = top_ranking(
         database, question=RankingQuery(by="user"), intervals=intervals, window=window, privacy=careful
     )
     prices = Prices(FewPrices())
-    spending = look_up.spending(database, prices=prices, by="user", intervals=intervals, window=window, privacy=careful)
-    assert {row.name for row in ranking.rows} == {row.name for row in spending.rows} == called
+    spent = spending(database, prices=prices, by="user", intervals=intervals, window=window, privacy=careful)
+    assert {row.name for row in ranking.rows} == {row.name for row in spent.rows} == called
 
 
 def latency(minute: float, milliseconds: int, calls: int) -> Point:
@@ -383,7 +384,7 @@ def test_what_is_spent_is_told_by_model_with_what_has_no_price(database: Databas
     unknown = LabelSet("llm-3", "OTHER", "home-made")
     spent = [tokens(1, 2_000_000, 300_000), tokens(2, 100, 10, unknown)]
     scene = PointScene(database, QUIET, found=spent).until(3)
-    found = look_up.spending(
+    found = spending(
         database,
         intervals=scene.context.intervals,
         prices=Prices(FewPrices()),
@@ -401,7 +402,7 @@ def test_which_pair_of_tokens_is_charged_is_the_operators_choice(database: Datab
     scene = PointScene(database, QUIET, found=[tokens(1, 2_000_000, 300_000)]).until(3)
     prices = Prices(FewPrices(), pairs={"acme": "llm_tokens"})
     window = Window(START, at(3), "today")
-    found = look_up.spending(database, intervals=scene.context.intervals, prices=prices, window=window)
+    found = spending(database, intervals=scene.context.intervals, prices=prices, window=window)
     assert [(row.tokens_in, row.tokens_out) for row in found.rows] == [(7, 0)]
 
 

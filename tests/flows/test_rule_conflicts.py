@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from alertbot.app.wiring import RULE_PARSER
 from alertbot.domain.alerts import Alert
 from alertbot.domain.rules import Rule
 from alertbot.flows.evaluate import EvaluationContext, evaluate
@@ -10,7 +11,6 @@ from alertbot.flows.notify import notify_due
 from alertbot.flows.rulebook import Rulebook
 from alertbot.store import rule_files
 from alertbot.store.database import Database
-from alertbot.wiring import RULE_PARSER
 from tests.builders import at, rule, threshold
 from tests.flows.scene import Scene, named
 

@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 import stamina
 
-from alertbot.demo.flashback import FlashbackServer
-from alertbot.demo.traffic import World
+from alertbot.demo.flashback.server import FlashbackServer
+from alertbot.demo.flashback.traffic import World
 from alertbot.errors import (
     ConfigError,
     FlashbackBusy,

@@ -13,15 +13,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_deliveries import Delivery
-from alertbot.demo.slack_records import JsonObject, Message, View
+from alertbot.app.http import HttpServer, Metrics
+from alertbot.app.threads import Supervisor
+from alertbot.demo.slack.deliveries import Delivery
+from alertbot.demo.slack.records import JsonObject, Message, View
+from alertbot.demo.slack.server import SlackServer
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.oncall import OnCall
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Rule
 from alertbot.domain.visibility import VisibilityRule
-from alertbot.http import HttpServer, Metrics
 from alertbot.slack import bot, home
 from alertbot.slack.chart_upload import uploader
 from alertbot.slack.context import RequestContext
@@ -31,7 +32,6 @@ from alertbot.slack.sender import SlackSender
 from alertbot.slack.signature import verify_signature
 from alertbot.store.database import Database
 from alertbot.store.tables import actions
-from alertbot.threads import Supervisor
 from tests.builders import rule
 from tests.fakes import FakeProbes
 from tests.flows.scene import AT_ONCE, CHANNEL, Drawn, Scene

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from alertbot.demo.slack_limits import check_message
+from alertbot.demo.slack.limits import check_message
 
 EDITED_TEXT = 4000  # chat.update refuses more
 _ENTITY = re.compile(r"&(?:amp|lt|gt);")

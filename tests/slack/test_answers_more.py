@@ -11,10 +11,10 @@ import pytest
 import structlog
 from PIL import Image
 
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_faults import FaultKind
-from alertbot.demo.slack_records import Message
-from alertbot.demo.slack_transcript import plain_text
+from alertbot.demo.slack.faults import FaultKind
+from alertbot.demo.slack.records import Message
+from alertbot.demo.slack.server import SlackServer
+from alertbot.demo.slack.transcript import plain_text
 from alertbot.domain.alerts import Alert
 from alertbot.domain.coverage import Coverage
 from alertbot.domain.rankings import RankingRow

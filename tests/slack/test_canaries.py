@@ -18,7 +18,7 @@ from alertbot.domain.rules import Period, Selector
 from alertbot.domain.silences import ENDLESS, Silence, parse_matcher
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.visibility import VisibilityRule
-from alertbot.flows.edit_rules import make_rule
+from alertbot.flows.rule_actions import make_rule
 from alertbot.slack.commands import _SHAREABLE
 from alertbot.slack.parse import NAMES
 from alertbot.store import evidence, silences, sources

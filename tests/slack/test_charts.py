@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from alertbot.demo.slack import SlackServer
+from alertbot.demo.slack.server import SlackServer
 from alertbot.domain.chart_data import ChartSeries
 from alertbot.domain.rules import Comparison, Severity
 from alertbot.errors import SlackError, SlackUncertain
@@ -224,7 +224,7 @@ def test_the_clock_of_a_chart_is_the_readers_and_is_named():
     assert draw(chart_series(), ZoneInfo("Asia/Kathmandu")) != draw(chart_series())
 
 
-@pytest.mark.parametrize("module", ["alertbot.app", "alertbot.cli", "alertbot.slack.chart_upload"])
+@pytest.mark.parametrize("module", ["alertbot.app.bot", "alertbot.cli", "alertbot.slack.chart_upload"])
 def test_nothing_waits_for_matplotlib_before_the_first_chart(module):
     code = f"import sys, {module}; sys.exit('matplotlib' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

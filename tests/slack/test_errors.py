@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from slack_sdk import WebClient
 
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_faults import FaultKind
+from alertbot.demo.slack.faults import FaultKind
+from alertbot.demo.slack.server import SlackServer
 from alertbot.errors import (
     SlackBusy,
     SlackDestination,

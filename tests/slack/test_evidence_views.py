@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alertbot.demo.slack import CHANNELS, SlackServer
-from alertbot.demo.slack_limits import check_view
-from alertbot.demo.slack_transcript import plain_text
+from alertbot.demo.slack.limits import check_view
+from alertbot.demo.slack.server import CHANNELS, SlackServer
+from alertbot.demo.slack.transcript import plain_text
 from alertbot.domain.evidence import (
     Count,
     Evidence,

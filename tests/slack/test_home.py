@@ -7,13 +7,13 @@ from fractions import Fraction
 import pytest
 import structlog
 
-from alertbot.demo.slack_limits import check_view
+from alertbot.demo.slack.limits import check_view
 from alertbot.domain.alerts import State
 from alertbot.domain.oncall import OnCall
 from alertbot.domain.reports import Health, SourceRow
 from alertbot.domain.rules import Severity
 from alertbot.domain.silences import ENDLESS, Silence, parse_matcher
-from alertbot.flows import homes
+from alertbot.flows import app_home
 from alertbot.slack.views.home import ROWS, HomeData, home_view
 from tests.builders import at, minutes
 from tests.slack.messages import NOW, alert, row, status, taken
@@ -219,8 +219,8 @@ def test_of_several_replicas_one_publishes(sqlite):
             here.open_home(user)
         here.ask("ack A1", "U3")
         now = at(1) + minutes(1)
-        assert {home.user for home in homes.stale_homes(sqlite, now=now)} == {"U1", "U2"}
-        assert homes.stale_homes(sqlite, now=now) == []
+        assert {home.user for home in app_home.stale_homes(sqlite, now=now)} == {"U1", "U2"}
+        assert app_home.stale_homes(sqlite, now=now) == []
 
 
 def test_the_tab_of_messages_is_not_home(sqlite):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from alertbot.app.wiring import RULE_PARSER
 from alertbot.flows.rulebook import Rulebook
 from alertbot.slack.bot import NEEDED_SCOPES, Identity, build, web_client
 from alertbot.slack.context import RequestContext
@@ -16,7 +17,6 @@ from alertbot.slack.directory import name_of_channel
 from alertbot.slack.executors import Executors
 from alertbot.slack.manifest import EVENTS, OPTIONAL_SCOPES, manifest, manifest_yaml
 from alertbot.slack.parse import COMMANDS
-from alertbot.wiring import RULE_PARSER
 
 PACKAGE = Path(__file__).parents[2] / "alertbot" / "slack"
 MODES: dict[str, dict[str, Any]] = {

@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 import structlog
 
-from alertbot.demo.slack_limits import check_view
-from alertbot.demo.slack_records import View
+from alertbot.demo.slack.limits import check_view
+from alertbot.demo.slack.records import View
 from alertbot.domain.alerts import Alert
 from alertbot.domain.reports import SilencePreview
 from alertbot.domain.silences import ENDLESS

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from slack_bolt import App
 
-from alertbot.demo.slack import SlackServer
+from alertbot.demo.slack.server import SlackServer
 from alertbot.errors import SlackUnavailable
 from alertbot.slack import bot
 from tests.cli.desk import closed_port

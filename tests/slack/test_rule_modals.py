@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alertbot.demo.slack_limits import check_message, check_view
-from alertbot.demo.slack_records import View
+from alertbot.app.wiring import RULE_PARSER
+from alertbot.demo.slack.limits import check_message, check_view
+from alertbot.demo.slack.records import View
 from alertbot.domain.alerts import Reason
 from alertbot.domain.backtest import BacktestAlert, BacktestResult
 from alertbot.domain.reports import ListedRule
@@ -17,12 +18,11 @@ from alertbot.domain.silences import ENDLESS, parse_matcher
 from alertbot.domain.stored_rules import StoredRule
 from alertbot.domain.visibility import VisibilityRule
 from alertbot.errors import UsageError
-from alertbot.flows.edit_rules import rule_trail
+from alertbot.flows.rule_actions import rule_trail
 from alertbot.slack.rule_drafts import draft_of, keys_of, new_draft
 from alertbot.slack.views.rule_form import FIELDS, RuleDraft, rule_form, saved_rule_view
 from alertbot.slack.views.rules import rules_response
 from alertbot.store.tables import rules
-from alertbot.wiring import RULE_PARSER
 from tests.builders import START, at, patiently
 from tests.slack.office import Office, errors, office, said, there
 from tests.slack.payloads import assert_harmless

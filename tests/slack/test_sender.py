@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_faults import FaultKind
-from alertbot.demo.slack_records import Message
+from alertbot.demo.slack.faults import FaultKind
+from alertbot.demo.slack.records import Message
+from alertbot.demo.slack.server import SlackServer
 from alertbot.domain.notifications import MessageRef, NotificationKind
 from alertbot.errors import SlackDestination, SlackGone, SlackRefused, SlackRejected, SlackUncertain
 from alertbot.slack.bot import web_client

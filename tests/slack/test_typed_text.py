@@ -17,7 +17,7 @@ from alertbot.domain.times import parse_duration, short_form
 from alertbot.domain.visibility import VisibilityRule
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
-from alertbot.flows.edit_rules import make_rule
+from alertbot.flows.rule_actions import make_rule
 from alertbot.slack.parse import Request, parse
 from alertbot.slack.typed_text import split, typed_text
 from alertbot.slack.views.analytics import top_response

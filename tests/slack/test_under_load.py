@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import structlog
 
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_records import User
+from alertbot.demo.slack.records import User
+from alertbot.demo.slack.server import SlackServer
 from alertbot.slack.parse import parse
 from alertbot.store.database import Database
 from tests.slack.office import Office, office, said

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from alertbot.demo.slack_limits import check_view
+from alertbot.demo.slack.limits import check_view
 from alertbot.domain.alerts import State
 from alertbot.domain.backtest import BacktestAlert, BacktestResult
 from alertbot.domain.reports import Health, SilencePreview, SourceRow

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alertbot.demo.slack import SlackServer
-from alertbot.demo.slack_limits import check_view
+from alertbot.demo.slack.limits import check_view
+from alertbot.demo.slack.server import SlackServer
 from alertbot.domain.alerts import ActionType, Alert, Outcome
 from alertbot.domain.notifications import NotificationKind
 from alertbot.domain.reports import Health, ListedRule, SourceRow

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from alertbot.demo.slack import CHANNELS, SlackServer
+from alertbot.demo.slack.server import CHANNELS, SlackServer
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Period
 from alertbot.domain.visibility import VisibilityRule

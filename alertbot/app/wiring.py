@@ -1,0 +1,126 @@
+"""Configuration → what the flows need of it. Light, so that a look-up on the command line does not load the whole bot."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from alertbot.app.published_prices import PublishedPrices
+from alertbot.config import Config, parse_rules, read_yaml
+from alertbot.domain.datasets import datasets_of
+from alertbot.domain.oncall import OnCall, Rotation
+from alertbot.domain.prices import Override, Price, Prices
+from alertbot.domain.rules import Rule, Selector
+from alertbot.domain.visibility import VisibilityRule
+from alertbot.errors import ConfigError
+from alertbot.flows.evaluate import EvaluationContext, blind_rule
+from alertbot.flows.rulebook import Rulebook, RuleParser
+from alertbot.store.database import Database
+
+_BEFORE_THE_KEY = re.compile(r"^\[0\](?:\.|: )?")
+
+
+def open_database(config: Config) -> Database:
+    """The configured database, whatever its schema. Raises StoreError if it cannot be opened."""
+    return Database(config.database.url.get_secret_value())
+
+
+def without_refresh_tokens(config: Config) -> Config:
+    """The same for a process whose database does not last: a refresh token works once, and its successor would be lost."""
+    sources = tuple(source.model_copy(update={"refresh_token": None}) for source in config.sources)
+    return replace(config, sources=sources)
+
+
+def wheres_of(config: Config) -> list[tuple[str, Selector]]:
+    """Where the configuration says which LLMs are meant, each with the name of its place."""
+    return [
+        *((f"rule {rule.name}: where", rule.where) for rule in config.rules),
+        *((f"routes[{index}].match", route.match) for index, route in enumerate(config.routes)),
+        *((f"prices[{index}].match", price.match) for index, price in enumerate(config.prices)),
+    ]
+
+
+def intervals_of(config: Config) -> dict[str, timedelta]:
+    """How often each source is read, by its name."""
+    return {source.name: source.interval for source in config.sources}
+
+
+def evaluation_context_of(config: Config) -> EvaluationContext:
+    """What evaluation needs of the configuration: its rules and the built-in ones, its routes, its sources, and the rulebook."""
+    book = book_of(config)
+    return EvaluationContext(
+        book.given,
+        config.routes,
+        intervals_of(config),
+        config.slack.operator_channel,
+        prices_of(config),
+        book=book,
+    )
+
+
+def book_of(config: Config) -> Rulebook:
+    """Where the rules that hold are asked for: those of the configuration, the built-in ones, and those of the database."""
+    blind = tuple(blind_rule(source.name, source.blind_after) for source in config.sources)
+    return Rulebook((*config.rules, *blind), RULE_PARSER)
+
+
+def parse_rule(keys: Mapping[str, Any]) -> Rule:
+    """The rule that these keys make. Raises ConfigError, each line with the key below the rule: `window: expected …`."""
+    try:
+        (rule,) = parse_rules([keys], "")
+    except ConfigError as error:
+        raise ConfigError([_BEFORE_THE_KEY.sub("", line) for line in error.mistakes]) from error
+    require_countable(rule)
+    return rule
+
+
+def prices_of(config: Config) -> Prices:
+    """What tokens cost: the configured prices before the published ones."""
+    overrides = [Override(one.match, Price(one.usd_per_million_in, one.usd_per_million_out)) for one in config.prices]
+    return Prices(PublishedPrices(), overrides, {source.name: source.priced for source in config.sources})
+
+
+def parse_rule_keys(text: str) -> Mapping[str, Any]:
+    """The keys that stand in some lines of YAML. Raises ConfigError."""
+    found = read_yaml(text, origin="these lines")
+    if found is not None and not isinstance(found, Mapping):
+        raise ConfigError(['expected keys with values such as "clear: 3"'])
+    return found or {}
+
+
+RULE_PARSER = RuleParser(parse_rule, parse_rule_keys)
+
+
+def require_countable(*rules: Rule) -> None:
+    """Raise ConfigError for each rule whose two metrics are counted apart: it would never speak, and nobody would know."""
+    mistakes = [
+        f"rule {rule.name}: {' and '.join(rule.metrics)} are counted apart from each other, and cannot be compared"
+        for rule in rules
+        if not datasets_of(rule)
+    ]
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
+def blind_after_of(config: Config) -> dict[str, timedelta]:
+    """After how long without a reading each source is blind, by its name."""
+    return {source.name: source.blind_after for source in config.sources}
+
+
+def visibility_of(config: Config) -> tuple[VisibilityRule, ...]:
+    """Who may look the hidden sources up."""
+    return tuple(
+        VisibilityRule(entry.source, frozenset(entry.channels), frozenset(entry.users))
+        for entry in config.slack.visibility
+    )
+
+
+def on_call_of(config: Config) -> dict[str, OnCall]:
+    """What each `@oncall:NAME` means."""
+    found = {}
+    for one in config.oncall:
+        turns = one.rotation
+        rotation = None if turns is None else Rotation(turns.every, turns.start, turns.timezone, turns.people)
+        found[one.name] = OnCall(one.name, rotation, one.usergroup or "")
+    return found

@@ -1,0 +1,1 @@
+"""A simulated Flashback: the vendor's HTTP interface over made-up traffic."""

@@ -1,0 +1,55 @@
+"""How far the counters of each LLM have grown in a window."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from alertbot.domain.history import Growth, Increase, Series, group
+from alertbot.domain.reports import StatRow, Stats
+from alertbot.domain.rules import EVERYTHING, SUMS, is_called, nobody_called
+from alertbot.domain.windows import Window
+from alertbot.errors import UsageError
+from alertbot.flows.load_history import load_window
+from alertbot.store import snapshots
+from alertbot.store.database import Database
+
+
+def llm_stats(database: Database, *, intervals: Mapping[str, timedelta], wanted: str | None, window: Window) -> Stats:
+    """Growth of every counter over the window, for each configuration, or for those whose id or name fits `wanted`.
+
+    Raises UsageError where nothing fits.
+    """
+    with database.reading() as tx:
+        history, coverage = load_window(tx, intervals, SUMS, ("ai_llm",), window=window)
+        by_points = {member.source for member in history.members.values() if member.number < 0}
+        named = snapshots.members(tx, by_points)
+    known = [*history.members.values(), *named.values()]
+    found = group(
+        [member for member in history.members.values() if is_called(member.labels, wanted)], "ai_llm", EVERYTHING
+    )
+    told = {series.key for series in found}
+    among = [member for member in named.values() if is_called(member.labels, wanted)]
+    quiet = [series for series in group(among, "ai_llm", EVERYTHING) if series.key not in told]
+    if wanted is not None and not found and not quiet:
+        raise UsageError(nobody_called(wanted, [member.labels for member in known]))
+    start, end = window.start, window.end
+    growth = {metric: Growth(history, metric, start, end) for metric in SUMS}
+    rows = [_stat_row(series, growth, start, end) for series in found]
+    nothing = dict.fromkeys(SUMS, Increase(0, start))  # what has no points had nothing to tell
+    rows += [_row(series, nothing, start, end) for series in quiet]
+    return Stats(tuple(rows), window, coverage)
+
+
+def _stat_row(series: Series, growth: Mapping[str, Growth], start: datetime, end: datetime) -> StatRow:
+    return _row(series, {metric: own.of(series) for metric, own in growth.items()}, start, end)
+
+
+def _row(series: Series, grown: Mapping[str, Increase], start: datetime, end: datetime) -> StatRow:
+    return StatRow(
+        source=series.labels["source"],
+        ai_llm=series.labels["ai_llm"],
+        name=series.labels["name"],
+        start=start,
+        end=end,
+        baseline_at=next(iter(grown.values())).baseline_at,
+        metrics={metric: None if found.value is None else int(found.value) for metric, found in grown.items()},
+    )
