@@ -28,11 +28,14 @@ GIVEN = frozenset(
     }
 )
 _LOOK_BACK = timedelta(days=1)
+_BEFORE_ITS_READING = timedelta(
+    minutes=4
+)  # a poll is claimed so long before its reading; shorter than what is set right
 _TOLD = ("first_at", "last_ping_at", "untaken_since")
 
 
 def begin_of_future(tx: Tx, *, now: datetime, ahead: timedelta) -> datetime | None:
-    """Since when readings are dated by a clock that was `ahead` of `now`; None where no reading tells that it ever was.
+    """Since when moments are dated by a clock that was `ahead` of `now`; None where no reading tells that it ever was.
 
     A clock that is set forward leaves a gap as long as that between two readings. Without such a gap the readings follow
     one another as they happened, and it is the present clock that is behind.
@@ -50,9 +53,9 @@ def begin_of_future(tx: Tx, *, now: datetime, ahead: timedelta) -> datetime | No
     ]
     for earlier, later in zip(moments[-2::-1], moments[:0:-1], strict=True):
         if earlier is None:  # nothing was ever read before
-            return later if later is not None and later > now else None
+            return later - _BEFORE_ITS_READING if later is not None and later > now else None
         if later is not None and later - earlier > ahead:
-            return later
+            return later - _BEFORE_ITS_READING
     return None
 
 

@@ -148,6 +148,20 @@ def test_of_two_replicas_one_dates_back_and_the_other_follows(database: Database
     assert other() == machine.clock() == machine._shown()
 
 
+def test_a_poll_that_was_claimed_before_the_first_reading_is_dated_back_with_it(database: Database) -> None:
+    machine = Machine(database, "0 0 0 0")
+    machine.offset = HOUR
+    machine.check()
+    claimed = machine.clock()
+    moments = iter([claimed, claimed + timedelta(seconds=5)])
+    polling = FeedPoll("acme", MINUTE, 2 * MINUTE, machine.scene.players["acme"])
+    assert collect(database, polling, owner="one", now=claimed, clock=lambda: next(moments)) is PollOutcome.READ
+    machine.minute += 1
+    machine.offset = timedelta(0)
+    machine.check()
+    assert machine.clock() == machine._shown(), "no claim of the future keeps our time ahead"
+
+
 def test_nothing_is_read_by_a_clock_that_another_process_knows_to_be_wrong(database: Database) -> None:
     machine = Machine(database, "0 0 0 9 9 9 9 9 9 9")
     other = SteadyClock(machine._shown, monotonic=lambda: 60.0 * machine.minute)
