@@ -54,33 +54,33 @@ def refreshers_of(
     at_once: bool = False,
 ) -> dict[str, TokenRefresher]:
     """Who exchanges the access tokens of the sources that can have new ones, by the source's name. Raises ConfigError."""
-    found = {source.name: (source, credentials_of(source)) for source in config.sources}
-    exchanging = {name: given for name, (_, given) in found.items() if not given.is_static}
+    credentials = {source.name: credentials_of(source) for source in config.sources}
+    exchanging = {name: own for name, own in credentials.items() if not own.is_static}
     if not exchanging:
         return {}
     key = config.database.key.get_secret_value() if config.database.key else ""
     beside = f"{database.url.database}.key" if database.is_sqlite else "alertbot.key"
     box = open_box(database, key, Path(beside), exchanging)
     return {
-        name: TokenRefresher(
+        source.name: TokenRefresher(
             database,
-            Account(name, given, source.interval, source.timeout),
-            TokenServer(source.base_url, timeout=source.timeout, now=clock, on_request=_counting(name, metrics)),
+            Account(source.name, exchanging[source.name], source.interval, source.timeout),
+            TokenServer(source.base_url, timeout=source.timeout, now=clock, on_request=_counting(source.name, metrics)),
             box,
             owner=owner,
             operators=config.slack.operator_channel,
             clock=clock,
             at_once=at_once,
         )
-        for name, (source, given) in found.items()
-        if not given.is_static
+        for source in config.sources
+        if source.name in exchanging
     }
 
 
 def credentials_of(source: SourceConfig) -> Credentials:
     """What the configuration gives of a source's access."""
     secrets = (source.access_token, source.refresh_token, source.password)
-    access_token, refresh_token, password = (one.get_secret_value() if one else "" for one in secrets)
+    access_token, refresh_token, password = (secret.get_secret_value() if secret else "" for secret in secrets)
     return Credentials(access_token.strip(), refresh_token.strip(), source.email or "", password)
 
 

@@ -85,7 +85,7 @@ class Bot:
         self,
         config: Config,
         *,
-        parts: Role = Role.ALL,
+        role: Role = Role.ALL,
         clock: Callable[[], datetime] | None = None,
         speed: float = 1.0,
         sender: Sender | None = None,
@@ -95,7 +95,7 @@ class Bot:
         self._config = config
         self._listens = listens
         self._http: HttpServer | None = None
-        self._parts = parts
+        self._role = role
         self._speed = speed
         self._metrics = Metrics()
         self._identity: Identity | None = None
@@ -113,7 +113,7 @@ class Bot:
             self._database,
             self._metrics,
             intervals_of(config),
-            needs_sources=Role.WORKER in parts,
+            needs_sources=Role.WORKER in role,
             clock=self._clock,
             database_error=lambda: self._worker.database_error if self._worker is not None else "",
             slack_error=self._slack_error,
@@ -137,7 +137,7 @@ class Bot:
             self._check_clock()
         if self._given_sender is None:
             self._greet()
-        if Role.WORKER in self._parts:
+        if Role.WORKER in self._role:
             self._worker = Worker(
                 self._config,
                 self._database,
@@ -149,7 +149,7 @@ class Bot:
             )
             if self._database.is_sqlite:
                 self._worker.release_stale_claims()
-        wsgi = self._answer_slack() if Role.SLACK in self._parts and self._given_sender is None else None
+        wsgi = self._answer_slack() if Role.SLACK in self._role and self._given_sender is None else None
         self._probes.check_readiness()
         if self._listens:
             self._http = self._listen(wsgi)
@@ -428,7 +428,8 @@ def _came(signals: SimpleQueue[int]) -> int | None:
 def run_until_stopped(running: Bot, *, introduce: Callable[[], bool] = lambda: True) -> None:
     """Run until SIGTERM or SIGINT; what is in flight is finished then.
 
-    `introduce` is called each second until it says that it is done. Ends the process with 1 where one of its threads ended: whoever started it starts a whole one.
+    `introduce` is called each second until it says that it is done. Where one of its threads ended, the process ends
+    with 1: whoever started it starts a whole one.
     """
     # Not an Event: its lock may be held by the very thread that the signal interrupts.
     signals: SimpleQueue[int] = SimpleQueue()

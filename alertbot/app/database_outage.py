@@ -61,7 +61,7 @@ class DatabaseOutage:
 
     def _tell(self) -> None:
         text = f"The database cannot be used: nothing is read or told until it can. {self.text}"
-        log.error("operator_has_to_know", text=text)
+        log.error("operator_alert", text=text)
         try:
             self._alarm(text)
         except SlackError:  # it is tried again with the next failure

@@ -31,16 +31,16 @@ class EvidenceWorker:
         self._rules = rules
         self._owner = owner
         self._clock = clock
-        self._gatherings: dict[str, EvidenceFetch] = {}
+        self._evidence_fetches: dict[str, EvidenceFetch] = {}
         self._running: dict[str, Future[None]] = {}
         self._prompting = threading.Lock()
         self._is_stopping = False
-        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="gather")
+        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="evidence")
 
     def add(self, source: SourceConfig, lister: Lister) -> None:
         """Fetch the evidence of a source, if it is collected."""
         if "evidence" in source.collect:
-            self._gatherings[source.name] = EvidenceFetch(source.name, lister)
+            self._evidence_fetches[source.name] = EvidenceFetch(source.name, lister)
 
     def prompt(self, feed: str) -> None:
         """Look soon whether there is evidence to fetch: a feed of the source was just polled."""
@@ -48,25 +48,25 @@ class EvidenceWorker:
         with self._prompting:  # two feeds of a source may end at the same time
             running = self._running.get(name)
             is_free = not self._is_stopping and (running is None or running.done())
-            if is_free and name in self._gatherings:
-                self._running[name] = self._pool.submit(self._fetch, self._gatherings[name])
+            if is_free and name in self._evidence_fetches:
+                self._running[name] = self._pool.submit(self._fetch, self._evidence_fetches[name])
                 self._running[name].add_done_callback(log_failure)
 
     def fetch_all(self) -> None:
         """Fetch what there is now, one source after another."""
-        for gathering in self._gatherings.values():
-            self._fetch(gathering)
+        for evidence_fetch in self._evidence_fetches.values():
+            self._fetch(evidence_fetch)
 
-    def _fetch(self, gathering: EvidenceFetch) -> None:
+    def _fetch(self, evidence_fetch: EvidenceFetch) -> None:
         try:
             fetch_evidence(
-                self._database, replace(gathering, rules=self._rules()), owner=self._owner, clock=self._clock
+                self._database, replace(evidence_fetch, rules=self._rules()), owner=self._owner, clock=self._clock
             )
         except StoreError as error:  # told by those who cannot do their work without the database
-            log.debug("evidence_not_kept", source=gathering.name, error=error.lines[0])
+            log.debug("evidence_not_kept", source=evidence_fetch.name, error=error.lines[0])
         except Exception:  # one source's failure must not end what is done for the others
             if not self._is_stopping:  # else its connections were closed on purpose
-                log.exception("gathering_broke", source=gathering.name)
+                log.exception("evidence_fetch_failed", source=evidence_fetch.name)
 
     def stop(self, *, within: float) -> None:
         """Give what is under way so many seconds; what is not done then is fetched by whoever starts next."""

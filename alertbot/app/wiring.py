@@ -83,10 +83,10 @@ def prices_of(config: Config) -> Prices:
 
 def parse_rule_keys(text: str) -> Mapping[str, Any]:
     """The keys that stand in some lines of YAML. Raises ConfigError."""
-    found = read_yaml(text, origin="these lines")
-    if found is not None and not isinstance(found, Mapping):
+    keys = read_yaml(text, origin="these lines")
+    if keys is not None and not isinstance(keys, Mapping):
         raise ConfigError(['expected keys with values such as "clear: 3"'])
-    return found or {}
+    return keys or {}
 
 
 RULE_PARSER = RuleParser(parse_rule, parse_rule_keys)
@@ -118,9 +118,9 @@ def visibility_of(config: Config) -> tuple[VisibilityRule, ...]:
 
 def on_call_of(config: Config) -> dict[str, OnCall]:
     """What each `@oncall:NAME` means."""
-    found = {}
-    for one in config.oncall:
-        turns = one.rotation
+    on_calls = {}
+    for entry in config.oncall:
+        turns = entry.rotation
         rotation = None if turns is None else Rotation(turns.every, turns.start, turns.timezone, turns.people)
-        found[one.name] = OnCall(one.name, rotation, one.usergroup or "")
-    return found
+        on_calls[entry.name] = OnCall(entry.name, rotation, entry.usergroup or "")
+    return on_calls

@@ -102,7 +102,7 @@ class Duration(click.ParamType[timedelta]):
             self.fail(str(error), param, ctx)
 
 
-class SpanOrName(click.ParamType["TimeRange"]):
+class TimeRangeOrName(click.ParamType["TimeRange"]):
     name = "window"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "TimeRange":

@@ -133,9 +133,9 @@ def _labels(
 def _read_more(source: SourceConfig, client: FlashbackClient, now: datetime) -> Iterator[Line]:
     since = now - timedelta(minutes=10)
     asked: list[tuple[str, Callable[[], object]]] = [
-        (POINTS[dataset, span], partial(client.points, dataset, span, floor(since, span), now))
-        for dataset, spans in resolutions_of(source).items()
-        for span in sorted(spans)
+        (POINTS[dataset, resolution], partial(client.points, dataset, resolution, floor(since, resolution), now))
+        for dataset, resolutions in resolutions_of(source).items()
+        for resolution in sorted(resolutions)
     ]
     if "evidence" in source.collect:
         asked.append((VIOLATIONS, partial(client.violations, since=since, within=source.timeout)))

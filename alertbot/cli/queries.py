@@ -9,7 +9,7 @@ import click
 from alertbot import __version__
 from alertbot.cli.base import (
     MomentOfTime,
-    SpanOrName,
+    TimeRangeOrName,
     Zone,
     as_json_flag,
     main,
@@ -30,15 +30,15 @@ def _windowed(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a look-up that is about a stretch of time."""
     zone = click.option("--timezone", "zone", type=Zone(), default="UTC", help="Whose midnights count; default UTC.")
     window = click.option(
-        "--window", "span", type=SpanOrName(), help='How far back: 90m, today, "last week" …; default 24h.'
+        "--window", "time_range", type=TimeRangeOrName(), help='How far back: 90m, today, "last week" …; default 24h.'
     )
     return window(zone(command))
 
 
-def _window(database: "Database", span: "TimeRange | None", zone: tzinfo) -> "Window":
+def _window(database: "Database", time_range: "TimeRange | None", zone: tzinfo) -> "Window":
     from alertbot.domain.windows import DAY, window_of
 
-    return window_of(span or DAY, now_of(database), zone)
+    return window_of(time_range or DAY, now_of(database), zone)
 
 
 @main.command()
@@ -70,7 +70,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 @_windowed
 @as_json_flag
 @click.pass_context
-def stats(ctx: click.Context, llm: str | None, span: "TimeRange | None", zone: tzinfo, *, as_json: bool) -> None:
+def stats(ctx: click.Context, llm: str | None, time_range: "TimeRange | None", zone: tzinfo, *, as_json: bool) -> None:
     """Show the growth of each counter, for all LLMs or some. LLM is a name, an id or a glob; without it all are shown."""
     from alertbot.app.wiring import intervals_of
     from alertbot.cli.output import show_stats
@@ -78,7 +78,7 @@ def stats(ctx: click.Context, llm: str | None, span: "TimeRange | None", zone: t
     from alertbot.queries.stats import llm_stats
 
     config, database = open_stored(ctx)
-    window = _window(database, span, zone)
+    window = _window(database, time_range, zone)
     found = llm_stats(database, intervals=intervals_of(config), wanted=llm, window=window)
     if as_json:
         print_json([stat_json(row) for row in found.rows])
@@ -94,7 +94,13 @@ def stats(ctx: click.Context, llm: str | None, span: "TimeRange | None", zone: t
 @as_json_flag
 @click.pass_context
 def top(
-    ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", zone: tzinfo, *, by: str | None, as_json: bool
+    ctx: click.Context,
+    words: tuple[str, ...],
+    time_range: "TimeRange | None",
+    zone: tzinfo,
+    *,
+    by: str | None,
+    as_json: bool,
 ) -> None:
     """Show who leads: whose METRIC grew most in WINDOW. By default policy_violations in 24h, by ai_llm."""
     from alertbot.app.wiring import intervals_of, prices_of
@@ -107,7 +113,7 @@ def top(
     except ValueError as error:
         raise AlertbotError(str(error)) from error
     config, database = open_stored(ctx)
-    window = _window(database, span or question.time_range, zone)
+    window = _window(database, time_range or question.time_range, zone)
     ranking = top_ranking(
         database, intervals=intervals_of(config), question=question, window=window, prices=prices_of(config)
     )
@@ -123,7 +129,7 @@ def top(
 @as_json_flag
 @click.pass_context
 def violations(
-    ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", zone: tzinfo, *, as_json: bool
+    ctx: click.Context, words: tuple[str, ...], time_range: "TimeRange | None", zone: tzinfo, *, as_json: bool
 ) -> None:
     """Show the violations in WINDOW that FILTERS fit. For example policy="No customer PII" user=ana*. By default all, in 24h."""
     from alertbot.app.wiring import intervals_of
@@ -136,7 +142,7 @@ def violations(
     except ValueError as error:
         raise AlertbotError(str(error)) from error
     config, database = open_stored(ctx)
-    window = _window(database, span or wanted.time_range, zone)
+    window = _window(database, time_range or wanted.time_range, zone)
     listing = look_up_violations(
         database,
         sources=list(intervals_of(config)),
@@ -156,7 +162,9 @@ def violations(
 @_windowed
 @as_json_flag
 @click.pass_context
-def spend(ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", zone: tzinfo, *, as_json: bool) -> None:
+def spend(
+    ctx: click.Context, words: tuple[str, ...], time_range: "TimeRange | None", zone: tzinfo, *, as_json: bool
+) -> None:
     """Show what tokens cost in WINDOW: an estimate. By default in 24h, by LLM; or BY model, user and so on."""
     from alertbot.app.wiring import intervals_of, prices_of
     from alertbot.cli.output import show_spending
@@ -173,7 +181,7 @@ def spend(ctx: click.Context, words: tuple[str, ...], span: "TimeRange | None", 
         database,
         intervals=intervals_of(config),
         prices=prices_of(config),
-        window=_window(database, span or question.time_range, zone),
+        window=_window(database, time_range or question.time_range, zone),
         by=question.by,
     )
     if as_json:

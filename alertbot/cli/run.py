@@ -31,9 +31,9 @@ def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool
     from alertbot.app.wiring import require_countable
     from alertbot.config import Need
 
-    parts = {"collector": Role.WORKER, "slack": Role.SLACK, None: Role.ALL}[only]
+    role = {"collector": Role.WORKER, "slack": Role.SLACK, None: Role.ALL}[only]
     if dry_run:
-        _run_dry(ctx, parts)
+        _run_dry(ctx, role)
         return
     config = load_config(ctx, Need.DATABASE, Need.SOURCES)
     require_countable(*config.rules)
@@ -43,7 +43,7 @@ def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool
     if missing:
         raise AlertbotError(f"Slack tokens are missing: set {' and '.join(missing)}, or use --dry-run")
     _begin_log(config, config.notes)
-    bot = Bot(config, parts=parts, with_migrations=not no_migrate)
+    bot = Bot(config, role=role, with_migrations=not no_migrate)
     run_until_stopped(bot, introduce=lambda: _introduce(config, bot))
 
 
@@ -76,7 +76,7 @@ def _introduce(config: "Config", bot: "Bot") -> bool:
     return True
 
 
-def _run_dry(ctx: click.Context, parts: "Role") -> None:
+def _run_dry(ctx: click.Context, role: "Role") -> None:
     """On a database of its own, which goes when it ends: what is printed here must still be sent by the real bot."""
     import tempfile
 
@@ -91,7 +91,7 @@ def _run_dry(ctx: click.Context, parts: "Role") -> None:
         require_countable(*config.rules)
         config = without_refresh_tokens(config)
         _begin_log(config, (*config.notes, "dry run: counting begins now, in a database that goes when it ends"))
-        run_until_stopped(Bot(config, parts=parts, sender=PrintingSender(open_console()), listens=False))
+        run_until_stopped(Bot(config, role=role, sender=PrintingSender(open_console()), listens=False))
 
 
 @main.command()

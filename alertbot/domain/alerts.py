@@ -262,10 +262,10 @@ def _still(rule: Rule, before: Alert, finding: Finding, now: datetime) -> tuple[
     changed = _seen(replace(alert, severity=severity), finding)
     if reason is Reason.ROSE:
         changed = _risen(rule, changed)
-    elif (
-        changed.notified_severity is not None and _level_at(rule, changed.notified_severity) != changed.notified_amount
-    ):
-        changed = replace(changed, notified_severity=severity, notified_amount=_level_at(rule, severity))
+    elif changed.notified_severity is not None:
+        is_of_this_amount = _level_at(rule, changed.notified_severity) == changed.notified_amount
+        if not is_of_this_amount:
+            changed = replace(changed, notified_severity=severity, notified_amount=_level_at(rule, severity))
     return (Transition(changed, State.FIRING, reason, now, finding),)
 
 
@@ -281,9 +281,8 @@ def _risen(rule: Rule, alert: Alert) -> Alert:
             acknowledged_by="",
             acknowledged_at=None,
         )
-    if alert.notified_severity is None or _was_notified(
-        rule, alert, alert.severity
-    ):  # no budget, or one that says nothing new
+    is_budget_with_news = alert.notified_severity is not None and not _was_notified(rule, alert, alert.severity)
+    if not is_budget_with_news:
         return alert
     return replace(alert, notified_severity=alert.severity, notified_amount=_level_at(rule, alert.severity))
 

@@ -46,7 +46,7 @@ def format_backtest(backtest_result: BacktestResult) -> list[str]:
     # What is stored begins up to an interval after the day does.
     when = backtest_result.wanted if backtest_result.wanted - past < backtest_result.wanted / 20 else past
     over = f"On the last {'24 hours' if when == timedelta(days=1) else format_duration(when)}"
-    told = [f"{over}: {_tell_alerts(backtest_result)}"]
+    told = [f"{over}: {_format_alerts(backtest_result)}"]
     if backtest_result.looked < backtest_result.readings:
         told.append(
             f"Looked at {backtest_result.looked} of {backtest_result.readings} readings, evenly spread: what was shorter than the time between"
@@ -57,7 +57,7 @@ def format_backtest(backtest_result: BacktestResult) -> list[str]:
     return told
 
 
-def _tell_alerts(backtest_result: BacktestResult) -> str:
+def _format_alerts(backtest_result: BacktestResult) -> str:
     if not backtest_result.alerts:
         return "no alert."
     count = "1 alert" if len(backtest_result.alerts) == 1 else f"{len(backtest_result.alerts)} alerts"

@@ -114,8 +114,12 @@ def _pacing(condition: Budget, history: History, now: datetime) -> Callable[[Ser
     start, _ = period_of(now, condition)
     quarter, recent = paces_since(start, now)
     growth = {since: Growth(history, condition.metric, since, now) for since in (quarter, recent)}
-    falls = resets_by_member(history, (condition.metric,), quarter, now)
-    reset = {number for number, own in falls.items() if any(fall.kind is ResetKind.RESET for fall in own)}
+    counter_resets = resets_by_member(history, (condition.metric,), quarter, now)
+    reset = {
+        number
+        for number, own in counter_resets.items()
+        if any(counter_reset.kind is ResetKind.RESET for counter_reset in own)
+    }
 
     def speed_since(since: datetime, series: Series) -> Fraction:
         """Each source by its own readings; one that was not read since then goes on as in the last quarter."""

@@ -351,12 +351,12 @@ def parse_violation_query(words: Sequence[str]) -> ViolationQuery:
 
     Raises ValueError for what is no filter.
     """
-    rest, span = list(words), None
+    rest, time_range = list(words), None
     globs: dict[str, tuple[str, ...]] = {}
     while rest:
         found, before = take_time_range(rest)
-        if found is not None and span is None:
-            span, rest = found, before
+        if found is not None and time_range is None:
+            time_range, rest = found, before
             continue
         word = rest.pop()
         name, equals, pattern = word.partition("=")
@@ -365,7 +365,7 @@ def parse_violation_query(words: Sequence[str]) -> ViolationQuery:
             named = ", ".join((*FILTERS, "source"))
             raise ValueError(f'expected filters such as policy="No customer PII", by {named}; got "{word}"')
         globs[name] = (pattern, *globs.get(name, ()))
-    return ViolationQuery(Selector(tuple(reversed(globs.items()))), span)
+    return ViolationQuery(Selector(tuple(reversed(globs.items()))), time_range)
 
 
 @dataclass(frozen=True, slots=True)

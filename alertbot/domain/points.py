@@ -92,22 +92,22 @@ class PointsReading:
     start: datetime
     taken_at: datetime
     points: tuple[Point, ...]
-    span: Resolution = Resolution.MINUTE
+    resolution: Resolution = Resolution.MINUTE
 
 
-def merged(points: Iterable[Point], span: Resolution) -> list[Point]:
+def merged(points: Iterable[Point], resolution: Resolution) -> list[Point]:
     """One point a bucket and label set: the server tells conversations and buckets of storage apart, which we add up."""
     together: dict[tuple[datetime, LabelSet], dict[str, int]] = {}
     for point in points:
-        amounts = together.setdefault((floor(point.bucket, span), point.label_set), {})
+        amounts = together.setdefault((floor(point.bucket, resolution), point.label_set), {})
         for name, amount in point.amounts.items():
             amounts[name] = amounts.get(name, 0) + amount
     return [Point(bucket, label_set, amounts) for (bucket, label_set), amounts in together.items()]
 
 
-def floor(moment: datetime, span: Resolution) -> datetime:
+def floor(moment: datetime, resolution: Resolution) -> datetime:
     """When the bucket began that the moment, in UTC, is in."""
-    match span:
+    match resolution:
         case Resolution.MINUTE:
             return moment.replace(second=0, microsecond=0)
         case Resolution.HOUR:
@@ -116,10 +116,10 @@ def floor(moment: datetime, span: Resolution) -> datetime:
             return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def ceiling(moment: datetime, span: Resolution) -> datetime:
+def ceiling(moment: datetime, resolution: Resolution) -> datetime:
     """When the first bucket began that begins at the moment or after it."""
-    floored = floor(moment, span)
-    return floored if floored == moment else floored + span.length
+    floored = floor(moment, resolution)
+    return floored if floored == moment else floored + resolution.length
 
 
 def after(moment: datetime, horizon: datetime) -> list[tuple[Resolution, datetime, datetime]]:
@@ -129,7 +129,7 @@ def after(moment: datetime, horizon: datetime) -> list[tuple[Resolution, datetim
     buckets these are depends on the moment alone: the sum between two moments is the same whatever else is asked. Of
     an hour or day that has fewer minutes or hours than its sum says, the rest counts as of its beginning.
     """
-    minute, hour, day = (ceiling(moment, span) for span in Resolution)
+    minute, hour, day = (ceiling(moment, resolution) for resolution in Resolution)
     return [(Resolution.MINUTE, minute, hour), (Resolution.HOUR, hour, day), (Resolution.DAY, day, horizon)]
 
 

@@ -75,11 +75,11 @@ def parse_ranking_query(words: Sequence[str]) -> RankingQuery:
     if any(word.lower() in _VIOLATORS for word in rest):
         rest = ["user", *(word for word in rest if word.lower() not in _VIOLATORS)]
     metric = by = ""
-    span: TimeRange | None = None
+    time_range: TimeRange | None = None
     while rest:
         found, before = take_time_range(rest)
-        if found is not None and span is None:
-            span, rest = found, before
+        if found is not None and time_range is None:
+            time_range, rest = found, before
             continue
         word = rest.pop()
         dimension = _SHORT.get(word.lower(), word.lower())
@@ -91,7 +91,7 @@ def parse_ranking_query(words: Sequence[str]) -> RankingQuery:
                 raise ValueError(f"{metric} is a mean: it has a chart, and no ranking")
         else:
             raise ValueError(f'one metric, one window and one of {", ".join(RANKED_BY)}; "{word}" is too much')
-    return RankingQuery(metric or METRIC, by or "ai_llm", span)
+    return RankingQuery(metric or METRIC, by or "ai_llm", time_range)
 
 
 def _require_dimensions(words: Sequence[str]) -> None:

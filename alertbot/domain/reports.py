@@ -167,8 +167,8 @@ def explain_lines(found: Explanation) -> list[str]:
     if finding.note:
         lines.append(finding.note)
     lines += [
-        f"{fall.counter.value} fell from {fall.last:,} to {fall.seen:,} at {format_moment(fall.at)}: {fall.kind.value}"
-        for fall in finding.counter_resets
+        f"{counter_reset.counter.value} fell from {counter_reset.last:,} to {counter_reset.seen:,} at {format_moment(counter_reset.at)}: {counter_reset.kind.value}"
+        for counter_reset in finding.counter_resets
     ]
     number = f" A{found.alert}" if found.alert else ""
     became = "" if found.before is found.after else f"{found.before.value} → "
@@ -210,13 +210,13 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
         "note": finding.note,
         "falls": [
             {
-                "counter": fall.counter.value,
-                "kind": fall.kind.value,
-                "at": _time(fall.at),
-                "from": fall.last,
-                "to": fall.seen,
+                "counter": counter_reset.counter.value,
+                "kind": counter_reset.kind.value,
+                "at": _time(counter_reset.at),
+                "from": counter_reset.last,
+                "to": counter_reset.seen,
             }
-            for fall in finding.counter_resets
+            for counter_reset in finding.counter_resets
         ],
         "before": found.before.value,
         "after": found.after.value,

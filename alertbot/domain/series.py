@@ -67,7 +67,7 @@ def first_sight(totals: Mapping[Counter, int], *, from_zero: bool) -> Odometers:
 def read_on(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odometers, tuple[Reset, ...]]:
     """The odometers after one more reading, with each fall and what was made of it."""
     made_again = _was_reset(odometers, totals)
-    steps: list[Reset] = []
+    resets: list[Reset] = []
     read: dict[Counter, Odometer] = {}
     for counter in Counter:
         odometer = odometers.get(counter, UNKNOWN)
@@ -75,10 +75,10 @@ def read_on(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odomet
         if seen is None:
             read[counter] = odometer
             continue
-        read[counter], step = _move(counter, odometer, seen, made_again=made_again)
-        if step is not None:
-            steps.append(step)
-    return read, tuple(steps)
+        read[counter], reset = _move(counter, odometer, seen, made_again=made_again)
+        if reset is not None:
+            resets.append(reset)
+    return read, tuple(resets)
 
 
 def start_again(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Odometers, tuple[Reset, ...]]:
@@ -87,14 +87,14 @@ def start_again(odometers: Odometers, totals: Mapping[Counter, int]) -> tuple[Od
     Also one that is not given yet: what it will say first is growth, not a fall from its former life.
     """
     read: dict[Counter, Odometer] = {}
-    steps: list[Reset] = []
+    resets: list[Reset] = []
     for counter in Counter:
         odometer = odometers.get(counter, UNKNOWN)
         seen = totals.get(counter, 0)
         read[counter] = Odometer(seen, odometer.grown + seen)
         if odometer.total:
-            steps.append(Reset(counter, ResetKind.RESET, odometer.total, seen))
-    return read, tuple(steps)
+            resets.append(Reset(counter, ResetKind.RESET, odometer.total, seen))
+    return read, tuple(resets)
 
 
 def _was_reset(odometers: Odometers, totals: Mapping[Counter, int]) -> bool:

@@ -53,15 +53,15 @@ def parse_time_range(text: str) -> TimeRange:
     if written in _ALREADY_NOTIFIED:
         return _ALREADY_NOTIFIED[written]
     try:
-        span = parse_duration(written)
+        time_range = parse_duration(written)
     except OutOfBounds as error:
         raise ValueError(f"the window may be ten years long at most, got {written}") from error
     except ValueError as error:
         named = ", ".join(Calendar)
         raise ValueError(f'{str(error).partition(",")[0]} or one of {named}, got "{text}"') from error
-    if not span:
+    if not time_range:
         raise ValueError("the window has to be longer than nothing")
-    return span
+    return time_range
 
 
 def take_time_range(words: Sequence[str]) -> tuple[TimeRange | None, list[str]]:
@@ -79,10 +79,12 @@ def take_time_range(words: Sequence[str]) -> tuple[TimeRange | None, list[str]]:
     return None, rest
 
 
-def window_of(span: TimeRange, now: datetime, zone: tzinfo) -> Window:
+def window_of(time_range: TimeRange, now: datetime, zone: tzinfo) -> Window:
     """The stretch of time that the words mean at this moment, for somebody whose clock shows `zone`."""
-    if isinstance(span, timedelta):
-        return Window(now - span, now, f"in the last {'24 h' if span == DAY else format_duration(span)}")
+    if isinstance(time_range, timedelta):
+        return Window(
+            now - time_range, now, f"in the last {'24 h' if time_range == DAY else format_duration(time_range)}"
+        )
     today = now.astimezone(zone).date()
     monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)
     starts = {
@@ -94,8 +96,8 @@ def window_of(span: TimeRange, now: datetime, zone: tzinfo) -> Window:
         Calendar.LAST_MONTH: (first - timedelta(days=1)).replace(day=1),
     }
     ends = {Calendar.YESTERDAY: today, Calendar.LAST_WEEK: monday, Calendar.LAST_MONTH: first}
-    end = _midnight(ends[span], zone) if span in ends else now
-    return Window(_midnight(starts[span], zone), end, span.value)
+    end = _midnight(ends[time_range], zone) if time_range in ends else now
+    return Window(_midnight(starts[time_range], zone), end, time_range.value)
 
 
 def tomorrow_at_nine(now: datetime, zone: tzinfo) -> datetime:

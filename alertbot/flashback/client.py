@@ -180,10 +180,10 @@ class FlashbackClient:
 
         return walk(ask, has_time=lambda: self._monotonic() < ends_at)
 
-    def points(self, dataset: Dataset, span: Resolution, start: datetime, end: datetime) -> tuple[Point, ...]:
+    def points(self, dataset: Dataset, resolution: Resolution, start: datetime, end: datetime) -> tuple[Point, ...]:
         """The points of the buckets that began in [start, end]."""
         read = functools.partial(parse_points, dataset=dataset)
-        return self._ask(POINTS[dataset, span], read, {"startDate": _iso(start), "endDate": _iso(end)})
+        return self._ask(POINTS[dataset, resolution], read, {"startDate": _iso(start), "endDate": _iso(end)})
 
     def _ask(
         self, endpoint: str, read: Reader[_Read], query: Mapping[str, str] | None = None, *, attempts: int = ATTEMPTS

@@ -197,13 +197,13 @@ class PointsReader:
         client: FlashbackClient,
         *,
         dataset: Dataset,
-        spans: frozenset[Resolution],
+        resolutions: frozenset[Resolution],
         reread: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._client = client
         self._dataset = dataset
-        self._spans = spans
+        self._resolutions = resolutions
         self._reread = reread
         self._names = Names(client, clock=clock)
         self._days_at: datetime | None = None
@@ -216,14 +216,14 @@ class PointsReader:
         That covers today in every time zone, so that today's budgets are complete. Raises FlashbackError.
         """
         readings = []
-        if Resolution.MINUTE in self._spans:
+        if Resolution.MINUTE in self._resolutions:
             back = (
                 floor(now, Resolution.DAY) - Resolution.DAY.length
                 if last_at is None
                 else min(last_at, now) - self._reread
             )
             readings.append(self._minutes(floor(max(back, now - _LONGEST_GAP), Resolution.MINUTE), now))
-        if Resolution.DAY in self._spans and self._days_are_due(now):
+        if Resolution.DAY in self._resolutions and self._days_are_due(now):
             back = now - _LONGEST_GAP if last_at is None else min(last_at, now) - self._reread
             start = floor(back, Resolution.DAY)
             readings.append(
@@ -244,7 +244,7 @@ class PointsReader:
         return PointsReading(start, end, tuple(found))
 
     def _days_are_due(self, now: datetime) -> bool:
-        return Resolution.MINUTE not in self._spans or self._days_at is None or now - self._days_at >= _DAYS_EVERY
+        return Resolution.MINUTE not in self._resolutions or self._days_at is None or now - self._days_at >= _DAYS_EVERY
 
 
 def in_parts(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:

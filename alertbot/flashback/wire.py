@@ -8,6 +8,7 @@ of a host name is out of reach; it has a limit of its own.)
 
 import functools
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
@@ -197,8 +198,15 @@ def _left(timeout: float | None, too_late: type[Exception]) -> float | None:
 
 @functools.cache
 def _trusted_certificates() -> ssl.SSLContext:
-    """One for all sources: it takes 18 ms to build and half a megabyte to keep."""
-    return httpx.create_ssl_context()
+    """One for all sources: it takes 18 ms to build and half a megabyte to keep. Raises ConfigError for a bad SSL_CERT_FILE."""
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        path = os.environ.get("SSL_CERT_FILE", "")
+        raise ConfigError(
+            [f'SSL_CERT_FILE: expected a file of certificates in PEM form, got "{path}": {reason}']
+        ) from error
 
 
 def _checked(base_url: str) -> httpx.URL:

@@ -46,12 +46,12 @@ def backfill(
     days = list(_missing_days(floor(since, Resolution.DAY), done_since, now))
     for place, day in enumerate(days, start=1):
         last = min(day + DAY - timedelta(seconds=1), now)
-        span, found = Resolution.MINUTE, ask(Resolution.MINUTE, day, last)
+        resolution, found = Resolution.MINUTE, ask(Resolution.MINUTE, day, last)
         if not found:
-            span, found = Resolution.DAY, ask(Resolution.DAY, day, last)
+            resolution, found = Resolution.DAY, ask(Resolution.DAY, day, last)
         mine = [point for point in found if floor(point.bucket, Resolution.DAY) == day]
-        _keep(database, feed, day, span, mine, now=now, keep=keep)
-        yield Progress(feed, day, place, len(days), len(mine), span)
+        _keep(database, feed, day, resolution, mine, now=now, keep=keep)
+        yield Progress(feed, day, place, len(days), len(mine), resolution)
 
 
 def _missing_days(since: datetime, done_since: datetime | None, now: datetime) -> Iterator[datetime]:
@@ -65,7 +65,7 @@ def _keep(
     database: Database,
     feed: str,
     day: datetime,
-    span: Resolution,
+    resolution: Resolution,
     found: list[Point],
     *,
     now: datetime,
@@ -77,20 +77,20 @@ def _keep(
         number = sources.lock(tx, feed)
         source = sources.number_of(tx, name)
         kept, _ = within_limit(found, points.known(tx, source, dataset))
-        if span is Resolution.MINUTE:
+        if resolution is Resolution.MINUTE:
             points.forget_day(tx, source, dataset, day)
-        for written in _spans(span, day, now=now, keep=keep):
+        for written in _resolutions(resolution, day, now=now, keep=keep):
             points.write(tx, source, dataset, written, kept)
         points.mark_since(tx, number, Resolution.MINUTE, day)
         if found:
             sources.mark_complete(tx, feed, day, read_at=now)
 
 
-def _spans(
-    span: Resolution, day: datetime, *, now: datetime, keep: Mapping[Resolution, timedelta]
+def _resolutions(
+    resolution: Resolution, day: datetime, *, now: datetime, keep: Mapping[Resolution, timedelta]
 ) -> tuple[Resolution, ...]:
     """As what a whole day of buckets is written: its minutes, with which their sums come, or only what thinning would leave."""
     is_kept = {finer: day + DAY > now - longest for finer, longest in keep.items()}
-    if span is Resolution.DAY or is_kept[Resolution.MINUTE]:
-        return (span,)
+    if resolution is Resolution.DAY or is_kept[Resolution.MINUTE]:
+        return (resolution,)
     return (Resolution.HOUR, Resolution.DAY) if is_kept[Resolution.HOUR] else (Resolution.DAY,)

@@ -103,9 +103,6 @@ def collect(
     that `is_clock_right` says to be wrong: another process has dated back what is stored.
     """
     with database.transaction() as tx:
-        sources.lock(tx, feed_poll.name)
-        if not is_clock_right(tx):
-            return PollOutcome.NOT_DUE
         claim = sources.claim(
             tx,
             feed_poll.name,
@@ -115,6 +112,7 @@ def collect(
             now=now,
             at_once=at_once,
             clock=clock,
+            is_clock_right=is_clock_right,
         )
     if claim is None:
         return PollOutcome.NOT_DUE
@@ -252,13 +250,13 @@ def apply_points(
 
 def _keep(tx: Tx, claim: Claim, reading: PointsReading) -> int:
     found, (_, dataset) = reading.points, feed_of(claim.name)
-    if reading.span is Resolution.DAY:
+    if reading.resolution is Resolution.DAY:
         minutes_since = points.minutes_since(tx, claim.feed)
         found = tuple(one for one in found if minutes_since is None or one.bucket < minutes_since)
     else:
         points.mark_since(tx, claim.feed, Resolution.MINUTE, reading.start)
     kept, folded = amounts.within_limit(found, points.known(tx, claim.source, dataset))
-    points.write(tx, claim.source, dataset, reading.span, kept)
+    points.write(tx, claim.source, dataset, reading.resolution, kept)
     return folded
 
 
@@ -396,10 +394,10 @@ def _count(
     if snapshot is None:
         return Counted(before.number, before.odometers, absent=True, changed=False)
     if _made_again(before, described, last_at):
-        odometers, steps = start_again(before.odometers, snapshot.totals)
+        odometers, resets = start_again(before.odometers, snapshot.totals)
     else:
-        odometers, steps = read_on(before.odometers, snapshot.totals)
-    return Counted(before.number, odometers, absent=False, changed=odometers != before.odometers, resets=steps)
+        odometers, resets = read_on(before.odometers, snapshot.totals)
+    return Counted(before.number, odometers, absent=False, changed=odometers != before.odometers, resets=resets)
 
 
 def _made_again(before: Known, now: Configuration | None, last_at: datetime | None) -> bool:

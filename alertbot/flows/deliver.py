@@ -106,7 +106,9 @@ def deliver(database: Database, delivery: Delivery, row: OutboxEntry) -> None:
     now = delivery.clock()
     if now >= row.lease_until:
         # Others were slow before it; whoever has it by now, or takes it next, sends it.
-        log.warning("notice_left", notification=row.number, kind=row.notification.kind.value, why="its lease is over")
+        log.warning(
+            "delivery_lease_lost", notification=row.number, kind=row.notification.kind.value, why="its lease is over"
+        )
         return
     with database.transaction() as tx:
         if not outbox.is_held(tx, row, owner=delivery.owner):
@@ -136,7 +138,7 @@ def deliver(database: Database, delivery: Delivery, row: OutboxEntry) -> None:
         if _settle(tx, delivery, row, place) and not had_arrived:
             outbox.cancel(tx, told_by_it, why="told by the message itself", now=now)
     log.info(
-        "notice_sent",
+        "notification_sent",
         notification=row.number,
         kind=row.notification.kind.value,
         channel=place.channel,
@@ -205,7 +207,7 @@ def _send(database: Database, delivery: Delivery, row: OutboxEntry, now: datetim
     thread = place if row.action is OutboxAction.REPLY else None
     arrived = _look_for(database, delivery, row, thread) if row.uncertain else None
     if arrived is not None:
-        log.info("notice_had_arrived", notification=row.number, kind=row.notification.kind.value)
+        log.info("notification_had_arrived", notification=row.number, kind=row.notification.kind.value)
         if row.action in {OutboxAction.MESSAGE, OutboxAction.RETURN} and message is not None:
             linked = _linked(database, sender, message)
             _require_lease(delivery, row)
@@ -287,7 +289,7 @@ def _settle(tx: Tx, delivery: Delivery, row: OutboxEntry, place: MessageRef) -> 
             outbox.add(
                 tx, Notification(NotificationKind.EDIT, ping=False), group=row.group, channel=row.channel, now=now
             )
-        log.warning("notice_overtaken", notification=row.number, kind=row.notification.kind.value, ts=place.ts)
+        log.warning("notification_overtaken", notification=row.number, kind=row.notification.kind.value, ts=place.ts)
         return False
     if row.action is OutboxAction.ALARM:
         return True
@@ -314,7 +316,9 @@ def _postpone(tx: Tx, delivery: Delivery, row: OutboxEntry, error: SlackError) -
     """A send that failed: later, elsewhere, or never. By a process that was overtaken: of no consequence."""
     now = delivery.clock()
     if not outbox.is_held(tx, row, owner=delivery.owner):
-        log.warning("notice_overtaken", notification=row.number, kind=row.notification.kind.value, code=error.code)
+        log.warning(
+            "notification_overtaken", notification=row.number, kind=row.notification.kind.value, code=error.code
+        )
         return
     reason = f"{error.code}: {error.lines[0]}"
     if _is_hopeless(tx, row, error):
@@ -328,7 +332,7 @@ def _postpone(tx: Tx, delivery: Delivery, row: OutboxEntry, error: SlackError) -
     uncertain = row.uncertain or isinstance(error, SlackUncertain)
     outbox.mark_deferred(tx, row, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
     log.warning(
-        "notice_postponed",
+        "notification_postponed",
         notification=row.number,
         kind=row.notification.kind.value,
         code=error.code,
@@ -413,4 +417,4 @@ def _tell_operators(tx: Tx, delivery: Delivery, line: str, *, but_not: str = "")
 
 def _give_up(tx: Tx, delivery: Delivery, row: OutboxEntry, reason: str, now: datetime) -> None:
     outbox.mark_failed(tx, row, owner=delivery.owner, error=reason, now=now)
-    log.error("notice_given_up", notification=row.number, kind=row.notification.kind.value, why=reason)
+    log.error("notification_given_up", notification=row.number, kind=row.notification.kind.value, why=reason)

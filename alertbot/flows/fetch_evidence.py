@@ -62,7 +62,7 @@ class Lister(Protocol):
 class FetchOutcome(StrEnum):
     """What came of it."""
 
-    FETCHED = "gathered"
+    FETCHED = "fetched"
     FAILED = "failed"
     MISSING = "missing"
     NOT_WANTED = "not wanted"
@@ -347,7 +347,7 @@ class _Counts:
 
     def _has_fallen(self, start: datetime) -> bool:
         """Whether the counts themselves were corrected: then they say little about the list."""
-        counters = {fall.counter for fall in snapshots.resets_since(self._tx, [self._name], start)}
+        counters = {counter_reset.counter for counter_reset in snapshots.resets_since(self._tx, [self._name], start)}
         return Counter.POLICY_VIOLATIONS in counters
 
     def _listed(self, start: datetime, end: datetime | None) -> int:

@@ -30,7 +30,10 @@ def give_up_old(database: Database, *, operators: str, now: datetime) -> None:
             notify_operators(tx, _in_words(given_up), operators=operators, now=now)
     for notification in given_up:
         log.error(
-            "notice_given_up", notification=notification.number, kind=notification.kind.value, why="older than 24 hours"
+            "notification_given_up",
+            notification=notification.number,
+            kind=notification.kind.value,
+            why="older than 24 hours",
         )
 
 

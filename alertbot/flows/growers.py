@@ -32,7 +32,7 @@ _METRICS = frozenset({*SUMS, SPEND}) - {"policy_violations", "policy_alerts", "p
 
 def with_growers(
     tx: Tx,
-    face: AlertMessage,
+    message: AlertMessage,
     members: Sequence[Alert],
     *,
     rules: Sequence[Rule],
@@ -49,15 +49,15 @@ def with_growers(
     metrics = {identified(alert)[1] for alert in about}
     names = {alert.labels.get("source", "") for alert in about}
     if len(metrics) != 1 or not metrics <= _METRICS or not names <= intervals.keys():
-        return face
+        return message
     (metric,) = metrics
     if Dataset.AI not in datasets_of_look_up(metric, DIMENSIONS):
-        return face
+        return message
     rule_of = {rule.name: rule for rule in rules}
     spans = [period_of_evidence(alert, rule_of.get(alert.rule)) for alert in about]
     ends = [end for _, end in spans if end is not None]
     until = max(ends) if len(ends) == len(spans) else None
-    window = Window(min(start for start, _ in spans), until or face.shown_at, "")
+    window = Window(min(start for start, _ in spans), until or message.shown_at, "")
     watched = {name: intervals[name] for name in names}
     history, coverage = load_window(tx, watched, (metric,), DIMENSIONS, window=window, prices=prices)
     counted = {
@@ -66,7 +66,7 @@ def with_growers(
         if any(_counts(alert, rule_of.get(alert.rule), member) for alert in about)
     }
     history = replace(history, members=counted)
-    privacy = Privacy(face.group.route.privacy)
+    privacy = Privacy(message.group.route.privacy)
     found = []
     for by in DIMENSIONS:
         rows = [
@@ -76,8 +76,8 @@ def with_growers(
         named = named_rows(tx, by, first, dict.fromkeys(names, privacy))
         found.append(Growers(by, tuple(Grower(row.name, row.value) for row in named), len(rows)))
     if not any(growers.in_all for growers in found):
-        return face
-    return replace(face, growers=tuple(found), growers_since=window.start, growers_until=until)
+        return message
+    return replace(message, growers=tuple(found), growers_since=window.start, growers_until=until)
 
 
 def _counts(alert: Alert, rule: Rule | None, member: Member) -> bool:

@@ -29,7 +29,7 @@ def concerns_some_calls(code: str) -> bool:
 
 def raise_alarm(tx: Tx, text: str, *, now: datetime) -> None:
     """Tell the operators by the way that needs no token, and in the log."""
-    log.error("operator_has_to_know", text=text)
+    log.error("operator_alert", text=text)
     outbox.add_alarm(tx, text, now=now)
 
 
@@ -149,7 +149,7 @@ def _begin_stall(database: Database, name: str, operator_alert: OperatorAlert, *
 
 
 def _end_stall(database: Database, name: str, operator_alert: OperatorAlert, *, operators: str, now: datetime) -> None:
-    log.info("poller_at_work", source=name)
+    log.info("poller_recovered", source=name)
     with database.transaction() as tx:
         if operator_alerts.end(tx, operator_alert):
             text = f"{name} is polled again; it was not from {_clock_time(operator_alert.since)} to {_clock_time(now)}."

@@ -78,8 +78,12 @@ def _thin_readings(
 
 def _expired(keep: Retention, names: Sequence[str], *, now: datetime) -> Iterable[Expired]:
     # Sums by longer spans stay: only what lies across the edge of an old hour or day is lost.
-    for span, kept in ((Resolution.MINUTE, keep.raw), (Resolution.HOUR, keep.hourly), (Resolution.DAY, keep.daily)):
-        yield from expiry.buckets(span, before=now - kept)
+    for resolution, kept in (
+        (Resolution.MINUTE, keep.raw),
+        (Resolution.HOUR, keep.hourly),
+        (Resolution.DAY, keep.daily),
+    ):
+        yield from expiry.buckets(resolution, before=now - kept)
     yield from expiry.of_evidence(before=now - keep.evidence)
     yield from expiry.of_counting(before=now - keep.daily)
     yield from expiry.of_the_trail(before=now - keep.audit)

@@ -88,7 +88,7 @@ def open_box(database: Database, key: str, file: Path, accounts: Mapping[str, Cr
             cure = f"{file} is gone; put it back, or give new credentials for the source"
             raise ConfigError([_MISFIT.format(name=name, cure=cure) for name in lost])
         found = secret_box.make_key(file)
-        log.info("key_made", file=str(file))
+        log.info("encryption_key_created", file=str(file))
     elif is_open_to_others(file):
         log.warning("key_open_to_others", file=str(file), cure=f"chmod 600 {file}")
     return SecretBox(found)

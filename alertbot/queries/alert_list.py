@@ -18,12 +18,12 @@ def list_alerts(
 ) -> list[AlertRow]:
     """Alerts with the messages they are in, the newest first, as far as somebody may see them."""
     with database.reading() as tx:
-        found = [alert for alert in alerts.listed(tx, states=states, limit=limit) if access.shows(alert.labels)]
-        messages = groups.messages_of(tx, [alert.number for alert in found])
+        shown = [alert for alert in alerts.listed(tx, states=states, limit=limit) if access.shows(alert.labels)]
+        messages = groups.messages_of(tx, [alert.number for alert in shown])
     rows = []
-    for alert in found:
-        number, place = messages.get(alert.number, (None, None))
-        rows.append(AlertRow(alert, number, place.channel if place else None, place.ts if place else None))
+    for alert in shown:
+        number, message = messages.get(alert.number, (None, None))
+        rows.append(AlertRow(alert, number, message.channel if message else None, message.ts if message else None))
     return rows
 
 

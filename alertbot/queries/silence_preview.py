@@ -25,8 +25,8 @@ def preview_silence(
 ) -> SilencePreview:
     """What a silence with these matchers mutes now: open alerts, and LLMs of the sources in `intervals`."""
     silence = Silence(tuple(matchers), now, now, author="")
-    found = [row.alert for row in list_alerts(database, access=access)]
-    muted = [alert for alert in found if silence.covers(labels_with_severity(alert), now)]
+    open_alerts = [row.alert for row in list_alerts(database, access=access)]
+    muted = [alert for alert in open_alerts if silence.covers(labels_with_severity(alert), now)]
     with database.reading() as tx:
         members = list(snapshots.members(tx, intervals).values())
         if needs_points(matchers):
@@ -35,4 +35,4 @@ def preview_silence(
                 for dataset in (Dataset.AI, Dataset.STORAGE)
                 for member in points.members(tx, intervals, dataset).values()
             ]
-    return SilencePreview(muted, len(found), len(muted_llms(matchers, rules, members)))
+    return SilencePreview(muted, len(open_alerts), len(muted_llms(matchers, rules, members)))

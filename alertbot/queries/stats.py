@@ -23,17 +23,17 @@ def llm_stats(database: Database, *, intervals: Mapping[str, timedelta], wanted:
         by_points = {member.source for member in history.members.values() if member.number < 0}
         named = snapshots.members(tx, by_points)
     known = [*history.members.values(), *named.values()]
-    found = group(
+    counted = group(
         [member for member in history.members.values() if is_called(member.labels, wanted)], "ai_llm", EVERYTHING
     )
-    told = {series.key for series in found}
-    among = [member for member in named.values() if is_called(member.labels, wanted)]
-    quiet = [series for series in group(among, "ai_llm", EVERYTHING) if series.key not in told]
-    if wanted is not None and not found and not quiet:
+    counted_keys = {series.key for series in counted}
+    called = [member for member in named.values() if is_called(member.labels, wanted)]
+    quiet = [series for series in group(called, "ai_llm", EVERYTHING) if series.key not in counted_keys]
+    if wanted is not None and not counted and not quiet:
         raise UsageError(nobody_called(wanted, [member.labels for member in known]))
     start, end = window.start, window.end
     growth = {metric: Growth(history, metric, start, end) for metric in SUMS}
-    rows = [_stat_row(series, growth, start, end) for series in found]
+    rows = [_stat_row(series, growth, start, end) for series in counted]
     nothing = dict.fromkeys(SUMS, Increase(0, start))  # what has no points had nothing to tell
     rows += [_row(series, nothing, start, end) for series in quiet]
     return Stats(tuple(rows), window, coverage)
@@ -51,5 +51,5 @@ def _row(series: Series, grown: Mapping[str, Increase], start: datetime, end: da
         start=start,
         end=end,
         baseline_at=next(iter(grown.values())).baseline_at,
-        metrics={metric: None if found.value is None else int(found.value) for metric, found in grown.items()},
+        metrics={metric: None if increase.value is None else int(increase.value) for metric, increase in grown.items()},
     )

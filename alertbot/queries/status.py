@@ -29,7 +29,7 @@ def status_report(
         ]
         waiting, oldest_at = outbox.depth(tx)
         quiet = silences.in_force(tx, now)
-        gathered = evidence_fetches.states(tx, intervals)
+        evidence_states = evidence_fetches.states(tx, intervals)
         seen_at = rule_files.last_seen(tx)
     attempts = [state.tried_at for state in states.values() if state.tried_at is not None]
     alive_at = max([*attempts, *([seen_at] if seen_at is not None else [])], default=None)
@@ -44,7 +44,7 @@ def status_report(
                 last_reading_at=state.read_at if state else None,
                 configurations=counted[name],
                 error=state.error if state else "",
-                doubt=gathered[name].differs if name in gathered else "",
+                doubt=evidence_states[name].differs if name in evidence_states else "",
             )
         )
     firing = [alert for alert in listed if alert.state is State.FIRING]

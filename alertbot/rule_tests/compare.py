@@ -152,8 +152,8 @@ def _sight(found: Explanation, *, named: bool) -> str:
         told.append(f"{needs}{rule.comparison} {format_amount(finding.threshold, '%' if rule.unit == '%' else '')}")
     told += [finding.note] if finding.note else []
     told += [
-        f"{fall.counter.value} fell from {fall.last:,} to {fall.seen:,} ({fall.kind.value})"
-        for fall in finding.counter_resets
+        f"{counter_reset.counter.value} fell from {counter_reset.last:,} to {counter_reset.seen:,} ({counter_reset.kind.value})"
+        for counter_reset in finding.counter_resets
     ]
     return ", ".join(told)
 

@@ -157,10 +157,10 @@ class RequestContext:
         if not self.may_operate():
             raise UsageError("only operators may do this; ask one of them, or snooze the alert for up to a day")
 
-    def window(self, span: TimeRange | None) -> Window:
+    def window(self, time_range: TimeRange | None) -> Window:
         """The time that the person means, by their own calendar; without a span the last 24 hours."""
-        zone = self.zone_of(self.user) if isinstance(span, Calendar) else UTC
-        return window_of(span or DAY, self.clock(), zone)
+        zone = self.zone_of(self.user) if isinstance(time_range, Calendar) else UTC
+        return window_of(time_range or DAY, self.clock(), zone)
 
     def privacy(self) -> dict[str, Privacy]:
         """How much of the evidence of each source is told, and whether people are named."""

@@ -68,10 +68,12 @@ def delete_some(tx: Tx, rows: Expired, *, most: int = BATCH) -> int:
     return tx.execute(sa.delete(rows.table).where(place.in_(chosen))).rowcount
 
 
-def buckets(span: Resolution, *, before: datetime) -> list[Expired]:
+def buckets(resolution: Resolution, *, before: datetime) -> list[Expired]:
     """Points of a span, of every source; their sums by longer spans stay."""
     tables = (ai_points, storage_points)
-    return [Expired(table, sa.and_(table.c.span == span.value, table.c.bucket < before)) for table in tables]
+    return [
+        Expired(table, sa.and_(table.c.resolution == resolution.value, table.c.bucket < before)) for table in tables
+    ]
 
 
 def of_evidence(*, before: datetime) -> list[Expired]:

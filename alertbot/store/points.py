@@ -27,20 +27,20 @@ def known(tx: Tx, source: int, dataset: Dataset) -> dict[LabelSet, int]:
     return {LabelSet(*row[1:]): row[0] for row in rows}
 
 
-def write(tx: Tx, source: int, dataset: Dataset, span: Resolution, points: Iterable[Point]) -> int:
+def write(tx: Tx, source: int, dataset: Dataset, resolution: Resolution, points: Iterable[Point]) -> int:
     """Keep what each bucket holds; one that is there already is replaced. How many buckets are new or other than before.
 
     The sums of the hours and days around changed minutes change by the same amounts.
     """
-    found = merged(points, span)
+    found = merged(points, resolution)
     if not found:
         return 0
     numbers = _numbered(tx, source, dataset, found)
     wanted = {(point.bucket, numbers[point.label_set]): point.amounts for point in found}
-    before = _stored(tx, dataset, span, wanted)
+    before = _stored(tx, dataset, resolution, wanted)
     changed = {key: amounts for key, amounts in wanted.items() if _plain(amounts) != before.get(key)}
-    _upsert(tx, dataset, span, changed)
-    if span is Resolution.MINUTE:
+    _upsert(tx, dataset, resolution, changed)
+    if resolution is Resolution.MINUTE:
         _add_up(tx, dataset, changed, before)
     return len(changed)
 
@@ -99,7 +99,7 @@ def _see_later(tx: Tx, last: Mapping[int, datetime]) -> None:
 
 
 def _stored(
-    tx: Tx, dataset: Dataset, span: Resolution, wanted: Collection[tuple[datetime, int]]
+    tx: Tx, dataset: Dataset, resolution: Resolution, wanted: Collection[tuple[datetime, int]]
 ) -> dict[tuple[datetime, int], dict[str, int]]:
     """What is kept of these buckets so far, without what is 0."""
     table, found = _TABLES[dataset], {}
@@ -107,21 +107,24 @@ def _stored(
     few = table.c.label_set.in_(numbers) if len(numbers) <= _MOST_VALUES else sa.true()
     for start in range(0, len(buckets), _MOST_VALUES):
         some = buckets[start : start + _MOST_VALUES]
-        rows = tx.execute(sa.select(table).where(table.c.span == span.value, table.c.bucket.in_(some), few)).mappings()
+        rows = tx.execute(
+            sa.select(table).where(table.c.resolution == resolution.value, table.c.bucket.in_(some), few)
+        ).mappings()
         for row in rows:
             found[row["bucket"], row["label_set"]] = {name: int(row[name]) for name in AMOUNTS[dataset] if row[name]}
     return found
 
 
-def _upsert(tx: Tx, dataset: Dataset, span: Resolution, changed: _Amounts) -> None:
+def _upsert(tx: Tx, dataset: Dataset, resolution: Resolution, changed: _Amounts) -> None:
     table, names = _TABLES[dataset], AMOUNTS[dataset]
     insert: sqlite.Insert | postgresql.Insert
     insert = sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
     statement = insert.on_conflict_do_update(
-        index_elements=["span", "bucket", "label_set"], set_={name: insert.excluded[name] for name in names}
+        index_elements=["resolution", "bucket", "label_set"], set_={name: insert.excluded[name] for name in names}
     )
     rows = [
-        {"span": span.value, "bucket": bucket, "label_set": number} | {name: amounts.get(name, 0) for name in names}
+        {"resolution": resolution.value, "bucket": bucket, "label_set": number}
+        | {name: amounts.get(name, 0) for name in names}
         for (bucket, number), amounts in changed.items()
     ]
     for start in range(0, len(rows), _CHUNK):
@@ -129,18 +132,18 @@ def _upsert(tx: Tx, dataset: Dataset, span: Resolution, changed: _Amounts) -> No
 
 
 def _add_up(tx: Tx, dataset: Dataset, changed: _Amounts, before: _Amounts) -> None:
-    for span in (Resolution.HOUR, Resolution.DAY):
+    for resolution in (Resolution.HOUR, Resolution.DAY):
         growth: dict[tuple[datetime, int], dict[str, int]] = {}
         for (bucket, number), amounts in changed.items():
-            together = growth.setdefault((floor(bucket, span), number), {})
+            together = growth.setdefault((floor(bucket, resolution), number), {})
             old = before.get((bucket, number), {})
             for name in {*amounts, *old}:
                 together[name] = together.get(name, 0) + amounts.get(name, 0) - old.get(name, 0)
-        sums = _stored(tx, dataset, span, growth)
+        sums = _stored(tx, dataset, resolution, growth)
         for key, together in growth.items():
             for name, amount in sums.get(key, {}).items():
                 together[name] = together.get(name, 0) + amount
-        _upsert(tx, dataset, span, growth)
+        _upsert(tx, dataset, resolution, growth)
 
 
 def members(tx: Tx, names: Iterable[str], dataset: Dataset) -> dict[int, Member]:
@@ -207,11 +210,11 @@ def slices(
     ] = {}  # what was summed up so far of each span: from, to, and how much
     rests: dict[datetime, _Sums] = {}
     for moment in ordered:
-        for span, first, end in after(moment, horizon):
-            reached, ended, sums = later.get(span, (end, end, nothing))
+        for resolution, first, end in after(moment, horizon):
+            reached, ended, sums = later.get(resolution, (end, end, nothing))
             if ended != end:  # that of another hour or day
                 reached, sums = end, nothing
-            later[span] = first, end, _added(sums, _sums(tx, mine, dataset, names, (span, first, reached)))
+            later[resolution] = first, end, _added(sums, _sums(tx, mine, dataset, names, (resolution, first, reached)))
         rests[moment] = _total([sums for _, _, sums in later.values()])
     everything = rests[ordered[-1]]
     before = {moment: _without(everything, rest) for moment, rest in rests.items()}
@@ -247,13 +250,13 @@ def _sums(
     buckets: tuple[Resolution, datetime, datetime],
 ) -> Iterator[tuple[int, Mapping[str, int]]]:
     """What each of these label sets has in the buckets of a span that begin from one moment to before another."""
-    table, (span, first, end) = _TABLES[dataset], buckets
+    table, (resolution, first, end) = _TABLES[dataset], buckets
     if first >= end:
         return
     add_up = sa.func.whole_sum if tx.dialect.name == "sqlite" else sa.func.sum
     rows = tx.execute(
         sa.select(table.c.label_set, *(add_up(table.c[name], type_=Whole()) for name in names))
-        .where(table.c.span == span.value, table.c.bucket >= first, table.c.bucket < end)
+        .where(table.c.resolution == resolution.value, table.c.bucket >= first, table.c.bucket < end)
         .where(table.c.label_set.in_(mine))
         .group_by(table.c.label_set)
     )
@@ -271,10 +274,10 @@ def minutes_since(tx: Tx, feed: int) -> datetime | None:
     return moment
 
 
-def mark_since(tx: Tx, feed: int, span: Resolution, since: datetime) -> None:
+def mark_since(tx: Tx, feed: int, resolution: Resolution, since: datetime) -> None:
     """Note that everything of a span is there since a moment, where that is news."""
     insert = sqlite.insert(backfills) if tx.dialect.name == "sqlite" else postgresql.insert(backfills)
-    statement = insert.values(source=feed, endpoint=span.value, done_since=since)
+    statement = insert.values(source=feed, endpoint=resolution.value, done_since=since)
     tx.execute(
         statement.on_conflict_do_update(
             index_elements=["source", "endpoint"],
@@ -290,5 +293,5 @@ def forget_day(tx: Tx, source: int, dataset: Dataset, day: datetime) -> None:
     of_source = sa.select(label_sets.c.number).where(
         label_sets.c.source == source, label_sets.c.dataset == dataset.value
     )
-    of_day = sa.and_(table.c.span == Resolution.DAY.value, table.c.bucket == day)
+    of_day = sa.and_(table.c.resolution == Resolution.DAY.value, table.c.bucket == day)
     tx.execute(sa.delete(table).where(of_day, table.c.label_set.in_(of_source)))

@@ -62,8 +62,9 @@ def claim(
     now: datetime,
     at_once: bool = False,
     clock: Callable[[], datetime] | None = None,
+    is_clock_right: Callable[[Tx], bool] = lambda _: True,
 ) -> Claim | None:
-    """Take the source for one poll; None if it is not due yet, or somebody else polls it.
+    """Take the source for one poll; None if it is not due yet, somebody else polls it, or our clock is not right.
 
     `at_once` does not wait until it is due, but for the end of a pause that the source asked for. The cadence is kept: a
     poll that was late does not move the ones after it. `clock` is asked again once it is our turn: whoever had to wait long
@@ -76,6 +77,8 @@ def claim(
         return None
     if row["owner"] != owner and row["lease_until"] is not None and row["lease_until"] > now:
         return None
+    if not is_clock_right(tx):
+        return None  # asked once we hold the row: whoever dates readings back has to wait for us, or has done it
     if clock is not None:
         now = clock()
     due_at = now + interval * _share(row["number"]) if row["due_at"] is None else row["due_at"] + interval

@@ -513,11 +513,11 @@ def _label_set() -> sa.Column[int]:
 
 
 # Amounts within a bucket. Those of hours, and of days with minutes, are the sums of the minutes in them, so that a
-# month is thirty rows and not 43,200. Clustered by span and time, as they are read.
+# month is thirty rows and not 43,200. Clustered by resolution and time, as they are read.
 ai_points = sa.Table(
     "ai_points",
     metadata,
-    sa.Column("span", sa.String, primary_key=True),
+    sa.Column("resolution", sa.String, primary_key=True),
     sa.Column("bucket", Moment, primary_key=True),
     _label_set(),
     *(sa.Column(name, Whole, nullable=False, server_default="0") for name in AI_AMOUNTS),
@@ -526,7 +526,7 @@ ai_points = sa.Table(
 storage_points = sa.Table(
     "storage_points",
     metadata,
-    sa.Column("span", sa.String, primary_key=True),
+    sa.Column("resolution", sa.String, primary_key=True),
     sa.Column("bucket", Moment, primary_key=True),
     _label_set(),
     *(sa.Column(name, Whole, nullable=False, server_default="0") for name in STORAGE_AMOUNTS),

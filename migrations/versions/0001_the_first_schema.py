@@ -438,7 +438,7 @@ def upgrade() -> None:
 
     op.create_table(
         "ai_points",
-        sa.Column("span", sa.String(), nullable=False),
+        sa.Column("resolution", sa.String(), nullable=False),
         sa.Column("bucket", MOMENT, nullable=False),
         sa.Column("label_set", NUMBER, autoincrement=False, nullable=False),
         sa.Column("api_calls", WHOLE, server_default="0", nullable=False),
@@ -454,7 +454,7 @@ def upgrade() -> None:
         sa.Column("severity_high", WHOLE, server_default="0", nullable=False),
         sa.Column("active_conversations", WHOLE, server_default="0", nullable=False),
         sa.Column("latency_us", WHOLE, server_default="0", nullable=False),
-        sa.PrimaryKeyConstraint("span", "bucket", "label_set", name=op.f("pk_ai_points")),
+        sa.PrimaryKeyConstraint("resolution", "bucket", "label_set", name=op.f("pk_ai_points")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -534,7 +534,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "storage_points",
-        sa.Column("span", sa.String(), nullable=False),
+        sa.Column("resolution", sa.String(), nullable=False),
         sa.Column("bucket", MOMENT, nullable=False),
         sa.Column("label_set", NUMBER, autoincrement=False, nullable=False),
         sa.Column("upload_bytes", WHOLE, server_default="0", nullable=False),
@@ -542,6 +542,6 @@ def upgrade() -> None:
         sa.Column("size_change_bytes", WHOLE, server_default="0", nullable=False),
         sa.Column("storage_latency_us", WHOLE, server_default="0", nullable=False),
         sa.Column("storage_points", WHOLE, server_default="0", nullable=False),
-        sa.PrimaryKeyConstraint("span", "bucket", "label_set", name=op.f("pk_storage_points")),
+        sa.PrimaryKeyConstraint("resolution", "bucket", "label_set", name=op.f("pk_storage_points")),
         sqlite_with_rowid=False,
     )

@@ -18,9 +18,9 @@ SOME_DAYS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 6), timezones=s
 def test_what_comes_after_a_moment_is_covered_once_by_whole_buckets(moment):
     horizon = datetime(2026, 1, 8, tzinfo=UTC)
     covered = after(moment, horizon)
-    for span, first, end in covered:
-        assert floor(first, span) == first
-        assert floor(end, span) == end
+    for resolution, first, end in covered:
+        assert floor(first, resolution) == first
+        assert floor(end, resolution) == end
     assert covered[0][1] == ceiling(moment, Resolution.MINUTE)
     assert covered[-1][2] == horizon
     assert all(before[2] == later[1] for before, later in pairwise(covered))

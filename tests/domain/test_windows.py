@@ -15,8 +15,8 @@ ZONES = st.sampled_from(sorted(available_timezones())).map(ZoneInfo)
 MOMENTS = st.datetimes(datetime(2000, 1, 3), datetime(2037, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-def told(span: str, now: str, zone: ZoneInfo = MADRID) -> str:
-    window = window_of(parse_time_range(span), datetime.fromisoformat(now), zone)
+def told(time_range: str, now: str, zone: ZoneInfo = MADRID) -> str:
+    window = window_of(parse_time_range(time_range), datetime.fromisoformat(now), zone)
     return f"{window.start:%d %H:%M} – {window.end:%d %H:%M} {window.name}"
 
 
@@ -41,8 +41,8 @@ NAMED = {
 
 
 @pytest.mark.parametrize(("span", "now", "window"), NAMED.values(), ids=NAMED.keys())
-def test_a_window_is_what_people_mean_by_its_name(span, now, window):
-    assert told(span, now) == window
+def test_a_window_is_what_people_mean_by_its_name(time_range, now, window):
+    assert told(time_range, now) == window
 
 
 def test_a_day_that_has_no_midnight_begins_with_its_first_moment():
@@ -53,7 +53,7 @@ def test_a_day_that_has_no_midnight_begins_with_its_first_moment():
 @patiently
 @given(MOMENTS, ZONES)
 def test_windows_follow_one_another_without_a_gap_and_none_reaches_into_the_future(now, zone):
-    found = {span: window_of(span, now, zone) for span in Calendar}
+    found = {time_range: window_of(time_range, now, zone) for time_range in Calendar}
     for past, present in (
         (Calendar.YESTERDAY, Calendar.TODAY),
         (Calendar.LAST_WEEK, Calendar.THIS_WEEK),

@@ -135,7 +135,7 @@ def test_a_slack_that_cannot_be_reached_is_told_by_the_webhook_and_taken_back(at
     wait_for_reason(stage, "slack", "not reached")
     assert measured(stage, 'alertbot_slack_calls_total{method="auth.test",outcome="no_answer"}') >= 1
     stage.bump(10)
-    stage.wait_for(lambda: stage.bot.events("notice_postponed"))
+    stage.wait_for(lambda: stage.bot.events("notification_postponed"))
     assert pings_stop(stage, watcher)
     for fault in away:
         stage.slack.clear_faults(fault)

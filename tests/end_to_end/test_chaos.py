@@ -205,7 +205,7 @@ def test_a_database_that_goes_away_takes_nothing_with_it(new_stage, postgres, po
         assert "database" in answer.text, "whoever clicks meanwhile is told that nothing was done"
         gone = time.monotonic()
         stage.wait_for(lambda: time.monotonic() - gone > 3)
-    stage.wait_for(lambda: stage.bot.events("notice_had_arrived"))
+    stage.wait_for(lambda: stage.bot.events("notification_had_arrived"))
     stage.wait_for(lambda: told(stage, "config-2"))
     stage.wait_for(lambda: stage.ready()[0] == 200)
     stage.wait_for(lambda: waiting(postgres) == 0)

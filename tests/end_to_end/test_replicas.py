@@ -69,7 +69,7 @@ def test_two_share_the_work_and_when_one_is_killed_the_other_goes_on(pair, postg
     pair.wait_for(lambda: pair.flashback.count(STATS) > asked)
     assert time.monotonic() - killed <= 2 * INTERVAL + BUSY, "a source is taken over within two intervals"
     # What the dead one has sent is found, not said again.
-    pair.wait_for(lambda: alive.events("notice_had_arrived"))
+    pair.wait_for(lambda: alive.events("notification_had_arrived"))
     pair.wait_for_word("Resolved")
     pair.wait_for(lambda: pair.replies(":white_check_mark:"))
     pair.assert_said_once()
@@ -104,9 +104,9 @@ def test_whoever_freezes_while_it_sends_says_nothing_again_when_it_wakes(pair, p
         pair.slack.clear_faults(held)
         pair.wait_for_message()
         end_leases(postgres)
-        pair.wait_for(lambda: two.events("notice_had_arrived"))
+        pair.wait_for(lambda: two.events("notification_had_arrived"))
         pair.wait_for_word("Resolved")
-    pair.wait_for(lambda: one.events("notice_overtaken"))
+    pair.wait_for(lambda: one.events("notification_overtaken"))
     pair.wait_for(lambda: waiting(postgres) == 0)
     assert pair.reads("Resolved")
     pair.assert_said_once()

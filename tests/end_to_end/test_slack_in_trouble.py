@@ -14,8 +14,8 @@ def test_messages_and_edits_arrive_once_after_429_and_500s_and_lost_answers(new_
     stage.start()
     stage.bump(10)
     stage.wait_for_message()
-    stage.wait_for(lambda: stage.bot.events("notice_had_arrived"))
-    stage.wait_for(lambda: stage.bot.events("notice_sent"))
+    stage.wait_for(lambda: stage.bot.events("notification_had_arrived"))
+    stage.wait_for(lambda: stage.bot.events("notification_sent"))
     stage.assert_said_once()
     outcomes = [call.outcome for call in slack.calls_of(POST)]
     assert outcomes == ["ratelimited", "http_500", "lost_answer"]
@@ -36,7 +36,7 @@ def test_alerts_are_kept_while_slack_cannot_be_reached(new_stage):
     stage.wait_for(lambda: stage.get("/healthz")[0] == 200)
     stage.wait_for_readings(1)
     stage.bump(10)
-    stage.wait_for(lambda: stage.bot.events("notice_postponed"))
+    stage.wait_for(lambda: stage.bot.events("notification_postponed"))
     code, reasons = stage.ready()
     assert (code, "slack" in reasons) == (503, True)
     stage.slack.clear_faults()

@@ -16,7 +16,7 @@ def test_what_waits_is_said_after_the_next_start(new_stage):
     stage.slack.fault(FaultKind.RATE_LIMITED, POST, retry_after=3600)
     stage.start()
     stage.bump(10)
-    stage.wait_for(lambda: stage.bot.events("notice_postponed"))
+    stage.wait_for(lambda: stage.bot.events("notification_postponed"))
     code, seconds = stage.bot.terminate()
     assert (code, seconds < PATIENCE) == (0, True)
     assert stage.posted() is None
@@ -38,7 +38,7 @@ def test_what_slack_is_still_busy_with_does_not_hold_the_end_up_and_is_not_said_
     stage.slack.clear_faults(held)
     stage.wait_for_message()
     stage.start()
-    stage.wait_for(lambda: stage.bot.events("notice_had_arrived"))
+    stage.wait_for(lambda: stage.bot.events("notification_had_arrived"))
     stage.assert_said_once()
 
 

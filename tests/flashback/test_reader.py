@@ -62,8 +62,10 @@ def client(server: FlashbackServer, clock: Clock) -> Iterator[FlashbackClient]:
         yield client
 
 
-def reader(client: FlashbackClient, *spans: Resolution, dataset: Dataset = Dataset.AI) -> PointsReader:
-    return PointsReader(client, dataset=dataset, spans=frozenset(spans), reread=10 * MINUTE, clock=lambda: NOW)
+def reader(client: FlashbackClient, *resolutions: Resolution, dataset: Dataset = Dataset.AI) -> PointsReader:
+    return PointsReader(
+        client, dataset=dataset, resolutions=frozenset(resolutions), reread=10 * MINUTE, clock=lambda: NOW
+    )
 
 
 def test_points_agree_with_the_totals(server, client):
@@ -95,14 +97,14 @@ def test_storage_is_read_in_the_same_way(server, client):
         NOW, NOW - timedelta(hours=1)
     )
     assert configurations is None
-    assert reading.span is Resolution.MINUTE
+    assert reading.resolution is Resolution.MINUTE
     assert server.count("/stats/minute") == 1
 
 
 def test_days_beside_minutes_are_read_now_and_then(server, client):
     mine = reader(client, Resolution.MINUTE, Resolution.DAY)
-    assert [one.span for one in mine.read(NOW, NOW - MINUTE)[0]] == [Resolution.MINUTE, Resolution.DAY]
-    assert [one.span for one in mine.read(NOW + MINUTE, NOW)[0]] == [Resolution.MINUTE]
+    assert [one.resolution for one in mine.read(NOW, NOW - MINUTE)[0]] == [Resolution.MINUTE, Resolution.DAY]
+    assert [one.resolution for one in mine.read(NOW + MINUTE, NOW)[0]] == [Resolution.MINUTE]
     assert server.count("/aistats/daily") == 1
 
 

@@ -17,6 +17,7 @@ from alertbot.errors import (
     FlashbackUnavailable,
     FlashbackUnreadable,
 )
+from alertbot.flashback import wire
 from alertbot.flashback.client import FlashbackClient
 from alertbot.flashback.wire import in_words
 from tests.flashback.conftest import NOON, SECOND, TOKEN
@@ -170,6 +171,24 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file or directory"), ("", "it holds no certificate"), ("no PEM", "it holds no certificate")],
+    ids=["no file", "an empty one", "no certificate"],
+)
+def test_certificates_that_cannot_be_used_are_a_mistake_of_the_configuration(
+    client, environment, tmp_path, content: str | None, reason: str
+):
+    path = tmp_path / "bundle.pem"
+    if content is not None:
+        path.write_text(content)
+    environment.setenv("SSL_CERT_FILE", str(path))
+    wire._trusted_certificates.cache_clear()
+    with pytest.raises(ConfigError) as caught:
+        client("https://flashback.example")
+    assert caught.value.lines == [f'SSL_CERT_FILE: expected a file of certificates in PEM form, got "{path}": {reason}']
 
 
 def test_the_proxy_of_the_environment_is_used(server, client, environment):

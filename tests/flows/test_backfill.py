@@ -31,12 +31,12 @@ class History:
         self.asked: list[tuple[Resolution, str]] = []
         self.fails_at: str | None = None
 
-    def __call__(self, span: Resolution, start: datetime, end: datetime) -> tuple[Point, ...]:
+    def __call__(self, resolution: Resolution, start: datetime, end: datetime) -> tuple[Point, ...]:
         day = f"{start:%m-%d}"
         if day == self.fails_at:
             raise FlashbackUnavailable("no answer within 10 s", endpoint="/aistats/minute")
-        self.asked.append((span, day))
-        if span is Resolution.DAY:
+        self.asked.append((resolution, day))
+        if resolution is Resolution.DAY:
             return (Point(start, GPT, {"policy_violations": 240}),)
         if start < NOON - self.minutes:
             return ()
@@ -140,8 +140,10 @@ def test_rules_with_a_past_and_look_ups_work_at_once(database: Database) -> None
 def test_of_days_that_are_older_than_minutes_are_kept_only_their_sums_are_written(database):
     run(database, History(), days=6, keep={Resolution.MINUTE: 2 * DAY, Resolution.HOUR: 4 * DAY})
     with database.reading() as tx:
-        oldest = tx.execute(sa.select(ai_points.c.span, sa.func.min(ai_points.c.bucket)).group_by(ai_points.c.span))
-        first = {Resolution(span): at for span, at in oldest}
+        oldest = tx.execute(
+            sa.select(ai_points.c.resolution, sa.func.min(ai_points.c.bucket)).group_by(ai_points.c.resolution)
+        )
+        first = {Resolution(resolution): at for resolution, at in oldest}
     midnight = NOON - DAY / 2
     assert first == {
         Resolution.MINUTE: midnight - 2 * DAY,

@@ -113,7 +113,7 @@ def a_long_past(database: Database) -> None:
         sources.register(tx, ["acme"])
     put(database, label_sets, {"source": 1, "last_at": OLD, "seen_at": OLD})
     minutes = [OLD + timedelta(minutes=number) for number in many]
-    put(database, ai_points, *({"span": "minute", "bucket": minute, "label_set": 1} for minute in minutes))
+    put(database, ai_points, *({"resolution": "minute", "bucket": minute, "label_set": 1} for minute in minutes))
     put(database, alerts, alert(1, OLD))
     put(database, groups, group(1, OLD))
     put(database, memberships, {"group": 1, "alert": 1})

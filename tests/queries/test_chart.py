@@ -24,14 +24,14 @@ BURST = replace(rule(threshold(window="4m", above={"warning": 5, "critical": 20}
 
 
 def drawn(scene: Scene, subject: str, wanted: str | None = None, *rules: Rule, window: float = 8) -> ChartSeries:
-    span = window_of(minutes(window), scene.now, UTC)
+    resolution = window_of(minutes(window), scene.now, UTC)
     return chart(
         scene.database,
         rules=rules or scene.context.rules,
         intervals=scene.context.intervals,
         subject=subject,
         wanted=wanted,
-        window=span,
+        window=resolution,
     )
 
 

@@ -22,8 +22,8 @@ HUGE = 2**70
 
 def top(scene: Scene, *words: str, window: float = 1000) -> Ranking:
     question = parse_ranking_query(words)
-    span = window_of(minutes(window), scene.now, UTC)
-    return top_ranking(scene.database, intervals=scene.context.intervals, question=question, window=span)
+    resolution = window_of(minutes(window), scene.now, UTC)
+    return top_ranking(scene.database, intervals=scene.context.intervals, question=question, window=resolution)
 
 
 def rows(ranking: Ranking) -> list[str]:

@@ -26,9 +26,9 @@ def acme(database: Database) -> Database:
     return database
 
 
-def write(database: Database, *drawn: Point, span: Resolution = Resolution.MINUTE) -> int:
+def write(database: Database, *drawn: Point, resolution: Resolution = Resolution.MINUTE) -> int:
     with database.transaction() as tx:
-        return points.write(tx, sources.number_of(tx, "acme"), Dataset.AI, span, drawn)
+        return points.write(tx, sources.number_of(tx, "acme"), Dataset.AI, resolution, drawn)
 
 
 def calls(minute: float, amount: int, of: LabelSet = GPT) -> Point:
@@ -99,7 +99,7 @@ def test_before_there_were_points_stands_their_beginning(acme):
 
 
 def test_days_can_be_had_without_their_minutes(acme):
-    write(acme, calls(0, 7), span=Resolution.DAY)
+    write(acme, calls(0, 7), resolution=Resolution.DAY)
     write(acme, calls(24 * 60 + 1, 2))
     assert grown(acme, at(0), at(48 * 60)) == 9
 
@@ -167,7 +167,7 @@ def test_the_sum_between_two_moments_is_the_same_whatever_else_is_asked(a_sqlite
             tx.execute(table.delete())
     write(database, *(calls(minute, amount) for minute, amount in minutes))
     with_minutes = {minute // (24 * 60) for minute, _ in minutes}
-    write(database, *(calls(day * 24 * 60, n) for day, n in days if day not in with_minutes), span=Resolution.DAY)
+    write(database, *(calls(day * 24 * 60, n) for day, n in days if day not in with_minutes), resolution=Resolution.DAY)
     with database.transaction() as tx:
         thin(tx, Resolution.MINUTE, before=at(max(thinned)))
         thin(tx, Resolution.HOUR, before=at(min(thinned)))
@@ -176,27 +176,27 @@ def test_the_sum_between_two_moments_is_the_same_whatever_else_is_asked(a_sqlite
         found = points.slices(
             tx, "acme", Dataset.AI, [at(minute) for minute in moments], amounts=["api_calls"], known=(START, at(9999))
         )
-        stored = tx.execute(sa.select(ai_points.c.span, ai_points.c.bucket, ai_points.c.api_calls)).all()
+        stored = tx.execute(sa.select(ai_points.c.resolution, ai_points.c.bucket, ai_points.c.api_calls)).all()
     for start, end in label_sets_of_length(moments, 2):
         together = sum(found[at(end)].grown["api_calls"].values()) - sum(found[at(start)].grown["api_calls"].values())
         assert together == grown(database, at(start), at(end))
         assert together >= whole_inside(stored, at(start), at(end))
 
 
-def thin(tx: Tx, span: Resolution, *, before: datetime) -> None:
+def thin(tx: Tx, resolution: Resolution, *, before: datetime) -> None:
     """Delete the buckets of a length as thinning does; the sums of longer buckets stay."""
-    tx.execute(ai_points.delete().where(ai_points.c.span == span.value, ai_points.c.bucket < before))
+    tx.execute(ai_points.delete().where(ai_points.c.resolution == resolution.value, ai_points.c.bucket < before))
 
 
 def whole_inside(stored: Sequence[sa.Row[Any]], start: datetime, end: datetime) -> int:
     """What is stored in buckets that lie in [start, end) from their beginning to their end; the coarsest of each time."""
     inside: list[tuple[datetime, datetime]] = []
     together = 0
-    for span in reversed(Resolution):
+    for resolution in reversed(Resolution):
         mine = [
-            (row.bucket, row.bucket + span.length, row.api_calls)
+            (row.bucket, row.bucket + resolution.length, row.api_calls)
             for row in stored
-            if row.span == span.value and start <= row.bucket and row.bucket + span.length <= end
+            if row.resolution == resolution.value and start <= row.bucket and row.bucket + resolution.length <= end
         ]
         fresh = [one for one in mine if not any(first <= one[0] < last for first, last in inside)]
         inside += [(first, last) for first, last, _ in fresh]
@@ -206,7 +206,7 @@ def whole_inside(stored: Sequence[sa.Row[Any]], start: datetime, end: datetime) 
 
 def test_a_moment_inside_of_a_day_that_is_known_as_a_day_only_loses_nothing_of_it(acme):
     for day in range(3):
-        write(acme, calls(day * 24 * 60, 100), span=Resolution.DAY)
+        write(acme, calls(day * 24 * 60, 100), resolution=Resolution.DAY)
     noon, end = at(36 * 60), at(3 * 24 * 60)
     with acme.reading() as tx:
         found = points.slices(tx, "acme", Dataset.AI, [at(0), noon, end], amounts=["api_calls"], known=(START, end))
