@@ -40,7 +40,7 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize(("span", "now", "window"), NAMED.values(), ids=NAMED.keys())
+@pytest.mark.parametrize(("time_range", "now", "window"), NAMED.values(), ids=NAMED.keys())
 def test_a_window_is_what_people_mean_by_its_name(time_range, now, window):
     assert told(time_range, now) == window
 
