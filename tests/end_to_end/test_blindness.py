@@ -109,7 +109,7 @@ def test_a_refused_token_is_told_by_the_webhook_though_there_is_nothing_to_say(a
     wait_for_reason(stage, "slack", "token_revoked", "refused")
     assert measured(stage, 'alertbot_slack_calls_total{method="auth.test",outcome="token_revoked"}') >= 1
     stage.bump(10)
-    stage.wait_for(lambda: measured(stage, "alertbot_outbox_depth") == 1)
+    stage.wait_for(lambda: measured(stage, "alertbot_outbox_depth") >= 1)
     assert pings_stop(stage, watcher), "what cannot be sent is not drained"
     stage.slack.restore_token()
     stage.wait_for_message()
