@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.store.database import Tx
 from alertbot.store.tables import channels, groups
+from alertbot.store.upserts import upsert
 
 EVERY_CHANNEL = "*"  # the row that holds up the whole app
 PROBE_EVERY = timedelta(hours=1)
@@ -86,5 +86,4 @@ def diverted_from(tx: Tx, name: str) -> list[int]:
 
 def _put(tx: Tx, name: str, values: dict[str, object]) -> None:
     # Several threads may learn of the same channel at the same time.
-    insert = sqlite.insert(channels) if tx.dialect.name == "sqlite" else postgresql.insert(channels)
-    tx.execute(insert.values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values))
+    tx.execute(upsert(tx, channels, update=values), {"name": name, **values})

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.store.database import Tx
 from alertbot.store.tables import credentials, sources
+from alertbot.store.upserts import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,8 @@ def fingerprints(tx: Tx) -> Mapping[str, str]:
 
 def begin(tx: Tx, name: str, fingerprint: str) -> StoredCredentials:
     """Give a source its row; the one that is there if another process was first."""
-    insert = sqlite.insert(credentials) if tx.dialect.name == "sqlite" else postgresql.insert(credentials)
     number = sa.select(sources.c.number).where(sources.c.name == name).scalar_subquery()
-    tx.execute(insert.values(source=number, fingerprint=fingerprint).on_conflict_do_nothing(index_elements=["source"]))
+    tx.execute(upsert(tx, credentials).values(source=number, fingerprint=fingerprint))
     found = find(tx, name)
     assert found is not None, "it was there, or is now"
     return found

@@ -5,28 +5,31 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.evidence import NAMED, TOP, Count, Evidence, EvidenceKind, RepoOwner, Scope, Summary, TopN, fits
 from alertbot.store.database import Tx
 from alertbot.store.snapshots import LABELLED, labels_of
 from alertbot.store.tables import configurations, evidence, sources
+from alertbot.store.upserts import upsert
 
 _CHUNK = 500  # rows a statement
 _MOST_REPOS = 20_000  # that a statement may name: past that, all of a source are as good
 _MOST_FITTING = 5000  # different names that a glob may mean
 _OWN = tuple(column.name for column in evidence.columns if column.name not in {"source", "kind"})
+_CHANGEABLE = tuple(name for name in _OWN if name != "id")
 
 
 def keep(tx: Tx, source: int, found: Iterable[Evidence]) -> list[Evidence]:
     """Keep evidence; what is there already is replaced. Those that are new."""
     unique = list({(one.kind, one.id): one for one in found}.values())
     new: list[Evidence] = []
+    # A list without policy names does not erase one that an earlier list had.
+    statement = upsert(tx, evidence, update=_CHANGEABLE, keep_if_empty=["policy_name"])
     for start in range(0, len(unique), _CHUNK):
         chunk = unique[start : start + _CHUNK]
         known = _known(tx, source, chunk)
         new += [one for one in chunk if (one.kind, one.id) not in known]
-        tx.execute(_upsert(tx), [_values(source, one) for one in chunk])
+        tx.execute(statement, [_values(source, one) for one in chunk])
     return new
 
 
@@ -38,14 +41,6 @@ def _known(tx: Tx, source: int, chunk: Sequence[Evidence]) -> set[tuple[str, str
 
 def _values(source: int, one: Evidence) -> dict[str, object]:
     return {"source": source, "kind": one.kind.value, **{name: getattr(one, name) for name in _OWN}}
-
-
-def _upsert(tx: Tx) -> sqlite.Insert | postgresql.Insert:
-    insert = sqlite.insert(evidence) if tx.dialect.name == "sqlite" else postgresql.insert(evidence)
-    changed: dict[str, Any] = {name: insert.excluded[name] for name in _OWN if name != "id"}
-    # A name that was found out once is not lost where it does not come again.
-    changed["policy_name"] = sa.func.coalesce(sa.func.nullif(changed["policy_name"], ""), evidence.c.policy_name)
-    return insert.on_conflict_do_update(index_elements=["source", "kind", "id"], set_=changed)
 
 
 def count(tx: Tx, source: int, kind: EvidenceKind, start: datetime, end: datetime | None = None) -> int:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.evidence import EvidenceKind
 from alertbot.store.database import Tx
 from alertbot.store.tables import evidence_fetches, sources
+from alertbot.store.upserts import upsert
 
 _UNTIL = {
     EvidenceKind.VIOLATION: evidence_fetches.c.violations_until,
@@ -73,8 +73,7 @@ def states(tx: Tx, names: Iterable[str]) -> dict[str, EvidenceState]:
 def claim(tx: Tx, name: str, *, owner: str, lease: timedelta, now: datetime) -> Claim | None:
     """Take the evidence of a source; None while somebody else fetches it, or a pause that the server asked for lasts."""
     number = tx.execute(sa.select(sources.c.number).where(sources.c.name == name)).scalar_one()
-    insert = sqlite.insert(evidence_fetches) if tx.dialect.name == "sqlite" else postgresql.insert(evidence_fetches)
-    tx.execute(insert.values(source=number).on_conflict_do_nothing(index_elements=["source"]))
+    tx.execute(upsert(tx, evidence_fetches), {"source": number})
     free = sa.or_(
         evidence_fetches.c.lease_until.is_(None),
         evidence_fetches.c.lease_until <= now,

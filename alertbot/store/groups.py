@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.notifications import Decision, Group, MessageRef, NotifiedState, NotifyReason
 from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import Selector, Severity
 from alertbot.store.database import Tx
 from alertbot.store.tables import alerts, decisions, groups, memberships, transitions
+from alertbot.store.upserts import upsert
 
 
 def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
@@ -23,19 +23,18 @@ def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
     closed = sa.and_(groups.c.channel == route.channel, groups.c.key == key, groups.c.closed_at.is_not(None))
     newest = sa.select(groups.c.number).where(closed, groups.c.message_ts != "").order_by(groups.c.closed_at.desc())
     previous = tx.execute(newest.limit(1)).scalar()
-    insert = sqlite.insert(groups) if tx.dialect.name == "sqlite" else postgresql.insert(groups)
+    is_open = groups.c.closed_at.is_(None)
     number = tx.execute(
-        insert.values(
-            key=key,
-            channel=route.channel,
-            route=_route_out(route),
-            opened_at=now,
-            notified=_notified_out(NotifiedState()),
-            next_check_at=now,
-            previous=previous,
-        )
-        .on_conflict_do_nothing(index_elements=["channel", "key"], index_where=groups.c.closed_at.is_(None))
-        .returning(groups.c.number)
+        upsert(tx, groups, conflict=["channel", "key"], conflict_where=is_open).returning(groups.c.number),
+        {
+            "key": key,
+            "channel": route.channel,
+            "route": _route_out(route),
+            "opened_at": now,
+            "notified": _notified_out(NotifiedState()),
+            "next_check_at": now,
+            "previous": previous,
+        },
     ).scalar()
     if number is None:  # another replica, with another source's alert, was first
         number = _open_one(tx, route.channel, key)

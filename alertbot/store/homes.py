@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.store.database import Tx
 from alertbot.store.tables import alert_is_open, alerts, homes, rule_changes, silences, sources
+from alertbot.store.upserts import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,7 @@ def fingerprint(tx: Tx, now: datetime) -> str:
 def opened(tx: Tx, user: str, *, page: int, shown: str, now: datetime) -> None:
     """Note that somebody looks at a page of their Home, which is published with this fingerprint."""
     values = {"opened_at": now, "page": page, "published_at": now, "shown": shown}
-    insert = sqlite.insert(homes) if tx.dialect.name == "sqlite" else postgresql.insert(homes)
-    tx.execute(insert.values(user=user, **values).on_conflict_do_update(index_elements=["user"], set_=values))
+    tx.execute(upsert(tx, homes, update=values), {"user": user, **values})
 
 
 def page_of(tx: Tx, user: str, *, opened_since: datetime) -> int | None:

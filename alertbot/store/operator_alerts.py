@@ -1,13 +1,13 @@
 """What keeps the bot from its work: remembered so that people are told once, and told when it is over."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.store.database import Tx
 from alertbot.store.tables import operator_alerts
+from alertbot.store.upserts import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,9 @@ def standing(tx: Tx) -> dict[str, OperatorAlert]:
 
 def begin(tx: Tx, operator_alert: OperatorAlert) -> bool:
     """Note a trouble; False if it was known, whoever saw it first."""
-    insert = sqlite.insert(operator_alerts) if tx.dialect.name == "sqlite" else postgresql.insert(operator_alerts)
-    values = {
-        "name": operator_alert.name,
-        "reason": operator_alert.reason,
-        "since": operator_alert.since,
-        "owner": operator_alert.owner,
-        "seen_at": operator_alert.seen_at,
-    }
-    # By what is returned: psycopg counts no rows of an INSERT that has no RETURNING.
-    added = insert.values(values).on_conflict_do_nothing(index_elements=["name"]).returning(operator_alerts.c.name)
-    begun = tx.execute(added).first() is not None
+    # RETURNING, as psycopg counts no rows of an INSERT without it.
+    added = upsert(tx, operator_alerts).returning(operator_alerts.c.name)
+    begun = tx.execute(added, asdict(operator_alert)).first() is not None
     if not begun:
         mine = sa.and_(operator_alerts.c.name == operator_alert.name, operator_alerts.c.owner == operator_alert.owner)
         tx.execute(sa.update(operator_alerts).where(mine).values(seen_at=operator_alert.seen_at))

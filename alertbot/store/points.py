@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.history import Member, Slice
 from alertbot.domain.points import AMOUNTS, Dataset, LabelSet, Point, Resolution, after, ceiling, floor, merged
 from alertbot.store.database import Tx
 from alertbot.store.tables import Whole, ai_points, backfills, configurations, label_sets, sources, storage_points
+from alertbot.store.upserts import upsert
 
 _TABLES: Mapping[Dataset, sa.Table] = {Dataset.AI: ai_points, Dataset.STORAGE: storage_points}
 _DIMENSIONS = tuple(LabelSet.__slots__)
@@ -117,11 +117,7 @@ def _stored(
 
 def _upsert(tx: Tx, dataset: Dataset, resolution: Resolution, changed: _Amounts) -> None:
     table, names = _TABLES[dataset], AMOUNTS[dataset]
-    insert: sqlite.Insert | postgresql.Insert
-    insert = sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
-    statement = insert.on_conflict_do_update(
-        index_elements=["resolution", "bucket", "label_set"], set_={name: insert.excluded[name] for name in names}
-    )
+    statement = upsert(tx, table, update=names)
     rows = [
         {"resolution": resolution.value, "bucket": bucket, "label_set": number}
         | {name: amounts.get(name, 0) for name in names}
@@ -276,14 +272,9 @@ def minutes_since(tx: Tx, feed: int) -> datetime | None:
 
 def mark_since(tx: Tx, feed: int, resolution: Resolution, since: datetime) -> None:
     """Note that everything of a span is there since a moment, where that is news."""
-    insert = sqlite.insert(backfills) if tx.dialect.name == "sqlite" else postgresql.insert(backfills)
-    statement = insert.values(source=feed, endpoint=resolution.value, done_since=since)
     tx.execute(
-        statement.on_conflict_do_update(
-            index_elements=["source", "endpoint"],
-            set_={"done_since": since},
-            where=backfills.c.done_since > since,
-        )
+        upsert(tx, backfills, update=["done_since"], update_where=backfills.c.done_since > since),
+        {"source": feed, "endpoint": resolution.value, "done_since": since},
     )
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.store.database import Tx
 from alertbot.store.tables import rule_errors
+from alertbot.store.upserts import upsert
 
 
 def known(tx: Tx) -> frozenset[tuple[str, str]]:
@@ -17,8 +17,7 @@ def known(tx: Tx) -> frozenset[tuple[str, str]]:
 
 def add(tx: Tx, rule: str, source: str, *, now: datetime) -> None:
     """Note that a rule raises for a source."""
-    insert = sqlite.insert(rule_errors) if tx.dialect.name == "sqlite" else postgresql.insert(rule_errors)
-    tx.execute(insert.values(rule=rule, source=source, since=now).on_conflict_do_nothing())
+    tx.execute(upsert(tx, rule_errors), {"rule": rule, "source": source, "since": now})
 
 
 def remove(tx: Tx, rule: str, source: str) -> None:

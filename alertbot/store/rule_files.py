@@ -4,11 +4,11 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.rule_files import RuleFile
 from alertbot.store.database import Tx
 from alertbot.store.tables import rule_files
+from alertbot.store.upserts import upsert
 
 _REFRESH_EVERY = timedelta(seconds=10)  # evaluation runs each second; a row need not be written that often
 LIVE_FOR = timedelta(seconds=60)  # a process that has not refreshed its row for so long does not run
@@ -24,9 +24,7 @@ def register(tx: Tx, file: RuleFile, *, now: datetime) -> None:
         and (known.rules, known.sources) == (values["rules"], values["sources"])
     ):
         return
-    insert = sqlite.insert(rule_files) if tx.dialect.name == "sqlite" else postgresql.insert(rule_files)
-    statement = insert.values(process=file.process, **values)
-    tx.execute(statement.on_conflict_do_update(index_elements=["process"], set_=values))
+    tx.execute(upsert(tx, rule_files, update=values), {"process": file.process, **values})
     tx.execute(sa.delete(rule_files).where(rule_files.c.seen_at < now - LIVE_FOR))
 
 

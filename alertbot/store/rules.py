@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.stored_rules import RuleChange, RuleChangeType, StoredRule
 from alertbot.store.database import Tx
 from alertbot.store.tables import rule_changes, rules
+from alertbot.store.upserts import upsert
 
 
 def mark(tx: Tx) -> tuple[int, int]:
@@ -40,28 +40,28 @@ def note(
 
     None if the act of this key was done before.
     """
-    insert = sqlite.insert(rule_changes) if tx.dialect.name == "sqlite" else postgresql.insert(rule_changes)
-    entry = insert.values(rule=name, change_type=change_type.value, who=who, at=now, keys=dict(keys), key=key)
     number: int | None = tx.execute(
-        entry.on_conflict_do_nothing(index_elements=["key"]).returning(rule_changes.c.number)
+        upsert(tx, rule_changes, conflict=["key"]).returning(rule_changes.c.number),
+        {"rule": name, "change_type": change_type.value, "who": who, "at": now, "keys": dict(keys), "key": key},
     ).scalar()
     return number
 
 
 def add(tx: Tx, rule: StoredRule) -> bool:
     """Keep a new rule; False if there is one of its name."""
-    insert = sqlite.insert(rules) if tx.dialect.name == "sqlite" else postgresql.insert(rules)
-    values = insert.values(
-        name=rule.name,
-        keys=dict(rule.keys),
-        made_by=rule.made_by,
-        made_at=rule.made_at,
-        changed_by=rule.changed_by,
-        changed_at=rule.changed_at,
-        version=rule.version,
+    added = tx.execute(
+        upsert(tx, rules).returning(rules.c.name),
+        {
+            "name": rule.name,
+            "keys": dict(rule.keys),
+            "made_by": rule.made_by,
+            "made_at": rule.made_at,
+            "changed_by": rule.changed_by,
+            "changed_at": rule.changed_at,
+            "version": rule.version,
+        },
     )
-    added = values.on_conflict_do_nothing(index_elements=["name"]).returning(rules.c.name)
-    return tx.execute(added).scalar() is not None
+    return added.scalar() is not None
 
 
 def change(tx: Tx, rule: StoredRule, *, seen: int) -> bool:

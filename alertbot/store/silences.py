@@ -6,27 +6,25 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.silences import Matcher, MatchType, Silence
 from alertbot.store.database import Tx
 from alertbot.store.tables import silences
+from alertbot.store.upserts import upsert
 
 
 def add(tx: Tx, silence: Silence, *, key: str | None = None) -> Silence | None:
     """Keep a new silence; it comes back with its number. None if the act of this key has made one before."""
-    insert = sqlite.insert(silences) if tx.dialect.name == "sqlite" else postgresql.insert(silences)
     number: int | None = tx.execute(
-        insert.values(
-            matchers=[[matcher.label, matcher.sign.value, matcher.value] for matcher in silence.matchers],
-            starts_at=silence.starts_at,
-            ends_at=silence.ends_at,
-            author=silence.author,
-            comment=silence.comment,
-            key=key,
-        )
-        .on_conflict_do_nothing(index_elements=["key"])
-        .returning(silences.c.number)
+        upsert(tx, silences, conflict=["key"]).returning(silences.c.number),
+        {
+            "matchers": [[matcher.label, matcher.sign.value, matcher.value] for matcher in silence.matchers],
+            "starts_at": silence.starts_at,
+            "ends_at": silence.ends_at,
+            "author": silence.author,
+            "comment": silence.comment,
+            "key": key,
+        },
     ).scalar()
     return None if number is None else replace(silence, number=number)
 

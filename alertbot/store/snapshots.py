@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.history import CounterReset, Member, Slice
 from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Reset, ResetKind
 from alertbot.domain.snapshots import Configuration, Counter
 from alertbot.store.database import Tx
 from alertbot.store.tables import configurations, counter_resets, counters, readings, rests, snapshots, sources
+from alertbot.store.upserts import upsert
 
 _COUNTERS = tuple(Counter)
 _LABELS = ("source", "ai_llm", "name", "provider", "workspace", "workspace_name")
@@ -124,9 +124,7 @@ def add_configurations(tx: Tx, source: int, new: Sequence[Configuration], seen_a
     if not new:
         return {}
     rows = [_values(configuration) | {"source": source, "seen_at": seen_at} for configuration in new]
-    insert = sqlite.insert(configurations) if tx.dialect.name == "sqlite" else postgresql.insert(configurations)
-    # Points may have named it already.
-    statement = insert.on_conflict_do_nothing(index_elements=["source", "ai_llm"])
+    statement = upsert(tx, configurations, conflict=["source", "ai_llm"])  # a points feed may have added it already
     for start in range(0, len(rows), _CHUNK):
         tx.execute(statement, rows[start : start + _CHUNK])
     numbers = {ai_llm: number for ai_llm, (number, _) in described(tx, source).items()}
@@ -174,8 +172,9 @@ def write_slice(tx: Tx, reading: int, counted: Sequence[Counted], taken_at: date
     totals = [_totals(one) for one in counted if one.changed]
     for start in range(0, len(rows), _CHUNK):
         tx.execute(sa.insert(snapshots), rows[start : start + _CHUNK])
+    statement = upsert(tx, counters, update=[*_COUNTERS, "held"])
     for start in range(0, len(totals), _CHUNK):
-        tx.execute(_upsert(tx), totals[start : start + _CHUNK])
+        tx.execute(statement, totals[start : start + _CHUNK])
     fallen = [
         {
             "configuration": one.number,
@@ -231,14 +230,6 @@ def _totals(one: Counted) -> dict[str, object]:
     }
     totals = {counter.value: odometer.total for counter, odometer in one.odometers.items()}
     return {"configuration": one.number, "held": held or None, **totals}
-
-
-def _upsert(tx: Tx) -> sqlite.Insert | postgresql.Insert:
-    insert = sqlite.insert(counters) if tx.dialect.name == "sqlite" else postgresql.insert(counters)
-    columns = [*(counter.value for counter in _COUNTERS), "held"]
-    return insert.on_conflict_do_update(
-        index_elements=["configuration"], set_={column: insert.excluded[column] for column in columns}
-    )
 
 
 def labels_of(known: Sequence[str]) -> dict[str, str]:

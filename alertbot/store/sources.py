@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from alertbot.domain.datasets import Feeds, feed_name, feed_of
 from alertbot.domain.history import SourceState
 from alertbot.domain.points import Dataset
 from alertbot.store.database import Tx
 from alertbot.store.tables import Moment, readings, sources
+from alertbot.store.upserts import upsert
 
 # A poller that has not tried for this many intervals was not running: silence is then its own, not the source's.
 _MISSED_INTERVALS = 3
@@ -40,8 +40,7 @@ def register(tx: Tx, names: Sequence[str]) -> None:
     new = [{"name": name, "missing": name not in names} for name in sorted(wanted - known.keys())]
     if new:
         # Another replica that starts at the same time may have been first.
-        insert = sqlite.insert(sources) if tx.dialect.name == "sqlite" else postgresql.insert(sources)
-        tx.execute(insert.on_conflict_do_nothing(index_elements=["name"]), new)
+        tx.execute(upsert(tx, sources, conflict=["name"]), new)
     mine = {feed_of(name)[0] for name in names}
     for name, row in known.items():
         if feed_of(name)[0] not in mine:
@@ -134,9 +133,8 @@ def _share(number: int) -> float:
 
 def register_feed(tx: Tx, name: str) -> None:
     """Give one feed, and its source, a row; what is known of others stays as it is."""
-    insert = sqlite.insert(sources) if tx.dialect.name == "sqlite" else postgresql.insert(sources)
-    rows = [{"name": one} for one in dict.fromkeys((feed_of(name)[0], name))]
-    tx.execute(insert.on_conflict_do_nothing(index_elements=["name"]), rows)
+    rows = [{"name": row_name} for row_name in dict.fromkeys((feed_of(name)[0], name))]
+    tx.execute(upsert(tx, sources, conflict=["name"]), rows)
 
 
 def _is_watched(row: sa.RowMapping, interval: timedelta, now: datetime) -> bool:
