@@ -44,7 +44,7 @@ from alertbot.slack.errors import translate_errors
 from alertbot.slack.executors import Executors
 from alertbot.slack.sender import SlackSender
 from alertbot.slack.signature import verify_signature
-from alertbot.store import migrate, snapshots, sources
+from alertbot.store import configurations, migrate, sources
 
 log = structlog.get_logger()
 _THIN_EVERY = 600.0  # seconds: each run has little to do then
@@ -237,7 +237,8 @@ class Bot:
             with self._database.reading() as tx:
                 states = sources.states(tx, intervals)
                 llms = {
-                    (member.source, member.labels["ai_llm"]) for member in snapshots.members(tx, intervals).values()
+                    (member.source, member.labels["ai_llm"])
+                    for member in configurations.members(tx, intervals).values()
                 }
         except AlertbotError:  # the database is away, which the ticks log
             return None

@@ -34,7 +34,7 @@ from alertbot.flows.give_up import give_up_old
 from alertbot.flows.notify import notify_due, notify_now
 from alertbot.flows.operator_alerts import notify_operators, report_stalls
 from alertbot.flows.retention import Retention, apply_retention
-from alertbot.store import credentials, leases, outbox, redating, rule_files, snapshots, sources
+from alertbot.store import configurations, credentials, leases, outbox, redating, rule_files, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.outbox import OutboxEntry
 
@@ -251,7 +251,7 @@ class Worker:
             return
         with self._database.reading() as tx:
             states = sources.states(tx, self._watch.intervals)
-            members = snapshots.members(tx, self._watch.intervals)
+            members = configurations.members(tx, self._watch.intervals)
         if all(name in states and states[name].read_at is not None for name in self._watch.intervals):
             wheres, self._wheres = self._wheres, []
             for line in unmatched_globs(wheres, [member.labels for member in members.values()]):

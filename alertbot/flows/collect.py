@@ -23,7 +23,7 @@ from alertbot.domain.snapshots import (
 )
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackMissing
 from alertbot.flows.operator_alerts import notify_operators
-from alertbot.store import operator_alerts, points, snapshots, sources
+from alertbot.store import configurations, operator_alerts, points, snapshots, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.operator_alerts import OperatorAlert
 from alertbot.store.snapshots import Counted, Known
@@ -264,11 +264,11 @@ def _name(tx: Tx, source: int, described: Described, now: datetime) -> None:
     """Remember how the configurations are called that only points tell of."""
     if described is None:
         return
-    known = snapshots.described(tx, source)
+    known = configurations.by_id(tx, source)
     present = with_workspace_names((one for _, one in known.values()), described)
     new = [one for ai_llm, one in present.items() if ai_llm not in known]
-    snapshots.add_configurations(tx, source, new[: max(0, MOST_LLMS - len(known))], now)
-    snapshots.update_configurations(tx, _renamed(known, present))
+    configurations.add(tx, source, new[: max(0, MOST_LLMS - len(known))], now)
+    configurations.update(tx, _renamed(known, present))
 
 
 def _renamed(
@@ -298,10 +298,10 @@ def apply(tx: Tx, claim: Claim, reading: Reading, *, operators: str = "", most: 
     described: dict[str, Configuration] = {}
     if reading.configurations is not None:
         described = with_workspace_names((one for _, one in before.values()), reading.configurations)
-        snapshots.update_configurations(tx, _renamed(before, described))
+        configurations.update(tx, _renamed(before, described))
     new = [snapshot for snapshot in listed if snapshot.ai_llm not in known]
     made = [described.get(one.ai_llm) or Configuration(one.ai_llm, one.ai_llm) for one in new]
-    numbers = snapshots.add_configurations(tx, claim.source, made, at)
+    numbers = configurations.add(tx, claim.source, made, at)
     seen = {snapshot.ai_llm: snapshot for snapshot in listed}
     counted = [_count(before, seen.get(ai_llm), described.get(ai_llm), last_at) for ai_llm, before in known.items()]
     counted += [
@@ -337,8 +337,8 @@ def _note_absence(tx: Tx, known: Mapping[str, Known], seen: Collection[str], at:
         for ai_llm, one in known.items()
         if ai_llm not in seen and one.absent_since is not None and at - one.absent_since >= RESTS_AFTER
     ]
-    snapshots.mark_absent(tx, gone, at)
-    snapshots.mark_present(tx, back, at)
+    configurations.mark_absent(tx, gone, at)
+    configurations.mark_present(tx, back, at)
     snapshots.let_rest(tx, {one.number: one.odometers for one in long_absent if not one.rests}, at)
     return frozenset(one.number for one in long_absent)
 
@@ -355,7 +355,7 @@ def _make_room(
     absent = [ai_llm for ai_llm in known if ai_llm not in present]
     absent.sort(key=lambda ai_llm: known[ai_llm].absent_since or now)
     forgotten = frozenset(absent[:too_many])
-    snapshots.forget(tx, [known[ai_llm].number for ai_llm in forgotten])
+    configurations.delete(tx, [known[ai_llm].number for ai_llm in forgotten])
     return {ai_llm: one for ai_llm, one in known.items() if ai_llm not in forgotten}
 
 

@@ -16,7 +16,7 @@ from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.rules import Rule, parts_of
 from alertbot.domain.windows import Window
-from alertbot.store import points, snapshots, sources
+from alertbot.store import configurations, points, snapshots, sources
 from alertbot.store.database import Tx
 
 Datasets = tuple[tuple[str, Dataset], ...]  # by which dataset each source is judged
@@ -155,7 +155,9 @@ def empty_history(tx: Tx, chosen: Datasets, feeds: Mapping[str, Feeds]) -> Histo
     for dataset in Dataset:
         names = [name for name, own in chosen if own is dataset]
         if names:
-            members |= snapshots.members(tx, names) if dataset is Dataset.TOTALS else points.members(tx, names, dataset)
+            members |= (
+                configurations.members(tx, names) if dataset is Dataset.TOTALS else points.members(tx, names, dataset)
+            )
     return History(sources=states, members=members)
 
 
@@ -187,7 +189,7 @@ def load_slices(
 
 def _absent_since(tx: Tx, source: str, frame: History) -> dict[int, datetime]:
     """The members of points whose LLM the readings of the totals do not list any more, and since when."""
-    absent = snapshots.absent_since(tx, source)
+    absent = configurations.absent_since(tx, source)
     if not absent:
         return {}
     members = [member for member in frame.members.values() if member.source == source]

@@ -10,7 +10,7 @@ from alertbot.domain.rules import Rule
 from alertbot.domain.silences import Matcher, Silence, muted_llms, needs_points
 from alertbot.domain.visibility import FULL_ACCESS, AccessScope
 from alertbot.queries.alert_list import list_alerts
-from alertbot.store import points, snapshots
+from alertbot.store import configurations, points
 from alertbot.store.database import Database
 
 
@@ -28,7 +28,7 @@ def preview_silence(
     open_alerts = [row.alert for row in list_alerts(database, access=access)]
     muted = [alert for alert in open_alerts if silence.covers(labels_with_severity(alert), now)]
     with database.reading() as tx:
-        members = list(snapshots.members(tx, intervals).values())
+        members = list(configurations.members(tx, intervals).values())
         if needs_points(matchers):
             members += [
                 member

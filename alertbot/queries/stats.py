@@ -9,7 +9,7 @@ from alertbot.domain.rules import EVERYTHING, SUMS, is_called, nobody_called
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
 from alertbot.flows.load_history import load_window
-from alertbot.store import snapshots
+from alertbot.store import configurations
 from alertbot.store.database import Database
 
 
@@ -21,7 +21,7 @@ def llm_stats(database: Database, *, intervals: Mapping[str, timedelta], wanted:
     with database.reading() as tx:
         history, coverage = load_window(tx, intervals, SUMS, ("ai_llm",), window=window)
         by_points = {member.source for member in history.members.values() if member.number < 0}
-        named = snapshots.members(tx, by_points)
+        named = configurations.members(tx, by_points)
     known = [*history.members.values(), *named.values()]
     counted = group(
         [member for member in history.members.values() if is_called(member.labels, wanted)], "ai_llm", EVERYTHING

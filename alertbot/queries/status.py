@@ -7,7 +7,7 @@ from alertbot.domain.alerts import State
 from alertbot.domain.history import SourceState
 from alertbot.domain.reports import Health, SourceRow, StatusReport
 from alertbot.domain.visibility import FULL_ACCESS, AccessScope
-from alertbot.store import alerts, evidence_fetches, outbox, rule_files, silences, snapshots, sources
+from alertbot.store import alerts, configurations, evidence_fetches, outbox, rule_files, silences, sources
 from alertbot.store.database import Database
 
 
@@ -23,7 +23,7 @@ def status_report(
     """How the bot and its sources are, as far as somebody may see them."""
     with database.reading() as tx:
         states = sources.states(tx, intervals)
-        members = snapshots.members(tx, intervals)
+        members = configurations.members(tx, intervals)
         listed = [
             alert for alert in alerts.listed(tx, states=[State.PENDING, State.FIRING]) if access.shows(alert.labels)
         ]

@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from alertbot.domain.evidence import NAMED, TOP, Count, Evidence, EvidenceKind, RepoOwner, Scope, Summary, TopN, fits
+from alertbot.store.chunks import chunks
+from alertbot.store.configurations import LABEL_COLUMNS, labels_of
 from alertbot.store.database import Tx
-from alertbot.store.snapshots import LABELLED, labels_of
 from alertbot.store.tables import configurations, evidence, sources
 from alertbot.store.upserts import upsert
 
@@ -25,8 +26,7 @@ def keep(tx: Tx, source: int, found: Iterable[Evidence]) -> list[Evidence]:
     new: list[Evidence] = []
     # A list without policy names does not erase one that an earlier list had.
     statement = upsert(tx, evidence, update=_CHANGEABLE, keep_if_empty=["policy_name"])
-    for start in range(0, len(unique), _CHUNK):
-        chunk = unique[start : start + _CHUNK]
+    for chunk in chunks(unique, _CHUNK):
         known = _known(tx, source, chunk)
         new += [one for one in chunk if (one.kind, one.id) not in known]
         tx.execute(statement, [_values(source, one) for one in chunk])
@@ -54,7 +54,7 @@ def count(tx: Tx, source: int, kind: EvidenceKind, start: datetime, end: datetim
 
 def owners(tx: Tx, names: Iterable[str] | None, *, ai_llm: str | None = None) -> list[RepoOwner]:
     """The configurations of these sources (None: of all), or those of one id, with the repositories that lead to them."""
-    query = sa.select(configurations.c.repos, *LABELLED).join(sources, sources.c.number == configurations.c.source)
+    query = sa.select(configurations.c.repos, *LABEL_COLUMNS).join(sources, sources.c.number == configurations.c.source)
     if names is not None:
         query = query.where(sources.c.name.in_(list(names)))
     rows = tx.execute(query if ai_llm is None else query.where(configurations.c.ai_llm == ai_llm))

@@ -1,22 +1,22 @@
-"""Readings, the slices of odometers they leave, and the configurations in them."""
+"""Readings, and the slice of odometers that each leaves: one snapshot of every configuration."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from alertbot.domain.history import CounterReset, Member, Slice
+from alertbot.domain.history import CounterReset, Slice
 from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Reset, ResetKind
 from alertbot.domain.snapshots import Configuration, Counter
+from alertbot.store.chunks import chunks
+from alertbot.store.configurations import from_row
 from alertbot.store.database import Tx
 from alertbot.store.tables import configurations, counter_resets, counters, readings, rests, snapshots, sources
 from alertbot.store.upserts import upsert
 
 _COUNTERS = tuple(Counter)
-_LABELS = ("source", "ai_llm", "name", "provider", "workspace", "workspace_name")
-LABELLED = (sources.c.name.label("source"), *(configurations.c[label] for label in _LABELS[1:]))
 _CHUNK = 2000  # rows a statement, so that no statement holds the database for long
 
 
@@ -34,7 +34,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A configuration as it is after the present reading. `changed` says that its totals have to be written."""
+    """A configuration as it is after this reading. `changed`: its totals are not those that are stored."""
 
     number: int
     odometers: Odometers
@@ -44,7 +44,7 @@ class Counted:
 
 
 def known(tx: Tx, source: int) -> dict[str, Known]:
-    """Every configuration of a source that was in a reading, with its counters, by id."""
+    """The configurations that a source's readings have listed, with their counters, by id."""
     last = sa.select(sa.func.max(readings.c.number)).where(readings.c.source == source).scalar_subquery()
     grown = sa.select(snapshots).where(snapshots.c.reading == last).subquery()
     resting = sa.select(rests).where(rests.c.until.is_(None)).subquery()
@@ -68,7 +68,7 @@ def known(tx: Tx, source: int) -> dict[str, Known]:
     return {
         row.ai_llm: Known(
             number=row.number,
-            configuration=_configuration(row),
+            configuration=from_row(row),
             odometers=_odometers(row),
             absent=bool(row.absent) or row.rests_since is not None,
             absent_since=row.absent_since,
@@ -76,18 +76,6 @@ def known(tx: Tx, source: int) -> dict[str, Known]:
         )
         for row in rows
     }
-
-
-def _configuration(row: sa.Row[tuple[object, ...]]) -> Configuration:
-    return Configuration(
-        ai_llm=row.ai_llm,
-        name=row.name,
-        provider=row.provider,
-        workspace=row.workspace,
-        workspace_name=row.workspace_name,
-        created_at=row.created_at,
-        repos=tuple((repo[0], repo[1]) for repo in row.repos),
-    )
 
 
 def _odometers(row: sa.Row[tuple[object, ...]]) -> Odometers:
@@ -105,7 +93,7 @@ def _odometers(row: sa.Row[tuple[object, ...]]) -> Odometers:
 
 
 def begin_reading(tx: Tx, source: int, taken_at: datetime) -> int:
-    """Give a reading its number."""
+    """Add a reading. Returns its number."""
     statement = sa.insert(readings).values(source=source, taken_at=taken_at).returning(readings.c.number)
     number: int = tx.execute(statement).scalar_one()
     return number
@@ -119,217 +107,130 @@ def last_reading(tx: Tx, source: int) -> datetime | None:
     return moment
 
 
-def add_configurations(tx: Tx, source: int, new: Sequence[Configuration], seen_at: datetime) -> dict[str, int]:
-    """Give configurations that are seen for the first time their numbers, by id."""
-    if not new:
-        return {}
-    rows = [_values(configuration) | {"source": source, "seen_at": seen_at} for configuration in new]
-    statement = upsert(tx, configurations, conflict=["source", "ai_llm"])  # a points feed may have added it already
-    for start in range(0, len(rows), _CHUNK):
-        tx.execute(statement, rows[start : start + _CHUNK])
-    numbers = {ai_llm: number for ai_llm, (number, _) in described(tx, source).items()}
-    return {one.ai_llm: numbers[one.ai_llm] for one in new}
-
-
-def described(tx: Tx, source: int) -> dict[str, tuple[int, Configuration]]:
-    """Every configuration of a source by id, with its number, whether it was ever in a reading or not."""
-    rows = tx.execute(sa.select(configurations).where(configurations.c.source == source))
-    return {row.ai_llm: (row.number, _configuration(row)) for row in rows}
-
-
-def update_configurations(tx: Tx, changed: Mapping[int, Configuration]) -> None:
-    """Note new names and places of configurations."""
-    for number, configuration in changed.items():
-        tx.execute(sa.update(configurations).where(configurations.c.number == number).values(**_values(configuration)))
-
-
-def _values(configuration: Configuration) -> dict[str, object]:
-    return {
-        "ai_llm": configuration.ai_llm,
-        "name": configuration.name,
-        "provider": configuration.provider,
-        "workspace": configuration.workspace,
-        "workspace_name": configuration.workspace_name,
-        "created_at": configuration.created_at,
-        "repos": [list(repo) for repo in configuration.repos],
-    }
-
-
 def write_slice(tx: Tx, reading: int, counted: Sequence[Counted], taken_at: datetime) -> None:
-    """Keep where every odometer stands after a reading, the exact totals behind it, and each fall."""
-    rows = [
+    """Store the odometers, the changed totals and the resets of one reading."""
+    for chunk in chunks(counted, _CHUNK):
+        tx.execute(
+            sa.insert(snapshots),
+            [
+                {
+                    "reading": reading,
+                    "configuration": configuration.number,
+                    "absent": configuration.absent,
+                    **_grown(configuration.odometers),
+                }
+                for configuration in chunk
+            ],
+        )
+    totals = upsert(tx, counters, update=[*_COUNTERS, "held"])
+    for chunk in chunks([configuration for configuration in counted if configuration.changed], _CHUNK):
+        tx.execute(totals, [_totals(configuration) for configuration in chunk])
+    resets = [
         {
-            "reading": reading,
-            "configuration": one.number,
-            "absent": one.absent,
-            **{
-                counter.value: None if odometer.total is None else odometer.grown
-                for counter, odometer in one.odometers.items()
-            },
-        }
-        for one in counted
-    ]
-    totals = [_totals(one) for one in counted if one.changed]
-    for start in range(0, len(rows), _CHUNK):
-        tx.execute(sa.insert(snapshots), rows[start : start + _CHUNK])
-    statement = upsert(tx, counters, update=[*_COUNTERS, "held"])
-    for start in range(0, len(totals), _CHUNK):
-        tx.execute(statement, totals[start : start + _CHUNK])
-    fallen = [
-        {
-            "configuration": one.number,
-            "counter": step.counter.value,
-            "kind": step.kind.value,
+            "configuration": configuration.number,
+            "counter": reset.counter.value,
+            "kind": reset.kind.value,
             "at": taken_at,
-            "last": step.last,
-            "seen": step.seen,
+            "last": reset.last,
+            "seen": reset.seen,
         }
-        for one in counted
-        for step in one.resets
+        for configuration in counted
+        for reset in configuration.resets
     ]
-    if fallen:
-        tx.execute(sa.insert(counter_resets), fallen)
-
-
-def mark_absent(tx: Tx, numbers: Sequence[int], since: datetime) -> None:
-    """Note that configurations are not in the newest reading, and were in the one before."""
-    for start in range(0, len(numbers), _CHUNK):
-        mine = configurations.c.number.in_(numbers[start : start + _CHUNK])
-        tx.execute(sa.update(configurations).where(mine).values(absent_since=since))
-
-
-def mark_present(tx: Tx, numbers: Sequence[int], at: datetime) -> None:
-    """Note that configurations which were absent are in the newest reading: each has its own row there again."""
-    for start in range(0, len(numbers), _CHUNK):
-        chunk = numbers[start : start + _CHUNK]
-        tx.execute(sa.update(configurations).where(configurations.c.number.in_(chunk)).values(absent_since=None))
-        tx.execute(sa.update(rests).where(rests.c.configuration.in_(chunk), rests.c.until.is_(None)).values(until=at))
+    if resets:
+        tx.execute(sa.insert(counter_resets), resets)
 
 
 def let_rest(tx: Tx, absent: Mapping[int, Odometers], since: datetime) -> None:
-    """Keep where the odometers of absent configurations stand from this reading on, in place of a row in each."""
-    rows = [
-        {"configuration": number, "since": since}
-        | {counter.value: None if odometer.total is None else odometer.grown for counter, odometer in odometers.items()}
-        for number, odometers in absent.items()
-    ]
-    for start in range(0, len(rows), _CHUNK):
-        tx.execute(sa.insert(rests), rows[start : start + _CHUNK])
+    """Store the odometers of absent configurations once, instead of in each reading from this one on."""
+    rows = [{"configuration": number, "since": since, **_grown(odometers)} for number, odometers in absent.items()]
+    for chunk in chunks(rows, _CHUNK):
+        tx.execute(sa.insert(rests), chunk)
 
 
-def forget(tx: Tx, numbers: Sequence[int]) -> None:
-    """Forget configurations with all that is counted of them."""
-    for start in range(0, len(numbers), _CHUNK):
-        chunk = numbers[start : start + _CHUNK]
-        tx.execute(sa.delete(configurations).where(configurations.c.number.in_(chunk)))
-
-
-def _totals(one: Counted) -> dict[str, object]:
-    held = {
-        counter.value: str(odometer.held) for counter, odometer in one.odometers.items() if odometer.held is not None
+def _grown(odometers: Odometers) -> dict[str, int | None]:
+    return {
+        counter.value: None if odometer.total is None else odometer.grown for counter, odometer in odometers.items()
     }
-    totals = {counter.value: odometer.total for counter, odometer in one.odometers.items()}
-    return {"configuration": one.number, "held": held or None, **totals}
 
 
-def labels_of(known: Sequence[str]) -> dict[str, str]:
-    """What rules, routes and people know a configuration by, from its LABELLED columns."""
-    labels = dict(zip(_LABELS, known, strict=True))
-    if not labels["workspace_name"]:
-        del labels["workspace_name"]
-    return labels
+def _totals(configuration: Counted) -> dict[str, object]:
+    odometers = configuration.odometers.items()
+    held = {counter.value: str(odometer.held) for counter, odometer in odometers if odometer.held is not None}
+    totals = {counter.value: odometer.total for counter, odometer in odometers}
+    return {"configuration": configuration.number, "held": held or None, **totals}
 
 
-def members(tx: Tx, names: Iterable[str]) -> dict[int, Member]:
-    """Every configuration of these sources as counting knows it."""
-    rows = tx.execute(
-        sa.select(
-            configurations.c.number,
-            configurations.c.seen_at,
-            *LABELLED,
-        )
-        .join(sources, sources.c.number == configurations.c.source)
-        .where(sources.c.name.in_(list(names)))
-        .order_by(configurations.c.number)
-    )
-    return {number: Member(number, labels_of(known), seen_at) for number, seen_at, *known in rows}
+class StoredReading(NamedTuple):
+    """A reading, and when the next one of its source was taken."""
+
+    number: int
+    taken_at: datetime
+    next_at: datetime | None
 
 
-def absent_since(tx: Tx, source: str) -> dict[str, datetime]:
-    """The LLMs that the newest reading of a source did not list, by id, and since when."""
-    rows = tx.execute(
-        sa.select(configurations.c.ai_llm, configurations.c.absent_since)
-        .join(sources, sources.c.number == configurations.c.source)
-        .where(sources.c.name == source, configurations.c.absent_since.is_not(None))
-    )
-    return {row.ai_llm: row.absent_since for row in rows}
-
-
-def as_of(tx: Tx, source: str, moment: datetime) -> tuple[int, datetime, datetime | None] | None:
-    """The newest reading at or before the moment, or the first one: its number, when it was taken, and the one after."""
-    mine = sa.select(readings.c.number, readings.c.taken_at).join(sources).where(sources.c.name == source)
-    newest = mine.where(readings.c.taken_at <= moment).order_by(readings.c.taken_at.desc()).limit(1)
-    found = tx.execute(newest).first() or tx.execute(mine.order_by(readings.c.taken_at).limit(1)).first()
-    if found is None:
+def as_of(tx: Tx, source: str, moment: datetime) -> StoredReading | None:
+    """The newest reading at or before the moment, or the source's first one; None if there is none."""
+    of_source = sa.select(readings.c.number, readings.c.taken_at).join(sources).where(sources.c.name == source)
+    oldest_first = of_source.order_by(readings.c.taken_at).limit(1)
+    newest = of_source.where(readings.c.taken_at <= moment).order_by(readings.c.taken_at.desc()).limit(1)
+    reading = tx.execute(newest).first() or tx.execute(oldest_first).first()
+    if reading is None:
         return None
-    following = mine.where(readings.c.taken_at > found.taken_at).order_by(readings.c.taken_at).limit(1)
-    after = tx.execute(following).first()
-    return found.number, found.taken_at, after.taken_at if after else None
+    following = tx.execute(oldest_first.where(readings.c.taken_at > reading.taken_at)).first()
+    return StoredReading(reading.number, reading.taken_at, following.taken_at if following else None)
 
 
 def taken(tx: Tx, source: str, *, since: datetime, until: datetime) -> list[datetime]:
-    """When the readings of a source were taken that are stored, from one moment to another, oldest first."""
-    mine = sa.select(readings.c.taken_at).join(sources).where(sources.c.name == source)
-    between = mine.where(readings.c.taken_at >= since, readings.c.taken_at <= until)
+    """When the stored readings of a source were taken, oldest first; both ends included."""
+    query = sa.select(readings.c.taken_at).join(sources).where(sources.c.name == source)
+    between = query.where(readings.c.taken_at >= since, readings.c.taken_at <= until)
     return list(tx.execute(between.order_by(readings.c.taken_at)).scalars())
 
 
 def slices(tx: Tx, wanted: Mapping[tuple[str, datetime], frozenset[str]]) -> dict[tuple[str, datetime], Slice]:
-    """The slices as of these moments, with these counters; one query a reading, however many moments fall on it."""
-    placed = {key: as_of(tx, *key) for key in wanted}
-    needed: dict[int, set[str]] = {}
-    for key, place in placed.items():
-        if place is not None:
-            needed.setdefault(place[0], set()).update(wanted[key])
-    resting = {name: resting_rows(tx, sources.c.name == name) for name in {name for name, _ in wanted}}
-    taken_at = {place[0]: (key[0], place[1]) for key, place in placed.items() if place is not None}
+    """The slices of these sources as of these moments, with these counters. Moments in one reading share one query."""
+    placed = {key: reading for key in wanted if (reading := as_of(tx, *key)) is not None}
+    columns: dict[StoredReading, set[str]] = {}
+    for key, reading in placed.items():
+        columns.setdefault(reading, set()).update(wanted[key])
+    resting = {source: resting_rows(tx, sources.c.name == source) for source in {source for source, _ in wanted}}
     loaded = {
-        reading: _slice(tx, reading, sorted(columns), at_rest(resting[taken_at[reading][0]], taken_at[reading][1]))
-        for reading, columns in needed.items()
+        reading: _slice(tx, reading.number, sorted(columns[reading]), at_rest(resting[source], reading.taken_at))
+        for reading, source in {reading: source for (source, _), reading in placed.items()}.items()
     }
-    return {key: Slice(place[1], place[2], *loaded[place[0]]) for key, place in placed.items() if place is not None}
+    return {key: Slice(reading.taken_at, reading.next_at, *loaded[reading]) for key, reading in placed.items()}
 
 
-def resting_rows(tx: Tx, *which: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
-    """The rests of some configurations, whenever they were, each as a row of a slice."""
-    whose = rests.join(configurations).join(sources)
-    return tx.execute(sa.select(rests, sa.literal(True).label("absent")).select_from(whose).where(*which)).all()  # noqa: FBT003 — a value, not a flag
+def resting_rows(tx: Tx, *conditions: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
+    """The rests, present and past, that meet these conditions, in the form of a slice's rows."""
+    joined = rests.join(configurations).join(sources)
+    return tx.execute(sa.select(rests, sa.true().label("absent")).select_from(joined).where(*conditions)).all()
 
 
 def at_rest(rows: Sequence[sa.Row[Any]], taken_at: datetime) -> list[sa.Row[Any]]:
-    """Those of these rests that stand for a row in a reading of this moment."""
+    """The rests among these that replace a row in the reading of this moment."""
     return [row for row in rows if row.since <= taken_at and (row.until is None or taken_at < row.until)]
 
 
 def grown_in(rows: Sequence[sa.Row[Any]], columns: Sequence[str]) -> tuple[dict[str, dict[int, int]], frozenset[int]]:
-    """What the rows of a slice say: how far each of these counters has come, and who was absent."""
+    """The growth of each counter by configuration, and the absent configurations, from the rows of a slice."""
     grown: dict[str, dict[int, int]] = {}
     for column in columns:
-        stands = ((row.configuration, getattr(row, column)) for row in rows)
-        grown[column] = {configuration: amount for configuration, amount in stands if amount is not None}
+        amounts = ((row.configuration, getattr(row, column)) for row in rows)
+        grown[column] = {configuration: amount for configuration, amount in amounts if amount is not None}
     return grown, frozenset(row.configuration for row in rows if row.absent)
 
 
 def _slice(
     tx: Tx, reading: int, columns: Sequence[str], resting: Sequence[sa.Row[Any]]
 ) -> tuple[dict[str, dict[int, int]], frozenset[int]]:
-    chosen = (snapshots.c.configuration, snapshots.c.absent, *(snapshots.c[column] for column in columns))
-    rows = tx.execute(sa.select(*chosen).where(snapshots.c.reading == reading)).all()
-    return grown_in([*rows, *resting], columns)
+    query = sa.select(snapshots.c.configuration, snapshots.c.absent, *(snapshots.c[column] for column in columns))
+    return grown_in([*tx.execute(query.where(snapshots.c.reading == reading)), *resting], columns)
 
 
 def resets_since(tx: Tx, names: Iterable[str], since: datetime) -> tuple[CounterReset, ...]:
-    """The resets, corrections and held steps of these sources after a moment."""
+    """The counter resets of these sources after a moment, oldest first."""
     rows = tx.execute(
         sa.select(counter_resets)
         .join(configurations, configurations.c.number == counter_resets.c.configuration)
@@ -343,22 +244,8 @@ def resets_since(tx: Tx, names: Iterable[str], since: datetime) -> tuple[Counter
     )
 
 
-def totals(tx: Tx, source: str) -> dict[int, dict[Counter, int]]:
-    """The last good totals of each configuration, by its number. An unknown counter is not there."""
-    rows = tx.execute(
-        sa.select(counters)
-        .join(configurations, configurations.c.number == counters.c.configuration)
-        .join(sources, sources.c.number == configurations.c.source)
-        .where(sources.c.name == source)
-    ).mappings()
-    return {
-        row["configuration"]: {counter: row[counter.value] for counter in _COUNTERS if row[counter.value] is not None}
-        for row in rows
-    }
-
-
 def evaluated_readings(tx: Tx, source: str, *, before: datetime) -> list[tuple[int, datetime]]:
-    """The readings of a source before a moment that evaluation is done with, oldest first: number and time."""
+    """The number and time of each evaluated reading of a source before a moment, oldest first."""
     rows = tx.execute(
         sa.select(readings.c.number, readings.c.taken_at)
         .join(sources, sources.c.number == readings.c.source)
@@ -369,17 +256,16 @@ def evaluated_readings(tx: Tx, source: str, *, before: datetime) -> list[tuple[i
 
 
 def sizes(tx: Tx, numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """These readings, in their order, each with how many rows it has."""
+    """Each of these readings with how many rows deleting it deletes."""
     rows: dict[int, int] = {}
-    for start in range(0, len(numbers), _CHUNK):
-        chunk = numbers[start : start + _CHUNK]
+    for chunk in chunks(numbers, _CHUNK):
         counted = sa.select(snapshots.c.reading, sa.func.count()).where(snapshots.c.reading.in_(chunk))
         rows |= {row[0]: row[1] for row in tx.execute(counted.group_by(snapshots.c.reading))}
     return [(number, rows.get(number, 0) + 1) for number in numbers]
 
 
 def delete_readings(tx: Tx, numbers: Sequence[int]) -> int:
-    """Delete readings with their slices; never the newest of a source, which the next one is counted from. How many they were."""
+    """Delete readings with their slices, but not a source's newest: the next one is compared with it. Returns how many."""
     newest = sa.select(sa.func.max(readings.c.number)).group_by(readings.c.source)
     return tx.execute(
         sa.delete(readings).where(readings.c.number.in_(numbers), readings.c.number.not_in(newest))

@@ -27,7 +27,7 @@ from alertbot.flows.evaluate import EvaluationContext, blind_rule, evaluate
 from alertbot.flows.give_up import give_up_old
 from alertbot.flows.notify import notify_due
 from alertbot.flows.rulebook import Rulebook
-from alertbot.store import alerts, groups, outbox, snapshots, sources
+from alertbot.store import alerts, configurations, groups, outbox, snapshots, sources
 from alertbot.store.database import Database
 from alertbot.store.tables import transitions
 from tests.builders import ABSENT, MINUTE, MISSED, START, Sample, at, samples
@@ -194,7 +194,7 @@ class Scene:
         start, end = self.now - timedelta(minutes=window), self.now
         with self.database.reading() as tx:
             states = sources.states(tx, self.context.intervals)
-            members = snapshots.members(tx, states)
+            members = configurations.members(tx, states)
             wanted = dict.fromkeys(((name, moment) for name in states for moment in (start, end)), frozenset(Counter))
             history = History(states, members, snapshots.slices(tx, wanted))
         found = group(members.values(), "ai_llm", EVERYTHING)

@@ -23,7 +23,7 @@ from alertbot.errors import (
     FlashbackUnreadable,
 )
 from alertbot.flows.collect import FeedPoll, PollOutcome, apply, collect
-from alertbot.store import snapshots, sources
+from alertbot.store import configurations, snapshots, sources
 from alertbot.store.database import Database
 from alertbot.store.tables import metadata
 from tests.builders import MINUTE, START, at, minutes
@@ -178,7 +178,7 @@ def described(name: str = "support-chat", *, made: float = -60, ai_llm: str = "l
 
 def all_labels(database: Database) -> list[Mapping[str, str]]:
     with database.reading() as tx:
-        return [member.labels for member in snapshots.members(tx, ["acme"]).values()]
+        return [member.labels for member in configurations.members(tx, ["acme"]).values()]
 
 
 def labels_of(database: Database) -> Mapping[str, str]:

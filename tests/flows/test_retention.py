@@ -10,7 +10,7 @@ from alertbot.domain.history import Amount
 from alertbot.domain.series import UNKNOWN, Odometer
 from alertbot.domain.snapshots import Configuration, Counter
 from alertbot.flows.retention import Retention, apply_retention
-from alertbot.store import snapshots, sources
+from alertbot.store import configurations, snapshots, sources
 from alertbot.store.database import Database
 from alertbot.store.snapshots import Counted
 from tests.builders import START
@@ -25,7 +25,7 @@ def read(database: Database, moments: list[datetime]) -> None:
     """A reading at each moment, the n-th of which saw n violations; evaluation has seen all of them."""
     with database.transaction() as tx:
         sources.register(tx, ["acme"])
-        (number,) = snapshots.add_configurations(tx, 1, [Configuration("llm-1", "llm-1")], moments[0]).values()
+        (number,) = configurations.add(tx, 1, [Configuration("llm-1", "llm-1")], moments[0]).values()
         for grown, moment in enumerate(moments):
             odometers = dict.fromkeys(Counter, UNKNOWN) | {VIOLATIONS: Odometer(grown, grown)}
             reading = snapshots.begin_reading(tx, 1, moment)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from alertbot.domain.evidence import Count, Evidence, EvidenceKind, Scope, TopN
 from alertbot.domain.rules import Selector
 from alertbot.domain.snapshots import Configuration
-from alertbot.store import evidence, evidence_fetches, expiry, leases, snapshots, sources
+from alertbot.store import configurations, evidence, evidence_fetches, expiry, leases, sources
 from alertbot.store.database import Database
 from tests.builders import at, minutes
 
@@ -188,7 +188,7 @@ def test_the_newest_that_is_quoted_is_one_of_the_leading_policy(database, acme, 
 def test_owners_are_the_configurations_with_their_repositories(database, acme):
     with database.transaction() as tx:
         shop = Configuration("llm-1", "shop", "openai", "w1", None, (("r1", "one"), ("r2", "two")))
-        snapshots.add_configurations(tx, acme, [shop, Configuration("llm-2", "bare")], at(0))
+        configurations.add(tx, acme, [shop, Configuration("llm-2", "bare")], at(0))
     with database.reading() as tx:
         first, second = sorted(evidence.owners(tx, ["acme"]), key=lambda owner: owner.labels["ai_llm"])
         assert evidence.owners(tx, None, ai_llm="llm-2") == [second]
