@@ -34,9 +34,9 @@ from alertbot.flows.give_up import give_up_old
 from alertbot.flows.notify import notify_due, notify_now
 from alertbot.flows.operator_alerts import notify_operators, report_stalls
 from alertbot.flows.retention import Retention, apply_retention
-from alertbot.store import configurations, credentials, leases, outbox, redating, rule_files, sources
+from alertbot.store import configurations, credentials, deliveries, leases, redating, rule_files, sources
 from alertbot.store.database import Database, Tx
-from alertbot.store.outbox import OutboxEntry
+from alertbot.store.deliveries import OutboxEntry
 
 log = structlog.get_logger()
 _SENDERS = 8
@@ -390,7 +390,7 @@ class Worker:
         """Claim anew what could not be marked while the database was away, without waiting for the end of its lease."""
         if unmarked := set(self._unmarked):
             with self._database.transaction() as tx:
-                outbox.give_back(tx, unmarked, owner=self._owner)
+                deliveries.release(tx, unmarked, owner=self._owner)
             self._unmarked -= unmarked
 
     def _send_next(self) -> bool:
@@ -454,7 +454,7 @@ class Worker:
         in_flight = [row.number for sending, row in list(self._sending.items()) if not sending.done()]
         try:
             with self._database.transaction() as tx:
-                outbox.release_all(tx, owner=self._owner, but_not=in_flight)
+                deliveries.release_all(tx, owner=self._owner, but_not=in_flight)
                 rule_files.remove(tx, [self._owner])
         except StoreError as error:  # it is gone, and we go: what was claimed is free when its lease is over
             log.warning("not_released", error=error.lines[0])

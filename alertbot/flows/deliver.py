@@ -26,10 +26,11 @@ from alertbot.errors import (
 from alertbot.flows.growers import with_growers
 from alertbot.flows.message_content import message_of
 from alertbot.flows.operator_alerts import concerns_some_calls, raise_alarm, report_accepted, report_refused
-from alertbot.store import alerts, channels, groups, outbox
+from alertbot.store import alerts, channels, deliveries, groups, outbox
 from alertbot.store.channels import EVERY_CHANNEL
 from alertbot.store.database import Database, Tx
-from alertbot.store.outbox import OutboxAction, OutboxEntry
+from alertbot.store.deliveries import OutboxEntry
+from alertbot.store.outbox import OutboxAction
 
 log = structlog.get_logger()
 LEASE = timedelta(seconds=45)  # longer than one send with its look into the history takes; then another may try
@@ -96,7 +97,7 @@ def claim_due(
         now = delivery.clock()
         # A clock that is set forward ends every lease at once, while the calls of their holders are still on their way.
         ended = delivery.since_leap() >= delivery.lease.total_seconds()
-        return outbox.claim(
+        return deliveries.claim(
             tx, owner=delivery.owner, lease=delivery.lease, now=now, limit=limit, busy=busy, ended_leases=ended
         )
 
@@ -111,7 +112,7 @@ def deliver(database: Database, delivery: Delivery, row: OutboxEntry) -> None:
         )
         return
     with database.transaction() as tx:
-        if not outbox.is_held(tx, row, owner=delivery.owner):
+        if not deliveries.is_held(tx, row, owner=delivery.owner):
             return
         if (
             row.action is not OutboxAction.RETURN
@@ -282,7 +283,7 @@ def _linked(database: Database, sender: Sender, message: AlertMessage) -> AlertM
 def _settle(tx: Tx, delivery: Delivery, row: OutboxEntry, place: MessageRef) -> bool:
     """Mark a notification that Slack has; False if somebody else took it meanwhile."""
     now = delivery.clock()
-    if not outbox.mark_sent(tx, row, owner=delivery.owner, ts=place.ts, now=now):
+    if not deliveries.mark_sent(tx, row, owner=delivery.owner, ts=place.ts, now=now):
         # Somebody else took the notification meanwhile, so this process was stalled: what it wrote may be older than
         # what stood there. The message is brought up to date once more.
         if row.group is not None:
@@ -315,7 +316,7 @@ def _welcome_back(tx: Tx, delivery: Delivery, channel: str, now: datetime) -> No
 def _postpone(tx: Tx, delivery: Delivery, row: OutboxEntry, error: SlackError) -> None:
     """A send that failed: later, elsewhere, or never. By a process that was overtaken: of no consequence."""
     now = delivery.clock()
-    if not outbox.is_held(tx, row, owner=delivery.owner):
+    if not deliveries.is_held(tx, row, owner=delivery.owner):
         log.warning(
             "notification_overtaken", notification=row.number, kind=row.notification.kind.value, code=error.code
         )
@@ -330,7 +331,7 @@ def _postpone(tx: Tx, delivery: Delivery, row: OutboxEntry, error: SlackError) -
         return
     pause = _pause(tx, row, error, now)
     uncertain = row.uncertain or isinstance(error, SlackUncertain)
-    outbox.mark_deferred(tx, row, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
+    deliveries.mark_deferred(tx, row, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
     log.warning(
         "notification_postponed",
         notification=row.number,
@@ -374,7 +375,7 @@ def _pause(tx: Tx, row: OutboxEntry, error: SlackError, now: datetime) -> timede
             if row.action is OutboxAction.MESSAGE and row.group is not None:
                 groups.count_repost(tx, row.group)
             else:  # the thread is gone, the ping must not be: it is said in the channel
-                outbox.post_to_channel(tx, row)
+                deliveries.post_to_channel(tx, row)
         case _:
             pause = _backoff(row)
     return pause
@@ -401,7 +402,7 @@ def _divert(tx: Tx, delivery: Delivery, row: OutboxEntry, now: datetime) -> bool
         return False
     if row.group is not None and row.action in {OutboxAction.MESSAGE, OutboxAction.REPLY}:
         groups.reroute(tx, row.group, delivery.fallback)
-    outbox.reroute(tx, row, owner=delivery.owner, to=delivery.fallback, now=now)
+    deliveries.reroute(tx, row, owner=delivery.owner, to=delivery.fallback, now=now)
     return True
 
 
@@ -416,5 +417,5 @@ def _tell_operators(tx: Tx, delivery: Delivery, line: str, *, but_not: str = "")
 
 
 def _give_up(tx: Tx, delivery: Delivery, row: OutboxEntry, reason: str, now: datetime) -> None:
-    outbox.mark_failed(tx, row, owner=delivery.owner, error=reason, now=now)
+    deliveries.mark_failed(tx, row, owner=delivery.owner, error=reason, now=now)
     log.error("notification_given_up", notification=row.number, kind=row.notification.kind.value, why=reason)

@@ -19,7 +19,7 @@ from alertbot.config import load
 from alertbot.demo.flashback.server import FlashbackServer
 from alertbot.demo.flashback.traffic import World
 from alertbot.domain.notifications import AlertMessage, MessageRef
-from alertbot.store import leases, migrate, outbox
+from alertbot.store import deliveries, leases, migrate, outbox
 from alertbot.store.database import Database
 from alertbot.store.tables import outbox as outbox_table
 from tests.fakes import FakeSlack
@@ -132,7 +132,7 @@ def test_what_is_at_slack_when_the_bot_stops_is_not_free_for_others(house):
     worker.stop(within=0.2)
     with house.database.transaction() as tx:
         at_slack = set(tx.execute(sa.select(outbox_table.c.number).where(outbox_table.c.owner != "")).scalars())
-        claimed = outbox.claim(tx, owner="another", lease=timedelta(seconds=45), now=Clock()(), limit=LLMS)
+        claimed = deliveries.claim(tx, owner="another", lease=timedelta(seconds=45), now=Clock()(), limit=LLMS)
     assert len(at_slack) == slack.asked > 0
     assert len(claimed) == LLMS - len(at_slack), "what was not handed to Slack is free at once"
     assert not at_slack & {row.number for row in claimed}
@@ -143,12 +143,12 @@ def test_a_start_on_ones_own_database_leaves_a_call_of_the_dead_its_time_to_arri
     now = Clock()()
     with house.database.transaction() as tx:
         outbox.add_alarm(tx, "Slack refuses the bot", now=now)
-        outbox.claim(tx, owner="a process that was killed", lease=timedelta(seconds=45), now=now)
+        deliveries.claim(tx, owner="a process that was killed", lease=timedelta(seconds=45), now=now)
     worker = house.worker(FakeSlack())
     worker.release_stale_claims()
     with house.database.transaction() as tx:
         assert leases.holders(tx) == set()
-        assert outbox.claim(tx, owner="the next", lease=timedelta(seconds=45), now=now + timedelta(seconds=4)) == []
-        (row,) = outbox.claim(tx, owner="the next", lease=timedelta(seconds=45), now=now + timedelta(seconds=6))
+        assert deliveries.claim(tx, owner="the next", lease=timedelta(seconds=45), now=now + timedelta(seconds=4)) == []
+        (row,) = deliveries.claim(tx, owner="the next", lease=timedelta(seconds=45), now=now + timedelta(seconds=6))
     assert row.uncertain
     worker.stop()

@@ -19,10 +19,11 @@ from alertbot.domain.notifications import (
     NotifyReason,
 )
 from alertbot.domain.routes import Route
-from alertbot.store import channels, expiry, groups, outbox
+from alertbot.store import channels, deliveries, expiry, groups, outbox
 from alertbot.store.channels import EVERY_CHANNEL
 from alertbot.store.database import Database, Tx
-from alertbot.store.outbox import OutboxAction, OutboxEntry
+from alertbot.store.deliveries import OutboxEntry
+from alertbot.store.outbox import OutboxAction
 from tests.builders import MINUTE, START, at
 from tests.store.racing import in_threads, until_waiting
 
@@ -57,7 +58,7 @@ def add(
 
 def claim(database: Database, minute: float = 0, *, owner: str = "one", limit: int = 20) -> list[OutboxEntry]:
     with database.transaction() as tx:
-        return outbox.claim(tx, owner=owner, lease=LEASE, now=at(minute), limit=limit)
+        return deliveries.claim(tx, owner=owner, lease=LEASE, now=at(minute), limit=limit)
 
 
 def claim_one(database: Database, minute: float = 0, *, owner: str = "one") -> OutboxEntry:
@@ -67,7 +68,7 @@ def claim_one(database: Database, minute: float = 0, *, owner: str = "one") -> O
 
 def sent(database: Database, row: OutboxEntry, minute: float = 0, *, owner: str = "one") -> bool:
     with database.transaction() as tx:
-        done = outbox.mark_sent(tx, row, owner=owner, ts="1700000000.000100", now=at(minute))
+        done = deliveries.mark_sent(tx, row, owner=owner, ts="1700000000.000100", now=at(minute))
         if done and row.action is OutboxAction.MESSAGE and row.group is not None:
             groups.set_message(tx, row.group, MessageRef("C1", "1700000000.000100"))
             groups.mark_edited(tx, row.group, at(minute))
@@ -76,7 +77,7 @@ def sent(database: Database, row: OutboxEntry, minute: float = 0, *, owner: str 
 
 def postpone(database: Database, row: OutboxEntry, until: float, *, uncertain: bool = False) -> None:
     with database.transaction() as tx:
-        outbox.mark_deferred(tx, row, owner="one", due_at=at(until), error="busy", uncertain=uncertain)
+        deliveries.mark_deferred(tx, row, owner="one", due_at=at(until), error="busy", uncertain=uncertain)
 
 
 def send_all(database: Database, minute: float) -> list[str]:
@@ -233,7 +234,7 @@ def test_an_edit_that_is_written_while_it_is_claimed_is_either_shown_or_follows(
             assert other.submit(claim, postgres, 1).result(30) == [], "whoever claims now would show what was before"
     with ThreadPoolExecutor(1) as pool:  # … or comes too late
         with postgres.transaction() as tx:
-            (row,) = outbox.claim(tx, owner="one", lease=LEASE, now=at(1))
+            (row,) = deliveries.claim(tx, owner="one", lease=LEASE, now=at(1))
             evaluation = pool.submit(add, postgres, group, ACT, minute=1)
             until_waiting(postgres)
         evaluation.result(30)
@@ -261,9 +262,9 @@ def test_whoever_slept_through_the_lease_cannot_mark_what_another_tries_now(
     late = claim_one(database, owner="one")
     row = claim_one(database, 2, owner=owner)
     with database.transaction() as tx:
-        assert not outbox.mark_sent(tx, late, owner="one", ts="1.000100", now=at(2))
-        assert not outbox.mark_deferred(tx, late, owner="one", due_at=at(60), error="", uncertain=False)
-        assert not outbox.mark_failed(tx, late, owner="one", error="", now=at(2))
+        assert not deliveries.mark_sent(tx, late, owner="one", ts="1.000100", now=at(2))
+        assert not deliveries.mark_deferred(tx, late, owner="one", due_at=at(60), error="", uncertain=False)
+        assert not deliveries.mark_failed(tx, late, owner="one", error="", now=at(2))
     assert sent(database, row, 2, owner=owner)
     assert waiting(database) == 0
 
@@ -283,7 +284,7 @@ def test_what_a_process_gives_back_at_its_end_may_be_taken_at_once(database: Dat
     add(database, other, FIRST)
     claim_one(database, owner="two")
     with database.transaction() as tx:
-        assert outbox.release_all(tx, owner="one") == 1
+        assert deliveries.release_all(tx, owner="one") == 1
     back = claim_one(database, 0, owner="three")
     assert (back.group, back.uncertain) == (group, True)
 
@@ -292,7 +293,7 @@ def test_a_notification_that_was_given_up_holds_nobody_up(database: Database, gr
     add(database, group, FIRST, RISE)
     row = claim_one(database)
     with database.transaction() as tx:
-        assert outbox.mark_failed(tx, row, owner="one", error="invalid_blocks", now=START)
+        assert deliveries.mark_failed(tx, row, owner="one", error="invalid_blocks", now=START)
     assert send_all(database, 0) == ["reply rise"]
 
 
@@ -408,7 +409,7 @@ word_lists = st.lists(words, max_size=3).map(tuple)
 def test_a_notification_comes_back_as_it_went(database: Database, notification: Notification) -> None:
     with rolled_back(database) as tx:
         outbox.add_alone(tx, notification, channel=CHANNEL, now=START)
-        (row,) = outbox.claim(tx, owner="one", lease=timedelta(minutes=1), now=START)
+        (row,) = deliveries.claim(tx, owner="one", lease=timedelta(minutes=1), now=START)
         assert row.notification == notification
 
 

@@ -10,7 +10,7 @@ from alertbot.domain.notifications import Decision, Group, NotifiedState, Notify
 from alertbot.domain.points import Resolution
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Severity
-from alertbot.store import alerts, channels, expiry, groups, homes, outbox, silences
+from alertbot.store import alerts, channels, deliveries, expiry, groups, homes, outbox, silences
 from alertbot.store.database import Database, Tx
 from alertbot.store.expiry import Expired
 from tests.builders import START
@@ -52,7 +52,7 @@ HOT: dict[str, Callable[[Tx], object]] = {
     "the last decision": lambda tx: groups.last_decision(tx, 1, until=START),
     "where messages are": lambda tx: groups.messages_of(tx, [1]),
     "messages that stand elsewhere": lambda tx: channels.diverted_from(tx, "#ai-alerts"),
-    "what to send next": lambda tx: outbox.claim(tx, owner="me", now=START, lease=timedelta(minutes=1)),
+    "what to send next": lambda tx: deliveries.claim(tx, owner="me", now=START, lease=timedelta(minutes=1)),
     "what a thread waits for": lambda tx: outbox.replies_waiting(tx, "G1"),
     "how much waits": outbox.depth,
     "when something is due": outbox.next_due,
