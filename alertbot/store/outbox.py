@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from alertbot.domain.notifications import Notification, NotificationKind
 from alertbot.store.chunks import chunks
+from alertbot.store.column_types import Moment
 from alertbot.store.database import Tx
-from alertbot.store.tables import Moment, groups, outbox
+from alertbot.store.tables import groups, outbox
 
 _CHUNK = 500  # numbers a statement
 _WEBHOOK = "webhook"  # both ordering key and channel of what goes to the operators' webhook

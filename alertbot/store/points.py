@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from alertbot.domain.history import Member, Slice
 from alertbot.domain.points import AMOUNTS, Dataset, LabelSet, Point, Resolution, after, ceiling, floor, merged
+from alertbot.store.column_types import Whole
 from alertbot.store.database import Tx
-from alertbot.store.tables import Whole, ai_points, backfills, configurations, label_sets, sources, storage_points
+from alertbot.store.tables import ai_points, backfills, configurations, label_sets, sources, storage_points
 from alertbot.store.upserts import upsert
 
 _TABLES: Mapping[Dataset, sa.Table] = {Dataset.AI: ai_points, Dataset.STORAGE: storage_points}

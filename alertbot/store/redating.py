@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from alertbot.store.column_types import Moment
 from alertbot.store.database import Tx
-from alertbot.store.tables import Moment, clock_corrections, evidence_fetches, groups, metadata, readings, sources
+from alertbot.store.tables import clock_corrections, evidence_fetches, groups, metadata, readings, sources
 
 # Moments that people, the calendar or Flashback have set. All others are our clock's, or were counted from its time.
 GIVEN = frozenset(

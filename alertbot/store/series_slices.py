@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from alertbot.domain.history import Slice
+from alertbot.store.column_types import Moment
 from alertbot.store.database import Tx
 from alertbot.store.snapshots import at_rest, grown_in, resting_rows
-from alertbot.store.tables import Moment, configurations, readings, rests, snapshots, sources
+from alertbot.store.tables import configurations, readings, rests, snapshots, sources
 
 _Chosen = Callable[[sa.Column[Any]], sa.ColumnElement[bool]]  # which configurations, given the column that names them
 _MOST_AT_ONCE = 500  # moments or configurations a statement; databases limit how many values one may hold

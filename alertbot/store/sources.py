@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from alertbot.domain.datasets import Feeds, feed_name, feed_of
 from alertbot.domain.history import SourceState
 from alertbot.domain.points import Dataset
+from alertbot.store.column_types import Moment
 from alertbot.store.database import Tx
-from alertbot.store.tables import Moment, readings, sources
+from alertbot.store.tables import readings, sources
 from alertbot.store.upserts import upsert
 
 # A poller that has not tried for this many intervals was not running: silence is then its own, not the source's.

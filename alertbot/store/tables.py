@@ -1,16 +1,12 @@
-"""The tables as they are now. `migrations/` is how they came to be; a test keeps the two equal on SQLite and Postgres."""
+"""The present schema. `migrations/` leads to it; a test compares the two on SQLite and Postgres."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from fractions import Fraction
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from alertbot.domain.points import AI_AMOUNTS, STORAGE_AMOUNTS
 from alertbot.domain.snapshots import Counter
+from alertbot.store.column_types import Exact, Moment, Whole
 
 metadata = sa.MetaData(
     naming_convention={
@@ -20,86 +16,28 @@ metadata = sa.MetaData(
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     }
 )
-_LARGEST = 2**63 - 1  # what SQLite keeps in an INTEGER; it refuses more, and as NUMERIC it would round to a float
+_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite generates keys only for INTEGER
 
 
-class _Blob(UserDefinedType[Any]):
-    """A SQLite column without affinity: an integer stays an integer, a text stays a text."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "BLOB"
-
-
-class Whole(TypeDecorator[int]):
-    """An integer of any size, exact: on Postgres NUMERIC, on SQLite an INTEGER, or the digits as TEXT past 2**63."""
-
-    impl = sa.Numeric
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(_Blob() if dialect.name == "sqlite" else sa.Numeric())
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
-        if dialect.name != "sqlite":
-            return None
-        return lambda value: str(value) if value is not None and abs(value) > _LARGEST else value
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], int | None] | None:
-        return lambda value: value if value is None or type(value) is int else int(value)
-
-
-class Exact(TypeDecorator[Fraction]):
-    """A fraction as text, e.g. `9` or `1/50`: nothing is rounded."""
-
-    impl = sa.String
-    cache_ok = True
-
-    def process_bind_param(self, value: Fraction | None, dialect: Dialect) -> str | None:
-        return None if value is None else str(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Fraction | None:
-        return None if value is None else Fraction(value)
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware moment in UTC. SQLite keeps it without its zone, in a form that sorts."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name != "sqlite"))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a moment needs a time zone")
-        utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _number(name: str = "number") -> sa.Column[int]:
-    """A key that the database gives out; on SQLite only INTEGER can be one."""
-    return sa.Column(name, sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True)
+def _number() -> sa.Column[int]:
+    """A key that the database generates."""
+    return sa.Column("number", _BIG, primary_key=True, autoincrement=True)
 
 
 def _refers(name: str, target: str, **options: Any) -> sa.Column[int]:
-    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-    return sa.Column(name, number, sa.ForeignKey(target, ondelete="CASCADE"), **options)
+    """A reference to another table. Deleting the row there deletes this one."""
+    return sa.Column(name, _BIG, sa.ForeignKey(target, ondelete="CASCADE"), **options)
 
 
-# One row a feed: what is read for itself, and may fail for itself. The totals of a source have its name, its points are
-# `acme/ai` and `acme/storage`. `generation` is the fence: it grows with each claim, and whoever writes a reading has to
-# name the one it was given. `complete_since` is from when on there are points; `missing` that the server has no such
-# feed.
+def _partial_index(
+    name: str, *columns: sa.Column[Any], where: sa.ColumnElement[bool], unique: bool = False
+) -> sa.Index:
+    return sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+# One row a feed. A source's totals have its name, its points are `acme/ai` and `acme/storage`. `generation` is the fence:
+# it grows with each claim, and a reading is only written under the present one. Points are stored from `complete_since`
+# on; `missing` says that the server does not have this feed.
 sources = sa.Table(
     "sources",
     metadata,
@@ -122,7 +60,7 @@ sources = sa.Table(
     sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
 )
 
-# Each time that a clock had been ahead for a while and what it had dated was dated back, by so many seconds.
+# A row for each time that the clock had been ahead and what it had dated was moved back, by so many seconds.
 clock_corrections = sa.Table(
     "clock_corrections",
     metadata,
@@ -143,13 +81,13 @@ configurations = sa.Table(
     sa.Column("workspace_name", sa.String, nullable=False, server_default=""),
     sa.Column("created_at", Moment),
     sa.Column("seen_at", Moment, nullable=False),
-    sa.Column("absent_since", Moment),  # the first of the readings in a row, up to the newest, that did not list it
+    sa.Column("absent_since", Moment),  # the first of the latest readings that do not list it
     sa.Column("repos", sa.JSON, nullable=False),
     sa.UniqueConstraint("source", "ai_llm"),
-    sqlite_autoincrement=True,  # slices of one that is forgotten must not pass for those of a new one
+    sqlite_autoincrement=True,  # old snapshots must not pass for those of a new configuration
 )
 
-# The exact last totals of each configuration, and those lower ones that wait to be believed (`held`, by counter).
+# The last totals of each configuration; `held` has, by counter, lower totals that the next reading has to confirm.
 counters = sa.Table(
     "counters",
     metadata,
@@ -167,23 +105,21 @@ readings = sa.Table(
     sa.UniqueConstraint("source", "taken_at"),  # finds the reading as of a moment
 )
 
-# The slices of odometers. Every known configuration has a row in each reading, so that the increase of all of them over
-# any window is the difference of two slices; clustered by reading, which writes each slice in one place. What is long
-# absent has a row in `rests` instead.
+# The slices of odometers. Each reading has a row for every known configuration, so that the increase over any window is
+# the difference of two slices. Clustered by reading, as slices are written and read. Configurations that have been
+# absent for long have a row in `rests` instead.
 snapshots = sa.Table(
     "snapshots",
     metadata,
     _refers("reading", "readings.number", primary_key=True, autoincrement=False),
-    sa.Column(
-        "configuration", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False
-    ),
+    sa.Column("configuration", _BIG, primary_key=True, autoincrement=False),
     *(sa.Column(counter.value, Whole) for counter in Counter),
     sa.Column("absent", sa.Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
 
-# Where the odometers of an absent configuration stand in all readings from `since` to before `until` (NULL: it is
-# absent still): one row in place of one in each of these readings.
+# The odometers of an absent configuration in all readings from `since` to before `until` (NULL: still absent): one row
+# instead of one in each of these readings.
 rests = sa.Table(
     "rests",
     metadata,
@@ -197,10 +133,10 @@ counter_resets = sa.Table(
     "counter_resets",
     metadata,
     _number(),
-    _refers("configuration", "configurations.number", nullable=False, index=True),  # those of one that is forgotten
+    _refers("configuration", "configurations.number", nullable=False, index=True),  # to delete a configuration
     sa.Column("counter", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
-    sa.Column("at", Moment, nullable=False, index=True),  # the falls inside a rule's window
+    sa.Column("at", Moment, nullable=False, index=True),  # the resets inside a rule's window
     sa.Column("last", Whole, nullable=False),
     sa.Column("seen", Whole, nullable=False),
 )
@@ -241,23 +177,22 @@ alerts = sa.Table(
     sa.Column("assigned_to", sa.String, nullable=False),
     sa.Column("is_gone", sa.Boolean, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
-    sqlite_autoincrement=True,  # a number that people saw is never given out again
+    sqlite_autoincrement=True,  # people know alerts by their numbers, so none is used again
 )
-# Written out, and not as parameters, so that SQLite sees that the index below finds them.
+# Literals, as SQLite uses a partial index only if it sees that the condition is the same.
 alert_is_open = alerts.c.state.in_(
     sa.bindparam("open_states", ["pending", "firing"], expanding=True, literal_execute=True, unique=True)
 )
-# One open alert a series and rule, whoever evaluates; also finds the open alerts among years of those that are over.
-sa.Index(
+# One open alert for each series of a rule, even if two processes evaluate; and the open alerts among years of old ones.
+_partial_index(
     "uq_alerts_open",
     alerts.c.rule,
     alerts.c.identity,
     alerts.c.series,
+    where=alerts.c.state.in_(["pending", "firing"]),
     unique=True,
-    sqlite_where=alerts.c.state.in_(["pending", "firing"]),
-    postgresql_where=alerts.c.state.in_(["pending", "firing"]),
 )
-sa.Index("ix_alerts_resolved_at", alerts.c.resolved_at)  # the newest alerts for look-ups, those that are over for long
+sa.Index("ix_alerts_resolved_at", alerts.c.resolved_at)  # the newest alerts, and the expired ones
 sa.Index("ix_alerts_period", alerts.c.period)  # each budget's last alert of a period that is not over
 
 transitions = sa.Table(
@@ -286,7 +221,7 @@ actions = sa.Table(
     sa.Column("until", Moment),
     sa.Column("outcome", sa.String, nullable=False),
     sa.Column("key", sa.String, nullable=False),
-    sa.UniqueConstraint("key", "alert"),  # the same click delivered twice is one act
+    sa.UniqueConstraint("key", "alert"),  # the same click delivered twice is one action
 )
 
 silences = sa.Table(
@@ -300,7 +235,7 @@ silences = sa.Table(
     sa.Column("comment", sa.String, nullable=False),
     sa.Column("ended_by", sa.String, nullable=False, server_default=""),
     sa.Column("key", sa.String, unique=True),  # the same submission delivered twice makes one silence
-    # Whether the operators were notified that it is not valid and so mutes nothing.
+    # The operators were notified that it is invalid and mutes nothing.
     sa.Column("reported", sa.Boolean, nullable=False, server_default=sa.false()),
     sqlite_autoincrement=True,
 )
@@ -315,32 +250,23 @@ groups = sa.Table(
     sa.Column("opened_at", Moment, nullable=False),
     sa.Column("closed_at", Moment),
     sa.Column("notified", sa.JSON, nullable=False),
-    sa.Column("next_check_at", Moment, index=True),  # groups where something has to be said though nothing happened
+    sa.Column("next_check_at", Moment, index=True),  # groups to notify though no alert changed
     sa.Column("reason", sa.String, nullable=False, server_default=""),
     sa.Column("previous", sa.BigInteger),
-    # Where the message is: the channel's id as Slack names it, and the message's ts, which is text.
+    # Where the message is: Slack's id of the channel, and the message's ts, which is text.
     sa.Column("message_channel", sa.String, nullable=False, server_default=""),
     sa.Column("message_ts", sa.String, nullable=False, server_default=""),
     sa.Column("edited_at", Moment),
-    # Where the message stands as long as its own channel is broken, and how often it was posted anew after somebody
-    # deleted it.
+    # Where the message is while its own channel is broken, and how often it was posted again after somebody deleted it.
     sa.Column("diverted_to", sa.String, nullable=False, server_default=""),
     sa.Column("reposts", sa.Integer, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
-sa.Index(
-    "uq_groups_open",
-    groups.c.channel,
-    groups.c.key,
-    unique=True,
-    sqlite_where=groups.c.closed_at.is_(None),
-    postgresql_where=groups.c.closed_at.is_(None),
-)
-# The message before the one that is opened (groups.open_for), and what has changed in an hour in those before
-# (groups.changes).
+_partial_index("uq_groups_open", groups.c.channel, groups.c.key, where=groups.c.closed_at.is_(None), unique=True)
+# The previous group of the same channel and key (groups.open_for), and the changes within the last hour (groups.changes).
 sa.Index("ix_groups_closed", groups.c.channel, groups.c.key, groups.c.closed_at)
-sa.Index("ix_groups_closed_at", groups.c.closed_at)  # those that are over for long
-sa.Index("ix_groups_previous", groups.c.previous)  # whether a group is still linked to
+sa.Index("ix_groups_closed_at", groups.c.closed_at)  # the expired ones
+sa.Index("ix_groups_previous", groups.c.previous)  # whether another group links to this one
 
 memberships = sa.Table(
     "memberships",
@@ -349,7 +275,7 @@ memberships = sa.Table(
     _refers("alert", "alerts.number", primary_key=True, autoincrement=False, index=True),  # the messages of an alert
 )
 
-# Every decision about a group that was another one than the last, also those not to speak.
+# The decisions about a group, also those not to notify; a row where the decision differs from the one before.
 decisions = sa.Table(
     "decisions",
     metadata,
@@ -360,8 +286,8 @@ decisions = sa.Table(
     sa.Column("kinds", sa.String, nullable=False),
 )
 
-# Rules that people made in Slack: `keys` as in the configuration. `version` is the number of the change that made it
-# what it is; `told` says that people know that it cannot be used.
+# Rules made in Slack: `keys` as in the configuration. `version` is the number of the last change; `reported` says that
+# people were notified that the rule is invalid.
 rules = sa.Table(
     "rules",
     metadata,
@@ -375,7 +301,7 @@ rules = sa.Table(
     sa.Column("reported", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
-# Everything that anybody did to one of them.
+# Each change of a rule made in Slack.
 rule_changes = sa.Table(
     "rule_changes",
     metadata,
@@ -388,7 +314,7 @@ rule_changes = sa.Table(
     sa.Column("key", sa.String, nullable=False, unique=True),  # the same submission delivered twice is one change
 )
 
-# Rules that cannot be evaluated for a source.
+# Rules whose last evaluation for a source raised an error.
 rule_errors = sa.Table(
     "rule_errors",
     metadata,
@@ -397,21 +323,20 @@ rule_errors = sa.Table(
     sa.Column("since", Moment, nullable=False),
 )
 
-# Notifications not yet delivered, and those that were. `ordering_key` keeps the order: of two rows of one ordering key
-# the older goes first.
+# Notifications that wait to be delivered, and those that were. Of two with the same `ordering_key` the older goes first.
 outbox = sa.Table(
     "outbox",
     metadata,
     _number(),
     sa.Column("ordering_key", sa.String, nullable=False),
     sa.Column("channel", sa.String, nullable=False),
-    _refers("group", "groups.number", nullable=True, index=True),  # the notifications of one that is over for long
+    _refers("group", "groups.number", nullable=True, index=True),  # whether an expired group has entries
     sa.Column("action", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("ping", sa.Boolean, nullable=False),
     sa.Column("notification", sa.JSON, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
-    sa.Column("changed_at", Moment, nullable=False),  # when the newest of what it will show was written down
+    sa.Column("changed_at", Moment, nullable=False),  # when the newest state that it will show was stored
     sa.Column("due_at", Moment, nullable=False),
     sa.Column("state", sa.String, nullable=False, server_default="waiting"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
@@ -423,23 +348,12 @@ outbox = sa.Table(
     sa.Column("ts", sa.String, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
-sa.Index("ix_outbox_done_at", outbox.c.done_at)  # those that were sent long ago
-# What waits: the next to be sent, and in the order of each ordering key.
-sa.Index(
-    "ix_outbox_next",
-    outbox.c.number,
-    sqlite_where=outbox.c.state == "waiting",
-    postgresql_where=outbox.c.state == "waiting",
-)
-sa.Index(
-    "ix_outbox_waiting",
-    outbox.c.ordering_key,
-    outbox.c.number,
-    sqlite_where=outbox.c.state == "waiting",
-    postgresql_where=outbox.c.state == "waiting",
-)
+sa.Index("ix_outbox_done_at", outbox.c.done_at)  # the expired ones
+# The next to be sent, and whether an older one with the same ordering key waits.
+_partial_index("ix_outbox_next", outbox.c.number, where=outbox.c.state == "waiting")
+_partial_index("ix_outbox_waiting", outbox.c.ordering_key, outbox.c.number, where=outbox.c.state == "waiting")
 
-# What we know of the channels we write to: until when Slack asked us to wait, and why one is broken.
+# Slack channels that have to wait, and those that cannot be written to, with the reason.
 channels = sa.Table(
     "channels",
     metadata,
@@ -450,7 +364,7 @@ channels = sa.Table(
     sa.Column("probe_at", Moment),
 )
 
-# What keeps the bot from its work and was told; `owner` is the process that sees it, `seen_at` when it last did.
+# Operator alerts that are firing; `owner` is the process that sees the cause, and last did at `seen_at`.
 operator_alerts = sa.Table(
     "operator_alerts",
     metadata,
@@ -461,8 +375,7 @@ operator_alerts = sa.Table(
     sa.Column("seen_at", Moment, nullable=False),
 )
 
-# The rules (name → fingerprint) and sources in the configuration file of each process that runs, refreshed while it
-# does.
+# The rules (name → fingerprint) and sources in the configuration of each running process, which refreshes its row.
 rule_files = sa.Table(
     "rule_files",
     metadata,
@@ -472,7 +385,7 @@ rule_files = sa.Table(
     sa.Column("sources", sa.JSON, nullable=False),
 )
 
-# Who has looked at the app's Home, at which page, and what stood there when it was last published (`shown`).
+# Who has opened the app's Home, at which page, and the fingerprint of what was last published there (`shown`).
 homes = sa.Table(
     "homes",
     metadata,
@@ -483,7 +396,7 @@ homes = sa.Table(
     sa.Column("shown", sa.String, nullable=False, server_default=""),
 )
 
-# What a point is told apart by. `dataset` is what it counts: the use of AI, or storage.
+# The dimensions that identify a point. `dataset` is `ai` or `storage`.
 label_sets = sa.Table(
     "label_sets",
     metadata,
@@ -498,22 +411,19 @@ label_sets = sa.Table(
     sa.Column("user", sa.String, nullable=False),
     sa.Column("host", sa.String, nullable=False),
     sa.Column("seen_at", Moment, nullable=False),
-    sa.Column(
-        "last_at", Moment, nullable=False, index=True
-    ),  # the day of its newest point; those that are over for long
+    sa.Column("last_at", Moment, nullable=False, index=True),  # the day of its newest point; finds the expired ones
     sa.UniqueConstraint("source", "dataset", "ai_llm", "provider", "model", "repo", "api_key", "user", "host"),
-    sqlite_autoincrement=True,  # points of one that is forgotten must not pass for those of a new one
+    sqlite_autoincrement=True,  # old points must not pass for those of a new label set
 )
 
 
 def _label_set() -> sa.Column[int]:
-    """No foreign key: deleting one label set would look through all points for it. They go by their age, and first."""
-    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-    return sa.Column("label_set", number, primary_key=True, autoincrement=False)
+    """No foreign key, with which deleting a label set would scan all points. Points expire before their label set."""
+    return sa.Column("label_set", _BIG, primary_key=True, autoincrement=False)
 
 
-# Amounts within a bucket. Those of hours, and of days with minutes, are the sums of the minutes in them, so that a
-# month is thirty rows and not 43,200. Clustered by resolution and time, as they are read.
+# The amounts in each bucket. Hours, and days with minutes, are the sums of their minutes: a month is thirty rows instead
+# of 43,200. Clustered by resolution and time, as they are read.
 ai_points = sa.Table(
     "ai_points",
     metadata,
@@ -533,8 +443,7 @@ storage_points = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# How far a look into the past has come, so that it can go on where it was stopped: everything since `done_since` is
-# there.
+# How far each backfill has come, so that it can resume: everything since `done_since` is stored.
 backfills = sa.Table(
     "backfills",
     metadata,
@@ -543,7 +452,7 @@ backfills = sa.Table(
     sa.Column("done_since", Moment, nullable=False),
 )
 
-# Violations and policy alerts as Flashback lists them; `id` is its own. What a number alone does not tell.
+# Violations and policy alerts as Flashback lists them, with its own `id`.
 evidence = sa.Table(
     "evidence",
     metadata,
@@ -568,10 +477,9 @@ evidence = sa.Table(
 )
 sa.Index("ix_evidence_at", evidence.c.source, evidence.c.at)  # the evidence of a window
 
-# How the evidence of each source is fetched. `complete_since` is from when on all violations are there,
-# `violations_until` and `alerts_until` up to when, by the server's clock; `missing` names the kinds that the server
-# does not list, `differs` says that the list and the counts do not agree. `generation` is the fence, as that of a
-# source.
+# How far the evidence of each source is fetched: all violations from `complete_since` to `violations_until`, policy alerts
+# to `alerts_until`, by the server's clock. `missing` names the kinds that the server does not list; `differs` says how the
+# list and the counters disagree. `generation` is the fence, as in `sources`.
 evidence_fetches = sa.Table(
     "evidence_fetches",
     metadata,
@@ -589,8 +497,8 @@ evidence_fetches = sa.Table(
     sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
 )
 
-# The tokens that a source was given in exchange for others, encrypted. `seed` is a digest of what the configuration
-# gave, so that a new one there counts; `lease_until` keeps it to one exchange at a time.
+# The refreshed tokens of each source, encrypted. `fingerprint` is that of the configured credentials, to detect a change
+# there; `lease_until` allows one refresh at a time.
 credentials = sa.Table(
     "credentials",
     metadata,

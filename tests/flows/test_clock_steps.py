@@ -13,8 +13,9 @@ from alertbot.flows.clock_steps import check_clock
 from alertbot.flows.collect import FeedPoll, PollOutcome, collect
 from alertbot.flows.evaluate import evaluate
 from alertbot.store import redating
+from alertbot.store.column_types import Moment
 from alertbot.store.database import Database, Tx
-from alertbot.store.tables import Moment, metadata, readings
+from alertbot.store.tables import metadata, readings
 from tests.builders import MINUTE, START, rule, threshold
 from tests.flows.scene import BOTS, Scene
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alertbot.store.column_types import Exact, Moment, Whole
 from alertbot.store.database import Database
-from alertbot.store.tables import Exact, Moment, Whole
 
 LARGE = [2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 1, 2**64, 2**64 + 1, 10**38, 10**39 - 1]
 kept = sa.Table(
