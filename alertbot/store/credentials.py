@@ -1,6 +1,6 @@
-"""The tokens that each source was given in exchange for others, locked, and who may exchange them now.
+"""The refreshed tokens of each source, encrypted, and which process may refresh them.
 
-Times of leases are lengths at most: one that lies further ahead than it can was written by a clock that was set back since.
+A lease that ends later than one taken now could was written before the clock was set back, and does not count.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from alertbot.store.upserts import upsert
 
 @dataclass(frozen=True, slots=True)
 class StoredCredentials:
-    """What is stored of one source's access. The tokens are locked; a locked text is never written twice.
+    """One source's tokens, encrypted, and how their refresh goes. Each write of a token gives another ciphertext.
 
-    `generation` is the fence: it grows with whatever is written here.
+    `generation` is the fence: it grows with each write.
     """
 
     source: int
@@ -36,7 +36,7 @@ class StoredCredentials:
 
 @dataclass(frozen=True, slots=True)
 class NewTokens:
-    """New tokens, locked, and when the access token expires by our clock."""
+    """New tokens, encrypted, and when the access token expires by our clock."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -45,30 +45,30 @@ class NewTokens:
 
 
 def find(tx: Tx, name: str) -> StoredCredentials | None:
-    """What is stored of the source of this name."""
+    """The credentials of a source; None if none are stored."""
     columns = [credentials.c[part] for part in StoredCredentials.__slots__]
     row = tx.execute(sa.select(*columns).join(sources).where(sources.c.name == name)).mappings().first()
     return None if row is None else StoredCredentials(**row)
 
 
 def fingerprints(tx: Tx) -> Mapping[str, str]:
-    """The seed of each source of which tokens are stored, by its name."""
-    locked = sa.or_(credentials.c.access_token != "", credentials.c.refresh_token != "")
-    rows = tx.execute(sa.select(sources.c.name, credentials.c.fingerprint).join(credentials).where(locked))
+    """The fingerprint of the configured credentials of each source with stored tokens, by name."""
+    has_tokens = sa.or_(credentials.c.access_token != "", credentials.c.refresh_token != "")
+    rows = tx.execute(sa.select(sources.c.name, credentials.c.fingerprint).join(credentials).where(has_tokens))
     return {row.name: row.fingerprint for row in rows}
 
 
 def begin(tx: Tx, name: str, fingerprint: str) -> StoredCredentials:
-    """Give a source its row; the one that is there if another process was first."""
+    """Add a row for a source, unless another process has. Returns what is stored."""
     number = sa.select(sources.c.number).where(sources.c.name == name).scalar_subquery()
     tx.execute(upsert(tx, credentials).values(source=number, fingerprint=fingerprint))
-    found = find(tx, name)
-    assert found is not None, "it was there, or is now"
-    return found
+    stored = find(tx, name)
+    assert stored is not None, "it was there, or is now"
+    return stored
 
 
 def begin_again(tx: Tx, stored: StoredCredentials, fingerprint: str, *, keeps_refresh_token: bool) -> bool:
-    """Forget what came of a configuration that has changed; False if somebody has written meanwhile."""
+    """Drop the tokens of a configuration that has changed; False if another process has written meanwhile."""
     fresh = {
         "fingerprint": fingerprint,
         "access_token": "",
@@ -86,7 +86,7 @@ def begin_again(tx: Tx, stored: StoredCredentials, fingerprint: str, *, keeps_re
 def claim(
     tx: Tx, stored: StoredCredentials, *, owner: str, lease: timedelta, now: datetime
 ) -> StoredCredentials | None:
-    """Take the right to exchange the tokens once; None if somebody else has it, or has written meanwhile."""
+    """Claim the right to refresh the tokens once; None if another process has it, or has written meanwhile."""
     if stored.lease_until is not None and now < stored.lease_until <= now + 2 * lease:
         return None
     if not _write(tx, stored, owner=owner, lease_until=now + lease):
@@ -95,20 +95,20 @@ def claim(
 
 
 def release(tx: Tx, claimed: StoredCredentials) -> None:
-    """Give the right back: nothing came of it."""
+    """End a claim without a result."""
     _write(tx, claimed, lease_until=None)
 
 
 def release_everyone(tx: Tx) -> None:
-    """Forget every claim: for a start on a database that no other process uses, after one that could not end its own."""
+    """End every claim. For a database that no other process uses: a process that died has left its claims."""
     held = credentials.c.lease_until.is_not(None)
     tx.execute(sa.update(credentials).where(held).values(lease_until=None, generation=credentials.c.generation + 1))
 
 
 def keep(tx: Tx, claimed: StoredCredentials, new: NewTokens) -> bool:
-    """Store what came of an exchange; False if the tokens that were exchanged are not the stored ones any more.
+    """Store refreshed tokens; False if the tokens that were refreshed are no longer the stored ones.
 
-    That decides, not the lease: whoever was frozen in the middle still has the only token that works.
+    The lease is not asked: a process that was frozen during the refresh still has the only tokens that work.
     """
     values = {
         "access_token": new.access_token,
@@ -131,19 +131,19 @@ def keep(tx: Tx, claimed: StoredCredentials, new: NewTokens) -> bool:
 
 
 def is_put_off(stored: StoredCredentials) -> bool:
-    """Whether the newest token was refused as soon as it was there, so that another one is not wanted at once."""
+    """Whether the next refresh waits because the server refused the newest access token at once."""
     return stored.retry_at is not None and not stored.refused
 
 
 def refuse(tx: Tx, claimed: StoredCredentials, reason: str, *, retry_at: datetime) -> bool:
-    """Note that the exchange was refused, and end the claim; False if somebody has written meanwhile."""
+    """Note that the refresh was refused, and end the claim; False if another process has written meanwhile."""
     return _write(
         tx, claimed, refused=reason, retry_at=retry_at, attempts=claimed.attempts + 1, owner="", lease_until=None
     )
 
 
 def put_off(tx: Tx, stored: StoredCredentials, *, retry_at: datetime) -> None:
-    """Note that the newest access token was refused as soon as it was there."""
+    """Put the next refresh off: the server refused the newest access token at once."""
     _write(tx, stored, retry_at=retry_at, attempts=stored.attempts + 1)
 
 

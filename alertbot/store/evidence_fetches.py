@@ -1,4 +1,4 @@
-"""How far the evidence of each source was fetched, and who may fetch more of it now."""
+"""How far the evidence of each source is fetched, and which process may fetch more."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ _UNTIL = {
 
 @dataclass(frozen=True, slots=True)
 class EvidenceState:
-    """How it stands with the evidence of a source.
+    """How far the evidence of a source is fetched.
 
-    `until` is when the newest is of, by the server's clock, that is known; `complete_since` is from when on there is
-    no gap in the violations. `missing` are the kinds that the server does not list, `differs` what is wrong between the list and the counts.
+    `until` is the time of the newest of each kind, by the server's clock; violations have no gap from `complete_since`
+    on. `missing` are the kinds that the server does not list; `differs` says how the list and the counters disagree.
     """
 
     source: int
@@ -44,12 +44,12 @@ class Claim:
 
 
 def state(tx: Tx, name: str) -> EvidenceState | None:
-    """How it stands with the evidence of a source; None if nobody has tried to fetch any."""
+    """How far the evidence of a source is fetched; None if none was ever asked for."""
     return states(tx, [name]).get(name)
 
 
 def states(tx: Tx, names: Iterable[str]) -> dict[str, EvidenceState]:
-    """How it stands with the evidence of these sources; those where nobody has tried are left out."""
+    """How far the evidence of these sources is fetched; without those where none was ever asked for."""
     rows = tx.execute(
         sa.select(sources.c.name, evidence_fetches)
         .join(sources, sources.c.number == evidence_fetches.c.source)
@@ -71,7 +71,7 @@ def states(tx: Tx, names: Iterable[str]) -> dict[str, EvidenceState]:
 
 
 def claim(tx: Tx, name: str, *, owner: str, lease: timedelta, now: datetime) -> Claim | None:
-    """Take the evidence of a source; None while somebody else fetches it, or a pause that the server asked for lasts."""
+    """Claim the evidence of a source; None while another process fetches it, or during a pause that the server asked for."""
     number = tx.execute(sa.select(sources.c.number).where(sources.c.name == name)).scalar_one()
     tx.execute(upsert(tx, evidence_fetches), {"source": number})
     free = sa.or_(
@@ -80,11 +80,11 @@ def claim(tx: Tx, name: str, *, owner: str, lease: timedelta, now: datetime) -> 
         evidence_fetches.c.owner == owner,
     )
     awake = sa.or_(evidence_fetches.c.paused_until.is_(None), evidence_fetches.c.paused_until <= now)
-    # Quotas are per user: what the totals were asked to wait for holds for the evidence, too.
-    pause = sa.exists().where(sources.c.number == number, sources.c.paused_until > now)
+    # Quotas are per user: a pause of the totals is one of the evidence, too.
+    source_paused = sa.exists().where(sources.c.number == number, sources.c.paused_until > now)
     generation = tx.execute(
         sa.update(evidence_fetches)
-        .where(evidence_fetches.c.source == number, free, awake, ~pause)
+        .where(evidence_fetches.c.source == number, free, awake, ~source_paused)
         .values(owner=owner, lease_until=now + lease, generation=evidence_fetches.c.generation + 1)
         .returning(evidence_fetches.c.generation)
     ).scalar()
@@ -102,15 +102,14 @@ def mark_read(
     error: str = "",
     paused_until: datetime | None = None,
 ) -> bool:
-    """Note what was fetched and end the claim; False if the claim was lost meanwhile. A kind that is not in `until` keeps its own."""
+    """Note what was fetched and end the claim; False if the claim was lost. A kind that is not in `until` keeps its time."""
     values = {_UNTIL[kind].name: moment for kind, moment in until.items()}
-    named = " ".join(sorted(missing))
     return _end(
         tx,
         claimed,
         read_at=read_at,
         complete_since=complete_since,
-        missing=named,
+        missing=" ".join(sorted(missing)),
         error=error,
         paused_until=paused_until,
         **values,
@@ -118,15 +117,15 @@ def mark_read(
 
 
 def mark_failed(tx: Tx, claimed: Claim, error: str, *, paused_until: datetime | None) -> bool:
-    """Note that nothing could be fetched, and end the claim."""
+    """Note that fetching failed, and end the claim; False if the claim was lost."""
     return _end(tx, claimed, error=error, paused_until=paused_until)
 
 
 def _end(tx: Tx, claimed: Claim, **values: object) -> bool:
-    mine = sa.and_(evidence_fetches.c.source == claimed.source, evidence_fetches.c.generation == claimed.generation)
-    return tx.execute(sa.update(evidence_fetches).where(mine).values(lease_until=None, **values)).rowcount == 1
+    is_held = sa.and_(evidence_fetches.c.source == claimed.source, evidence_fetches.c.generation == claimed.generation)
+    return tx.execute(sa.update(evidence_fetches).where(is_held).values(lease_until=None, **values)).rowcount == 1
 
 
 def note_difference(tx: Tx, source: int, text: str) -> None:
-    """Note what is wrong between the list and the counts of a source; nothing where it is empty."""
+    """Note how the list and the counters of a source disagree; empty if they do not."""
     tx.execute(sa.update(evidence_fetches).where(evidence_fetches.c.source == source).values(differs=text))

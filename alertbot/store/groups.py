@@ -1,4 +1,4 @@
-"""Groups of alerts that share a message, and what their channels were told."""
+"""Groups of alerts that share a message, and what their channels were notified of."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,10 +16,10 @@ from alertbot.store.upserts import upsert
 
 
 def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
-    """The number of the open group for this route and key; opened now if there is none."""
-    found = _open_one(tx, route.channel, key)
-    if found is not None:
-        return found
+    """The number of the open group of this route and key, which is opened if there is none."""
+    number = _open_one(tx, route.channel, key)
+    if number is not None:
+        return number
     closed = sa.and_(groups.c.channel == route.channel, groups.c.key == key, groups.c.closed_at.is_not(None))
     newest = sa.select(groups.c.number).where(closed, groups.c.message_ts != "").order_by(groups.c.closed_at.desc())
     previous = tx.execute(newest.limit(1)).scalar()
@@ -36,7 +36,7 @@ def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
             "previous": previous,
         },
     ).scalar()
-    if number is None:  # another replica, with another source's alert, was first
+    if number is None:  # another replica opened it at the same time, for another source's alert
         number = _open_one(tx, route.channel, key)
     assert number is not None, "it is open, or has just been opened"
     return number
@@ -44,33 +44,32 @@ def open_for(tx: Tx, route: Route, key: str, *, now: datetime) -> int:
 
 def _open_one(tx: Tx, channel: str, key: str) -> int | None:
     # Locked, so that nobody closes it before the new member is in it.
-    mine = sa.and_(groups.c.channel == channel, groups.c.key == key, groups.c.closed_at.is_(None))
-    number: int | None = tx.execute(sa.select(groups.c.number).where(mine).with_for_update()).scalar()
+    matches = sa.and_(groups.c.channel == channel, groups.c.key == key, groups.c.closed_at.is_(None))
+    number: int | None = tx.execute(sa.select(groups.c.number).where(matches).with_for_update()).scalar()
     return number
 
 
 def upgrade_route(tx: Tx, route: Route, alert: int, severity: Severity) -> None:
-    """Let the message of an alert that is worse than the others in it go on by that alert's route, in the same channel.
+    """Give the alert's groups in this channel its route, if it is more severe than their other firing alerts.
 
-    So a rise mentions whom the route of the rise names, and escalates as that does. A route that was edited but matches
-    the same is not another one.
+    A rise then mentions and escalates as its own route says. A route with the same `match` is the same route, edited.
     """
-    mine = sa.and_(memberships.c.alert == alert, groups.c.channel == route.channel, groups.c.closed_at.is_(None))
-    query = sa.select(groups.c.number, groups.c.route, groups.c.notified).join(memberships).where(mine)
-    written = _route_out(route)
+    of_alert = sa.and_(memberships.c.alert == alert, groups.c.channel == route.channel, groups.c.closed_at.is_(None))
+    query = sa.select(groups.c.number, groups.c.route, groups.c.notified).join(memberships).where(of_alert)
+    new_route = _route_out(route)
     for group in tx.execute(query.with_for_update(of=groups)).all():
-        if group.route["match"] == written["match"]:
+        if group.route["match"] == new_route["match"]:
             continue
         others = sa.select(alerts.c.severity).join(memberships).where(memberships.c.group == group.number)
         beside = others.where(alerts.c.number != alert, alerts.c.state == "firing").distinct()
         if all(Severity(other).rank < severity.rank for other in tx.execute(beside).scalars()):
             notified = replace(_notified_in(group.notified), untaken_since=None, steps=0)
-            values = {"route": written, "notified": _notified_out(notified)}
+            values = {"route": new_route, "notified": _notified_out(notified)}
             tx.execute(sa.update(groups).where(groups.c.number == group.number).values(**values))
 
 
 def add_member(tx: Tx, group: int, alert: int) -> None:
-    """Make an alert part of a group, once."""
+    """Add an alert to a group, if it is not in it."""
     known = tx.execute(
         sa.select(memberships.c.alert).where(memberships.c.group == group, memberships.c.alert == alert)
     ).first()
@@ -79,7 +78,7 @@ def add_member(tx: Tx, group: int, alert: int) -> None:
 
 
 def of_alerts(tx: Tx, numbers: Iterable[int], *, open_only: bool = True) -> list[int]:
-    """The groups that hold any of these alerts."""
+    """The groups with any of these alerts."""
     query = sa.select(memberships.c.group).join(groups).where(memberships.c.alert.in_(list(numbers))).distinct()
     if open_only:
         query = query.where(groups.c.closed_at.is_(None))
@@ -87,12 +86,12 @@ def of_alerts(tx: Tx, numbers: Iterable[int], *, open_only: bool = True) -> list
 
 
 def channels_of(tx: Tx, numbers: Iterable[int]) -> dict[int, set[str]]:
-    """The channels in which each of these alerts is a member of an open group; an alert without one is left out."""
+    """The channels of each alert's open groups; without alerts that have none."""
     query = sa.select(memberships.c.alert, groups.c.channel).join(groups)
-    found: dict[int, set[str]] = {}
+    channels: dict[int, set[str]] = {}
     for alert, channel in tx.execute(query.where(memberships.c.alert.in_(list(numbers)), groups.c.closed_at.is_(None))):
-        found.setdefault(alert, set()).add(channel)
-    return found
+        channels.setdefault(alert, set()).add(channel)
+    return channels
 
 
 def members(tx: Tx, group: int) -> list[int]:
@@ -102,11 +101,11 @@ def members(tx: Tx, group: int) -> list[int]:
 
 
 def changes(tx: Tx, group: Group, *, since: datetime) -> dict[tuple[str, str], list[datetime]]:
-    """When, after a moment, alerts of this group or of those before it began to fire or resolved, by rule and series."""
-    # What was closed by then has no alert that has changed since: years of closed messages cost nothing.
+    """When alerts of this group, and of earlier ones with its key, began to fire or resolved, by rule and series."""
+    # In a group that was closed by then no alert has changed since: years of closed groups cost nothing.
     same = sa.and_(groups.c.channel == group.route.channel, groups.c.key == group.key)
     recent = tx.execute(sa.select(groups.c.number).where(same, groups.c.closed_at > since)).scalars()
-    own = sa.select(memberships.c.alert).where(memberships.c.group.in_({group.number, *recent}))
+    of_groups = sa.select(memberships.c.alert).where(memberships.c.group.in_({group.number, *recent}))
     crossed = sa.or_(
         sa.and_(transitions.c.after == "firing", transitions.c.before != "firing"),
         sa.and_(transitions.c.after == "resolved", transitions.c.before == "firing"),
@@ -114,35 +113,35 @@ def changes(tx: Tx, group: Group, *, since: datetime) -> dict[tuple[str, str], l
     rows = tx.execute(
         sa.select(alerts.c.rule, alerts.c.series, transitions.c.at)
         .join(alerts, alerts.c.number == transitions.c.alert)
-        .where(transitions.c.alert.in_(own), transitions.c.at > since, crossed)
+        .where(transitions.c.alert.in_(of_groups), transitions.c.at > since, crossed)
         .order_by(transitions.c.at)
     )
-    found: dict[tuple[str, str], list[datetime]] = {}
+    times: dict[tuple[str, str], list[datetime]] = {}
     for rule, series, at in rows:
-        found.setdefault((rule, series), []).append(at)
-    return found
+        times.setdefault((rule, series), []).append(at)
+    return times
 
 
 def due(tx: Tx, now: datetime) -> list[int]:
-    """Open groups where something may have to be said though nothing happened."""
+    """Open groups that may have to be notified though no alert changed."""
     query = sa.select(groups.c.number).where(groups.c.next_check_at <= now, groups.c.closed_at.is_(None))
     return sorted(tx.execute(query).scalars())
 
 
 def next_check_at(tx: Tx) -> datetime | None:
-    """When something may have to be said at the earliest though nothing happens until then."""
+    """The earliest time at which an open group may have to be notified though no alert changes."""
     query = sa.select(sa.func.min(groups.c.next_check_at)).where(groups.c.closed_at.is_(None))
     moment: datetime | None = tx.execute(query).scalar()
     return moment
 
 
 def open_ones(tx: Tx) -> list[int]:
-    """Every group whose message is not closed."""
+    """Every open group."""
     return sorted(tx.execute(sa.select(groups.c.number).where(groups.c.closed_at.is_(None))).scalars())
 
 
 def load(tx: Tx, number: int, *, lock: bool = False) -> Group | None:
-    """One group; `lock` keeps others from deciding about it until the transaction ends."""
+    """One group; with `lock` no other process changes it until the transaction ends."""
     query = sa.select(groups).where(groups.c.number == number)
     row = tx.execute(query.with_for_update() if lock else query).first()
     if row is None:
@@ -159,7 +158,7 @@ def load(tx: Tx, number: int, *, lock: bool = False) -> Group | None:
 
 
 def save(tx: Tx, group: Group, decision: Decision, *, now: datetime) -> None:
-    """Note what was decided; a decision other than the last one is kept with its reason."""
+    """Store a decision; one that notifies, or whose reason differs from the last, also in the group's history."""
     before = tx.execute(sa.select(groups.c.reason).where(groups.c.number == group.number)).scalar_one()
     tx.execute(
         sa.update(groups)
@@ -171,14 +170,13 @@ def save(tx: Tx, group: Group, decision: Decision, *, now: datetime) -> None:
             closed_at=now if decision.closes else None,
         )
     )
-    spoke = decision.reason is NotifyReason.NOTIFIES
-    if spoke or decision.reason.value != before:
+    if decision.reason is NotifyReason.NOTIFIES or decision.reason.value != before:
         kinds = " ".join(notification.kind.value for notification in decision.notifications)
         tx.execute(sa.insert(decisions).values(group=group.number, at=now, reason=decision.reason.value, kinds=kinds))
 
 
 def last_decision(tx: Tx, alert: int, *, until: datetime) -> tuple[int, datetime, str, str] | None:
-    """The newest decision about a message of this alert up to a moment: group, when, why, and the kinds of notifications."""
+    """The newest decision about a group of this alert until then: group, time, reason, kinds of notifications."""
     row = tx.execute(
         sa.select(decisions.c.group, decisions.c.at, decisions.c.reason, decisions.c.kinds)
         .join(memberships, memberships.c.group == decisions.c.group)
@@ -190,45 +188,40 @@ def last_decision(tx: Tx, alert: int, *, until: datetime) -> tuple[int, datetime
 
 
 def message_ref(tx: Tx, number: int) -> MessageRef | None:
-    """Where the group's message is; None until it was posted."""
+    """Where the group's message is; None before it is posted."""
     row = tx.execute(sa.select(groups.c.message_channel, groups.c.message_ts).where(groups.c.number == number)).first()
     return MessageRef(row.message_channel, row.message_ts) if row is not None and row.message_ts else None
 
 
-def set_message(tx: Tx, number: int, where: MessageRef | None) -> None:
-    """Note where the group's message is now; None where it is gone."""
+def set_message(tx: Tx, number: int, message: MessageRef) -> None:
+    """Note where the group's message is."""
     tx.execute(
         sa.update(groups)
         .where(groups.c.number == number)
-        .values(message_channel=where.channel if where else "", message_ts=where.ts if where else "")
+        .values(message_channel=message.channel, message_ts=message.ts)
     )
 
 
 def reroute(tx: Tx, number: int, to: str) -> None:
-    """Note that the group's message stands in another channel from now on; it is posted there anew."""
+    """Move the group's message to another channel, where it has yet to be posted."""
     tx.execute(
         sa.update(groups).where(groups.c.number == number).values(diverted_to=to, message_channel="", message_ts="")
     )
 
 
 def bring_back(tx: Tx, number: int) -> None:
-    """Note that the group's message stands in its own channel again; it is posted there anew unless `put` says where it is."""
+    """Move the group's message back to its own channel, where it has yet to be posted."""
     reroute(tx, number, "")
 
 
-def count_repost(tx: Tx, number: int) -> int:
-    """Note that the message is gone and is posted anew; how often that was so now."""
-    reposts: int = tx.execute(
-        sa.update(groups)
-        .where(groups.c.number == number)
-        .values(reposts=groups.c.reposts + 1, message_channel="", message_ts="")
-        .returning(groups.c.reposts)
-    ).scalar_one()
-    return reposts
+def count_repost(tx: Tx, number: int) -> None:
+    """Note that the message was deleted and has to be posted again."""
+    again = {"reposts": groups.c.reposts + 1, "message_channel": "", "message_ts": ""}
+    tx.execute(sa.update(groups).where(groups.c.number == number).values(again))
 
 
 def reposts(tx: Tx, number: int) -> int:
-    """How often the message was posted anew because somebody had deleted it."""
+    """How often the message was posted again because somebody had deleted it."""
     count: int = tx.execute(sa.select(groups.c.reposts).where(groups.c.number == number)).scalar_one()
     return count
 
@@ -238,14 +231,8 @@ def mark_edited(tx: Tx, number: int, now: datetime) -> None:
     tx.execute(sa.update(groups).where(groups.c.number == number).values(edited_at=now))
 
 
-def edited_at(tx: Tx, number: int) -> datetime | None:
-    """When the message was last posted or edited."""
-    edited: datetime | None = tx.execute(sa.select(groups.c.edited_at).where(groups.c.number == number)).scalar()
-    return edited
-
-
 def messages_of(tx: Tx, numbers: Sequence[int]) -> dict[int, tuple[int, MessageRef | None]]:
-    """For each alert its newest group and where that message is."""
+    """The newest group of each alert, and where its message is."""
     rows = tx.execute(
         sa.select(memberships.c.alert, groups.c.number, groups.c.message_channel, groups.c.message_ts)
         .join(groups)
@@ -271,18 +258,18 @@ def _notified_out(notified: NotifiedState) -> dict[str, Any]:
     }
 
 
-def _notified_in(kept: Mapping[str, Any]) -> NotifiedState:
+def _notified_in(stored: Mapping[str, Any]) -> NotifiedState:
     return NotifiedState(
-        first_at=datetime.fromisoformat(kept["first_at"]) if kept["first_at"] else None,
-        severities={int(number): Severity(severity) for number, severity in kept["severities"].items()},
-        acknowledged=frozenset(kept["acknowledged"]),
-        muted=frozenset(kept["muted"]),
-        over=frozenset(kept["over"]),
-        last_ping_at=datetime.fromisoformat(kept["last_ping_at"]) if kept["last_ping_at"] else None,
-        untaken_since=datetime.fromisoformat(kept["untaken_since"]) if kept["untaken_since"] else None,
-        steps=kept["steps"],
-        flapping=frozenset(kept["flapping"]),
-        content_hash=kept["content_hash"],
+        first_at=datetime.fromisoformat(stored["first_at"]) if stored["first_at"] else None,
+        severities={int(number): Severity(severity) for number, severity in stored["severities"].items()},
+        acknowledged=frozenset(stored["acknowledged"]),
+        muted=frozenset(stored["muted"]),
+        over=frozenset(stored["over"]),
+        last_ping_at=datetime.fromisoformat(stored["last_ping_at"]) if stored["last_ping_at"] else None,
+        untaken_since=datetime.fromisoformat(stored["untaken_since"]) if stored["untaken_since"] else None,
+        steps=stored["steps"],
+        flapping=frozenset(stored["flapping"]),
+        content_hash=stored["content_hash"],
     )
 
 
@@ -303,20 +290,20 @@ def _route_out(route: Route) -> dict[str, Any]:
     }
 
 
-def _route_in(kept: Mapping[str, Any]) -> Route:
+def _route_in(stored: Mapping[str, Any]) -> Route:
     return Route(
-        channel=kept["channel"],
-        match=Selector(tuple((name, tuple(globs)) for name, globs in kept["match"])),
-        mention=tuple(kept["mention"]),
-        group_by=tuple(kept["group_by"]),
-        group_wait=timedelta(seconds=kept["group_wait"]),
-        group_interval=timedelta(seconds=kept["group_interval"]),
-        repeat=timedelta(seconds=kept["repeat"]),
-        flap_limit=kept["flap_limit"],
-        forget_brief=kept["forget_brief"],
-        privacy=kept["privacy"],
-        send_resolved=kept["send_resolved"],
+        channel=stored["channel"],
+        match=Selector(tuple((name, tuple(globs)) for name, globs in stored["match"])),
+        mention=tuple(stored["mention"]),
+        group_by=tuple(stored["group_by"]),
+        group_wait=timedelta(seconds=stored["group_wait"]),
+        group_interval=timedelta(seconds=stored["group_interval"]),
+        repeat=timedelta(seconds=stored["repeat"]),
+        flap_limit=stored["flap_limit"],
+        forget_brief=stored["forget_brief"],
+        privacy=stored["privacy"],
+        send_resolved=stored["send_resolved"],
         escalate=tuple(
-            Step(timedelta(seconds=after), tuple(mention), channel) for after, mention, channel in kept["escalate"]
+            Step(timedelta(seconds=after), tuple(mention), channel) for after, mention, channel in stored["escalate"]
         ),
     )

@@ -1,4 +1,4 @@
-"""What is known of each source and its feeds, and who may poll them now."""
+"""The state of each source and its feeds, and which process may poll them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,15 +14,15 @@ from alertbot.store.database import Tx
 from alertbot.store.tables import readings, sources
 from alertbot.store.upserts import upsert
 
-# A poller that has not tried for this many intervals was not running: silence is then its own, not the source's.
+# After so many intervals without an attempt nobody was polling, and a gap says nothing about the source.
 _MISSED_INTERVALS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to poll a feed once. `generation` fences: a reading under an older one is refused.
+    """The right to poll a feed once. `generation` is the fence: a reading under an older one is refused.
 
-    `feed` is the feed's row, `source` that of its source; `read_at` its last good reading.
+    `feed` and `source` are the numbers of the feed's row and its source's; `read_at` is the last good reading.
     """
 
     feed: int
@@ -35,18 +35,16 @@ class Claim:
 
 
 def register(tx: Tx, names: Sequence[str]) -> None:
-    """Give every configured feed its row, and every source too. What is no longer collected counts as missing."""
-    wanted = {*names, *(feed_of(name)[0] for name in names)}
+    """Add a row for each configured feed and source. A feed that is no longer collected is marked missing."""
+    configured = {feed_of(name)[0] for name in names}
     known = {row.name: row for row in tx.execute(sa.select(sources.c.name, sources.c.missing, sources.c.error))}
-    new = [{"name": name, "missing": name not in names} for name in sorted(wanted - known.keys())]
+    new = [{"name": name, "missing": name not in names} for name in sorted({*names, *configured} - known.keys())]
     if new:
-        # Another replica that starts at the same time may have been first.
-        tx.execute(upsert(tx, sources, conflict=["name"]), new)
-    mine = {feed_of(name)[0] for name in names}
+        tx.execute(upsert(tx, sources, conflict=["name"]), new)  # another replica may have started at the same time
     for name, row in known.items():
-        if feed_of(name)[0] not in mine:
+        if feed_of(name)[0] not in configured:
             continue
-        # What a server was found not to have stays so until it is asked again; that has an error's text.
+        # A feed that the server does not have, which has an error, stays missing until the server is asked again.
         missing = name not in names or (row.missing and bool(row.error))
         if missing != row.missing:
             tx.execute(sa.update(sources).where(sources.c.name == name).values(missing=missing))
@@ -64,11 +62,10 @@ def claim(
     clock: Callable[[], datetime] | None = None,
     is_clock_right: Callable[[Tx], bool] = lambda _: True,
 ) -> Claim | None:
-    """Take the source for one poll; None if it is not due yet, somebody else polls it, or our clock is not right.
+    """Claim a feed for one poll; None if it is not due, another process polls it, or our clock is wrong.
 
-    `at_once` does not wait until it is due, but for the end of a pause that the source asked for. The cadence is kept: a
-    poll that was late does not move the ones after it. `clock` is asked again once it is our turn: whoever had to wait long
-    for another process has not tried until now.
+    `at_once` claims a feed that is not due, but does not shorten a pause that the source asked for. A late poll does not
+    shift those after it. `clock` is read again once the row is locked, as that may have taken long.
     """
     row = tx.execute(sa.select(sources).where(sources.c.name == name).with_for_update()).mappings().one()
     if row["paused_until"] is not None and row["paused_until"] > now:
@@ -78,7 +75,7 @@ def claim(
     if row["owner"] != owner and row["lease_until"] is not None and row["lease_until"] > now:
         return None
     if not is_clock_right(tx):
-        return None  # asked once we hold the row: whoever dates readings back has to wait for us, or has done it
+        return None  # asked with the row locked, so that readings are not moved back between the answer and the claim
     if clock is not None:
         now = clock()
     due_at = now + interval * _share(row["number"]) if row["due_at"] is None else row["due_at"] + interval
@@ -99,13 +96,13 @@ def claim(
     )
     if changed.rowcount != 1:
         return None
-    of, dataset = feed_of(name)
-    source = row["number"] if dataset is Dataset.TOTALS else number_of(tx, of)
+    source_name, dataset = feed_of(name)
+    source = row["number"] if dataset is Dataset.TOTALS else number_of(tx, source_name)
     return Claim(row["number"], source, name, generation, due_at, row["read_at"], row["missing"])
 
 
 def due(tx: Tx, names: Collection[str], *, owner: str, now: datetime) -> set[str]:
-    """The feeds that `claim` would give this owner now. One query for all is cheaper than a try for each."""
+    """The feeds that this owner could claim now, in one query, which is cheaper than an attempt for each."""
     is_free = sa.or_(sources.c.lease_until.is_(None), sources.c.lease_until <= now, sources.c.owner == owner)
     is_past = [sa.or_(moment.is_(None), moment <= now) for moment in (sources.c.due_at, sources.c.paused_until)]
     rows = tx.execute(sa.select(sources.c.name).where(sources.c.name.in_(names), is_free, *is_past))
@@ -113,18 +110,18 @@ def due(tx: Tx, names: Collection[str], *, owner: str, now: datetime) -> set[str
 
 
 def number_of(tx: Tx, name: str) -> int:
-    """The number of a source that is remembered."""
+    """The number of a stored source."""
     number: int = tx.execute(sa.select(sources.c.number).where(sources.c.name == name)).scalar_one()
     return number
 
 
 def names(tx: Tx) -> list[str]:
-    """Every feed that is remembered, also those of sources that are no longer configured."""
+    """Every stored feed, also of sources that are no longer configured."""
     return list(tx.execute(sa.select(sources.c.name).order_by(sources.c.name)).scalars())
 
 
 def _share(number: int) -> float:
-    """After which part of its interval a feed is read for the second time: no two feeds keep the same beat.
+    """The part of the interval between a feed's first two polls, different for each feed, so that polls spread evenly.
 
     Multiples of the golden ratio lie evenly in the unit interval, however many there are (Knuth, The Art of Computer
     Programming, volume 3, section 6.4).
@@ -133,13 +130,13 @@ def _share(number: int) -> float:
 
 
 def register_feed(tx: Tx, name: str) -> None:
-    """Give one feed, and its source, a row; what is known of others stays as it is."""
+    """Add a row for one feed, and for its source, where there is none."""
     rows = [{"name": row_name} for row_name in dict.fromkeys((feed_of(name)[0], name))]
     tx.execute(upsert(tx, sources, conflict=["name"]), rows)
 
 
 def _is_watched(row: sa.RowMapping, interval: timedelta, now: datetime) -> bool:
-    """Whether somebody polls the source as often as it should be; a pause that the source asked for is no absence."""
+    """Whether the feed is polled on schedule; a pause that the source asked for is part of the schedule."""
     if row["tried_at"] is None:
         return False
     return now - _expected(row, interval) <= interval * _MISSED_INTERVALS
@@ -151,20 +148,20 @@ def _expected(row: sa.RowMapping, interval: timedelta) -> datetime:
 
 
 def renew(tx: Tx, *, owner: str, until: datetime, now: datetime, names: Collection[str] | None = None) -> int:
-    """Hold on to the sources, or some of them, that this owner polls right now; how many they are.
+    """Extend the leases of the feeds that this owner is polling, or of some of them. Returns how many.
 
-    A poll that takes long is at work, too: who is not answered for longer than three intervals still watches.
+    A long poll counts as an attempt, so that its feed is still watched after three intervals.
     """
-    mine = sa.and_(sources.c.owner == owner, sources.c.lease_until > now, sources.c.lease_until < until)
+    polling = sa.and_(sources.c.owner == owner, sources.c.lease_until > now, sources.c.lease_until < until)
     if names is not None:
-        mine = sa.and_(mine, sources.c.name.in_(names))
-    return tx.execute(sa.update(sources).where(mine).values(lease_until=until, tried_at=now)).rowcount
+        polling = sa.and_(polling, sources.c.name.in_(names))
+    return tx.execute(sa.update(sources).where(polling).values(lease_until=until, tried_at=now)).rowcount
 
 
 def mark_read(tx: Tx, claimed: Claim, taken_at: datetime, *, since: datetime | None = None) -> bool:
-    """Note a good reading and end the claim; False if the claim was lost meanwhile, or the reading is not newer.
+    """Note a good reading and end the claim; False if the claim was lost, or the reading is not newer than the last.
 
-    `since` is from when on a reading of points was complete.
+    `since` is the time from which a reading of points is complete.
     """
     changed = tx.execute(
         sa.update(sources)
@@ -187,13 +184,13 @@ def mark_read(tx: Tx, claimed: Claim, taken_at: datetime, *, since: datetime | N
 
 
 def complete_since(tx: Tx, name: str) -> datetime | None:
-    """From when on a feed has its points; None where it has none."""
+    """The time from which a feed has all points; None if it has none."""
     moment: datetime | None = tx.execute(sa.select(sources.c.complete_since).where(sources.c.name == name)).scalar()
     return moment
 
 
 def mark_complete(tx: Tx, name: str, since: datetime, *, read_at: datetime) -> None:
-    """Note that a feed has its points from an earlier moment on; where it was never read, up to `read_at`."""
+    """Note that a feed has all points from an earlier time on; if it was never read, up to `read_at`."""
     tx.execute(
         sa.update(sources)
         .where(sources.c.name == name, sa.or_(sources.c.complete_since.is_(None), sources.c.complete_since > since))
@@ -202,19 +199,19 @@ def mark_complete(tx: Tx, name: str, since: datetime, *, read_at: datetime) -> N
 
 
 def owns_claim(tx: Tx, claimed: Claim) -> bool:
-    """Whether the claim is still the newest; nobody can take the feed before the end of the transaction."""
+    """Whether the claim still holds. Locks the feed, so that it does until the transaction ends."""
     row = tx.execute(sa.select(sources.c.generation).where(sources.c.number == claimed.feed).with_for_update()).one()
     return bool(row.generation == claimed.generation)
 
 
 def lock(tx: Tx, name: str) -> int:
-    """The number of a feed that nobody else writes to until the end of the transaction."""
+    """Lock a feed until the transaction ends. Returns its number."""
     number: int = tx.execute(sa.select(sources.c.number).where(sources.c.name == name).with_for_update()).scalar_one()
     return number
 
 
 def mark_missing(tx: Tx, claimed: Claim, error: str, *, ask_again_at: datetime) -> bool:
-    """Note that the server does not have a feed, and end the claim; whether that is news."""
+    """Note that the server does not have a feed, and end the claim; False if that was known, or the claim was lost."""
     changed = tx.execute(
         sa.update(sources)
         .where(sources.c.number == claimed.feed, sources.c.generation == claimed.generation)
@@ -224,12 +221,12 @@ def mark_missing(tx: Tx, claimed: Claim, error: str, *, ask_again_at: datetime) 
 
 
 def mark_refused(tx: Tx, claimed: Claim) -> None:
-    """Count a reading that came too late or twice."""
+    """Count a reading that was refused because another process had claimed the feed, or a newer one is stored."""
     tx.execute(sa.update(sources).where(sources.c.number == claimed.feed).values(refused=sources.c.refused + 1))
 
 
 def mark_failed(tx: Tx, claimed: Claim, error: str, *, pause_until: datetime | None = None) -> None:
-    """Note that a poll brought no reading, and end the claim. Nothing else changes."""
+    """Note that a poll failed, and end the claim."""
     due_at = claimed.due_at if pause_until is None else max(claimed.due_at, pause_until)
     tx.execute(
         sa.update(sources)
@@ -241,40 +238,41 @@ def mark_failed(tx: Tx, claimed: Claim, error: str, *, pause_until: datetime | N
 
 
 def pause(tx: Tx, name: str, until: datetime) -> None:
-    """Leave a source alone, all of its feeds: quotas are those of a user and an address, not of an endpoint."""
-    mine = [feed_name(name, dataset) for dataset in Dataset]
+    """Pause all feeds of a source: quotas are per user and address, not per endpoint."""
+    feed_names = [feed_name(name, dataset) for dataset in Dataset]
     later = sa.or_(sources.c.paused_until.is_(None), sources.c.paused_until < until)
-    tx.execute(sa.update(sources).where(sources.c.name.in_(mine), later).values(paused_until=until))
+    tx.execute(sa.update(sources).where(sources.c.name.in_(feed_names), later).values(paused_until=until))
 
 
 def states(tx: Tx, intervals: Mapping[str, timedelta], *, watched_at: datetime | None = None) -> dict[str, SourceState]:
-    """Every configured source as it stands, by name; with `watched_at` only those whose poller was at work then.
+    """The state of each configured source by name: that of its main feed.
 
-    A source is as its totals are; where the server does not have them, as its points are.
+    With `watched_at`, only of the sources that were being polled at that time.
     """
-    found = feeds(tx, intervals, watched_at=watched_at)
-    return {name: replace(main_feed(own), name=name) for name, own in found.items()}
+    by_source = feeds(tx, intervals, watched_at=watched_at)
+    return {name: replace(main_feed(source_feeds), name=name) for name, source_feeds in by_source.items()}
 
 
-def main_feed(own: Feeds) -> SourceState:
-    """The feed by which a source is said to be read or not."""
-    there = [own[dataset] for dataset in (Dataset.TOTALS, Dataset.AI, Dataset.STORAGE) if dataset in own]
-    return next((state for state in there if not state.missing), there[0])
+def main_feed(source_feeds: Feeds) -> SourceState:
+    """The feed that stands for its source: the totals, or points if the server does not have totals."""
+    ordered = (Dataset.TOTALS, Dataset.AI, Dataset.STORAGE)
+    present = [source_feeds[dataset] for dataset in ordered if dataset in source_feeds]
+    return next((state for state in present if not state.missing), present[0])
 
 
 def feeds(
     tx: Tx, intervals: Mapping[str, timedelta], *, watched_at: datetime | None = None
 ) -> dict[str, dict[Dataset, SourceState]]:
-    """What is read of each configured source, and how each feed stands; with `watched_at` as in `states`."""
+    """The state of each feed of each configured source; `watched_at` as in `states`."""
     names = {feed_name(name, dataset): (name, dataset) for name in intervals for dataset in Dataset}
     rows = tx.execute(sa.select(sources).where(sources.c.name.in_(list(names)))).mappings()
-    found: dict[str, dict[Dataset, SourceState]] = {name: {} for name in intervals}
+    by_source: dict[str, dict[Dataset, SourceState]] = {name: {} for name in intervals}
     for row in rows:
         name, dataset = names[row["name"]]
         dropped = row["missing"] and not row["error"] and dataset is not Dataset.TOTALS
         if not dropped and (watched_at is None or _is_watched(row, intervals[name], watched_at)):
-            found[name][dataset] = _state(row, intervals[name])
-    return {name: own for name, own in found.items() if own}
+            by_source[name][dataset] = _state(row, intervals[name])
+    return {name: source_feeds for name, source_feeds in by_source.items() if source_feeds}
 
 
 def _state(row: sa.RowMapping, interval: timedelta) -> SourceState:
@@ -292,21 +290,21 @@ def _state(row: sa.RowMapping, interval: timedelta) -> SourceState:
 
 
 def expected(tx: Tx, intervals: Mapping[str, timedelta]) -> dict[str, datetime]:
-    """Since when each source's main feed might have been tried again; sources that were never tried are left out."""
-    names = {main_feed(own).name: name for name, own in feeds(tx, intervals).items()}
+    """When the main feed of each source was last tried, or was due to be; without sources that were never tried."""
+    names = {main_feed(source_feeds).name: name for name, source_feeds in feeds(tx, intervals).items()}
     rows = tx.execute(sa.select(sources).where(sources.c.name.in_(list(names)))).mappings()
-    found = {names[row["name"]]: row for row in rows if row["tried_at"] is not None}
-    return {name: _expected(row, intervals[name]) for name, row in found.items()}
+    tried = {names[row["name"]]: row for row in rows if row["tried_at"] is not None}
+    return {name: _expected(row, intervals[name]) for name, row in tried.items()}
 
 
 def newest(tx: Tx) -> datetime | None:
-    """The last moment at which anybody tried or read a source."""
+    """The last time that any process tried or read a source."""
     tried_at, read_at = tx.execute(sa.select(sa.func.max(sources.c.tried_at), sa.func.max(sources.c.read_at))).one()
     return max((moment for moment in (tried_at, read_at) if moment is not None), default=None)
 
 
 def pending_evaluation(tx: Tx, names: Sequence[str]) -> list[str]:
-    """The sources of the readings that no evaluation has seen yet, one for each reading, the oldest first."""
+    """The source of each reading that was not evaluated yet, oldest first."""
     rows = tx.execute(
         sa.select(sources.c.name)
         .join(readings, readings.c.source == sources.c.number)
@@ -317,7 +315,7 @@ def pending_evaluation(tx: Tx, names: Sequence[str]) -> list[str]:
 
 
 def evaluated_until(tx: Tx, names: Sequence[str]) -> datetime | None:
-    """When the newest reading was taken, of any of these sources, that evaluation has seen."""
+    """When the newest evaluated reading of these sources was taken."""
     moment: datetime | None = tx.execute(
         sa.select(sa.func.max(readings.c.taken_at))
         .join(sources, sources.c.evaluated == readings.c.number)
@@ -327,7 +325,7 @@ def evaluated_until(tx: Tx, names: Sequence[str]) -> datetime | None:
 
 
 def next_to_evaluate(tx: Tx, name: str) -> datetime | None:
-    """Take the oldest reading that no evaluation has seen; None if there is none. No other process can take a later one first."""
+    """Mark the source's oldest reading that was not evaluated as evaluated, in order across processes. Returns its time, or None."""
     row = tx.execute(
         sa.select(sources.c.number, sources.c.evaluated).where(sources.c.name == name).with_for_update()
     ).one()
