@@ -1,4 +1,4 @@
-"""Alerts, their transitions, and what people did to them."""
+"""Alerts, their transitions, and people's actions on them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,7 +15,7 @@ from alertbot.store.database import Tx
 from alertbot.store.tables import actions, alert_is_open, alerts, transitions
 
 _FIELDS = tuple(field.name for field in fields(Alert) if field.name != "number")
-# What a person's act can change.
+# The fields that an action can change.
 _ACTED = ("acknowledged_by", "acknowledged_at", "taken_by", "taken_at", "snoozed_until", "assigned_to")
 _SEVERITIES = ("severity", "peak_severity", "notified_severity")
 _OPEN = {State.PENDING, State.FIRING}
@@ -23,7 +23,7 @@ _OPEN = {State.PENDING, State.FIRING}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A transition as it was kept: which alert, when, from what to what, and why."""
+    """A stored transition of an alert."""
 
     alert: int
     at: datetime
@@ -33,42 +33,39 @@ class Change:
 
 
 def open_ones(tx: Tx, *, now: datetime) -> list[Alert]:
-    """Every alert that is pending or firing, and each budget's last one of a period that is not over; locked until the end.
-
-    `now` is what the periods are held against.
-    """
-    # Each half by an index of its own, as nothing finds both: there are years of alerts that are over.
+    """Every open alert, and each budget's last alert of a period that ends at or after `now`. Locks them."""
+    # A union, so that each half uses its own index: there are years of resolved alerts.
     opened = sa.select(alerts.c.number).where(alert_is_open)
     of_period = sa.select(alerts.c.number).where(alerts.c.period >= now)
-    wanted = alerts.c.number.in_(sa.union(opened, of_period))
-    rows = tx.execute(sa.select(alerts).where(wanted).order_by(alerts.c.number).with_for_update())
+    either = alerts.c.number.in_(sa.union(opened, of_period))
+    rows = tx.execute(sa.select(alerts).where(either).order_by(alerts.c.number).with_for_update())
     return [_alert(row) for row in rows]
 
 
 def by_numbers(tx: Tx, numbers: Iterable[int], *, lock: bool = False) -> list[Alert]:
-    """These alerts, in the order of their numbers; those that do not exist are left out."""
+    """These alerts by number, without those that do not exist."""
     query = sa.select(alerts).where(alerts.c.number.in_(list(numbers))).order_by(alerts.c.number)
     return [_alert(row) for row in tx.execute(query.with_for_update() if lock else query)]
 
 
 def listed(tx: Tx, *, states: Sequence[State], limit: int | None = None) -> list[Alert]:
-    """Alerts in these states, the newest first."""
-    meant = sa.select(alerts.c.number).where(alerts.c.state.in_([state.value for state in states]))
+    """Alerts in these states, newest first."""
+    numbers = sa.select(alerts.c.number).where(alerts.c.state.in_([state.value for state in states]))
     if set(states) <= _OPEN:
-        meant = meant.where(alert_is_open)
-    query = sa.select(alerts).where(alerts.c.number.in_(meant))
+        numbers = numbers.where(alert_is_open)
+    query = sa.select(alerts).where(alerts.c.number.in_(numbers))
     return [_alert(row) for row in tx.execute(query.order_by(alerts.c.number.desc()).limit(limit))]
 
 
 def counts(tx: Tx) -> dict[tuple[State, Severity], int]:
-    """How many alerts are pending or firing, by severity."""
+    """How many alerts are open, by state and severity."""
     query = sa.select(alerts.c.state, alerts.c.severity, sa.func.count()).where(alert_is_open)
     rows = tx.execute(query.group_by(alerts.c.state, alerts.c.severity))
     return {(State(state), Severity(severity)): count for state, severity, count in rows}
 
 
 def changes_of(tx: Tx, rule: str, series: str, *, until: datetime) -> list[Change]:
-    """The transitions of every alert of a rule and series up to a moment, the newest first; at most 20."""
+    """The last 20 transitions of a rule's alerts of one series up to a time, newest first."""
     rows = tx.execute(
         sa.select(transitions)
         .join(alerts)
@@ -80,9 +77,9 @@ def changes_of(tx: Tx, rule: str, series: str, *, until: datetime) -> list[Chang
 
 
 def save(tx: Tx, changed: Sequence[Transition]) -> list[Transition]:
-    """Write what changed, each with its reason; new alerts come back with their numbers.
+    """Store changed alerts and their transitions. Returns them with the numbers of new alerts.
 
-    Raises StoreError if an alert was changed by somebody else since it was loaded: nothing of this transaction counts.
+    Raises StoreError if another process has changed an alert since it was loaded.
     """
     saved = [replace(transition, alert=_write(tx, transition.alert)) for transition in changed]
     rows = [
@@ -109,7 +106,7 @@ def _write(tx: Tx, alert: Alert) -> Alert:
     if not alert.number:
         try:
             inserted = tx.execute(sa.insert(alerts).values(**values).returning(alerts.c.number))
-        except IntegrityError as error:  # only a rule over all sources is evaluated by two processes at the same time
+        except IntegrityError as error:  # of a rule over all sources, which two processes may evaluate at once
             raise StoreError(f"another process opened an alert of {alert.rule} at the same time") from error
         return replace(alert, number=inserted.scalar_one(), version=1)
     written = tx.execute(
@@ -121,23 +118,23 @@ def _write(tx: Tx, alert: Alert) -> Alert:
 
 
 def already_acted_on(tx: Tx, key: str, numbers: Sequence[int]) -> set[int]:
-    """Which of these alerts the act of this key was done to before."""
+    """Which of these alerts have had the action of this key."""
     query = sa.select(actions.c.alert).where(actions.c.key == key, actions.c.alert.in_(list(numbers)))
     return set(tx.execute(query).scalars())
 
 
-def record_action(tx: Tx, act: Action, outcomes: Sequence[tuple[Alert, Outcome]]) -> None:
-    """Remember what a person did, and what became of it on each alert."""
+def record_action(tx: Tx, action: Action, outcomes: Sequence[tuple[Alert, Outcome]]) -> None:
+    """Store a person's action and its outcome for each alert."""
     rows = [
         {
             "alert": alert.number,
-            "kind": act.kind.value,
-            "who": act.who,
-            "at": act.at,
-            "text": act.text,
-            "until": act.until,
+            "kind": action.kind.value,
+            "who": action.who,
+            "at": action.at,
+            "text": action.text,
+            "until": action.until,
             "outcome": outcome.value,
-            "key": act.key,
+            "key": action.key,
         }
         for alert, outcome in outcomes
     ]
@@ -146,20 +143,20 @@ def record_action(tx: Tx, act: Action, outcomes: Sequence[tuple[Alert, Outcome]]
 
 
 def save_action_results(tx: Tx, changed: Sequence[Alert]) -> list[Alert]:
-    """Write alerts that a person's act changed, all in one statement: a message may have a thousand.
+    """Store alerts that an action changed, in one statement, as a group may have a thousand of them.
 
-    Raises StoreError if one was changed by somebody else since it was loaded.
+    Raises StoreError if another process has changed one since it was loaded.
     """
     if not changed:
         return []
-    mine = sa.and_(alerts.c.number == sa.bindparam("its_number"), alerts.c.version == sa.bindparam("its_version"))
+    unchanged = sa.and_(alerts.c.number == sa.bindparam("its_number"), alerts.c.version == sa.bindparam("its_version"))
     new: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in (*_ACTED, "version")}
     rows = [
         {"its_number": alert.number, "its_version": alert.version, "new_version": alert.version + 1}
         | {f"new_{name}": getattr(alert, name) for name in _ACTED}
         for alert in changed
     ]
-    if tx.execute(sa.update(alerts).where(mine).values(**new), rows).rowcount != len(rows):
+    if tx.execute(sa.update(alerts).where(unchanged).values(**new), rows).rowcount != len(rows):
         raise StoreError("an alert was changed by another process at the same time")
     return [replace(alert, version=alert.version + 1) for alert in changed]
 

@@ -1,4 +1,4 @@
-"""Violations and policy alerts as Flashback lists them, and what they come to."""
+"""Violations and policy alerts as Flashback lists them, and their summaries."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -14,37 +14,37 @@ from alertbot.store.tables import configurations, evidence, sources
 from alertbot.store.upserts import upsert
 
 _CHUNK = 500  # rows a statement
-_MOST_REPOS = 20_000  # that a statement may name: past that, all of a source are as good
-_MOST_FITTING = 5000  # different names that a glob may mean
-_OWN = tuple(column.name for column in evidence.columns if column.name not in {"source", "kind"})
-_CHANGEABLE = tuple(name for name in _OWN if name != "id")
+_MOST_REPOS = 20_000  # in a statement; with more, all repositories of the source are taken
+_MOST_MATCHES = 5000  # names that a glob may match
+_COLUMNS = tuple(column.name for column in evidence.columns if column.name not in {"source", "kind"})
+_CHANGEABLE = tuple(name for name in _COLUMNS if name != "id")
 
 
-def keep(tx: Tx, source: int, found: Iterable[Evidence]) -> list[Evidence]:
-    """Keep evidence; what is there already is replaced. Those that are new."""
-    unique = list({(one.kind, one.id): one for one in found}.values())
+def keep(tx: Tx, source: int, listed: Iterable[Evidence]) -> list[Evidence]:
+    """Store evidence in place of what has the same kind and id. Returns what is new."""
+    unique = list({(entry.kind, entry.id): entry for entry in listed}.values())
     new: list[Evidence] = []
     # A list without policy names does not erase one that an earlier list had.
     statement = upsert(tx, evidence, update=_CHANGEABLE, keep_if_empty=["policy_name"])
     for chunk in chunks(unique, _CHUNK):
         known = _known(tx, source, chunk)
-        new += [one for one in chunk if (one.kind, one.id) not in known]
-        tx.execute(statement, [_values(source, one) for one in chunk])
+        new += [entry for entry in chunk if (entry.kind, entry.id) not in known]
+        tx.execute(statement, [_values(source, entry) for entry in chunk])
     return new
 
 
 def _known(tx: Tx, source: int, chunk: Sequence[Evidence]) -> set[tuple[str, str]]:
     query = sa.select(evidence.c.kind, evidence.c.id).where(evidence.c.source == source)
-    rows = tx.execute(query.where(evidence.c.id.in_([one.id for one in chunk])))
+    rows = tx.execute(query.where(evidence.c.id.in_([entry.id for entry in chunk])))
     return {(kind, identity) for kind, identity in rows}
 
 
-def _values(source: int, one: Evidence) -> dict[str, object]:
-    return {"source": source, "kind": one.kind.value, **{name: getattr(one, name) for name in _OWN}}
+def _values(source: int, entry: Evidence) -> dict[str, object]:
+    return {"source": source, "kind": entry.kind.value, **{name: getattr(entry, name) for name in _COLUMNS}}
 
 
 def count(tx: Tx, source: int, kind: EvidenceKind, start: datetime, end: datetime | None = None) -> int:
-    """How much there is of a source from a moment on, up to another one if given."""
+    """How much evidence of a kind a source has from `start` to before `end`."""
     query = sa.select(sa.func.count()).where(
         evidence.c.source == source, evidence.c.kind == kind.value, evidence.c.at >= start
     )
@@ -53,16 +53,16 @@ def count(tx: Tx, source: int, kind: EvidenceKind, start: datetime, end: datetim
 
 
 def owners(tx: Tx, names: Iterable[str] | None, *, ai_llm: str | None = None) -> list[RepoOwner]:
-    """The configurations of these sources (None: of all), or those of one id, with the repositories that lead to them."""
+    """The configurations of these sources (None: of all), or of one id, each with its repositories."""
     query = sa.select(configurations.c.repos, *LABEL_COLUMNS).join(sources, sources.c.number == configurations.c.source)
     if names is not None:
         query = query.where(sources.c.name.in_(list(names)))
     rows = tx.execute(query if ai_llm is None else query.where(configurations.c.ai_llm == ai_llm))
-    return [RepoOwner(labels_of(known), frozenset(repo[0] for repo in repos)) for repos, *known in rows]
+    return [RepoOwner(labels_of(values), frozenset(repo[0] for repo in repos)) for repos, *values in rows]
 
 
 def listed(tx: Tx, scopes: Sequence[Scope], *, limit: int | None = None) -> list[Evidence]:
-    """The evidence that any of the scopes means, the newest first."""
+    """The evidence in any of the scopes, newest first."""
     query = (
         sa.select(evidence, sources.c.name.label("of"))
         .join(sources, sources.c.number == evidence.c.source)
@@ -74,68 +74,68 @@ def listed(tx: Tx, scopes: Sequence[Scope], *, limit: int | None = None) -> list
 
 
 def names(tx: Tx, scopes: Sequence[Scope], dimension: str, *, most: int) -> set[str]:
-    """Which ids and names of a dimension the evidence in these scopes has, as many as `most` rows."""
+    """The ids and names in a dimension of the evidence in these scopes, from at most `most` rows."""
     columns = [evidence.c[dimension], *([evidence.c[f"{dimension}_name"]] if dimension in NAMED else [])]
     rows = tx.execute(sa.select(*columns).where(_any_of(tx, scopes)).distinct().limit(most))
     return {name for row in rows for name in row if name}
 
 
 def people(tx: Tx, source: str, users: Collection[str]) -> dict[str, str]:
-    """What the users of a source are called, as far as any evidence has told."""
-    wanted, found = sorted(users), dict[str, str]()
+    """The names of a source's users, as far as evidence has them, by id."""
+    names: dict[str, str] = {}
     number = sa.select(sources.c.number).where(sources.c.name == source).scalar_subquery()
-    for start in range(0, len(wanted), _CHUNK):
+    for chunk in chunks(sorted(users), _CHUNK):
         rows = tx.execute(
             sa.select(evidence.c.user, sa.func.max(evidence.c.user_name).label("name"))
-            .where(evidence.c.source == number, evidence.c.user.in_(wanted[start : start + _CHUNK]))
+            .where(evidence.c.source == number, evidence.c.user.in_(chunk))
             .where(evidence.c.user_name != "")
             .group_by(evidence.c.user)
         )
-        found |= {row.user: row.name for row in rows}
-    return found
+        names |= {row.user: row.name for row in rows}
+    return names
 
 
 def summary(tx: Tx, scopes: Sequence[Scope], *, top: int = TOP) -> Summary | None:
-    """What the scopes mean, in a few words; None where that is nothing."""
+    """A summary of the evidence in the scopes; None if there is none."""
     if not scopes:
         return None
-    meant = _any_of(tx, scopes)
+    in_scope = _any_of(tx, scopes)
     columns = evidence.c
     row = tx.execute(
         sa.select(
             sa.func.count().label("total"),
             sa.func.count(sa.case((columns.blocked.is_(True), 1))).label("blocked"),
             *(sa.func.count(sa.case((columns.severity == name, 1))).label(name) for name in ("HIGH", "MEDIUM", "LOW")),
-        ).where(meant)
+        ).where(in_scope)
     ).one()
     if not row.total:
         return None
-    policies = _leaders(tx, meant, columns.policy, columns.policy_name, top)
+    policies = _leaders(tx, in_scope, columns.policy, columns.policy_name, top)
     return Summary(
         kind=scopes[0].kind,
         total=row.total,
         blocked=row.blocked,
         severities={name: row._mapping[name] for name in ("HIGH", "MEDIUM", "LOW") if row._mapping[name]},  # noqa: SLF001 — the documented name of a row's mapping
         policies=policies,
-        people=_leaders(tx, meant, columns.user, columns.user_name, top),
-        models=_leaders(tx, meant, columns.model, columns.model, top),
-        newest=_newest(tx, meant, policies),
+        people=_leaders(tx, in_scope, columns.user, columns.user_name, top),
+        models=_leaders(tx, in_scope, columns.model, columns.model, top),
+        newest=_newest(tx, in_scope, policies),
     )
 
 
-def _newest(tx: Tx, meant: sa.ColumnElement[bool], policies: TopN) -> Evidence | None:
-    """The newest that has an explanation: of the leading policy, or of any other where that one has none."""
+def _newest(tx: Tx, in_scope: sa.ColumnElement[bool], policies: TopN) -> Evidence | None:
+    """The newest entry with an explanation: of the leading policy if that has one, or of any."""
     columns = evidence.c
     order: list[sa.ColumnElement[Any]] = [columns.at.desc(), columns.id]
     if policies.first:
         leader = policies.first[0]
-        # Whoever has no id is told apart by the name.
+        # What has no id is known by its name.
         of_leader = columns.policy == leader.key if leader.key else columns.policy_name == leader.name
         order.insert(0, sa.case((of_leader, 0), else_=1))
     rows = tx.execute(
         sa.select(evidence, sources.c.name.label("of"))
         .join(sources, sources.c.number == columns.source)
-        .where(meant, columns.explanation != "")
+        .where(in_scope, columns.explanation != "")
         .order_by(*order)
         .limit(1)
     )
@@ -143,32 +143,32 @@ def _newest(tx: Tx, meant: sa.ColumnElement[bool], policies: TopN) -> Evidence |
     return None if row is None else _evidence(row)
 
 
-def _leaders(tx: Tx, meant: sa.ColumnElement[bool], key: sa.Column[Any], name: sa.Column[Any], top: int) -> TopN:
-    """Those that occur most; what has no name and no id is left out."""
-    named = sa.and_(meant, sa.or_(key != "", name != ""))
-    # Whoever has no id is told apart by the name.
-    apart = sa.case((key != "", key), else_=name)
+def _leaders(tx: Tx, in_scope: sa.ColumnElement[bool], key: sa.Column[Any], name: sa.Column[Any], top: int) -> TopN:
+    """The values that occur most, without those that have neither a name nor an id."""
+    named = sa.and_(in_scope, sa.or_(key != "", name != ""))
+    # What has no id is known by its name.
+    identity = sa.case((key != "", key), else_=name)
     rows = tx.execute(
         sa.select(
             sa.func.max(key).label("key"),
             sa.func.max(name).label("name"),
             sa.func.count().label("times"),
-            sa.func.count().over().label("in_all"),  # groups, before they are cut to the first
+            sa.func.count().over().label("in_all"),  # of all groups, before the limit
         )
         .where(named)
-        .group_by(apart)
-        .order_by(sa.desc("times"), sa.desc(sa.func.max(evidence.c.at)), apart)
+        .group_by(identity)
+        .order_by(sa.desc("times"), sa.desc(sa.func.max(evidence.c.at)), identity)
         .limit(top)
     ).all()
     return TopN(tuple(Count(row.name or row.key, row.times, row.key) for row in rows), rows[0].in_all if rows else 0)
 
 
 def _any_of(tx: Tx, scopes: Sequence[Scope]) -> sa.ColumnElement[bool]:
-    return sa.or_(sa.false(), *(_meant(tx, scope) for scope in scopes))
+    return sa.or_(sa.false(), *(_in_scope(tx, scope) for scope in scopes))
 
 
-def _meant(tx: Tx, scope: Scope) -> sa.ColumnElement[bool]:
-    """What `Scope.covers` says, in SQL."""
+def _in_scope(tx: Tx, scope: Scope) -> sa.ColumnElement[bool]:
+    """`Scope.covers` in SQL."""
     columns = evidence.c
     number = sa.select(sources.c.number).where(sources.c.name == scope.source).scalar_subquery()
     parts: list[sa.ColumnElement[bool]] = [
@@ -186,19 +186,19 @@ def _meant(tx: Tx, scope: Scope) -> sa.ColumnElement[bool]:
         parts.append(columns.severity == scope.severity)
     parts += [columns[name] == value for name, value in scope.same]
     within = sa.and_(*parts)
-    # A glob is held against the few different names that there are, in Python: databases do not know them alike.
-    parts += [_fitting(tx, within, name, globs, any_case=scope.any_case) for name, globs in scope.where.globs]
+    # Globs are matched in Python against the distinct names, which are few: databases have no glob in common.
+    parts += [_matching(tx, within, name, globs, any_case=scope.any_case) for name, globs in scope.where.globs]
     return sa.and_(*parts)
 
 
-def _fitting(
+def _matching(
     tx: Tx, within: sa.ColumnElement[bool], name: str, globs: Sequence[str], *, any_case: bool
 ) -> sa.ColumnElement[bool]:
     columns = [evidence.c[name], *([evidence.c[f"{name}_name"]] if name in NAMED else [])]
     rows = tx.execute(sa.select(*columns).where(within).distinct())
-    chosen = [tuple(row) for row in rows if fits(globs, list(row), any_case=any_case)][:_MOST_FITTING]
-    return sa.tuple_(*columns).in_(chosen) if len(columns) > 1 else columns[0].in_([one[0] for one in chosen])
+    names = [tuple(row) for row in rows if fits(globs, list(row), any_case=any_case)][:_MOST_MATCHES]
+    return sa.tuple_(*columns).in_(names) if len(columns) > 1 else columns[0].in_([row[0] for row in names])
 
 
 def _evidence(row: Mapping[str, Any] | sa.RowMapping) -> Evidence:
-    return Evidence(kind=EvidenceKind(row["kind"]), source=row["of"], **{name: row[name] for name in _OWN})
+    return Evidence(kind=EvidenceKind(row["kind"]), source=row["of"], **{name: row[name] for name in _COLUMNS})

@@ -1,4 +1,4 @@
-"""Points: the amounts in each bucket, and their sums by hour and day."""
+"""Points: the amounts of each label set in each bucket, and their sums by hour and day."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from alertbot.domain.history import Member, Slice
 from alertbot.domain.points import AMOUNTS, Dataset, LabelSet, Point, Resolution, after, ceiling, floor, merged
+from alertbot.store.chunks import chunks
 from alertbot.store.column_types import Whole
 from alertbot.store.database import Tx
 from alertbot.store.tables import ai_points, backfills, configurations, label_sets, sources, storage_points
@@ -15,11 +16,11 @@ from alertbot.store.upserts import upsert
 _TABLES: Mapping[Dataset, sa.Table] = {Dataset.AI: ai_points, Dataset.STORAGE: storage_points}
 _DIMENSIONS = tuple(LabelSet.__slots__)
 _CHUNK = 1000  # rows a statement
-_MOST_VALUES = 400  # that a statement compares with; databases limit how many it may hold
+_MOST_VALUES = 400  # compared with in a statement, as databases limit its parameters
 
 
 def known(tx: Tx, source: int, dataset: Dataset) -> dict[LabelSet, int]:
-    """The numbers of the label sets that a source's points have had so far."""
+    """The label sets of a source's points, with their numbers."""
     rows = tx.execute(
         sa.select(label_sets.c.number, *(label_sets.c[name] for name in _DIMENSIONS)).where(
             label_sets.c.source == source, label_sets.c.dataset == dataset.value
@@ -29,24 +30,24 @@ def known(tx: Tx, source: int, dataset: Dataset) -> dict[LabelSet, int]:
 
 
 def write(tx: Tx, source: int, dataset: Dataset, resolution: Resolution, points: Iterable[Point]) -> int:
-    """Keep what each bucket holds; one that is there already is replaced. How many buckets are new or other than before.
+    """Store points in place of those of the same buckets. Returns how many buckets changed.
 
-    The sums of the hours and days around changed minutes change by the same amounts.
+    The hours and days of changed minutes change by the same amounts.
     """
-    found = merged(points, resolution)
-    if not found:
+    buckets = merged(points, resolution)
+    if not buckets:
         return 0
-    numbers = _numbered(tx, source, dataset, found)
-    wanted = {(point.bucket, numbers[point.label_set]): point.amounts for point in found}
-    before = _stored(tx, dataset, resolution, wanted)
-    changed = {key: amounts for key, amounts in wanted.items() if _plain(amounts) != before.get(key)}
+    numbers = _numbered(tx, source, dataset, buckets)
+    new = {(point.bucket, numbers[point.label_set]): point.amounts for point in buckets}
+    before = _stored(tx, dataset, resolution, new)
+    changed = {key: amounts for key, amounts in new.items() if _without_zeros(amounts) != before.get(key)}
     _upsert(tx, dataset, resolution, changed)
     if resolution is Resolution.MINUTE:
         _add_up(tx, dataset, changed, before)
     return len(changed)
 
 
-def _plain(amounts: Mapping[str, int]) -> dict[str, int]:
+def _without_zeros(amounts: Mapping[str, int]) -> dict[str, int]:
     return {name: amount for name, amount in amounts.items() if amount}
 
 
@@ -73,13 +74,13 @@ def _numbered(tx: Tx, source: int, dataset: Dataset, points: Sequence[Point]) ->
         | {name: getattr(label_set, name) for name in _DIMENSIONS}
         for label_set, seen_at in new.items()
     ]
-    for start in range(0, len(rows), _CHUNK):
-        tx.execute(sa.insert(label_sets), rows[start : start + _CHUNK])
+    for chunk in chunks(rows, _CHUNK):
+        tx.execute(sa.insert(label_sets), chunk)
     return known(tx, source, dataset) if rows else numbers
 
 
 def _see_earlier(tx: Tx, first: Mapping[int, datetime]) -> None:
-    """Note that label sets which are known had points before what was their first one so far."""
+    """Date the first point of known label sets back, where points turn out to be older."""
     if not first:
         return
     late = sa.select(label_sets.c.number, label_sets.c.seen_at).where(label_sets.c.seen_at > min(first.values()))
@@ -89,7 +90,7 @@ def _see_earlier(tx: Tx, first: Mapping[int, datetime]) -> None:
 
 
 def _see_later(tx: Tx, last: Mapping[int, datetime]) -> None:
-    """Note on which day label sets had their newest points; once a day, so that not each reading writes."""
+    """Note the day of the newest points of known label sets: a day, so that not each reading writes."""
     if not last:
         return
     days = {number: floor(at, Resolution.DAY) for number, at in last.items()}
@@ -100,20 +101,17 @@ def _see_later(tx: Tx, last: Mapping[int, datetime]) -> None:
 
 
 def _stored(
-    tx: Tx, dataset: Dataset, resolution: Resolution, wanted: Collection[tuple[datetime, int]]
+    tx: Tx, dataset: Dataset, resolution: Resolution, keys: Collection[tuple[datetime, int]]
 ) -> dict[tuple[datetime, int], dict[str, int]]:
-    """What is kept of these buckets so far, without what is 0."""
-    table, found = _TABLES[dataset], {}
-    buckets, numbers = sorted({bucket for bucket, _ in wanted}), {number for _, number in wanted}
-    few = table.c.label_set.in_(numbers) if len(numbers) <= _MOST_VALUES else sa.true()
-    for start in range(0, len(buckets), _MOST_VALUES):
-        some = buckets[start : start + _MOST_VALUES]
-        rows = tx.execute(
-            sa.select(table).where(table.c.resolution == resolution.value, table.c.bucket.in_(some), few)
-        ).mappings()
-        for row in rows:
-            found[row["bucket"], row["label_set"]] = {name: int(row[name]) for name in AMOUNTS[dataset] if row[name]}
-    return found
+    """The stored amounts of these buckets and label sets, without zeros."""
+    table, amounts = _TABLES[dataset], {}
+    buckets, numbers = sorted({bucket for bucket, _ in keys}), {number for _, number in keys}
+    of_label_sets = table.c.label_set.in_(numbers) if len(numbers) <= _MOST_VALUES else sa.true()
+    query = sa.select(table).where(table.c.resolution == resolution.value, of_label_sets)
+    for chunk in chunks(buckets, _MOST_VALUES):
+        for row in tx.execute(query.where(table.c.bucket.in_(chunk))).mappings():
+            amounts[row["bucket"], row["label_set"]] = {name: int(row[name]) for name in AMOUNTS[dataset] if row[name]}
+    return amounts
 
 
 def _upsert(tx: Tx, dataset: Dataset, resolution: Resolution, changed: _Amounts) -> None:
@@ -124,27 +122,27 @@ def _upsert(tx: Tx, dataset: Dataset, resolution: Resolution, changed: _Amounts)
         | {name: amounts.get(name, 0) for name in names}
         for (bucket, number), amounts in changed.items()
     ]
-    for start in range(0, len(rows), _CHUNK):
-        tx.execute(statement, rows[start : start + _CHUNK])
+    for chunk in chunks(rows, _CHUNK):
+        tx.execute(statement, chunk)
 
 
 def _add_up(tx: Tx, dataset: Dataset, changed: _Amounts, before: _Amounts) -> None:
     for resolution in (Resolution.HOUR, Resolution.DAY):
         growth: dict[tuple[datetime, int], dict[str, int]] = {}
         for (bucket, number), amounts in changed.items():
-            together = growth.setdefault((floor(bucket, resolution), number), {})
+            total = growth.setdefault((floor(bucket, resolution), number), {})
             old = before.get((bucket, number), {})
             for name in {*amounts, *old}:
-                together[name] = together.get(name, 0) + amounts.get(name, 0) - old.get(name, 0)
+                total[name] = total.get(name, 0) + amounts.get(name, 0) - old.get(name, 0)
         sums = _stored(tx, dataset, resolution, growth)
-        for key, together in growth.items():
+        for key, total in growth.items():
             for name, amount in sums.get(key, {}).items():
-                together[name] = together.get(name, 0) + amount
+                total[name] = total.get(name, 0) + amount
         _upsert(tx, dataset, resolution, growth)
 
 
 def members(tx: Tx, names: Iterable[str], dataset: Dataset) -> dict[int, Member]:
-    """What has had points at these sources, each label set by itself, under its negative number."""
+    """The label sets of these sources as series of a history, by their negative numbers."""
     rows = tx.execute(
         sa.select(label_sets, sources.c.name.label("source_name"), configurations.c.name, configurations.c.repos)
         .add_columns(configurations.c.workspace, configurations.c.workspace_name)
@@ -189,29 +187,32 @@ def slices(
     amounts: Collection[str],
     known: tuple[datetime, datetime],
 ) -> dict[datetime, Slice]:
-    """The sums of all amounts of a source from before each moment, counted from the earliest of them on.
+    """The sums of a source's amounts before each moment, counted from the earliest of these moments.
 
-    `known` is from when on there are points, and when they were last read: earlier moments are taken for the former.
+    `known` is the time from which points are complete, which replaces earlier moments, and the time of the last reading.
     """
     names, (since, until) = sorted(amounts), known
     ordered = sorted({max(moment, since) for moment in moments}, reverse=True)
-    mine = (
+    of_source = (
         sa.select(label_sets.c.number)
         .join(sources, sources.c.number == label_sets.c.source)
         .where(sources.c.name == source, label_sets.c.dataset == dataset.value)
     )
-    nothing: _Sums = {name: {-number: 0 for number in tx.execute(mine).scalars()} for name in names}
+    nothing: _Sums = {name: {-number: 0 for number in tx.execute(of_source).scalars()} for name in names}
     horizon = ceiling(ordered[0], Resolution.DAY)
-    later: dict[
-        Resolution, tuple[datetime, datetime, _Sums]
-    ] = {}  # what was summed up so far of each span: from, to, and how much
+    # The buckets of each resolution that are summed up so far: first, end, sums.
+    later: dict[Resolution, tuple[datetime, datetime, _Sums]] = {}
     rests: dict[datetime, _Sums] = {}
     for moment in ordered:
         for resolution, first, end in after(moment, horizon):
             reached, ended, sums = later.get(resolution, (end, end, nothing))
-            if ended != end:  # that of another hour or day
+            if ended != end:  # of another hour or day
                 reached, sums = end, nothing
-            later[resolution] = first, end, _added(sums, _sums(tx, mine, dataset, names, (resolution, first, reached)))
+            later[resolution] = (
+                first,
+                end,
+                _added(sums, _sums(tx, of_source, dataset, names, (resolution, first, reached))),
+            )
         rests[moment] = _total([sums for _, _, sums in later.values()])
     everything = rests[ordered[-1]]
     before = {moment: _without(everything, rest) for moment, rest in rests.items()}
@@ -222,31 +223,35 @@ _Sums = dict[str, dict[int, int]]  # by amount and member
 
 
 def _added(sums: _Sums, rows: Iterable[tuple[int, Mapping[str, int]]]) -> _Sums:
-    together = {name: dict(own) for name, own in sums.items()}
+    added = {name: dict(by_member) for name, by_member in sums.items()}
     for number, amounts in rows:
         for name, amount in amounts.items():
-            together[name][-number] += amount
-    return together
+            added[name][-number] += amount
+    return added
 
 
 def _total(parts: Sequence[_Sums]) -> _Sums:
     return {
-        name: {number: sum(part[name][number] for part in parts) for number in own} for name, own in parts[0].items()
+        name: {member: sum(part[name][member] for part in parts) for member in by_member}
+        for name, by_member in parts[0].items()
     }
 
 
 def _without(sums: _Sums, part: _Sums) -> _Sums:
-    return {name: {number: amount - part[name][number] for number, amount in own.items()} for name, own in sums.items()}
+    return {
+        name: {member: amount - part[name][member] for member, amount in by_member.items()}
+        for name, by_member in sums.items()
+    }
 
 
 def _sums(
     tx: Tx,
-    mine: sa.Select[tuple[int]],
+    label_set_numbers: sa.Select[tuple[int]],
     dataset: Dataset,
     names: Sequence[str],
     buckets: tuple[Resolution, datetime, datetime],
 ) -> Iterator[tuple[int, Mapping[str, int]]]:
-    """What each of these label sets has in the buckets of a span that begin from one moment to before another."""
+    """The sums of each of these label sets over buckets: their resolution, the first one, and where they end."""
     table, (resolution, first, end) = _TABLES[dataset], buckets
     if first >= end:
         return
@@ -254,7 +259,7 @@ def _sums(
     rows = tx.execute(
         sa.select(table.c.label_set, *(add_up(table.c[name], type_=Whole()) for name in names))
         .where(table.c.resolution == resolution.value, table.c.bucket >= first, table.c.bucket < end)
-        .where(table.c.label_set.in_(mine))
+        .where(table.c.label_set.in_(label_set_numbers))
         .group_by(table.c.label_set)
     )
     for number, *amounts in rows:
@@ -262,7 +267,7 @@ def _sums(
 
 
 def minutes_since(tx: Tx, feed: int) -> datetime | None:
-    """From when on a feed has minutes, whole days of them; before that only days can be had."""
+    """The day from which a feed has minutes; before it there are only days."""
     moment: datetime | None = tx.execute(
         sa.select(backfills.c.done_since).where(
             backfills.c.source == feed, backfills.c.endpoint == Resolution.MINUTE.value
@@ -272,7 +277,7 @@ def minutes_since(tx: Tx, feed: int) -> datetime | None:
 
 
 def mark_since(tx: Tx, feed: int, resolution: Resolution, since: datetime) -> None:
-    """Note that everything of a span is there since a moment, where that is news."""
+    """Note that a feed has all points of a resolution from a time on, unless it had them from earlier on."""
     tx.execute(
         upsert(tx, backfills, update=["done_since"], update_where=backfills.c.done_since > since),
         {"source": feed, "endpoint": resolution.value, "done_since": since},
@@ -280,7 +285,7 @@ def mark_since(tx: Tx, feed: int, resolution: Resolution, since: datetime) -> No
 
 
 def forget_day(tx: Tx, source: int, dataset: Dataset, day: datetime) -> None:
-    """Delete what day statistics said of a day of which no minutes are stored: its minutes are going to be written."""
+    """Delete the day statistics of a day, before its minutes are stored."""
     table = _TABLES[dataset]
     of_source = sa.select(label_sets.c.number).where(
         label_sets.c.source == source, label_sets.c.dataset == dataset.value
