@@ -16,8 +16,9 @@ from hypothesis import settings
 
 from alertbot.domain import history as past
 from alertbot.domain.alerts import Alert, State, Transition, advance
-from alertbot.domain.findings import Finding, Verdict, check, moments
-from alertbot.domain.history import Amount, CounterReset, History, Member, Series, Slice, SourceState
+from alertbot.domain.columns import Amount
+from alertbot.domain.findings import Finding, Verdict, check, check_some, moments
+from alertbot.domain.history import CounterReset, History, Member, Series, Slice, SourceState
 from alertbot.domain.rules import (
     EVERYTHING,
     Absence,
@@ -301,10 +302,17 @@ def only(**globs: str) -> Selector:
 
 
 def findings(of: Polled, judged: Rule, minute: float) -> list[Finding]:
-    """What the rule sees for each of its series."""
+    """What the rule sees for each of its series; also that nothing which is true is screened out."""
     now = at(minute)
     frame = of.history(now)
-    return check(judged, of.history(now, *moments(judged, frame, now)), now)
+    history = of.history(now, *moments(judged, frame, now))
+    seen = check(judged, history, now)
+    key = seen[0].series.key if seen else ""
+    some = check_some(judged, history, now, keys=[key])
+    assert [one for one in seen if one.verdict is Verdict.TRUE or one.series.key == key] == [
+        one for one in some if one.verdict is Verdict.TRUE or one.series.key == key
+    ]
+    return seen
 
 
 def finding(of: Polled, judged: Rule, minute: float) -> Finding:

@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from alertbot.domain.alerts import Alert, Outcome, State
+from alertbot.domain.columns import Amount
 from alertbot.domain.coverage import Coverage
 from alertbot.domain.evidence import ViolationReport
 from alertbot.domain.formatting import (
@@ -22,7 +23,6 @@ from alertbot.domain.formatting import (
     name_of,
     shown_severity,
 )
-from alertbot.domain.history import Amount
 from alertbot.domain.notifications import AlertMessage, MessageRef, Notification
 from alertbot.domain.points import Resolution
 from alertbot.domain.rankings import Ranking

@@ -7,8 +7,9 @@ from fractions import Fraction
 from itertools import pairwise
 
 from alertbot.domain.budgets import period_of
+from alertbot.domain.columns import Amount
 from alertbot.domain.findings import check, moments
-from alertbot.domain.history import GAP_FACTOR, Amount, Growth, History, Series, Slice
+from alertbot.domain.history import GAP_FACTOR, Growth, History, Series, Slice
 from alertbot.domain.rules import MEANS, Absence, Budget, Burn, Comparison, Levels, Rule, Severity, Spike, Threshold
 
 MOST_POINTS = 96
@@ -129,7 +130,7 @@ def values(rule: Rule, history: History, series: Series, at: Sequence[datetime])
             found.append(None)
         elif isinstance(plain.condition, Threshold) and plain.condition.metric not in MEANS:
             condition = plain.condition
-            grown = Growth(history, condition.metric, now - condition.window, now, members=series.members)
+            grown = Growth(history, condition.metric, now - condition.window, now)
             found.append(grown.of(series).value)
         else:
             judged = check(plain, history, now, members=members)

@@ -4,22 +4,25 @@ One finding a series. A finding is TRUE, FALSE, or UNKNOWN where nothing can be 
 A judge is prepared once for each rule and reading, and then asked for each series, of which there may be many thousands.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from alertbot.domain.budgets import forecasting, format_forecast, paces_since, period_of
+from alertbot.domain.columns import Amount
 from alertbot.domain.datasets import feed_of
 from alertbot.domain.history import (
-    Amount,
     CounterReset,
     Growth,
     History,
     Increase,
     Member,
+    Members,
     Series,
     SourceState,
     exists_since,
@@ -43,6 +46,7 @@ from alertbot.domain.rules import (
     Spike,
     Threshold,
 )
+from alertbot.domain.screening import may_hold
 from alertbot.domain.spikes import earlier_windows, spike_moments
 from alertbot.domain.times import format_duration
 
@@ -105,15 +109,34 @@ def check(rule: Rule, history: History, now: datetime, *, members: Iterable[Memb
 
     Raises KeyError if `history` lacks a slice that `moments` asked for.
     """
+    if isinstance(rule.condition, Absence) and rule.condition.metric is None:
+        return _check_sources(rule, rule.condition, history, now)
+    return _check(
+        rule, history, now, group(history.members.values() if members is None else members, rule.per, rule.where)
+    )
+
+
+def check_some(rule: Rule, history: History, now: datetime, *, keys: Collection[str]) -> list[Finding]:
+    """The findings that can change an alert: those of the series for which the rule is true, and of these `keys`.
+
+    What `check` finds for all other series is not true; it is not worked out for each of them.
+    """
+    if isinstance(rule.condition, Absence) and rule.condition.metric is None:
+        return _check_sources(rule, rule.condition, history, now)
+    series = Members.of(history.members).series(rule.per, rule.where)
+    places = set(np.flatnonzero(may_hold(rule, history, series, now)).tolist())
+    places |= {place for key in keys if (place := series.place_of.get(key)) is not None}
+    return _check(rule, history, now, [series.all[place] for place in sorted(places)]) if places else []
+
+
+def _check(rule: Rule, history: History, now: datetime, judged: Iterable[Series]) -> list[Finding]:
     condition = rule.condition
-    if isinstance(condition, Absence) and condition.metric is None:
-        return _check_sources(rule, condition, history, now)
     prepare: Callable[[Any, History, datetime], Prepared] = _JUDGES[type(condition)]
     start, judge = prepare(condition, history, now)
     unread = _unread(rule, history, now)
     counter_resets = resets_by_member(history, rule.metrics, start, now) if history.counter_resets else {}
     findings = []
-    for series in group(history.members.values() if members is None else members, rule.per, rule.where):
+    for series in judged:
         if unread and (rule.per == "all" or not unread.isdisjoint(series.sources)):
             findings.append(Finding(series, Verdict.UNKNOWN, note="a source could not be read"))
             continue

@@ -6,15 +6,18 @@ window is the difference of two slices. The store loads just the slices whose mo
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from fractions import Fraction
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from alertbot.domain.columns import Amount, Column, growth
 from alertbot.domain.rules import GROWTHS, Selector, parts_of
 from alertbot.domain.series import ResetKind
 from alertbot.domain.snapshots import Counter
 
-Amount = Fraction | int  # a fraction for money only
 GAP_FACTOR = 2.5  # two readings further apart than this many intervals have missed polls between them
 
 
@@ -115,6 +118,75 @@ class Increase(NamedTuple):
     gap: timedelta | None = None
 
 
+class SeriesSet:
+    """The series of a rule, and as arrays what is worked out for all of them at once."""
+
+    def __init__(self, series: Sequence[Series], members: Mapping[int, Member]) -> None:
+        self.all = series
+        self._members = members
+
+    @cached_property
+    def place_of(self) -> Mapping[str, int]:
+        """The place of each series, by key."""
+        return {series.key: place for place, series in enumerate(self.all)}
+
+    @cached_property
+    def is_single(self) -> bool:
+        """Whether each series has one member."""
+        return all(len(series.members) == 1 for series in self.all)
+
+    @cached_property
+    def numbers(self) -> NDArray[np.int64]:
+        """The members of all series, one series after the other."""
+        return np.fromiter((number for series in self.all for number in series.members), dtype=np.int64)
+
+    @cached_property
+    def starts(self) -> NDArray[np.intp]:
+        """Where in `numbers` each series begins."""
+        lengths = np.fromiter((len(series.members) for series in self.all), dtype=np.intp, count=len(self.all))
+        return np.cumsum(lengths) - lengths
+
+    @cached_property
+    def seen_at(self) -> NDArray[np.int64]:
+        """When the first member of each series was first seen, in microseconds since 1970."""
+        seen = {number: microseconds_since_epoch(member.seen_at) for number, member in self._members.items()}
+        return np.fromiter(
+            (min(seen[number] for number in series.members) for series in self.all), dtype=np.int64, count=len(self.all)
+        )
+
+
+class Members(dict[int, Member]):
+    """Members by number. What is worked out of them is kept, so that nobody does it anew with each reading."""
+
+    def __init__(self, members: Mapping[int, Member]) -> None:
+        super().__init__(members)
+        self._sets: dict[tuple[str, Selector], SeriesSet] = {}
+
+    @classmethod
+    def of(cls, members: Mapping[int, Member]) -> "Members":
+        return members if isinstance(members, cls) else cls(members)
+
+    def series(self, per: str, where: Selector) -> SeriesSet:
+        """The series of a rule."""
+        kept = self._sets.get((per, where))
+        if kept is None:
+            kept = self._sets[per, where] = SeriesSet(group(self.values(), per, where), self)
+        return kept
+
+    @cached_property
+    def first_seen(self) -> frozenset[datetime]:
+        """The moments at which members were seen first."""
+        return frozenset(member.seen_at for member in self.values())
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds_since_epoch(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
 def group(members: Iterable[Member], per: str, where: Selector) -> list[Series]:
     """The series of a rule: its selected members, grouped by one dimension (within a source, but for `all`)."""
     selected = [member for member in members if where.selects(member.labels)] if where.globs else members
@@ -190,10 +262,10 @@ def known_since(history: History, series: Series, start: datetime) -> datetime |
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class Stretch:
     """One source between two of its slices: how far a metric has grown for each member whose counters are known."""
 
-    grown: Mapping[int, Amount]
+    grown: Column
     baseline_at: datetime
     gap: timedelta | None
 
@@ -205,56 +277,40 @@ class Growth:
     was not there yet and began at 0. A member whose counter is unknown adds nothing.
     """
 
-    def __init__(
-        self, history: History, metric: str, start: datetime, end: datetime, *, members: Iterable[int] | None = None
-    ) -> None:
-        """`metric` may also be a part of one, such as the total of a mean; `members` limits what is looked up to these."""
+    def __init__(self, history: History, metric: str, start: datetime, end: datetime) -> None:
+        """`metric` may also be a part of one, such as the total of a mean."""
         counters = parts_of(metric) if metric in GROWTHS else (metric,)
         self._history, self._counters, self._start, self._end = history, counters, start, end
-        self._only = members
-        self._stretches: dict[str, _Stretch] = {}
+        self._stretches: dict[str, Stretch] = {}
 
     def of(self, series: Series) -> Increase:
         """The increase of a series: the sum of its members' increases."""
         if len(series.members) == 1:
-            stretch = self._stretch(series.sources[0])
+            stretch = self.stretch(series.sources[0])
             return Increase(stretch.grown.get(series.members[0]), stretch.baseline_at, stretch.gap)
         members = self._history.members
-        stretches = [self._stretch(name) for name in series.sources]
-        grown = [self._stretch(members[number].source).grown.get(number) for number in series.members]
+        stretches = [self.stretch(name) for name in series.sources]
+        grown = [self.stretch(members[number].source).grown.get(number) for number in series.members]
         known = [amount for amount in grown if amount is not None]
         gaps = [stretch.gap for stretch in stretches if stretch.gap is not None]
         baseline_at = min(stretch.baseline_at for stretch in stretches)
         return Increase(sum(known) if known else None, baseline_at, max(gaps, default=None))
 
-    def _stretch(self, source: str) -> _Stretch:
+    def stretch(self, source: str) -> Stretch:
+        """The growth of every member of a source."""
         stretch = self._stretches.get(source)
         if stretch is None:
             slices, state = self._history.slices, self._history.sources[source]
             older, newer = slices[source, self._start], slices[source, self._end]
-            members = newer.grown[self._counters[0]] if self._only is None else self._only
-            grown = _grown(older, newer, self._counters, members)
-            stretch = _Stretch(grown, older.taken_at, _gap(older, newer, self._start, state))
+            grown = growth(*([of.grown[counter] for counter in self._counters] for of in (older, newer)))
+            stretch = Stretch(grown, older.taken_at, _gap(older, newer, self._start, state))
             self._stretches[source] = stretch
         return stretch
 
 
 def increase(history: History, series: Series, metric: str, start: datetime, end: datetime) -> Increase:
     """Growth of one series' metric over (start, end]; for many series of one rule see Growth."""
-    return Growth(history, metric, start, end, members=series.members).of(series)
-
-
-def _grown(older: Slice, newer: Slice, counters: Iterable[str], members: Iterable[int]) -> dict[int, Amount]:
-    """How far the sum of these counters has grown, for each of these members of whom all of them are known."""
-    grown: dict[int, Amount] = dict.fromkeys(members, 0)
-    for counter in counters:
-        before, after = older.grown[counter], newer.grown[counter]
-        grown = {
-            number: amount + after[number] - before.get(number, 0)
-            for number, amount in grown.items()
-            if number in after
-        }
-    return grown
+    return Growth(history, metric, start, end).of(series)
 
 
 def _gap(older: Slice, newer: Slice, start: datetime, source: SourceState) -> timedelta | None:

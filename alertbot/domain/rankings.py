@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from alertbot.domain.columns import Amount
 from alertbot.domain.coverage import Coverage, coverage_json, without_silent
-from alertbot.domain.history import Amount, Growth, History, group
+from alertbot.domain.history import Growth, History, group
 from alertbot.domain.prices import format_usd
 from alertbot.domain.rules import EVERYTHING, MEANS, counted_metric, did_you_mean
 from alertbot.domain.times import format_moment

@@ -1,11 +1,16 @@
 """The past that a spike is held against: the earlier windows, as far as they exist."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from alertbot.domain.history import Amount, Growth, History, Series, exists_since
+import numpy as np
+from numpy.typing import NDArray
+
+from alertbot.domain.columns import Amount
+from alertbot.domain.history import Growth, History, Members, Series, exists_since, microseconds_since_epoch
 from alertbot.domain.rules import Spike
 
 # How many windows the rule asks for, and what tells for a series its growth in those that exist and how many they are.
@@ -19,7 +24,7 @@ def spike_moments(spike: Spike, history: History, now: datetime) -> frozenset[da
         ends = [now, *_same_hours(spike, now)]
         return frozenset({*ends, *(end - spike.window for end in ends)})
     sinces = {source.first_at for source in history.sources.values() if source.first_at is not None}
-    sinces |= {member.seen_at for member in history.members.values()}
+    sinces |= Members.of(history.members).first_seen
     counts = {0} | {_whole_windows(spike, since, now) for since in sinces}
     return frozenset({now, *(now - spike.window * (count + 1) for count in counts)})
 
@@ -30,6 +35,36 @@ def earlier_windows(spike: Spike, history: History, now: datetime) -> Earlier:
         return _of_days(spike, history, now)
     assert spike.baseline is not None, "a spike has one baseline or the other"
     return spike.baseline // spike.window, _in_a_row(spike, history, now)
+
+
+def earlier_stretches(
+    spike: Spike, history: History, now: datetime, seen_at: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[Any], datetime, datetime]]:
+    """The earlier windows of many series of one source at once: stretches, and how many windows of it each series has.
+
+    `seen_at` is when the first member of each series was first seen, in microseconds since 1970.
+    """
+    ((name, source),) = history.sources.items()
+    since = seen_at if source.first_at is None else np.maximum(seen_at, microseconds_since_epoch(source.first_at))
+    if spike.same_hour is not None:
+        for end in _same_hours(spike, now):
+            start = end - spike.window
+            if history.slices[name, end].taken_at > start:
+                yield (since <= microseconds_since_epoch(start)).astype(np.int64), start, end
+        return
+    assert spike.baseline is not None, "a spike has one baseline or the other"
+    end, length = now - spike.window, spike.window // timedelta(microseconds=1)
+    counts = np.clip((microseconds_since_epoch(end) - since) // length, 0, spike.baseline // spike.window)
+    for count in np.unique(counts[counts > 0]).tolist():
+        yield np.where(counts == count, count, 0), end - spike.window * count, end
+
+
+def wanted_windows(spike: Spike) -> int:
+    """How many earlier windows the rule asks for."""
+    if spike.same_hour is not None:
+        return spike.same_hour
+    assert spike.baseline is not None, "a spike has one baseline or the other"
+    return spike.baseline // spike.window
 
 
 def looks_back_to(spike: Spike, now: datetime) -> datetime:

@@ -7,8 +7,9 @@ from fractions import Fraction
 from typing import Any
 
 from alertbot.domain.budgets import forecasting, period_of
+from alertbot.domain.columns import Amount
 from alertbot.domain.formatting import name_from
-from alertbot.domain.history import Amount, Growth, History, Series, group, known_since
+from alertbot.domain.history import Growth, History, Series, group, known_since
 from alertbot.domain.points import SPEND
 from alertbot.domain.prices import format_usd
 from alertbot.domain.rules import Budget, Comparison, Rule, Severity

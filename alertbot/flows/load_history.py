@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from alertbot.domain.columns import Amount
 from alertbot.domain.coverage import Asked, Coverage, coverage_of
 from alertbot.domain.datasets import Feeds, dataset_for, dataset_of_look_up, datasets_of_look_up
 from alertbot.domain.findings import Finding, check, moments
-from alertbot.domain.history import Amount, History, Member, Slice, SourceState
+from alertbot.domain.history import History, Member, Slice, SourceState
 from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.rules import Rule, parts_of

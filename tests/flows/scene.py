@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from alertbot.app.wiring import RULE_PARSER
 from alertbot.domain.alerts import Action, ActionType, Alert, State
-from alertbot.domain.history import Amount, History, group, increase
+from alertbot.domain.columns import Amount
+from alertbot.domain.history import History, group, increase
 from alertbot.domain.notifications import NotificationKind
 from alertbot.domain.reports import ActionResult
 from alertbot.domain.routes import Route

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alertbot.domain.history import Amount
+from alertbot.domain.columns import Amount
 from alertbot.domain.series import Odometers, first_sight, read_on
 from alertbot.domain.snapshots import Configuration, Counter, Reading, Snapshot
 from alertbot.errors import (

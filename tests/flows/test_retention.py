@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alertbot.domain.history import Amount
+from alertbot.domain.columns import Amount
 from alertbot.domain.series import UNKNOWN, Odometer
 from alertbot.domain.snapshots import Configuration, Counter
 from alertbot.flows.retention import Retention, apply_retention

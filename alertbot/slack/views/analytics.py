@@ -6,9 +6,9 @@ from itertools import groupby
 from typing import Any
 
 from alertbot.domain.chart_data import ChartSeries, sparkline
+from alertbot.domain.columns import Amount
 from alertbot.domain.coverage import Coverage
 from alertbot.domain.formatting import format_amount, id_endings
-from alertbot.domain.history import Amount
 from alertbot.domain.privacy import PERSONAL
 from alertbot.domain.rankings import Ranking, RankingRow
 from alertbot.domain.reports import Stats
