@@ -1,4 +1,4 @@
-"""Run by Alembic with the connection that store/migrate.py hands over. Imports nothing of ours: the past stands still."""
+"""Run by Alembic with the connection of store/migrate.py. Imports nothing of ours, so that old migrations never change."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""What is known of the channels that are written to: which have to wait, and which are broken."""
+"""Slack channels that have to wait, and those that cannot be written to."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,13 +9,13 @@ from alertbot.store.database import Tx
 from alertbot.store.tables import channels, groups
 from alertbot.store.upserts import upsert
 
-EVERY_CHANNEL = "*"  # the row that holds up the whole app
+EVERY_CHANNEL = "*"  # the row that pauses the whole app
 PROBE_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A channel that cannot be written to: why, since when, and when it is tried again."""
+    """A channel that cannot be written to, with the reason and the time of the next attempt."""
 
     name: str
     reason: str
@@ -24,7 +24,7 @@ class Broken:
 
 
 def hold(tx: Tx, name: str, *, until: datetime) -> None:
-    """Send nothing to this channel until then."""
+    """Pause a channel."""
     _put(tx, name, {"wait_until": until})
 
 
@@ -59,7 +59,7 @@ def broken(tx: Tx) -> list[Broken]:
 
 
 def is_closed(tx: Tx, name: str, *, now: datetime) -> bool:
-    """Whether a channel is broken and not to be tried again yet."""
+    """Whether a channel is broken and its next attempt is not due."""
     query = sa.select(channels.c.name).where(
         channels.c.name == name, channels.c.broken != "", channels.c.probe_at > now
     )
@@ -67,7 +67,7 @@ def is_closed(tx: Tx, name: str, *, now: datetime) -> bool:
 
 
 def take_probe(tx: Tx, name: str, *, now: datetime) -> bool:
-    """Take the next try of a broken channel; False where it is not time yet, or another process took it."""
+    """Claim the next attempt on a broken channel; False if it is not due, or another process has it."""
     changed = tx.execute(
         sa.update(channels)
         .where(channels.c.name == name, channels.c.broken != "", channels.c.probe_at <= now)
@@ -77,7 +77,7 @@ def take_probe(tx: Tx, name: str, *, now: datetime) -> bool:
 
 
 def diverted_from(tx: Tx, name: str) -> list[int]:
-    """The open groups of a channel whose messages stand elsewhere as long as it is broken."""
+    """The open groups of a channel whose messages are elsewhere while it is broken."""
     query = sa.select(groups.c.number).where(
         groups.c.channel == name, groups.c.diverted_to != "", groups.c.closed_at.is_(None)
     )
@@ -85,5 +85,4 @@ def diverted_from(tx: Tx, name: str) -> list[int]:
 
 
 def _put(tx: Tx, name: str, values: dict[str, object]) -> None:
-    # Several threads may learn of the same channel at the same time.
     tx.execute(upsert(tx, channels, update=values), {"name": name, **values})

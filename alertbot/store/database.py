@@ -24,21 +24,21 @@ from alertbot.store.turns import Turns
 
 log = structlog.get_logger()
 Tx = sa.Connection
-_EVALUATING = 0x616C6565  # an advisory lock's key on Postgres
-_LONGEST_WAIT = 30.0  # seconds that a thread waits for a connection, or for its turn to write
-_BUSY_TIMEOUT_MS = 10_000  # how long a SQLite writer waits for another one's transaction
-# A server that is gone without a word is noticed within half a minute; the system's own patience is two hours.
-_DEAF = {
+_EVALUATING = 0x616C6565  # key of an advisory lock on Postgres
+_LONGEST_WAIT = 30.0  # seconds for a connection, or for the turn to write
+_BUSY_TIMEOUT_MS = 10_000  # of a SQLite writer, for another process's transaction
+# Notices a server that vanished within half a minute; the system's defaults take two hours.
+_KEEPALIVE = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-# A process that is frozen in the middle of a transaction, or whose machine is gone, holds its locks no longer than
-# this. Ours compute for some seconds between two statements at most.
+# How long a process that froze or vanished in a transaction keeps its locks. We compute for a few seconds between two
+# statements at most.
 _IDLE_IN_TRANSACTION = "30s"
-# What a statement of ours causes, not the state of the database: a traceback tells more than a sentence.
+# Bugs of ours, not the state of the database: they keep their traceback.
 _OUR_MISTAKES = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 
 
@@ -47,16 +47,16 @@ _HOSTS = re.compile(r"^(postgres(?:ql)?(?:\+\w+)?://(?:[^@/?]*@)?)([^@/?]+,[^@/?
 
 
 class Database:
-    """A place where readings, alerts and notifications are remembered: SQLite for one process, Postgres for several.
+    """Where readings, alerts and notifications are stored: SQLite for one process, Postgres for several.
 
-    Raises StoreError where the URL makes no sense or no server answers.
+    Raises StoreError if the URL is invalid.
     """
 
     def __init__(self, url: str, *, durable: bool = True, connections: int = 20) -> None:
-        """`durable=False` is for what is thrown away anyway: SQLite does not wait for the disk then.
+        """`durable=False` is for throwaway data: SQLite does not wait for the disk then.
 
-        At most so many `connections` to a Postgres are open at once. More threads than that may use the database: each
-        holds one at a time, and they have their turns in the order in which they come. So have those that write to SQLite.
+        `connections` limits those to Postgres. More threads may use the database: each holds one connection at a time, and
+        they take turns in the order in which they come, as do the writers of SQLite.
         """
         self.url = _normal(url)
         self._thread = threading.local()
@@ -66,16 +66,16 @@ class Database:
         options: dict[str, Any] = {"hide_parameters": True}
         self._turns = [Turns(1 if self.is_sqlite else connections)]
         if not self.is_sqlite:
-            given = {name: value for name, value in _DEAF.items() if name not in self.url.query}
+            keepalive = {name: value for name, value in _KEEPALIVE.items() if name not in self.url.query}
             options |= {
                 "pool_pre_ping": True,
-                # Each stays open: under load a pool that closes some would open others all the time, at 30 ms each.
-                # Those that were used last come first, so a quiet bot uses one or two.
+                # No overflow, whose connections would be closed and opened all the time under load, at 30 ms each. LIFO,
+                # so that an idle bot uses one or two.
                 "pool_size": connections,
                 "max_overflow": 0,
                 "pool_use_lifo": True,
-                # Behind a pgbouncer in transaction mode a prepared statement is on another connection the next time.
-                "connect_args": {**given, "prepare_threshold": None},
+                # Behind pgbouncer in transaction mode the next statement may use another connection.
+                "connect_args": {**keepalive, "prepare_threshold": None},
             }
         self.engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
@@ -85,36 +85,36 @@ class Database:
 
     @property
     def place(self) -> str:
-        """Where it is, without its password, which may stand among the options behind the question mark as well."""
+        """The URL without passwords: options may hold one, so they are left out."""
         hosts = {"host": self.url.query["host"]} if isinstance(self.url.query.get("host"), tuple) else {}
         return self.url.set(query=hosts).render_as_string(hide_password=True).replace("%3A", ":")
 
     @property
     def missing_file(self) -> Path | None:
-        """The file of a SQLite database that does not exist yet; the first connection makes it."""
+        """The file of a SQLite database that does not exist yet; the first connection creates it."""
         file = Path(self.url.database or "")
         return file.absolute() if self.is_sqlite and not file.exists() else None
 
     def limited(self) -> "Database":
-        """The same database for many threads of one kind: a quarter of its connections, so that others come in between.
+        """The same database with a quarter of its connections, for a pool of threads, so that other threads get turns.
 
-        In one queue with 30 threads that poll, the one that evaluates would have every 31st turn.
+        In one queue with 30 polling threads, the evaluating one would get every 31st turn.
         """
         limited = copy.copy(self)
         share = max(1, self._turns[-1].places // 4)
-        # Taken in this order by everybody, so nobody waits in a circle.
+        # All threads take them in this order, so there is no deadlock.
         limited._turns = [Turns(share), *self._turns]  # noqa: SLF001 — of our own class
         return limited
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
-        """A transaction that writes: all of it is kept, or nothing. Raises StoreError where the database cannot be used."""
+        """A transaction that writes. Raises StoreError if the database cannot be used."""
         with self._alone_in_thread(), self._translated(), self._in_turn(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
-        """A transaction that only reads; on SQLite it does not wait for a writer."""
+        """A transaction that only reads, and on SQLite does not wait for writers. Raises StoreError."""
         with (
             self._alone_in_thread(),
             self._translated(),
@@ -128,8 +128,8 @@ class Database:
     def _alone_in_thread(self) -> Iterator[None]:
         """Refuse a second connection to a thread that holds one.
 
-        Threads that hold one and wait for another wait for each other as soon as the pool is empty; and on SQLite a thread
-        would wait for its own lock.
+        Threads that hold one and wait for another deadlock once the pool is empty; on SQLite a thread would wait for its
+        own lock.
         """
         if getattr(self._thread, "holds_connection", False):
             raise RuntimeError("this thread asks for a second connection while it holds one: pass the open `tx` on")
@@ -141,7 +141,7 @@ class Database:
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
-        """Wait for a connection, or on SQLite for the turn to write: its own lock is not given in order."""
+        """Wait for a connection, or on SQLite for the turn to write, as its own lock is not fair."""
         with ExitStack() as stack:
             for turns in self._turns:
                 stack.enter_context(turns.turn(within=_LONGEST_WAIT))
@@ -149,19 +149,19 @@ class Database:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn what the driver says of the database's state into a StoreError."""
+        """Raise the driver's errors about the state of the database as StoreError."""
         try:
             yield
         except TimeoutError as error:
             raise StoreError(f"database {self.place}: busy: no turn came within {_LONGEST_WAIT:g} s") from error
         except DBAPIError as error:
-            # Without a statement the mistake is one of the URL, such as an option that does not exist.
+            # Without a statement the error is about the URL, such as an unknown option.
             if error.statement is not None and isinstance(error, _OUR_MISTAKES):
                 raise
             raise StoreError(f"database {self.place}: {_reason(error)}") from error
 
     def one_at_a_time(self, tx: Tx) -> None:
-        """Wait until no other process is in such a transaction. SQLite has only one writer anyway."""
+        """Wait until no other process is in a transaction that called this. SQLite has only one writer anyway."""
         if not self.is_sqlite:
             tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_EVALUATING)))
 
@@ -171,9 +171,9 @@ class Database:
             tx.execute(sa.text("SELECT 1"))
 
     def now(self) -> datetime:
-        """The time by which all processes that share the database go: Postgres' own, with SQLite the machine's.
+        """The time that all processes of the database share: Postgres' clock, or with SQLite the machine's.
 
-        Raises StoreError. Asks the server: who needs the time often asks a SteadyClock.
+        Raises StoreError. Asks the server; use a SteadyClock to ask often.
         """
         if self.is_sqlite:
             return Clock()()
@@ -182,9 +182,9 @@ class Database:
             return moment.astimezone(UTC)
 
     def lock(self) -> None:
-        """Keep a SQLite database to this process, until `close`. Raises StoreError where another one has it.
+        """Lock a SQLite database for this process until `close`. Raises StoreError if another process has it.
 
-        Postgres is for several processes: there is nothing to lock. The lock is the kernel's, so it goes with the process.
+        The kernel releases the lock when the process ends. Postgres, which several processes may use, is not locked.
         """
         if not self.is_sqlite:
             return
@@ -209,18 +209,18 @@ class Database:
 
 
 def _hosts_as_options(url: re.Match[str]) -> str:
-    """A URL of several hosts in the form that SQLAlchemy takes: `host=host1:5432&host=host2:5432`."""
+    """A URL with several hosts in SQLAlchemy's form: `host=host1:5432&host=host2:5432`."""
     before, hosts, name, options = url.groups(default="")
     query = [f"host={host}" for host in hosts.split(",")] + ([options] if options else [])
     return f"{before}{name or '/'}?{'&'.join(query)}"
 
 
 def _normal(url: str) -> URL:
-    """The URL with the driver that we ship; `postgres://`, which some hosts still hand out, is Postgres too."""
+    """The URL with the driver that we ship; `postgres://`, which some providers still use, is Postgres too."""
     try:
         parsed = make_url(_HOSTS.sub(_hosts_as_options, url))
     except (ArgumentError, ValueError):
-        # Without its cause: a ValueError quotes what stands in the place of a port, which may be a part of a password.
+        # `from None`, as a ValueError quotes what it took for the port, which may be a part of the password.
         raise StoreError("database.url: expected a URL such as sqlite:///alertbot.db, got something else") from None
     if "@" in (parsed.host or ""):
         raise StoreError("database.url: expected one @, before the host; in a password write it as %40")
@@ -240,17 +240,17 @@ def _normal(url: str) -> URL:
 
 
 def _open_private(path: str, flags: int) -> int:
-    """Opens a file; one that is made is for this user alone."""
+    """Open a file; a new one is accessible to this user only."""
     return os.open(path, flags, mode=0o600)
 
 
 def is_open_to_others(file: Path) -> bool:
-    """Whether other users of the machine may read or write a file."""
+    """Whether other users of the machine can access a file."""
     return file.exists() and bool(stat.S_IMODE(file.stat().st_mode) & 0o077)
 
 
 class _WholeSum:
-    """SQLite's sum() stops at 2**63, and makes floats of the digits that stand for more: this one is exact."""
+    """An exact sum of `Whole`: SQLite's own fails past 2**63, and turns digits into floats."""
 
     def __init__(self) -> None:
         self._sum = 0
@@ -263,7 +263,7 @@ class _WholeSum:
 
 
 def _moved(moment: str, seconds: float) -> str:
-    """A stored moment so many seconds earlier, in the form that SQLite keeps: its own functions know only milliseconds."""
+    """A stored time so many seconds earlier. SQLite's own functions only know milliseconds."""
     earlier = datetime.fromisoformat(moment) - timedelta(seconds=seconds)
     return earlier.isoformat(sep=" ", timespec="microseconds")
 
@@ -271,15 +271,14 @@ def _moved(moment: str, seconds: float) -> str:
 def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
     """Real transactions on SQLite.
 
-    The driver would run a SELECT outside the transaction, and lose updates between threads; BEGIN IMMEDIATE takes the
-    write lock at once. WAL lets readers read meanwhile.
+    By default the driver runs a SELECT outside the transaction, so updates of threads get lost. BEGIN IMMEDIATE takes the
+    write lock at once; WAL lets others read meanwhile.
     """
 
     @event.listens_for(engine, "do_connect")
     def make_private(*_: object) -> None:
-        # SQLite would make it as the umask says, mostly for everybody to read. Its WAL gets the permissions of the
-        # file.
-        with suppress(OSError):  # a file that cannot be made cannot be opened either, and SQLite says why
+        # SQLite would go by the umask, and mostly let everybody read. Its WAL gets the permissions of the file.
+        with suppress(OSError):  # SQLite reports it better when it opens the file
             os.close(_open_private(engine.url.database or "", os.O_CREAT | os.O_EXCL))
 
     @event.listens_for(engine, "connect")
@@ -289,7 +288,7 @@ def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
         for pragma in (
             f"busy_timeout = {_BUSY_TIMEOUT_MS}",
             "journal_mode = WAL",
-            # A notification that was committed has to survive the power, not only the process.
+            # A committed notification has to survive a power failure, too.
             f"synchronous = {'FULL' if durable else 'OFF'}",
             "foreign_keys = ON",
         ):
@@ -305,9 +304,9 @@ def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
 
 
 def _prepare_postgres(engine: sa.Engine) -> None:
-    """A limit on how long a transaction that writes may lie idle, unless the server, the role or the URL has one.
+    """A limit on idle transactions that write, unless the server, the role or the URL has one.
 
-    It is set for the transaction: behind a pgbouncer the session belongs to others as well.
+    It is set for the transaction, as behind pgbouncer the session is shared.
     """
     limit = "SELECT set_config('idle_in_transaction_session_timeout', %s, true) WHERE %s = current_setting(%s)"
 

@@ -1,7 +1,6 @@
-"""What is over and older than it is kept, as conditions, and the one way in which rows of any table are deleted: some at a time.
+"""Which rows have expired, as conditions, and deleting them in batches.
 
-Nothing here knows the age at which something goes; it is given a moment. What is open, and what something open refers to,
-is never meant by a condition.
+How long rows are kept is up to the caller. No condition includes what is open, or what something open refers to.
 """
 
 from collections.abc import Collection, Sequence
@@ -42,12 +41,12 @@ from alertbot.store.tables import (
     transitions,
 )
 
-BATCH = 5000  # rows one transaction deletes: hundredths of a second of SQLite's only writer, a quarter on a slow disk
+BATCH = 5000  # rows deleted in one transaction: it blocks SQLite's writer for 0.01 s to 0.25 s, depending on the disk
 
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The rows of a table that may go."""
+    """Rows of a table that may be deleted."""
 
     table: sa.Table
     condition: sa.ColumnElement[bool]
@@ -61,15 +60,15 @@ def exist(tx: Tx, rows: Expired) -> bool:
 
 
 def delete_some(tx: Tx, rows: Expired, *, most: int = BATCH) -> int:
-    """Delete as many as one transaction may; how many they were. Fewer than `most`: there are no more."""
+    """Delete at most `most` rows. Returns how many; fewer than `most` if none are left."""
     key = list(rows.table.primary_key.columns)
     chosen = sa.select(*key).where(rows.condition).limit(most).correlate(None)
-    place = key[0] if len(key) == 1 else sa.tuple_(*key)
-    return tx.execute(sa.delete(rows.table).where(place.in_(chosen))).rowcount
+    identity = key[0] if len(key) == 1 else sa.tuple_(*key)
+    return tx.execute(sa.delete(rows.table).where(identity.in_(chosen))).rowcount
 
 
 def buckets(resolution: Resolution, *, before: datetime) -> list[Expired]:
-    """Points of a span, of every source; their sums by longer spans stay."""
+    """Points of one resolution; their sums by coarser resolutions stay."""
     tables = (ai_points, storage_points)
     return [
         Expired(table, sa.and_(table.c.resolution == resolution.value, table.c.bucket < before)) for table in tables
@@ -82,7 +81,7 @@ def of_evidence(*, before: datetime) -> list[Expired]:
 
 
 def of_counting(*, before: datetime) -> list[Expired]:
-    """What nobody can count any more: falls, and what no reading or point that is kept has seen."""
+    """Counter resets, rests, and the configurations and label sets that no stored reading or point uses."""
     named = sa.exists().where(
         label_sets.c.source == configurations.c.source, label_sets.c.ai_llm == configurations.c.ai_llm
     )
@@ -97,9 +96,9 @@ def of_counting(*, before: datetime) -> list[Expired]:
 
 
 def of_the_trail(*, before: datetime) -> list[Expired]:
-    """What people were told and did: notifications that are done, messages and alerts that are over, silences, changes of rules.
+    """Sent notifications, closed groups, resolved alerts, actions, silences and rule changes.
 
-    Whatever refers to a row goes before it, so that no row takes others with it.
+    In an order in which rows are deleted before those that they refer to, so that no deletion cascades.
     """
     notification = sa.and_(outbox.c.state != "waiting", outbox.c.done_at < before)
     group = _over(before=before)
@@ -107,7 +106,9 @@ def of_the_trail(*, before: datetime) -> list[Expired]:
     alert = sa.and_(
         ~alert_is_open,
         sa.func.coalesce(alerts.c.resolved_at, alerts.c.pending_since) < before,
-        sa.or_(alerts.c.period.is_(None), alerts.c.period < before),  # the memory of a budget's period
+        sa.or_(
+            alerts.c.period.is_(None), alerts.c.period < before
+        ),  # a budget's last alert of a period stays until that ends
         ~sa.exists().where(memberships.c.alert == alerts.c.number),
     )
     dead = sa.select(alerts.c.number).where(alert)
@@ -120,7 +121,7 @@ def of_the_trail(*, before: datetime) -> list[Expired]:
         Expired(actions, actions.c.alert.in_(dead)),
         Expired(alerts, alert),
         Expired(silences, silences.c.ends_at < before),
-        # The newest stays: its number is not given out again.
+        # The newest stays, so that its number is not used again.
         Expired(
             rule_changes,
             sa.and_(
@@ -135,7 +136,7 @@ def of_the_trail(*, before: datetime) -> list[Expired]:
 
 
 def _over(*, before: datetime) -> sa.ColumnElement[bool]:
-    """Messages that are closed, unless an open one links to them, or something about them is still to be sent."""
+    """Closed groups, without those that an open group links to or that have outbox entries."""
     later = groups.alias("later")
     return sa.and_(
         groups.c.closed_at < before,
@@ -145,7 +146,7 @@ def _over(*, before: datetime) -> sa.ColumnElement[bool]:
 
 
 def _unused(*, before: datetime) -> sa.ColumnElement[bool]:
-    """Channels of which nothing has to be known: they need not wait, or broke long ago and nothing open belongs there."""
+    """Channels that work and are not paused, and those that broke long ago and that nothing open needs."""
     opened = sa.exists().where(groups.c.channel == channels.c.name, groups.c.closed_at.is_(None))
     waiting = sa.exists().where(outbox.c.channel == channels.c.name, outbox.c.state == "waiting")
     calm = sa.or_(channels.c.wait_until.is_(None), channels.c.wait_until < before)
@@ -155,7 +156,7 @@ def _unused(*, before: datetime) -> sa.ColumnElement[bool]:
 
 
 def of_gone_sources(names: Collection[str], *, tokens_before: datetime, before: datetime) -> list[Expired]:
-    """What is left of sources that the configuration no longer has: their tokens soon, the rest once nothing can be counted."""
+    """The rows of sources that are no longer configured: tokens soon, the rest once they have no evidence and points."""
     feeds = [feed_name(name, dataset) for name in names for dataset in Dataset]
     unnamed = sources.c.name.not_in(feeds)
     left = sa.select(sources.c.number).where(unnamed, sources.c.tried_at < tokens_before)
@@ -177,16 +178,16 @@ def of_gone_sources(names: Collection[str], *, tokens_before: datetime, before: 
 
 
 def batches(sizes: Sequence[tuple[int, int]], *, most: int = BATCH) -> list[list[int]]:
-    """Readings, each with the number of its rows, in batches of no more rows than one transaction deletes.
+    """Readings, given as number and rows, in batches of at most `most` rows.
 
-    One reading is never cut: half of it would be taken for the whole. It has no more rows than a source may have LLMs.
+    A reading is never split, as half of it would pass for the whole; it has at most a row for each LLM of its source.
     """
-    cut: list[list[int]] = []
+    split: list[list[int]] = []
     rows = most
     for number, size in sizes:
         if rows + size > most:
-            cut.append([])
+            split.append([])
             rows = 0
-        cut[-1].append(number)
+        split[-1].append(number)
         rows += size
-    return cut
+    return split

@@ -1,4 +1,4 @@
-"""Who has looked at the app's Home, and what stood there when it was last published."""
+"""Who has opened the app's Home, and what was last published there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from alertbot.store.upserts import upsert
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Somebody's Home, the page of it that they look at, and the fingerprint of what it showed when it was published."""
+    """A user's Home, its current page, and the fingerprint of what was last published there."""
 
     user: str
     page: int
@@ -21,7 +21,7 @@ class Home:
 
 
 def fingerprint(tx: Tx, now: datetime) -> str:
-    """A word that changes whenever something does that every Home shows: an alert, a silence, a rule, whether a source fails."""
+    """A text that changes with what every Home shows: alerts, silences, rules, failing sources."""
     counts = [
         sa.select(sa.func.max(alerts.c.number)),
         sa.select(sa.func.count()).select_from(alerts).where(alert_is_open),
@@ -36,41 +36,43 @@ def fingerprint(tx: Tx, now: datetime) -> str:
 
 
 def opened(tx: Tx, user: str, *, page: int, shown: str, now: datetime) -> None:
-    """Note that somebody looks at a page of their Home, which is published with this fingerprint."""
+    """Note that a user opens a page of their Home, which is published with this fingerprint."""
     values = {"opened_at": now, "page": page, "published_at": now, "shown": shown}
     tx.execute(upsert(tx, homes, update=values), {"user": user, **values})
 
 
 def page_of(tx: Tx, user: str, *, opened_since: datetime) -> int | None:
-    """The page that somebody looks at; None if they have not opened their Home since then."""
+    """The page that a user looks at; None if they have not opened their Home since then."""
     recent = sa.and_(homes.c.user == user, homes.c.opened_at >= opened_since)
     page: int | None = tx.execute(sa.select(homes.c.page).where(recent)).scalar()
     return page
 
 
 def recently_opened(tx: Tx, *, since: datetime) -> bool:
-    """Whether anybody has opened their Home since then."""
+    """Whether any user has opened their Home since then."""
     return tx.execute(sa.select(homes.c.user).where(homes.c.opened_at >= since).limit(1)).first() is not None
 
 
 def stale(tx: Tx, *, shown: str, opened_since: datetime, published_until: datetime, most: int) -> Sequence[Home]:
-    """The Homes that show something else than this fingerprint, those that have waited longest first."""
-    wanted = sa.and_(homes.c.opened_at >= opened_since, homes.c.published_at <= published_until, homes.c.shown != shown)
-    rows = tx.execute(sa.select(homes).where(wanted).order_by(homes.c.published_at).limit(most))
+    """The Homes that show something else than this fingerprint, longest unpublished first."""
+    outdated = sa.and_(
+        homes.c.opened_at >= opened_since, homes.c.published_at <= published_until, homes.c.shown != shown
+    )
+    rows = tx.execute(sa.select(homes).where(outdated).order_by(homes.c.published_at).limit(most))
     return [Home(row.user, row.page, row.shown) for row in rows]
 
 
 def claim(tx: Tx, home: Home, *, shown: str, now: datetime) -> bool:
-    """Take a Home to publish it with this fingerprint; False if somebody else has taken it since it was looked up."""
+    """Claim a Home to publish it with this fingerprint; False if another process has since it was loaded."""
     unchanged = sa.and_(homes.c.user == home.user, homes.c.shown == home.shown)
     return tx.execute(sa.update(homes).where(unchanged).values(published_at=now, shown=shown)).rowcount == 1
 
 
 def mark_unpublished(tx: Tx, user: str) -> None:
-    """Note that somebody's Home could not be published: it is tried again."""
+    """Note that a Home could not be published, so that it is tried again."""
     tx.execute(sa.update(homes).where(homes.c.user == user).values(shown=""))
 
 
 def forget(tx: Tx, user: str) -> None:
-    """Publish nothing more for somebody until they open their Home again."""
+    """Publish nothing for a user until they open their Home again."""
     tx.execute(sa.delete(homes).where(homes.c.user == user))

@@ -1,4 +1,4 @@
-"""Who has taken a source or a notification for a while, and giving back what the dead have taken."""
+"""The processes that hold leases, and releasing the leases of those that have ended."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -10,20 +10,20 @@ from alertbot.store.tables import evidence_fetches, outbox, rule_files, sources
 
 
 def holders(tx: Tx) -> set[str]:
-    """The names of the processes that hold a lease, or said with which rules they run."""
-    found: set[str] = set()
+    """The processes that hold a lease or have registered their rule file."""
+    processes: set[str] = set()
     for table in (outbox, sources, evidence_fetches):
         held = sa.and_(table.c.lease_until.is_not(None), table.c.owner != "")
-        found.update(tx.execute(sa.select(table.c.owner).where(held).distinct()).scalars())
-    found.update(tx.execute(sa.select(rule_files.c.process)).scalars())
-    return found
+        processes.update(tx.execute(sa.select(table.c.owner).where(held).distinct()).scalars())
+    processes.update(tx.execute(sa.select(rule_files.c.process)).scalars())
+    return processes
 
 
 def release(tx: Tx, owners: Collection[str], *, earlier: timedelta) -> int:
-    """Give back what processes hold that have ended; how much it was. A notification stays marked as one that may have been sent.
+    """Release the leases of processes that have ended. Returns how many.
 
-    A source and its evidence are free at once. A notification is free so much `earlier` than its lease would end, not
-    at once: the call that the process made may still be under way at Slack, where nobody would find it yet.
+    Sources and evidence are free at once. Outbox entries are free `earlier` than their leases would end, but not at once,
+    and stay uncertain: a call of the ended process may still be under way to Slack, where it could not be found yet.
     """
     released = 0
     tx.execute(sa.delete(rule_files).where(rule_files.c.process.in_(owners)))

@@ -1,4 +1,4 @@
-"""The way from any older schema to the newest one. The migrations ship inside the package."""
+"""Upgrading the schema. The migrations ship inside the package."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +11,14 @@ from alertbot.store.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"  # the newest migration; said here, so that a look-up does not have to load Alembic to know it
-_LOCK = 0x616C6572  # an advisory lock's key on Postgres: two replicas that start together migrate one after the other
+HEAD = "0001"  # the newest migration, known without loading Alembic
+_LOCK = 0x616C6572  # key of an advisory lock on Postgres: replicas that start together migrate one after the other
 
 
 def upgrade(database: Database, *, migrations: Path | None = None) -> str:
-    """Bring the schema to the newest version, in one transaction; the version is returned.
+    """Upgrade the schema to the newest version, in one transaction. Returns the version.
 
-    `migrations` is another folder of them than our own. Raises StoreError where the database is of a version that this
-    release does not know.
+    `migrations` replaces our own folder. Raises StoreError if this release does not know the database's version.
     """
     from alembic import command
     from alembic.util.exc import CommandError
@@ -37,7 +36,7 @@ def upgrade(database: Database, *, migrations: Path | None = None) -> str:
 
 
 def newest(migrations: Path | None = None) -> str:
-    """The version of the schema that this release works with."""
+    """The version of the schema that this release needs."""
     from alembic.script import ScriptDirectory
 
     head = ScriptDirectory.from_config(_config(migrations)).get_current_head()
@@ -46,7 +45,7 @@ def newest(migrations: Path | None = None) -> str:
 
 
 def current(database: Database) -> str | None:
-    """The version of the schema that the database has; None for an empty one."""
+    """The database's version of the schema; None if it is empty."""
     with database.reading() as tx:
         if not sa.inspect(tx).has_table("alembic_version"):
             return None
@@ -55,22 +54,22 @@ def current(database: Database) -> str | None:
 
 
 def require_newest(database: Database) -> None:
-    """Raise StoreError unless the schema is the one that this release works with. No file is made."""
+    """Raise StoreError unless the database has the newest schema. Creates no file."""
     if database.missing_file is not None:
         raise StoreError(f"there is no database {database.missing_file} yet; `alertbot run` makes it")
-    found = current(database)
-    if found == HEAD:
+    version = current(database)
+    if version == HEAD:
         return
-    if found is not None and found > HEAD:
+    if version is not None and version > HEAD:
         raise StoreError(
-            f"database {database.place}: its schema {found} is newer than this release, which knows {HEAD}; upgrade alertbot"
+            f"database {database.place}: its schema {version} is newer than this release, which knows {HEAD}; upgrade alertbot"
         )
-    its_schema = f"its schema is {found}, expected {HEAD}" if found else "it is empty"
+    its_schema = f"its schema is {version}, expected {HEAD}" if version else "it is empty"
     raise StoreError(f"database {database.place}: {its_schema}; run: alertbot migrate")
 
 
 def folder() -> Path:
-    """Where our migrations are: inside the package when it is installed, beside it in a checkout."""
+    """Our migrations: inside the package when it is installed, beside it in a checkout."""
     package = Path(__file__).parents[1]
     shipped = package / "migrations"
     return shipped if shipped.is_dir() else package.parent / "migrations"
@@ -80,6 +79,6 @@ def _config(migrations: Path | None = None) -> "Config":
     from alembic.config import Config
 
     config = Config()
-    # Alembic's files have placeholders of the form %(name)s, so a folder with a percent sign needs two.
+    # Alembic interpolates %(name)s, so a percent sign in the path is doubled.
     config.set_main_option("script_location", str(migrations or folder()).replace("%", "%%"))
     return config

@@ -1,4 +1,4 @@
-"""Moments that were written by a clock that was set wrong for a while: found, and moved back to when they happened."""
+"""Moving back the times that were stored while the clock was ahead."""
 
 from datetime import datetime, timedelta
 
@@ -8,8 +8,8 @@ from alertbot.store.column_types import Moment
 from alertbot.store.database import Tx
 from alertbot.store.tables import clock_corrections, evidence_fetches, groups, metadata, readings, sources
 
-# Moments that people, the calendar or Flashback have set. All others are our clock's, or were counted from its time.
-GIVEN = frozenset(
+# Times set by people, the calendar or Flashback. All others come from our clock.
+NOT_OURS = frozenset(
     {
         "actions.until",
         "ai_points.bucket",
@@ -29,17 +29,15 @@ GIVEN = frozenset(
     }
 )
 _LOOK_BACK = timedelta(days=1)
-_BEFORE_ITS_READING = timedelta(
-    minutes=4
-)  # a poll is claimed so long before its reading; shorter than what is set right
-_TOLD = ("first_at", "last_ping_at", "untaken_since")
+_BEFORE_ITS_READING = timedelta(minutes=4)  # from a claim to its reading at most; less than any correction
+_NOTIFIED_TIMES = ("first_at", "last_ping_at", "untaken_since")
 
 
 def begin_of_future(tx: Tx, *, now: datetime, ahead: timedelta) -> datetime | None:
-    """Since when moments are dated by a clock that was `ahead` of `now`; None where no reading tells that it ever was.
+    """When a clock began to be `ahead` of `now`, from the readings; None if they do not show that it was.
 
-    A clock that is set forward leaves a gap as long as that between two readings. Without such a gap the readings follow
-    one another as they happened, and it is the present clock that is behind.
+    A clock that is set forward leaves a gap of that length between two readings. Without a gap the readings are right, and
+    the present clock is behind.
     """
     taken = sa.select(readings.c.taken_at).order_by(readings.c.taken_at)
     before: datetime | None = tx.execute(
@@ -53,7 +51,7 @@ def begin_of_future(tx: Tx, *, now: datetime, ahead: timedelta) -> datetime | No
         *tx.execute(taken.where(readings.c.taken_at > now - _LOOK_BACK)).scalars(),
     ]
     for earlier, later in zip(moments[-2::-1], moments[:0:-1], strict=True):
-        if earlier is None:  # nothing was ever read before
+        if earlier is None:  # there is no earlier reading
             return later - _BEFORE_ITS_READING if later is not None and later > now else None
         if later is not None and later - earlier > ahead:
             return later - _BEFORE_ITS_READING
@@ -61,46 +59,47 @@ def begin_of_future(tx: Tx, *, now: datetime, ahead: timedelta) -> datetime | No
 
 
 def last_correction(tx: Tx) -> int:
-    """The number of the last time that anything was dated back, 0 if nothing was.
+    """The number of the last correction, 0 if there was none.
 
-    A process whose clock has not followed that one still goes by the wrong time: what it dates now would lie in the future.
+    A process whose clock has not followed it is still ahead, and would store times in the future.
     """
     number: int | None = tx.execute(sa.select(sa.func.max(clock_corrections.c.number))).scalar()
     return number or 0
 
 
 def move_back(tx: Tx, *, since: datetime, by: timedelta, now: datetime) -> None:
-    """Date everything earlier that our clock has dated at or after `since`; `now` is the right time.
+    """Move all times of our clock at or after `since` back; `now` is the right time.
 
-    A poll that is under way has begun by the wrong time: it loses its claim, and what it brings is refused.
+    Polls under way lose their claims, as they began at a wrong time: their readings are refused.
     """
     for claimed in (sources, evidence_fetches):
         tx.execute(sa.update(claimed).values(generation=claimed.c.generation + 1, lease_until=None))
-    # The oldest first: no two readings of a source may have one date, not even on the way.
+    # Oldest first: no two readings of a source may have the same time, not even in between.
     later = sa.select(readings.c.number, readings.c.taken_at).where(readings.c.taken_at >= since)
     for number, taken_at in tx.execute(later.order_by(readings.c.taken_at)).all():
         tx.execute(sa.update(readings).where(readings.c.number == number).values(taken_at=taken_at - by))
     for column in dated_by_our_clock():
         if column is not readings.c.taken_at:
             tx.execute(sa.update(column.table).where(column >= since).values({column.name: _earlier(tx, column, by)}))
-    for number, told in tx.execute(
-        sa.select(groups.c.number, groups.c.notified).where(groups.c.closed_at.is_(None))
-    ).all():
+    open_groups = sa.select(groups.c.number, groups.c.notified).where(groups.c.closed_at.is_(None))
+    for number, notified in tx.execute(open_groups).all():
         moved = {
-            key: (datetime.fromisoformat(told[key]) - by).isoformat() for key in _TOLD if _is_later(told[key], since)
+            key: (datetime.fromisoformat(notified[key]) - by).isoformat()
+            for key in _NOTIFIED_TIMES
+            if _is_later(notified[key], since)
         }
         if moved:
-            tx.execute(sa.update(groups).where(groups.c.number == number).values(notified={**told, **moved}))
+            tx.execute(sa.update(groups).where(groups.c.number == number).values(notified={**notified, **moved}))
     tx.execute(sa.insert(clock_corrections).values(corrected_at=now, seconds=by.total_seconds()))
 
 
 def dated_by_our_clock() -> list[sa.Column[datetime]]:
-    """The columns whose moments are our clock's."""
+    """The columns with times of our clock."""
     return [
         column
         for table in metadata.sorted_tables
         for column in table.columns
-        if isinstance(column.type, Moment) and f"{table.name}.{column.name}" not in GIVEN
+        if isinstance(column.type, Moment) and f"{table.name}.{column.name}" not in NOT_OURS
     ]
 
 

@@ -1,4 +1,4 @@
-"""Rules that cannot be evaluated, and for which source; remembered so that people are told of each rule once."""
+"""Rules that raise errors, by source, so that operators are notified of each once."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,12 +11,12 @@ from alertbot.store.upserts import upsert
 
 
 def known(tx: Tx) -> frozenset[tuple[str, str]]:
-    """The rules that raised when they were last evaluated, each with the source."""
+    """Each rule and source whose last evaluation raised an error."""
     return frozenset((rule, source) for rule, source in tx.execute(sa.select(rule_errors.c.rule, rule_errors.c.source)))
 
 
 def add(tx: Tx, rule: str, source: str, *, now: datetime) -> None:
-    """Note that a rule raises for a source."""
+    """Note that a rule raises an error for a source."""
     tx.execute(upsert(tx, rule_errors), {"rule": rule, "source": source, "since": now})
 
 
@@ -26,5 +26,5 @@ def remove(tx: Tx, rule: str, source: str) -> None:
 
 
 def keep_only(tx: Tx, rules: Iterable[str]) -> None:
-    """Forget those of rules that are no more."""
+    """Delete the errors of all other rules."""
     tx.execute(sa.delete(rule_errors).where(rule_errors.c.rule.not_in(list(rules))))

@@ -1,4 +1,4 @@
-"""What the configuration file of each running process says about rules and sources."""
+"""The rules and sources in the configuration file of each running process."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -10,12 +10,12 @@ from alertbot.store.database import Tx
 from alertbot.store.tables import rule_files
 from alertbot.store.upserts import upsert
 
-_REFRESH_EVERY = timedelta(seconds=10)  # evaluation runs each second; a row need not be written that often
-LIVE_FOR = timedelta(seconds=60)  # a process that has not refreshed its row for so long does not run
+_REFRESH_EVERY = timedelta(seconds=10)  # less often than evaluation, which runs each second
+LIVE_FOR = timedelta(seconds=60)  # a process that has not refreshed its row for so long has ended
 
 
 def register(tx: Tx, file: RuleFile, *, now: datetime) -> None:
-    """Say that a process runs with this file."""
+    """Note that a process runs with this file."""
     known = tx.execute(sa.select(rule_files).where(rule_files.c.process == file.process)).one_or_none()
     values = {"seen_at": now, "rules": dict(file.rules), "sources": sorted(file.sources)}
     if (
@@ -29,7 +29,7 @@ def register(tx: Tx, file: RuleFile, *, now: datetime) -> None:
 
 
 def of_others(tx: Tx, process: str, *, now: datetime) -> list[RuleFile]:
-    """The files of the other processes that run now."""
+    """The files of the other running processes."""
     alive = sa.and_(
         rule_files.c.process != process,
         rule_files.c.seen_at >= now - LIVE_FOR,
@@ -40,10 +40,10 @@ def of_others(tx: Tx, process: str, *, now: datetime) -> list[RuleFile]:
 
 
 def last_seen(tx: Tx) -> datetime | None:
-    """When a process that is not known to have ended refreshed its row last."""
+    """When any process last refreshed its row."""
     return tx.execute(sa.select(sa.func.max(rule_files.c.seen_at))).scalar()
 
 
 def remove(tx: Tx, processes: Collection[str]) -> None:
-    """Forget the files of processes that have ended."""
+    """Delete the files of processes that have ended."""
     tx.execute(sa.delete(rule_files).where(rule_files.c.process.in_(processes)))

@@ -1,4 +1,4 @@
-"""Rules that people made in Slack, and the trail of what was done to them."""
+"""Rules made in Slack, and the history of their changes."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,9 +13,10 @@ from alertbot.store.upserts import upsert
 
 
 def mark(tx: Tx) -> tuple[int, int]:
-    """What is another one whenever a rule was made, changed or deleted since.
+    """A value that differs after any change of a rule.
 
-    Counted, as on Postgres a change with a lower number may be committed later; and the newest number, as old ones are deleted.
+    The count, as on Postgres a change with a lower number may be committed later, and the highest number, as old ones
+    expire.
     """
     query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.max(rule_changes.c.number), 0))
     count, newest = tx.execute(query).one()
@@ -36,10 +37,7 @@ def find(tx: Tx, name: str) -> StoredRule | None:
 def note(
     tx: Tx, change_type: RuleChangeType, name: str, keys: Mapping[str, Any], *, who: str, now: datetime, key: str
 ) -> int | None:
-    """Write into the trail what somebody does; its number is the rule's version from now on.
-
-    None if the act of this key was done before.
-    """
+    """Add a change to the history. Returns its number, the rule's new version; None if this key's change is there."""
     number: int | None = tx.execute(
         upsert(tx, rule_changes, conflict=["key"]).returning(rule_changes.c.number),
         {"rule": name, "change_type": change_type.value, "who": who, "at": now, "keys": dict(keys), "key": key},
@@ -48,7 +46,7 @@ def note(
 
 
 def add(tx: Tx, rule: StoredRule) -> bool:
-    """Keep a new rule; False if there is one of its name."""
+    """Store a new rule; False if its name is taken."""
     added = tx.execute(
         upsert(tx, rules).returning(rules.c.name),
         {
@@ -65,7 +63,7 @@ def add(tx: Tx, rule: StoredRule) -> bool:
 
 
 def change(tx: Tx, rule: StoredRule, *, seen: int) -> bool:
-    """Write a rule anew; False if it is no longer of the version that was seen."""
+    """Store a changed rule; False if its version is no longer the one that was `seen`."""
     unchanged = sa.and_(rules.c.name == rule.name, rules.c.version == seen)
     changed = tx.execute(
         sa.update(rules)
@@ -82,15 +80,15 @@ def change(tx: Tx, rule: StoredRule, *, seen: int) -> bool:
 
 
 def delete(tx: Tx, rule: StoredRule) -> bool:
-    """Delete a rule; False if it is no longer as it was seen."""
+    """Delete a rule; False if another version is stored."""
     unchanged = sa.and_(rules.c.name == rule.name, rules.c.version == rule.version)
     return tx.execute(sa.delete(rules).where(unchanged)).rowcount == 1
 
 
 def mark_reported(tx: Tx, name: str) -> bool:
-    """Note that people are told that a rule cannot be used; False if they were, since it was changed last."""
-    untold = sa.and_(rules.c.name == name, rules.c.reported.is_(False))
-    return tx.execute(sa.update(rules).where(untold).values(reported=True)).rowcount == 1
+    """Note that people are notified that a rule is invalid; False if they were, since its last change."""
+    unreported = sa.and_(rules.c.name == name, rules.c.reported.is_(False))
+    return tx.execute(sa.update(rules).where(unreported).values(reported=True)).rowcount == 1
 
 
 def trail(tx: Tx, *, most: int) -> list[RuleChange]:

@@ -1,4 +1,4 @@
-"""Secrets that the database keeps: encrypted with a key that it does not hold, and told apart without being there."""
+"""Encrypting the secrets that the database stores, and digests by which a secret is recognised."""
 
 import base64
 import hashlib
@@ -11,43 +11,43 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from alertbot.errors import ConfigError
 
-# The key is long and random, or a phrase that somebody made up: then guessing has to take its time.
+# The key may be a phrase that somebody made up, so guessing it has to be slow.
 _SALT_OF_KEY = b"alertbot database.key"
-_COST = 2**14  # 16 MB and some 40 ms
+_COST = 2**14  # of scrypt: 16 MB and about 40 ms
 _COSTLY, _QUICK = "scrypt", "sha256"
 
 
 class SecretBox:
-    """Locks texts with a key, and opens what was locked with the same one."""
+    """Encrypts texts with a key, and decrypts them with the same one."""
 
     def __init__(self, key: str) -> None:
         self._fernet = Fernet(base64.urlsafe_b64encode(_stretched(key.strip(), _SALT_OF_KEY)))
 
     def encrypt(self, text: str) -> str:
-        """The text encrypted; each time another one, so that it tells one writing from the next."""
+        """Encrypts. Equal texts give different ciphertexts, so the ciphertext also identifies the write."""
         return self._fernet.encrypt(text.encode()).decode()
 
-    def decrypt(self, locked: str) -> str | None:
-        """The text again; None if another key has locked it, or it was changed since."""
+    def decrypt(self, ciphertext: str) -> str | None:
+        """The text; None if it was encrypted with another key, or the ciphertext was changed."""
         try:
-            return self._fernet.decrypt(locked.encode()).decode()
+            return self._fernet.decrypt(ciphertext.encode()).decode()
         except (InvalidToken, UnicodeError):
             return None
 
 
 def digest(secret: str, *, is_guessable: bool) -> str:
-    """By what a secret is known again; what it was cannot be found out from that in reasonable time.
+    """A salted digest by which `is_of` recognises the secret, and from which it cannot be guessed in reasonable time.
 
-    What somebody made up is guessable, and made costly to guess; a token of a server's is long and random.
+    A secret that a person made up is guessable, and gets a slow digest; a server's token is long and random.
     """
     kind = _COSTLY if is_guessable else _QUICK
     salt = secrets.token_hex(16)
     return f"{kind}${salt}${_hashed(kind, salt, secret)}"
 
 
-def is_of(found: str, secret: str) -> bool:
+def is_of(stored: str, secret: str) -> bool:
     """Whether a digest is that of this secret."""
-    kind, salt, hashed = ([*found.split("$"), "", ""])[:3]
+    kind, salt, hashed = ([*stored.split("$"), "", ""])[:3]
     return kind in {_COSTLY, _QUICK} and secrets.compare_digest(hashed, _hashed(kind, salt, secret))
 
 
@@ -62,7 +62,7 @@ def _stretched(secret: str, salt: bytes) -> bytes:
 
 
 def read_key(path: Path) -> str | None:
-    """The key in a file; None where there is no file. Raises ConfigError where it cannot be used."""
+    """The key in a file; None if there is no file. Raises ConfigError if the file cannot be used."""
     try:
         key = path.read_text(encoding="utf-8-sig").strip()
     except FileNotFoundError:
@@ -76,14 +76,14 @@ def read_key(path: Path) -> str | None:
 
 
 def make_key(path: Path) -> str:
-    """A new key, which only this user can read; the one that is there if another process was first."""
+    """A new key in a file that only this user can read, or the key of a process that was first. Raises ConfigError."""
     key = secrets.token_urlsafe(32)
     try:
         _write_new(path, f"{key}\n")
     except FileExistsError:
-        there = read_key(path)
-        assert there is not None, "it exists"
-        return there
+        existing = read_key(path)
+        assert existing is not None, "it exists"
+        return existing
     except OSError as error:
         why = error.strerror or "unknown reason"
         raise ConfigError(
@@ -93,18 +93,20 @@ def make_key(path: Path) -> str:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a file whole or not at all; a FileExistsError if it is there already."""
-    number, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # with O_EXCL, for its owner only
+    """Write a file whole or not at all. Raises FileExistsError."""
+    number, name = tempfile.mkstemp(
+        prefix=f".{path.name}-", dir=path.parent
+    )  # opened with O_EXCL, readable by its owner only
     try:
         with os.fdopen(number, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(number)
-        os.link(name, path)  # it appears complete, and never in place of another one
+        os.link(name, path)  # atomic, and never replaces a file
     finally:
         Path(name).unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # what is encrypted with it will be in the database for good, so must it be
+        os.fsync(folder)  # the key must last as long as what is encrypted with it
     finally:
         os.close(folder)

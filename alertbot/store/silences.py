@@ -1,4 +1,4 @@
-"""Silences that were made, and those that are in force."""
+"""Silences: made, in force, ended."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from alertbot.store.upserts import upsert
 
 
 def add(tx: Tx, silence: Silence, *, key: str | None = None) -> Silence | None:
-    """Keep a new silence; it comes back with its number. None if the act of this key has made one before."""
+    """Store a new silence. Returns it with its number; None if this key's action has made one before."""
     number: int | None = tx.execute(
         upsert(tx, silences, conflict=["key"]).returning(silences.c.number),
         {
@@ -30,13 +30,13 @@ def add(tx: Tx, silence: Silence, *, key: str | None = None) -> Silence | None:
 
 
 def made_by(tx: Tx, key: str) -> Silence:
-    """The silence that the act of this key has made."""
-    (found,) = _silences(tx, silences.c.key == key)
-    return found
+    """The silence that the action of this key has made."""
+    (silence,) = _silences(tx, silences.c.key == key)
+    return silence
 
 
 def end(tx: Tx, number: int, *, by: str, now: datetime) -> bool:
-    """End a silence now; False if there is none of this number that has not ended."""
+    """End a silence now; False if it has ended or does not exist."""
     changed = tx.execute(
         sa.update(silences).where(silences.c.number == number, _is_not_over(now)).values(ends_at=now, ended_by=by)
     )
@@ -44,17 +44,17 @@ def end(tx: Tx, number: int, *, by: str, now: datetime) -> bool:
 
 
 def in_force(tx: Tx, now: datetime) -> list[Silence]:
-    """The silences that hold at this moment."""
+    """The silences in force."""
     return _silences(tx, silences.c.starts_at <= now, silences.c.ends_at >= now)
 
 
 def not_over(tx: Tx, now: datetime) -> list[Silence]:
-    """The silences that hold now or will, but for those that somebody has just ended."""
+    """The silences that are in force or will be, without those that somebody has just ended."""
     return _silences(tx, _is_not_over(now))
 
 
 def _is_not_over(now: datetime) -> sa.ColumnElement[bool]:
-    # At its last moment a silence still holds, also where that is the moment at which somebody ended it.
+    # A silence is still in force at `ends_at`, also if somebody ended it then.
     return sa.and_(silences.c.ends_at >= now, silences.c.ended_by == "")
 
 
@@ -64,7 +64,7 @@ def unreported(tx: Tx, now: datetime) -> list[Silence]:
 
 
 def mark_reported(tx: Tx, number: int) -> bool:
-    """Note that the operators are notified that a silence is not valid; False if they were before."""
+    """Note that the operators are notified that a silence is invalid; False if they were before."""
     unreported = sa.and_(silences.c.number == number, silences.c.reported.is_(False))
     return tx.execute(sa.update(silences).where(unreported).values(reported=True)).rowcount == 1
 
@@ -75,7 +75,7 @@ def count(tx: Tx, now: datetime) -> int:
 
 
 def next_start(tx: Tx, now: datetime) -> datetime | None:
-    """When the next silence begins that was made for later."""
+    """When the next planned silence begins."""
     query = sa.select(sa.func.min(silences.c.starts_at)).where(silences.c.starts_at > now, silences.c.ends_at > now)
     moment: datetime | None = tx.execute(query).scalar()
     return moment

@@ -1,4 +1,4 @@
-"""A number of places, taken in the order in which threads come."""
+"""A semaphore that serves threads in the order in which they come."""
 
 import threading
 from collections import deque
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """Lets as many threads in as there are `places`; whoever waits longest comes next.
+    """Lets at most `places` threads in; the one that has waited longest is next.
 
-    A threading.Semaphore, and the queue of SQLAlchemy's pool, give a free place to whoever asks at that moment: on a busy
-    machine a thread may wait for ever beside others that come again and again. Here a place is handed over.
+    threading.Semaphore and SQLAlchemy's pool give a free place to whoever asks first, so on a busy machine a thread may
+    starve beside others that come again and again. Here a place is handed over.
     """
 
     def __init__(self, places: int) -> None:
@@ -20,7 +20,7 @@ class Turns:
 
     @contextmanager
     def turn(self, *, within: float) -> Iterator[None]:
-        """Hold a place. Raises TimeoutError where none comes free `within` so many seconds."""
+        """Hold a place. Raises TimeoutError if none is free `within` so many seconds."""
         if not self._enter(within):
             raise TimeoutError(f"no place within {within:g} s")
         try:
@@ -30,7 +30,7 @@ class Turns:
 
     def _enter(self, within: float) -> bool:
         with self._lock:
-            if self._free:  # so nobody waits
+            if self._free:  # nobody waits
                 self._free -= 1
                 return True
             called = threading.Event()

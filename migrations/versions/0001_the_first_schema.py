@@ -1,4 +1,4 @@
-"""The first schema."""
+"""The schema of the first release."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 MOMENT = sa.DateTime(timezone=True).with_variant(sa.DateTime(), "sqlite")
-# On SQLite a column without affinity: integers stay integers, and digits past 2**63 stay text.
+# On SQLite a column without affinity, where integers stay integers and digits past 2**63 stay text.
 WHOLE = sa.Numeric().with_variant(sa.LargeBinary(), "sqlite")
 
 
