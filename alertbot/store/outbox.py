@@ -208,12 +208,6 @@ def depth(tx: Tx) -> tuple[int, datetime | None]:
     return row[0], row[1]
 
 
-def next_due(tx: Tx) -> datetime | None:
-    """When the next waiting entry is due."""
-    moment: datetime | None = tx.execute(sa.select(sa.func.min(outbox.c.due_at)).where(is_waiting)).scalar()
-    return moment
-
-
 def has_overdue(tx: Tx, *, now: datetime) -> bool:
     """Whether a waiting entry is due, or has failed before."""
     late = sa.or_(outbox.c.due_at <= now, outbox.c.attempts > 0)

@@ -29,7 +29,8 @@ from alertbot.flows.give_up import give_up_old
 from alertbot.flows.notify import notify_due
 from alertbot.flows.rulebook import Rulebook
 from alertbot.store import alerts, configurations, groups, outbox, snapshots, sources
-from alertbot.store.database import Database
+from alertbot.store.database import Database, Tx
+from alertbot.store.tables import outbox as outbox_table
 from alertbot.store.tables import transitions
 from tests.builders import ABSENT, MINUTE, MISSED, START, Sample, at, samples
 from tests.fakes import FakeSlack, KilledError
@@ -183,7 +184,7 @@ class Scene:
         with self.database.reading() as tx:
             moments += [
                 moment
-                for moment in (groups.next_check_at(tx), outbox.next_due(tx) if self.is_sending else None)
+                for moment in (groups.next_check_at(tx), next_due(tx) if self.is_sending else None)
                 if moment is not None and moment > self.now
             ]
         return min(moments)
@@ -236,6 +237,13 @@ class Scene:
         with self.database.reading() as tx:
             rows = tx.execute(sa.select(transitions).order_by(transitions.c.number)).all()
         return [f"{_minute(row.at)} {row.before} → {row.after}: {row.reason}" for row in rows]
+
+
+def next_due(tx: Tx) -> datetime | None:
+    """When the next waiting entry of the outbox is due."""
+    waiting = outbox_table.c.state == "waiting"
+    moment: datetime | None = tx.execute(sa.select(sa.func.min(outbox_table.c.due_at)).where(waiting)).scalar()
+    return moment
 
 
 def _context(rules: Sequence[Rule], routes: Sequence[Route], intervals: Mapping[str, timedelta]) -> EvaluationContext:

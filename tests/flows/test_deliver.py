@@ -26,7 +26,7 @@ from alertbot.store import outbox
 from alertbot.store.database import Database
 from tests.builders import at, rule, threshold
 from tests.fakes import KilledError, refusal
-from tests.flows.scene import AT_ONCE, BOTS, CHANNEL, FALLBACK, LEADS, Scene
+from tests.flows.scene import AT_ONCE, BOTS, CHANNEL, FALLBACK, LEADS, Scene, next_due
 from tests.store.racing import in_threads
 
 BURST = rule(threshold(window="2m", above=5))
@@ -258,7 +258,7 @@ def test_pauses_between_tries_grow_and_stay_below_eight_minutes(database: Databa
     pauses = []
     for _ in range(12):
         with database.reading() as tx:
-            due = outbox.next_due(tx)
+            due = next_due(tx)
         assert due is not None
         pauses.append(due - scene.now)
         scene.now = due

@@ -55,7 +55,6 @@ HOT: dict[str, Callable[[Tx], object]] = {
     "what to send next": lambda tx: deliveries.claim(tx, owner="me", now=START, lease=timedelta(minutes=1)),
     "what a thread waits for": lambda tx: outbox.replies_waiting(tx, "G1"),
     "how much waits": outbox.depth,
-    "when something is due": outbox.next_due,
     "whether something is late": lambda tx: outbox.has_overdue(tx, now=START),
     "what was put off": lambda tx: outbox.retry_now(tx, now=START),
     "silences in force": lambda tx: silences.in_force(tx, START),
