@@ -14,15 +14,26 @@ from numpy.typing import NDArray
 Amount = Fraction | int  # a fraction for money only
 # Differences and sums of a few amounts below this fit into 64 bits as well. Larger ones are kept as Python's integers.
 _ROOM = 2**60
+_REMEMBERED = 64  # look-ups of members in the same rows
 
 
 class Rows:
     """Which member stands in which row. Columns that share it are added and subtracted without looking anybody up."""
 
-    __slots__ = ("__dict__", "numbers")
+    __slots__ = ("__dict__", "_found", "numbers")
 
     def __init__(self, numbers: NDArray[np.int64]) -> None:
         self.numbers = numbers
+        self._found: dict[int, tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.bool_]]] = {}
+
+    def is_same(self, other: "Rows") -> bool:
+        """Whether the same members stand in the same rows."""
+        return self.numbers is other.numbers or np.array_equal(self.numbers, other.numbers)
+
+    @cached_property
+    def all_known(self) -> NDArray[np.bool_]:
+        """For a column of which every row is known."""
+        return np.ones(len(self.numbers), dtype=np.bool_)
 
     @cached_property
     def places(self) -> Mapping[int, int]:
@@ -34,12 +45,23 @@ class Rows:
         return np.argsort(self.numbers, kind="stable")
 
     def find(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """The rows of these members, and whether each is there; the row of one that is not means nothing."""
-        if not len(self.numbers):
-            return np.zeros(len(numbers), dtype=np.intp), np.zeros(len(numbers), dtype=np.bool_)
-        found = np.searchsorted(self.numbers, numbers, sorter=self._order)
-        places = self._order[np.minimum(found, len(self.numbers) - 1)]
-        return places, self.numbers[places] == numbers
+        """The rows of these members, and whether each is there; the row of one that is not means nothing.
+
+        Rules ask for the same members at each reading: what was found for the last few is remembered.
+        """
+        remembered = self._found.get(id(numbers))
+        if remembered is not None and remembered[0] is numbers:
+            return remembered[1:]
+        if len(self.numbers):
+            nearest = np.searchsorted(self.numbers, numbers, sorter=self._order)
+            places = self._order[np.minimum(nearest, len(self.numbers) - 1)]
+            there = self.numbers[places] == numbers
+        else:
+            places, there = np.zeros(len(numbers), dtype=np.intp), np.zeros(len(numbers), dtype=np.bool_)
+        if len(self._found) >= _REMEMBERED:
+            self._found.clear()
+        self._found[id(numbers)] = numbers, places, there
+        return places, there
 
 
 class Column(Mapping[int, Amount]):
@@ -60,13 +82,13 @@ class Column(Mapping[int, Amount]):
         if isinstance(amounts, Column):
             return amounts
         rows = Rows(np.fromiter(amounts, dtype=np.int64, count=len(amounts)))
-        return cls(rows, as_array(list(amounts.values())), np.ones(len(amounts), dtype=np.bool_))
+        return cls(rows, as_array(list(amounts.values())), rows.all_known)
 
     @classmethod
     def from_optional(cls, rows: Rows, amounts: Sequence[Amount | None]) -> "Column":
         """A column of amounts in the order of the rows; None is not known."""
         if None not in amounts:
-            return cls(rows, as_array(cast("Sequence[Amount]", amounts)), np.ones(len(amounts), dtype=np.bool_))
+            return cls(rows, as_array(cast("Sequence[Amount]", amounts)), rows.all_known)
         known = np.fromiter((amount is not None for amount in amounts), dtype=np.bool_, count=len(amounts))
         return cls(rows, as_array([amount or 0 for amount in amounts]), known)
 
@@ -106,6 +128,14 @@ def as_array(amounts: Sequence[Amount]) -> NDArray[Any]:
     if not set(map(type, amounts)) <= {int} or has_no_room(array):
         return _objects(amounts)
     return array
+
+
+def with_room(factors: NDArray[Any], amounts: NDArray[Any]) -> NDArray[Any]:
+    """The products, exact: 64-bit integers where they fit, else objects."""
+    largest = [int(max(abs(array.max(initial=0)), abs(array.min(initial=0)))) for array in (factors, amounts)]
+    fit = largest[0] * largest[1] < _ROOM
+    products: NDArray[Any] = (factors if fit else factors.astype(object)) * amounts
+    return products
 
 
 def has_no_room(array: NDArray[Any]) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alertbot.domain.columns import Amount, Column, growth
+from alertbot.domain.prices import Prices, UnitPrices, unit_prices
 from alertbot.domain.rules import GROWTHS, Selector, parts_of
 from alertbot.domain.series import ResetKind
 from alertbot.domain.snapshots import Counter
@@ -161,6 +162,7 @@ class Members(dict[int, Member]):
     def __init__(self, members: Mapping[int, Member]) -> None:
         super().__init__(members)
         self._sets: dict[tuple[str, Selector], SeriesSet] = {}
+        self._unit_prices: tuple[Prices, UnitPrices] | None = None
 
     @classmethod
     def of(cls, members: Mapping[int, Member]) -> "Members":
@@ -172,6 +174,13 @@ class Members(dict[int, Member]):
         if kept is None:
             kept = self._sets[per, where] = SeriesSet(group(self.values(), per, where), self)
         return kept
+
+    def unit_prices(self, prices: Prices) -> UnitPrices:
+        """What tokens cost here, by these prices."""
+        if self._unit_prices is None or self._unit_prices[0] is not prices:
+            labels = {number: member.labels for number, member in self.items()}
+            self._unit_prices = prices, unit_prices(labels, prices)
+        return self._unit_prices[1]
 
     @cached_property
     def first_seen(self) -> frozenset[datetime]:

@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from math import lcm
 from typing import Protocol
 
+import numpy as np
+
+from alertbot.domain.columns import Column, with_room
 from alertbot.domain.rules import Selector
 
 MILLION = 1_000_000
@@ -68,6 +72,37 @@ class Prices:
         """The names of the two amounts that are charged at a source: tokens in, and tokens out."""
         pair = self.pairs.get(source, "tokens")
         return f"{pair}_in", f"{pair}_out"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPrices:
+    """What a token in and a token out cost for many members, in parts of a dollar: `scale` of them are one dollar."""
+
+    into: Column
+    out: Column
+    scale: int
+
+    def spent(self, tokens_in: Column, tokens_out: Column) -> Column:
+        """What each member has spent, exact; one whose price or tokens nobody knows is unknown."""
+        rows = tokens_in.rows
+        price_in, is_priced = self.into.at(rows.numbers)
+        price_out, _ = self.out.at(rows.numbers)
+        out, is_known = tokens_out.at(rows.numbers)
+        known = tokens_in.known & is_known & is_priced
+        values = with_room(price_in, tokens_in.array) + with_room(price_out, out)
+        return Column(rows, np.where(known, values, 0), known, scale=self.scale)
+
+
+def unit_prices(labels: Mapping[int, Mapping[str, str]], prices: Prices) -> UnitPrices:
+    """The prices of members, by their labels."""
+    priced = {number: price for number, own in labels.items() if (price := prices.price_of(own)) is not None}
+    pairs = {
+        number: (Fraction(price.usd_per_million_in) / MILLION, Fraction(price.usd_per_million_out) / MILLION)
+        for number, price in priced.items()
+    }
+    scale = lcm(*(price.denominator for pair in pairs.values() for price in pair))
+    into, out = (Column.of({number: int(pair[place] * scale) for number, pair in pairs.items()}) for place in range(2))
+    return UnitPrices(into, out, scale)
 
 
 class _NothingPublished:

@@ -49,11 +49,9 @@ def _sums(values: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[Any]:
 
 def _reaches(levels: Levels, values: Floats, unit: Floats | float = 1.0, least: float = 0.0) -> Mask:
     """Whether values may pass the mildest of some levels, which are given in `unit` and not less than `least`."""
-    thresholds = [float(threshold) for _, threshold in levels.thresholds]
-    is_upper_bound = levels.comparison.is_upper_bound
-    mildest = np.maximum(np.multiply(min(thresholds) if is_upper_bound else max(thresholds), unit), least)
+    mildest = np.maximum(np.multiply(float(levels.mildest[1]), unit), least)
     slack = _SLACK * (np.abs(values) + np.abs(mildest))
-    passed: Mask = values >= mildest - slack if is_upper_bound else values <= mildest + slack
+    passed: Mask = values >= mildest - slack if levels.comparison.is_upper_bound else values <= mildest + slack
     return passed
 
 

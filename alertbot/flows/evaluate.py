@@ -22,6 +22,7 @@ from alertbot.flows.rule_conflicts import NO_CONFLICT, RuleConflict, find_confli
 from alertbot.flows.rulebook import Rulebook
 from alertbot.store import alerts, outbox, rule_errors, silences, sources
 from alertbot.store.database import Database, Tx
+from alertbot.store.recent import Recent
 
 log = structlog.get_logger()
 
@@ -33,6 +34,7 @@ class EvaluationContext:
     `rules` holds the built-in ones too; `operator_channel` hears of a rule that raises. Those that people made are in `book`:
     `present` has them all, with the names of those that stand there but cannot be read. `process` is the name under which
     other processes on the same database see our rule file (empty: nobody else is there); `conflict` is how theirs differ.
+    `recent` is what was read lately: without it everything is loaded again.
     """
 
     rules: tuple[Rule, ...]
@@ -45,6 +47,7 @@ class EvaluationContext:
     unread: frozenset[str] = frozenset()
     process: str = ""
     conflict: RuleConflict = NO_CONFLICT
+    recent: Recent = field(default_factory=Recent)
 
     def present(self, tx: Tx) -> "EvaluationContext":
         """With the rules that people made, as they are now. Asked for when it is our turn: nobody goes back to older ones."""
@@ -173,7 +176,7 @@ def judge(
     for rule in active:
         try:
             mine = open_alerts.get((rule.name, rule.identity), {})
-            changed += advance_all(rule, mine, _check(rule, seen, source, now), source=source, now=now)
+            changed += advance_all(rule, mine, _check(rule, seen, source, now, mine), source=source, now=now)
         except Exception as error:  # one rule's mistake must not stop the others; its alerts stay as they are
             log.exception("rule_raised", rule=rule.name, source=source)
             _report_rule_error(tx, context, rule, source or "", error, now=now)
@@ -205,7 +208,7 @@ def _look(
 ) -> Histories | History:
     if source is None:
         return states_of_feeds(tx, context.intervals, context.rules, now)
-    return load_history(tx, context.intervals, rules, source, now, prices=context.prices)
+    return load_history(tx, context.intervals, rules, source, now, prices=context.prices, recent=context.recent)
 
 
 def _by_rule(found: Sequence[Alert]) -> dict[tuple[str, str], dict[str, Alert]]:
@@ -216,9 +219,11 @@ def _by_rule(found: Sequence[Alert]) -> dict[tuple[str, str], dict[str, Alert]]:
     return grouped
 
 
-def _check(rule: Rule, seen: Histories | History, source: str | None, now: datetime) -> list[Finding]:
+def _check(
+    rule: Rule, seen: Histories | History, source: str | None, now: datetime, mine: Collection[str]
+) -> list[Finding]:
     history = seen if isinstance(seen, History) else seen.of(rule)
-    found = judged_at(rule, history, source, now)
+    found = judged_at(rule, history, source, now, keys=mine)
     return found if source is not None else [finding for finding in found if _is_known(rule, finding, now)]
 
 

@@ -27,7 +27,7 @@ from alertbot.domain.rules import Rule
 from alertbot.domain.snapshots import Counter
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackForbidden, FlashbackMissing
 from alertbot.flashback.evidence_pages import EvidenceFound
-from alertbot.store import alerts, evidence, evidence_fetches, groups, outbox, snapshots, sources
+from alertbot.store import alerts, evidence, evidence_fetches, groups, outbox, slices, snapshots, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.evidence_fetches import Claim, EvidenceState
 
@@ -292,7 +292,7 @@ class _Counts:
         self._tx, self._name, self._state, self._now = tx, name, state, now
         read_at = state.read_at if state is not None else None
         moments = {now, now - _HOUR, now - _HOUR - _PATIENCE, now - _PATIENCE, *([read_at] if read_at else [])}
-        self._slices: Mapping[tuple[str, datetime], Slice] = snapshots.slices(
+        self._slices: Mapping[tuple[str, datetime], Slice] = slices.slices(
             tx, dict.fromkeys(((name, moment) for moment in moments), _ALL)
         )
         # Known while there is a transaction: what is asked later costs nothing.

@@ -8,17 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from alertbot.domain.columns import Amount
+from alertbot.domain.columns import Column
 from alertbot.domain.coverage import Asked, Coverage, coverage_of
 from alertbot.domain.datasets import Feeds, dataset_for, dataset_of_look_up, datasets_of_look_up
-from alertbot.domain.findings import Finding, check, moments
-from alertbot.domain.history import History, Member, Slice, SourceState
+from alertbot.domain.findings import Finding, check, check_some, moments
+from alertbot.domain.history import History, Member, Members, Slice, SourceState
 from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.rules import Rule, parts_of
 from alertbot.domain.windows import Window
-from alertbot.store import configurations, points, snapshots, sources
+from alertbot.store import configurations, points, slices, snapshots, sources
 from alertbot.store.database import Tx
+from alertbot.store.recent import Recent, nothing_recent
 
 Datasets = tuple[tuple[str, Dataset], ...]  # by which dataset each source is judged
 
@@ -54,8 +55,13 @@ def load_history(
     now: datetime,
     *,
     prices: Prices = NOTHING_PRICED,
+    recent: Recent | None = None,
 ) -> Histories:
-    """The past as of `now` of one source; of all of them for rules over everything; `prices` tell what is spent."""
+    """The past as of `now` of one source; of all of them for rules over everything; `prices` tell what is spent.
+
+    What is in `recent` is not loaded again.
+    """
+    recent = recent or nothing_recent()
     needs_all = any(rule.per == "all" for rule in rules)
     feeds = sources.feeds(tx, intervals if needs_all else {source: intervals[source]})
     datasets: dict[str, Datasets] = {}
@@ -68,13 +74,20 @@ def load_history(
     unusable: dict[str, Exception] = {}
     for chosen in set(datasets.values()):
         mine = [rule for rule in rules if datasets[rule.name] == chosen]
-        histories[chosen], raised = _history(tx, chosen, feeds, mine, now=now, prices=prices)
+        histories[chosen], raised = _history(tx, chosen, feeds, mine, now=now, prices=prices, recent=recent)
         unusable |= raised
     return Histories(datasets, histories, unusable)
 
 
-def judged_at(rule: Rule, history: History, source: str | None, now: datetime) -> list[Finding]:
-    """What a rule sees of one source, or of all of them if it is over everything."""
+def judged_at(
+    rule: Rule, history: History, source: str | None, now: datetime, *, keys: Collection[str] | None = None
+) -> list[Finding]:
+    """What a rule sees of one source, or of all of them if it is over everything.
+
+    With `keys` only what can change an alert, where these series have one already: see findings.check_some.
+    """
+    if keys is not None and (rule.per == "all" or history.sources.keys() == {source}):
+        return check_some(rule, history, now, keys=keys)
     members = history.members.values()
     mine = members if rule.per == "all" else [member for member in members if member.source == source]
     return check(rule, history, now, members=mine)
@@ -127,9 +140,16 @@ def states_of_feeds(tx: Tx, intervals: Mapping[str, timedelta], rules: Sequence[
 
 
 def _history(
-    tx: Tx, chosen: Datasets, feeds: Mapping[str, Feeds], rules: Sequence[Rule], *, now: datetime, prices: Prices
+    tx: Tx,
+    chosen: Datasets,
+    feeds: Mapping[str, Feeds],
+    rules: Sequence[Rule],
+    *,
+    now: datetime,
+    prices: Prices,
+    recent: Recent,
 ) -> tuple[History, dict[str, Exception]]:
-    frame = empty_history(tx, chosen, feeds)
+    frame = empty_history(tx, chosen, feeds, recent)
     wanted: dict[tuple[str, datetime], set[str]] = {}
     unusable: dict[str, Exception] = {}
     earliest = now
@@ -144,22 +164,27 @@ def _history(
             for name, state in frame.sources.items():
                 if state.read_at is not None:
                     wanted.setdefault((name, moment), set()).update(counters)
-    slices = load_slices(tx, chosen, frame, wanted, prices)
+    loaded = load_slices(tx, chosen, frame, wanted, prices, recent=recent)
     totals = [name for name, dataset in chosen if dataset is Dataset.TOTALS]
-    return replace(frame, slices=slices, counter_resets=snapshots.resets_since(tx, totals, earliest)), unusable
+    return replace(frame, slices=loaded, counter_resets=snapshots.resets_since(tx, totals, earliest)), unusable
 
 
-def empty_history(tx: Tx, chosen: Datasets, feeds: Mapping[str, Feeds]) -> History:
+def empty_history(tx: Tx, chosen: Datasets, feeds: Mapping[str, Feeds], recent: Recent | None = None) -> History:
     """The sources of a history and what is counted there; no slices yet."""
     states = {name: replace(feeds[name][dataset], name=name) for name, dataset in chosen}
-    members: dict[int, Member] = {}
-    for dataset in Dataset:
-        names = [name for name, own in chosen if own is dataset]
-        if names:
-            members |= (
-                configurations.members(tx, names) if dataset is Dataset.TOTALS else points.members(tx, names, dataset)
-            )
-    return History(sources=states, members=members)
+
+    def load() -> dict[int, Member]:
+        members: dict[int, Member] = {}
+        for dataset in Dataset:
+            names = [name for name, own in chosen if own is dataset]
+            if names and dataset is Dataset.TOTALS:
+                members |= configurations.members(tx, names)
+            elif names:
+                members |= points.members(tx, names, dataset)
+        return members
+
+    version = configurations.membership(tx, states)
+    return History(sources=states, members=(recent or nothing_recent()).members(chosen, version, load))
 
 
 def load_slices(
@@ -168,11 +193,14 @@ def load_slices(
     frame: History,
     wanted: Mapping[tuple[str, datetime], Collection[str]],
     prices: Prices,
+    *,
+    recent: Recent | None = None,
 ) -> dict[tuple[str, datetime], Slice]:
     """The slices as of these moments, with these counters; what is spent is made of tokens."""
     stored = {key: frozenset(_stored(key[0], counters, prices)) for key, counters in wanted.items()}
     datasets = dict(chosen)
-    found = snapshots.slices(tx, {key: own for key, own in stored.items() if datasets[key[0]] is Dataset.TOTALS})
+    totals = {key: own for key, own in stored.items() if datasets[key[0]] is Dataset.TOTALS}
+    found = slices.slices(tx, totals, recent)
     for name, dataset in chosen:
         mine = {moment: own for (source, moment), own in stored.items() if source == name}
         until = frame.sources[name].read_at
@@ -207,13 +235,8 @@ def _stored(source: str, counters: Collection[str], prices: Prices) -> set[str]:
 
 def _priced(one: Slice, source: str, frame: History, prices: Prices) -> Slice:
     """The slice with what each member has spent so far; one whose price nobody knows is unknown."""
-    into, out = prices.charged(source)
-    spent: dict[int, Amount] = {}
-    for number, tokens in one.grown[into].items():
-        member = frame.members.get(number)
-        price = None if member is None else prices.price_of(member.labels)
-        if price is not None and number in one.grown[out]:
-            spent[number] = price.of(int(tokens), int(one.grown[out][number]))
+    into, out = (Column.of(one.grown[name]) for name in prices.charged(source))
+    spent = Members.of(frame.members).unit_prices(prices).spent(into, out)
     return replace(one, grown={**one.grown, SPEND: spent})
 
 

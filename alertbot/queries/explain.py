@@ -17,7 +17,7 @@ from alertbot.domain.rules import Rule, glob
 from alertbot.domain.times import format_moment
 from alertbot.errors import UsageError
 from alertbot.flows.load_history import load_history
-from alertbot.store import alerts, groups, snapshots, sources
+from alertbot.store import alerts, groups, slices, sources
 from alertbot.store.alerts import Change
 from alertbot.store.database import Database, Tx
 
@@ -81,8 +81,8 @@ def _chosen(found: list[Explanation], llm: str | None) -> list[Explanation]:
 def _judged_at(tx: Tx, rule: Rule, intervals: Mapping[str, timedelta], source: str, at: datetime) -> datetime | None:
     """When the newest reading was taken, at or before `at`, of the feed that the rule is judged by; None without one."""
     dataset = dataset_for(rule, sources.feeds(tx, intervals).get(source, {}), at)
-    read = None if dataset is None else snapshots.as_of(tx, feed_name(source, dataset), at)
-    return None if read is None or read[1] > at else read[1]
+    read = None if dataset is None else slices.as_of(tx, feed_name(source, dataset), [at]).get(at)
+    return None if read is None or read.taken_at > at else read.taken_at
 
 
 def _explain_source(

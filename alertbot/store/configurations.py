@@ -24,6 +24,17 @@ def by_id(tx: Tx, source: int) -> dict[str, tuple[int, Configuration]]:
     return {row.ai_llm: (row.number, from_row(row)) for row in rows}
 
 
+def note_change(tx: Tx, *conditions: sa.ColumnElement[bool]) -> None:
+    """Note that others are counted at these sources, or that they are called otherwise: see Recent.members."""
+    tx.execute(sa.update(sources).where(*conditions).values(membership=sources.c.membership + 1))
+
+
+def membership(tx: Tx, names: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """What changes with each change of who is counted at these sources, or of what they are called."""
+    query = sa.select(sources.c.name, sources.c.membership).where(sources.c.name.in_(sorted(names)))
+    return tuple((row.name, row.membership) for row in tx.execute(query.order_by(sources.c.name)))
+
+
 def add(tx: Tx, source: int, new: Sequence[Configuration], seen_at: datetime) -> dict[str, int]:
     """Store configurations that were not seen before. Returns their numbers by id."""
     if not new:
@@ -32,6 +43,7 @@ def add(tx: Tx, source: int, new: Sequence[Configuration], seen_at: datetime) ->
     statement = upsert(tx, configurations, conflict=["source", "ai_llm"])  # a points feed may have added it already
     for chunk in chunks(rows, _CHUNK):
         tx.execute(statement, chunk)
+    note_change(tx, sources.c.number == source)
     stored = by_id(tx, source)
     return {configuration.ai_llm: stored[configuration.ai_llm][0] for configuration in new}
 
@@ -40,6 +52,7 @@ def update(tx: Tx, changed: Mapping[int, Configuration]) -> None:
     """Store the new names, workspaces and repositories of configurations, by number."""
     for number, configuration in changed.items():
         tx.execute(sa.update(configurations).where(configurations.c.number == number).values(**_values(configuration)))
+    _note_change_of(tx, list(changed))
 
 
 def mark_absent(tx: Tx, numbers: Sequence[int], since: datetime) -> None:
@@ -57,11 +70,12 @@ def mark_present(tx: Tx, numbers: Sequence[int], at: datetime) -> None:
 
 def delete(tx: Tx, numbers: Sequence[int]) -> None:
     """Delete configurations with their counters."""
+    _note_change_of(tx, numbers)
     for chunk in chunks(numbers, _CHUNK):
         tx.execute(sa.delete(configurations).where(configurations.c.number.in_(chunk)))
 
 
-def members(tx: Tx, names: Iterable[str]) -> dict[int, Member]:
+def members(tx: Tx, names: Iterable[str]) -> Mapping[int, Member]:
     """The configurations of these sources as series of a history, by number."""
     rows = tx.execute(
         sa.select(configurations.c.number, configurations.c.seen_at, *LABEL_COLUMNS)
@@ -70,6 +84,12 @@ def members(tx: Tx, names: Iterable[str]) -> dict[int, Member]:
         .order_by(configurations.c.number)
     )
     return {number: Member(number, labels_of(values), seen_at) for number, seen_at, *values in rows}
+
+
+def _note_change_of(tx: Tx, numbers: Sequence[int]) -> None:
+    if numbers:
+        of_source = sa.select(configurations.c.source).where(configurations.c.number == numbers[0])
+        note_change(tx, sources.c.number == of_source.scalar_subquery())
 
 
 def absent_since(tx: Tx, source: str) -> dict[str, datetime]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from alertbot.domain.datasets import feed_name
 from alertbot.domain.points import Dataset, Resolution
 from alertbot.store.channels import EVERY_CHANNEL
+from alertbot.store.configurations import note_change
 from alertbot.store.database import Tx
 from alertbot.store.tables import (
     actions,
@@ -64,7 +65,10 @@ def delete_some(tx: Tx, rows: Expired, *, most: int = BATCH) -> int:
     key = list(rows.table.primary_key.columns)
     chosen = sa.select(*key).where(rows.condition).limit(most).correlate(None)
     identity = key[0] if len(key) == 1 else sa.tuple_(*key)
-    return tx.execute(sa.delete(rows.table).where(identity.in_(chosen))).rowcount
+    deleted = tx.execute(sa.delete(rows.table).where(identity.in_(chosen))).rowcount
+    if deleted and rows.table in (configurations, label_sets):
+        note_change(tx)
+    return deleted
 
 
 def buckets(resolution: Resolution, *, before: datetime) -> list[Expired]:

@@ -9,6 +9,7 @@ from alertbot.domain.history import Member, Slice
 from alertbot.domain.points import AMOUNTS, Dataset, LabelSet, Point, Resolution, after, ceiling, floor, merged
 from alertbot.store.chunks import chunks
 from alertbot.store.column_types import Whole
+from alertbot.store.configurations import note_change
 from alertbot.store.database import Tx
 from alertbot.store.tables import ai_points, backfills, configurations, label_sets, sources, storage_points
 from alertbot.store.upserts import upsert
@@ -61,7 +62,8 @@ def _numbered(tx: Tx, source: int, dataset: Dataset, points: Sequence[Point]) ->
     for point in points:
         first[point.label_set] = min(point.bucket, first.get(point.label_set, point.bucket))
         last[point.label_set] = max(point.bucket, last.get(point.label_set, point.bucket))
-    _see_earlier(tx, {numbers[label_set]: at for label_set, at in first.items() if label_set in numbers})
+    if _see_earlier(tx, {numbers[label_set]: at for label_set, at in first.items() if label_set in numbers}):
+        note_change(tx, sources.c.number == source)
     _see_later(tx, {numbers[label_set]: at for label_set, at in last.items() if label_set in numbers})
     new = {label_set: seen_at for label_set, seen_at in first.items() if label_set not in numbers}
     rows = [
@@ -76,17 +78,20 @@ def _numbered(tx: Tx, source: int, dataset: Dataset, points: Sequence[Point]) ->
     ]
     for chunk in chunks(rows, _CHUNK):
         tx.execute(sa.insert(label_sets), chunk)
+    if rows:
+        note_change(tx, sources.c.number == source)
     return known(tx, source, dataset) if rows else numbers
 
 
-def _see_earlier(tx: Tx, first: Mapping[int, datetime]) -> None:
-    """Date the first point of known label sets back, where points turn out to be older."""
+def _see_earlier(tx: Tx, first: Mapping[int, datetime]) -> bool:
+    """Date the first point of known label sets back, where points turn out to be older. Returns whether any was."""
     if not first:
-        return
+        return False
     late = sa.select(label_sets.c.number, label_sets.c.seen_at).where(label_sets.c.seen_at > min(first.values()))
-    for number, seen_at in tx.execute(late).all():
-        if number in first and first[number] < seen_at:
-            tx.execute(sa.update(label_sets).where(label_sets.c.number == number).values(seen_at=first[number]))
+    earlier = [number for number, seen_at in tx.execute(late).all() if number in first and first[number] < seen_at]
+    for number in earlier:
+        tx.execute(sa.update(label_sets).where(label_sets.c.number == number).values(seen_at=first[number]))
+    return bool(earlier)
 
 
 def _see_later(tx: Tx, last: Mapping[int, datetime]) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from alertbot.store.column_types import Moment
+from alertbot.store.configurations import note_change
 from alertbot.store.database import Tx
 from alertbot.store.tables import clock_corrections, evidence_fetches, groups, metadata, readings, sources
 
@@ -90,6 +91,7 @@ def move_back(tx: Tx, *, since: datetime, by: timedelta, now: datetime) -> None:
         }
         if moved:
             tx.execute(sa.update(groups).where(groups.c.number == number).values(notified={**notified, **moved}))
+    note_change(tx)
     tx.execute(sa.insert(clock_corrections).values(corrected_at=now, seconds=by.total_seconds()))
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from alertbot.domain.history import CounterReset, Slice
+from alertbot.domain.history import CounterReset
 from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Reset, ResetKind
 from alertbot.domain.snapshots import Configuration, Counter
 from alertbot.store.chunks import chunks
@@ -161,72 +160,11 @@ def _totals(configuration: Counted) -> dict[str, object]:
     return {"configuration": configuration.number, "held": held or None, **totals}
 
 
-class StoredReading(NamedTuple):
-    """A reading, and when the next one of its source was taken."""
-
-    number: int
-    taken_at: datetime
-    next_at: datetime | None
-
-
-def as_of(tx: Tx, source: str, moment: datetime) -> StoredReading | None:
-    """The newest reading at or before the moment, or the source's first one; None if there is none."""
-    of_source = sa.select(readings.c.number, readings.c.taken_at).join(sources).where(sources.c.name == source)
-    oldest_first = of_source.order_by(readings.c.taken_at).limit(1)
-    newest = of_source.where(readings.c.taken_at <= moment).order_by(readings.c.taken_at.desc()).limit(1)
-    reading = tx.execute(newest).first() or tx.execute(oldest_first).first()
-    if reading is None:
-        return None
-    following = tx.execute(oldest_first.where(readings.c.taken_at > reading.taken_at)).first()
-    return StoredReading(reading.number, reading.taken_at, following.taken_at if following else None)
-
-
 def taken(tx: Tx, source: str, *, since: datetime, until: datetime) -> list[datetime]:
     """When the stored readings of a source were taken, oldest first; both ends included."""
     query = sa.select(readings.c.taken_at).join(sources).where(sources.c.name == source)
     between = query.where(readings.c.taken_at >= since, readings.c.taken_at <= until)
     return list(tx.execute(between.order_by(readings.c.taken_at)).scalars())
-
-
-def slices(tx: Tx, wanted: Mapping[tuple[str, datetime], frozenset[str]]) -> dict[tuple[str, datetime], Slice]:
-    """The slices of these sources as of these moments, with these counters. Moments in one reading share one query."""
-    placed = {key: reading for key in wanted if (reading := as_of(tx, *key)) is not None}
-    columns: dict[StoredReading, set[str]] = {}
-    for key, reading in placed.items():
-        columns.setdefault(reading, set()).update(wanted[key])
-    resting = {source: resting_rows(tx, sources.c.name == source) for source in {source for source, _ in wanted}}
-    loaded = {
-        reading: _slice(tx, reading.number, sorted(columns[reading]), at_rest(resting[source], reading.taken_at))
-        for reading, source in {reading: source for (source, _), reading in placed.items()}.items()
-    }
-    return {key: Slice(reading.taken_at, reading.next_at, *loaded[reading]) for key, reading in placed.items()}
-
-
-def resting_rows(tx: Tx, *conditions: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
-    """The rests, present and past, that meet these conditions, in the form of a slice's rows."""
-    joined = rests.join(configurations).join(sources)
-    return tx.execute(sa.select(rests, sa.true().label("absent")).select_from(joined).where(*conditions)).all()
-
-
-def at_rest(rows: Sequence[sa.Row[Any]], taken_at: datetime) -> list[sa.Row[Any]]:
-    """The rests among these that replace a row in the reading of this moment."""
-    return [row for row in rows if row.since <= taken_at and (row.until is None or taken_at < row.until)]
-
-
-def grown_in(rows: Sequence[sa.Row[Any]], columns: Sequence[str]) -> tuple[dict[str, dict[int, int]], frozenset[int]]:
-    """The growth of each counter by configuration, and the absent configurations, from the rows of a slice."""
-    grown: dict[str, dict[int, int]] = {}
-    for column in columns:
-        amounts = ((row.configuration, getattr(row, column)) for row in rows)
-        grown[column] = {configuration: amount for configuration, amount in amounts if amount is not None}
-    return grown, frozenset(row.configuration for row in rows if row.absent)
-
-
-def _slice(
-    tx: Tx, reading: int, columns: Sequence[str], resting: Sequence[sa.Row[Any]]
-) -> tuple[dict[str, dict[int, int]], frozenset[int]]:
-    query = sa.select(snapshots.c.configuration, snapshots.c.absent, *(snapshots.c[column] for column in columns))
-    return grown_in([*tx.execute(query.where(snapshots.c.reading == reading)), *resting], columns)
 
 
 def resets_since(tx: Tx, names: Iterable[str], since: datetime) -> tuple[CounterReset, ...]:

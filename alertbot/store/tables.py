@@ -37,7 +37,7 @@ def _partial_index(
 
 # One row a feed. A source's totals have its name, its points are `acme/ai` and `acme/storage`. `generation` is the fence:
 # it grows with each claim, and a reading is only written under the present one. Points are stored from `complete_since`
-# on; `missing` says that the server does not have this feed.
+# on; `missing` says that the server does not have this feed. `membership` grows with each change of who is counted there.
 sources = sa.Table(
     "sources",
     metadata,
@@ -55,6 +55,7 @@ sources = sa.Table(
     sa.Column("missing", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("complete_since", Moment),
     sa.Column("evaluated", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("membership", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("owner", sa.String, nullable=False, server_default=""),
     sa.Column("lease_until", Moment),
     sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),

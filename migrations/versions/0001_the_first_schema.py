@@ -184,6 +184,7 @@ def upgrade() -> None:
         sa.Column("missing", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("complete_since", MOMENT, nullable=True),
         sa.Column("evaluated", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("membership", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("owner", sa.String(), server_default="", nullable=False),
         sa.Column("lease_until", MOMENT, nullable=True),
         sa.Column("generation", sa.BigInteger(), server_default="0", nullable=False),

@@ -28,7 +28,7 @@ from alertbot.flows.evaluate import EvaluationContext, blind_rule, evaluate
 from alertbot.flows.give_up import give_up_old
 from alertbot.flows.notify import notify_due
 from alertbot.flows.rulebook import Rulebook
-from alertbot.store import alerts, configurations, groups, outbox, snapshots, sources
+from alertbot.store import alerts, configurations, groups, outbox, slices, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.tables import outbox as outbox_table
 from alertbot.store.tables import transitions
@@ -198,7 +198,7 @@ class Scene:
             states = sources.states(tx, self.context.intervals)
             members = configurations.members(tx, states)
             wanted = dict.fromkeys(((name, moment) for name in states for moment in (start, end)), frozenset(Counter))
-            history = History(states, members, snapshots.slices(tx, wanted))
+            history = History(states, members, slices.slices(tx, wanted))
         found = group(members.values(), "ai_llm", EVERYTHING)
         return {one.labels["ai_llm"]: increase(history, one, metric, start, end).value for one in found}
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alertbot.domain.snapshots import RESTS_AFTER, Configuration, Counter, Reading, Snapshot, within_limit
 from alertbot.flows.collect import apply
 from alertbot.flows.retention import Retention, apply_retention
-from alertbot.store import configurations, series_slices, snapshots, sources
+from alertbot.store import configurations, series_slices, slices, sources
 from alertbot.store.database import Database
 from tests.builders import START
 
@@ -48,7 +48,7 @@ def grown(database: Database, ai_llm: str, start: datetime, end: datetime) -> in
     with database.reading() as tx:
         number = {one.labels["ai_llm"]: one.number for one in configurations.members(tx, ["acme"]).values()}[ai_llm]
         wanted = {("acme", moment): frozenset({CALLS}) for moment in (start, end)}
-        found = snapshots.slices(tx, wanted)
+        found = slices.slices(tx, wanted)
         older, newer = (found["acme", moment].grown[CALLS] for moment in (start, end))
         along = series_slices.slices_along(tx, "acme", [start, end], [CALLS], [number])
         assert [along["acme", moment].grown[CALLS].get(number) for moment in (start, end)] == [

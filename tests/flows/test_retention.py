@@ -10,7 +10,7 @@ from alertbot.domain.columns import Amount
 from alertbot.domain.series import UNKNOWN, Odometer
 from alertbot.domain.snapshots import Configuration, Counter
 from alertbot.flows.retention import Retention, apply_retention
-from alertbot.store import configurations, snapshots, sources
+from alertbot.store import configurations, slices, snapshots, sources
 from alertbot.store.database import Database
 from alertbot.store.snapshots import Counted
 from tests.builders import START
@@ -38,7 +38,7 @@ def grown_at(database: Database, moments: list[datetime]) -> list[Amount]:
     """Where the odometer stood as of each moment."""
     with database.reading() as tx:
         wanted = {("acme", moment): frozenset({VIOLATIONS}) for moment in moments}
-        found = snapshots.slices(tx, wanted)
+        found = slices.slices(tx, wanted)
         return [next(iter(found[key].grown[VIOLATIONS].values())) for key in wanted]
 
 

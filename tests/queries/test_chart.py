@@ -16,7 +16,7 @@ from alertbot.domain.snapshots import Counter
 from alertbot.domain.windows import window_of
 from alertbot.errors import UsageError
 from alertbot.queries.chart import chart, chart_of
-from alertbot.store import series_slices, snapshots
+from alertbot.store import series_slices, slices, snapshots
 from tests.builders import START, absence, at, budget, burn, minutes, rate, ratio, rule, spike, threshold
 from tests.flows.scene import AT_ONCE, Scene
 
@@ -278,7 +278,7 @@ def test_slices_of_many_moments_are_those_that_are_loaded_one_by_one(database):
     moments = [at(minute) for minute in (-5, 0, 0.5, 1, 2, 3.5, 4, 6, 99)]
     counters = frozenset({Counter.POLICY_VIOLATIONS, Counter.API_CALLS})
     with scene.database.reading() as tx:
-        one_by_one = snapshots.slices(tx, {("acme", moment): counters for moment in moments})
+        one_by_one = slices.slices(tx, {("acme", moment): counters for moment in moments})
         assert series_slices.slices_along(tx, "acme", moments, counters, [1, 2]) == one_by_one
         assert series_slices.slices_along(tx, "nobody", moments, counters, [1]) == {}
         assert series_slices.trail(tx, "acme", "llm-9", moments, [Counter.API_CALLS]) == []

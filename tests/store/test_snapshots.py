@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from alertbot.domain.history import CounterReset, Slice
 from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Reset, ResetKind
 from alertbot.domain.snapshots import Configuration, Counter
-from alertbot.store import configurations, snapshots, sources
+from alertbot.store import configurations, slices, snapshots, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.snapshots import Counted
 from tests.builders import START, at
@@ -62,7 +62,7 @@ def read(database: Database, minute: float, grown: Mapping[int, int], *, source:
 def slice_at(database: Database, minute: float, *, source: str = "acme") -> Slice | None:
     key = (source, at(minute))
     with database.reading() as tx:
-        return snapshots.slices(tx, {key: frozenset({VIOLATIONS})}).get(key)
+        return slices.slices(tx, {key: frozenset({VIOLATIONS})}).get(key)
 
 
 counts = st.integers(0, 10**39 - 1)
@@ -89,7 +89,7 @@ def keep_and_compare(database: Database, written: Odometers) -> None:
         assert known.odometers == {
             counter: UNKNOWN if odometer.total is None else odometer for counter, odometer in written.items()
         }
-        found = snapshots.slices(tx, {("acme", START): frozenset(Counter)})["acme", START]
+        found = slices.slices(tx, {("acme", START): frozenset(Counter)})["acme", START]
         known_ones = {counter: odometer for counter, odometer in written.items() if odometer.total is not None}
         assert {counter: dict(grown) for counter, grown in found.grown.items() if grown} == {
             counter: {number: odometer.grown} for counter, odometer in known_ones.items()
@@ -131,7 +131,7 @@ def test_a_counter_that_was_never_given_stays_unknown(database: Database) -> Non
         number = add(tx, "llm-1")["llm-1"]
         counted = Counted(number, odometers(policy_violations=0), absent=False, changed=True)
         snapshots.write_slice(tx, begin(tx, 0), [counted], START)
-        found = snapshots.slices(tx, {("acme", START): frozenset({VIOLATIONS, CALLS})})["acme", START]
+        found = slices.slices(tx, {("acme", START): frozenset({VIOLATIONS, CALLS})})["acme", START]
     assert found.grown == {VIOLATIONS: {number: 0}, CALLS: {}}
 
 
