@@ -88,7 +88,7 @@ def main() -> None:
         for count in range(READINGS):
             now = START + MINUTE * count
             began = time.process_time()
-            collect(database, feed_poll, owner="bench", now=now, at_once=True)
+            collect(database, feed_poll, owner="bench", now=now, at_once=True, recent=context.recent)
             counting.append(time.process_time() - began)
             queries[0] = 0
             began = time.process_time()

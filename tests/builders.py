@@ -38,7 +38,11 @@ from alertbot.domain.rules import (
 )
 from alertbot.domain.series import Odometers, first_sight, read_on
 from alertbot.domain.snapshots import Counter
+from alertbot.domain.standing import Standing
 from alertbot.domain.times import parse_duration
+from alertbot.store import snapshots
+from alertbot.store.database import Tx
+from alertbot.store.snapshots import Counted
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -55,6 +59,14 @@ def at(minute: float) -> datetime:
 
 def minutes(count: float) -> timedelta:
     return count * MINUTE
+
+
+def write_slice(tx: Tx, reading: int, counted: Iterable[Counted], taken_at: datetime) -> None:
+    """Store a reading of configurations as counting left them."""
+    counted = list(counted)
+    listed = {f"llm-{one.number}": one.number for one in counted if not one.absent}
+    snapshots.write_standing(tx, reading, Standing.of({one.number: one.odometers for one in counted}, listed))
+    snapshots.write_totals(tx, counted, taken_at)
 
 
 def samples(drawn: str) -> list[Sample]:

@@ -268,6 +268,7 @@ class Worker:
             clock=self._clock,
             rest=self._rest,
             is_clock_right=self._is_clock_right,
+            recent=self._watch.recent,
         )
         if outcome is not PollOutcome.NOT_DUE:
             self._end_outage()

@@ -4,6 +4,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alertbot.domain.columns import Column, Rows
 
 MOST_LLMS = 20_000  # of one source: each costs a row in each reading, and every rule looks at each of them
 MOST_REPOS = 1000  # of one LLM, by which violations are found to be its own
@@ -58,6 +64,55 @@ class Snapshot:
     totals: Mapping[Counter, int]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SnapshotColumns(Sequence[Snapshot]):
+    """The snapshots of a reading, as columns in the order of their ids. Where a counter is not `known`, its total is 0."""
+
+    ids: tuple[str, ...]
+    totals: Mapping[Counter, NDArray[Any]]
+    known: Mapping[Counter, NDArray[np.bool_]]
+
+    @classmethod
+    def of(cls, snapshots: Sequence[Snapshot]) -> "SnapshotColumns":
+        """The same snapshots as columns."""
+        if isinstance(snapshots, SnapshotColumns):
+            return snapshots
+        given = {counter: [one.totals.get(counter) for one in snapshots] for counter in Counter}
+        return cls.from_lists(tuple(one.ai_llm for one in snapshots), given)
+
+    @classmethod
+    def from_lists(cls, ids: tuple[str, ...], totals: Mapping[Counter, Sequence[int | None]]) -> "SnapshotColumns":
+        """Of totals in the order of the ids, None where they are unknown."""
+        rows = Rows(np.arange(len(ids)))
+        columns = {counter: Column.from_optional(rows, given) for counter, given in totals.items()}
+        return cls(
+            ids,
+            {counter: column.array for counter, column in columns.items()},
+            {counter: column.known for counter, column in columns.items()},
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self.ids)
+
+    @overload
+    def __getitem__(self, place: int) -> Snapshot: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Snapshot, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> Snapshot | tuple[Snapshot, ...]:
+        if isinstance(place, slice):
+            return tuple(self[index] for index in range(*place.indices(len(self))))
+        totals = {counter: self.totals[counter].item(place) for counter in Counter if self.known[counter][place]}
+        return Snapshot(self.ids[place], totals)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One successful poll of one source. A configuration that is not in it was absent from a good answer.
@@ -67,20 +122,20 @@ class Reading:
 
     source: str
     taken_at: datetime
-    snapshots: tuple[Snapshot, ...]
+    snapshots: Sequence[Snapshot]
     configurations: tuple[Configuration, ...] | None = field(default=None)
 
 
 def within_limit(
     snapshots: Sequence[Snapshot], known: Collection[str], *, most: int = MOST_LLMS
-) -> tuple[tuple[Snapshot, ...], int]:
+) -> tuple[Sequence[Snapshot], int]:
     """The snapshots of no more than `most` LLMs, and how many were left out.
 
     What is known keeps its place, so that a flood of ids hides nothing that was watched. Of what is new, that with the
     most calls comes first.
     """
     if len(snapshots) <= most:
-        return tuple(snapshots), 0
+        return snapshots, 0
     new = [snapshot for snapshot in snapshots if snapshot.ai_llm not in known]
     new.sort(key=lambda snapshot: (-snapshot.totals.get(Counter.API_CALLS, 0), snapshot.ai_llm))
     room = max(0, most - (len(snapshots) - len(new)))

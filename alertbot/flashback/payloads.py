@@ -6,12 +6,12 @@ succeed, and a float such as 1e3 has lost its last digits before anybody can loo
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
-from alertbot.domain.snapshots import Configuration, Counter, Snapshot
+from alertbot.domain.snapshots import Configuration, Counter, Snapshot, SnapshotColumns
 from alertbot.errors import FlashbackRejected, FlashbackUnavailable, FlashbackUnreadable
 
 LONGEST_NAME = 200
@@ -29,6 +29,7 @@ _EPOCH = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 _FIRST_IN_MILLISECONDS = 100_000_000_000  # in seconds that is the year 5138, in milliseconds 1973
 # Control characters, line and paragraph separators, marks that turn the direction of text around, lone surrogates.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_PLAIN_ID = re.compile(r"[!-~]+")
 _HTML_TITLE = re.compile(rb"<title[^>]*>([^<]*)", re.IGNORECASE)
 
 _COUNTER_OF_FIELD = {
@@ -46,36 +47,29 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """One entry of the statistics; `ai_llm` is None where it does not say whose totals they are."""
-
-    ai_llm: str | None
-    totals: Mapping[Counter, int]
-
-
-@dataclass(frozen=True, slots=True)
 class StatsPage:
-    """What `GET /ai/llm/stats` answered: an entry a configuration, or one that sums them all."""
+    """What `GET /ai/llm/stats` answered: the totals of each LLM, or one that sums them all and names none."""
 
-    entries: tuple[Totals, ...]
-
-    @property
-    def snapshots(self) -> tuple[Snapshot, ...]:
-        """The entries that name their configuration."""
-        return tuple(Snapshot(entry.ai_llm, entry.totals) for entry in self.entries if entry.ai_llm is not None)
+    snapshots: Sequence[Snapshot]
+    total: Mapping[Counter, int] | None = None
 
     @property
     def is_total(self) -> bool:
         """Only a sum came, without a name: the configurations have to be asked for one by one."""
-        return len(self.entries) == 1 and self.entries[0].ai_llm is None
+        return self.total is not None and not self.snapshots
+
+    @property
+    def ids(self) -> set[str]:
+        """The LLMs that it names."""
+        if isinstance(self.snapshots, SnapshotColumns):
+            return set(self.snapshots.ids)
+        return {snapshot.ai_llm for snapshot in self.snapshots}
 
     def snapshot_of(self, ai_llm: str) -> Snapshot | None:
-        """The snapshot of the one configuration that was asked for; None means that it is absent from a good answer."""
-        for entry in self.entries:
-            # An answer to a filtered question need not repeat the filter.
-            if entry.ai_llm == ai_llm or self.is_total:
-                return Snapshot(ai_llm, entry.totals)
-        return None
+        """The snapshot of the one LLM that was asked for; None means that it is absent from a good answer."""
+        if self.total is not None and not self.snapshots:  # an answer to a filtered question need not repeat the filter
+            return Snapshot(ai_llm, self.total)
+        return next((snapshot for snapshot in self.snapshots if snapshot.ai_llm == ai_llm), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +81,13 @@ class Literal:
 
 def parse_stats(body: bytes, *, endpoint: str) -> StatsPage:
     """The totals in an answer of `GET /ai/llm/stats`; a field that is missing or null is unknown, so not in `totals`."""
-    entries = []
+    columns = plain_columns(body)
+    return parse_one_by_one(body, endpoint=endpoint) if columns is None else StatsPage(columns)
+
+
+def parse_one_by_one(body: bytes, *, endpoint: str) -> StatsPage:
+    """The same, whatever the answer is. Raises FlashbackError, which names the first value that cannot be used."""
+    snapshots, total = [], None
     seen: dict[str | None, int] = {}
     for position, entry in enumerate(listed(body, "stats", endpoint)):
         path = f"stats[{position}]"
@@ -97,8 +97,69 @@ def parse_stats(body: bytes, *, endpoint: str) -> StatsPage:
             named = "the same configuration" if ai_llm else "no configuration"
             raise FlashbackUnreadable(f"{path}.aiLlmId: names {named} as stats[{seen[ai_llm]}]", endpoint=endpoint)
         seen[ai_llm] = position
-        entries.append(Totals(ai_llm, _totals(fields, path, endpoint)))
-    return StatsPage(tuple(entries))
+        totals = _totals(fields, path, endpoint)
+        if ai_llm is None:
+            total = totals
+        else:
+            snapshots.append(Snapshot(ai_llm, totals))
+    return StatsPage(tuple(snapshots), total)
+
+
+def plain_columns(body: bytes) -> SnapshotColumns | None:
+    """The totals of an answer in which everything is as it should be; None where anything is odd or only one LLM came.
+
+    Looks at ten thousand values at once; what it does not take, `parse_stats` looks at one by one, and says what is wrong.
+    """
+    try:
+        answer = json.loads(body) if count_values(body) <= MOST_VALUES else None
+    except (ValueError, RecursionError):
+        return None
+    entries = answer.get("stats") if isinstance(answer, dict) and answer.get("success") in (True, None) else None
+    if not isinstance(entries, list) or len(entries) < 2 or set(map(type, entries)) != {dict}:
+        return None
+    ids = [entry.get("aiLlmId") for entry in entries]
+    if not _are_plain_ids(ids):
+        return None
+    totals: dict[Counter, Sequence[int | None]] = {}
+    for field, counter in _COUNTER_OF_FIELD.items():
+        counts = _plain_counts([entry.get(field) for entry in entries])
+        if counts is None:
+            return None
+        totals[counter] = counts
+    return SnapshotColumns.from_lists(tuple(ids), totals)
+
+
+def _are_plain_ids(ids: list[Any]) -> bool:
+    """Whether each is an id that needs no cleaning, and no two are the same."""
+    if set(map(type, ids)) != {str} or len(set(ids)) < len(ids):
+        return False
+    lengths = list(map(len, ids))
+    together = "".join(ids)
+    return (
+        min(lengths) > 0
+        and max(lengths) <= LONGEST_NAME
+        and together.isascii()
+        and _PLAIN_ID.fullmatch(together) is not None
+    )
+
+
+def _plain_counts(values: list[Any]) -> Sequence[int | None] | None:
+    """Counts, where all of them are decimal texts or integers in bounds, or missing; None where one is not."""
+    present = [value for value in values if value is not None] if None in values else values
+    kinds = set(map(type, present))
+    if kinds == {str}:
+        together = "".join(present)
+        if (
+            not (together.isascii() and together.isdigit())
+            or not 0 < min(map(len, present)) <= max(map(len, present)) <= 39
+        ):
+            return None
+        return (
+            list(map(int, values)) if present is values else [None if value is None else int(value) for value in values]
+        )
+    if kinds == {int}:
+        return values if min(present) >= 0 and max(present) <= _LARGEST_COUNT else None
+    return values if not present else None
 
 
 def parse_configurations(body: bytes, *, endpoint: str) -> tuple[Configuration, ...]:
@@ -193,7 +254,7 @@ def parse_answer(body: bytes, endpoint: str) -> Any:
     """The JSON of a 200. What is no JSON was written by a proxy or cut off on its way, so asking again may help."""
     # Each value but the first of all comes after one of these, so they are at least as many: counted before anything is
     # built.
-    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > MOST_VALUES:
+    if count_values(body) > MOST_VALUES:
         raise FlashbackUnreadable(f"answer: expected at most {MOST_VALUES:,} values, got more", endpoint=endpoint)
     try:
         return parse_json(body)
@@ -202,6 +263,11 @@ def parse_answer(body: bytes, endpoint: str) -> Any:
     except ValueError as error:
         instead, title = _instead_of_json(body, error)
         raise FlashbackUnavailable(f"expected JSON, got {instead}", endpoint=endpoint, detail=title) from error
+
+
+def count_values(body: bytes) -> int:
+    """No fewer than the values in a JSON text, without parsing it."""
+    return sum(body.count(sign) for sign in (b",", b"[", b"{"))
 
 
 def parse_json(body: bytes) -> Any:

@@ -1,6 +1,6 @@
 """Reads the feeds of a source whole: every configuration's totals, or the points since the last look; and the names."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -125,7 +125,7 @@ class SourceReader:
         self._fresh_for = fresh_for
         self._round: _Round | None = None
 
-    def read(self, last_at: datetime | None) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
+    def read(self, last_at: datetime | None) -> tuple[Sequence[Snapshot], tuple[Configuration, ...] | None]:
         """Every configuration's totals; the configurations themselves where they were asked for and came.
 
         `last_at` is when the source was last read, perhaps by another process: older than that nothing may be, or counters
@@ -135,7 +135,7 @@ class SourceReader:
         if asked is None:
             page = self.client.totals()
             if not page.is_total:
-                return page.snapshots, self._names.ask_if_new({snapshot.ai_llm for snapshot in page.snapshots})
+                return page.snapshots, self._names.ask_if_new(page.ids)
             asked = _Round(self._names.oldest(self._names.ask()), last_at, self._clock())
         return self._go_on(asked), asked.configurations
 

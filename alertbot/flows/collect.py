@@ -1,6 +1,6 @@
 """Flow 1: Flashback → snapshots and points. One poll of one feed becomes one reading, or changes nothing."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,14 +18,17 @@ from alertbot.domain.snapshots import (
     Configuration,
     Reading,
     Snapshot,
+    SnapshotColumns,
     with_workspace_names,
     within_limit,
 )
+from alertbot.domain.standing import Standing
 from alertbot.errors import FlashbackBusy, FlashbackError, FlashbackMissing
 from alertbot.flows.operator_alerts import notify_operators
 from alertbot.store import configurations, operator_alerts, points, snapshots, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.operator_alerts import OperatorAlert
+from alertbot.store.recent import LastReading, Recent
 from alertbot.store.snapshots import Counted, Known
 from alertbot.store.sources import Claim
 
@@ -39,7 +42,7 @@ Described = tuple[Configuration, ...] | None
 class Reader(Protocol):
     """Reads the totals of a source: SourceReader in real life. Raises FlashbackError where the answer cannot be used."""
 
-    def read(self, last_at: datetime | None, /) -> tuple[tuple[Snapshot, ...], Described]: ...
+    def read(self, last_at: datetime | None, /) -> tuple[Sequence[Snapshot], Described]: ...
 
 
 class PointsSource(Protocol):
@@ -79,7 +82,7 @@ class FeedPoll:
 class PollResult:
     """What a poll brought."""
 
-    totals: tuple[Snapshot, ...] = ()
+    totals: Sequence[Snapshot] = ()
     points: tuple[PointsReading, ...] = ()
     described: Described = None
 
@@ -94,6 +97,7 @@ def collect(
     clock: Callable[[], datetime] | None = None,
     rest: Callable[[], object] = lambda: None,
     is_clock_right: Callable[[Tx], bool] = lambda _: True,
+    recent: Recent | None = None,
 ) -> PollOutcome:
     """Poll the feed once if it is due and nobody else does. A poll that fails is noted and changes nothing else.
 
@@ -133,9 +137,11 @@ def collect(
                 _keep(tx, claim, part)
         rest()
     with database.transaction() as tx:
-        applied = _apply(tx, claim, last, now, feed_poll.operators)
+        applied = _apply(tx, claim, last, now, operators=feed_poll.operators, recent=recent)
         if not applied:
             sources.mark_refused(tx, claim)
+    if recent is not None and isinstance(applied, LastReading):
+        recent.keep_last_reading(claim.source, applied)
     if not applied:
         log.warning(
             "reading_refused", source=feed_poll.name, taken_at=now.isoformat(), why="not newer, or the claim was lost"
@@ -210,9 +216,12 @@ def _note_missing(
     return PollOutcome.MISSING
 
 
-def _apply(tx: Tx, claim: Claim, found: PollResult, now: datetime, operators: str) -> bool:
+def _apply(
+    tx: Tx, claim: Claim, found: PollResult, now: datetime, *, operators: str, recent: Recent | None
+) -> LastReading | bool | None:
     if feed_of(claim.name)[1] is Dataset.TOTALS:
-        return apply(tx, claim, Reading(claim.name, now, found.totals, found.described), operators=operators)
+        reading = Reading(claim.name, now, found.totals, found.described)
+        return apply(tx, claim, reading, operators=operators, recent=recent)
     folded = apply_points(tx, claim, found.points, found.described, now)
     if folded:
         _tell_folded(tx, claim.name, folded, operators, now)
@@ -278,16 +287,46 @@ def _renamed(
     return {number: present[ai_llm] for ai_llm, (number, one) in known.items() if present[ai_llm] != one}
 
 
-def apply(tx: Tx, claim: Claim, reading: Reading, *, operators: str = "", most: int = MOST_LLMS) -> bool:
-    """Count a reading; False, and nothing is written, if it is not newer than the last one or the claim was lost.
+def apply(
+    tx: Tx,
+    claim: Claim,
+    reading: Reading,
+    *,
+    operators: str = "",
+    most: int = MOST_LLMS,
+    recent: Recent | None = None,
+) -> LastReading | None:
+    """Count a reading; None, and nothing is written, if it is not newer than the last one or the claim was lost.
 
-    No more than `most` LLMs of a source are counted.
+    No more than `most` LLMs of a source are counted. What is returned may be kept in `recent` once it is committed.
     """
-    last_at, at = snapshots.last_reading(tx, claim.source), reading.taken_at
-    known: Mapping[str, Known] = snapshots.known(tx, claim.source)
+    last, at = snapshots.last_reading(tx, claim.source), reading.taken_at
     if not sources.mark_read(tx, claim, at):
-        return False
+        return None
+    membership = configurations.membership(tx, [claim.name])
+    kept = None if recent is None or last is None else recent.last_reading(claim.source, last[0], membership)
     number = snapshots.begin_reading(tx, claim.source, at)
+    if kept is not None and reading.configurations is None and (kept.rests_at is None or at < kept.rests_at):
+        advanced = kept.standing.advance(SnapshotColumns.of(reading.snapshots))
+        if advanced is not None:
+            standing, moved = advanced
+            snapshots.write_standing(tx, number, standing)
+            snapshots.write_totals(tx, [Counted(*one, absent=False) for one in moved], at)
+            return replace(kept, number=number, standing=standing)
+    last_at = None if last is None else last[1]
+    standing, rests_at = _count_all(tx, claim, reading, number, last_at, operators=operators, most=most)
+    return LastReading(number, configurations.membership(tx, [claim.name]), standing, rests_at)
+
+
+def _count_all(
+    tx: Tx, claim: Claim, reading: Reading, number: int, last_at: datetime | None, *, operators: str, most: int
+) -> tuple[Standing, datetime | None]:
+    """Count a reading in which LLMs came, went, or were named; also the first one of a process.
+
+    Returns where the odometers stand, and when the next absent LLM will have been absent for long.
+    """
+    at = reading.taken_at
+    known: Mapping[str, Known] = snapshots.known(tx, claim.source, before=number)
     was_crowded = _is_crowded(tx, claim.name)
     listed, left_out = within_limit(reading.snapshots, known, most=most)
     _tell_crowded(
@@ -309,13 +348,18 @@ def apply(tx: Tx, claim: Claim, reading: Reading, *, operators: str = "", most: 
             numbers[one.ai_llm],
             first_sight(one.totals, from_zero=_begins_at_zero(configuration, last_at, was_crowded=was_crowded)),
             absent=False,
-            changed=True,
         )
         for one, configuration in zip(new, made, strict=True)
     ]
     resting = _note_absence(tx, known, seen, at)
-    snapshots.write_slice(tx, number, [one for one in counted if one.number not in resting], at)
-    return True
+    standing = Standing.of(
+        {one.number: one.odometers for one in counted if one.number not in resting},
+        {ai_llm: known[ai_llm].number if ai_llm in known else numbers[ai_llm] for ai_llm in seen},
+    )
+    snapshots.write_standing(tx, number, standing)
+    snapshots.write_totals(tx, [one for one in counted if not one.absent], at)
+    absences = [known[ai_llm].absent_since or at for ai_llm in known.keys() - seen.keys() if not known[ai_llm].rests]
+    return standing, min(absences) + RESTS_AFTER if absences else None
 
 
 def _begins_at_zero(configuration: Configuration, last_at: datetime | None, *, was_crowded: bool) -> bool:
@@ -392,12 +436,12 @@ def _count(
 ) -> Counted:
     """Where a known configuration's odometers stand after a reading. One that is absent carries its values."""
     if snapshot is None:
-        return Counted(before.number, before.odometers, absent=True, changed=False)
+        return Counted(before.number, before.odometers, absent=True)
     if _made_again(before, described, last_at):
         odometers, resets = start_again(before.odometers, snapshot.totals)
     else:
         odometers, resets = read_on(before.odometers, snapshot.totals)
-    return Counted(before.number, odometers, absent=False, changed=odometers != before.odometers, resets=resets)
+    return Counted(before.number, odometers, resets, absent=False)
 
 
 def _made_again(before: Known, now: Configuration | None, last_at: datetime | None) -> bool:

@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
-_LARGEST = 2**63 - 1  # of a SQLite INTEGER: the driver refuses more, and a NUMERIC column would round it to a float
+LARGEST_INTEGER = (
+    2**63 - 1
+)  # of a SQLite INTEGER: the driver refuses more, and a NUMERIC column would round it to a float
 
 
 class _Blob(UserDefinedType[Any]):
@@ -33,7 +35,7 @@ class Whole(TypeDecorator[int]):
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
         if dialect.name != "sqlite":
             return None
-        return lambda value: str(value) if value is not None and abs(value) > _LARGEST else value
+        return lambda value: str(value) if value is not None and abs(value) > LARGEST_INTEGER else value
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], int | None] | None:
         return lambda value: value if value is None or type(value) is int else int(value)

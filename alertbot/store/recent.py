@@ -7,10 +7,12 @@ and each change of who is counted, or of what they are called, has a number: see
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Lock
 
 from alertbot.domain.columns import Column, Rows
 from alertbot.domain.history import Member, Members
+from alertbot.domain.standing import Standing
 
 _MOST_BYTES = 64 * 2**20  # a hundred slices of 10,000 LLMs
 _BYTES_OF_AN_INTEGER = 40  # one that is too large for 64 bits
@@ -33,6 +35,26 @@ class StoredSlice:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class LastReading:
+    """What a source's newest reading left, to count the next one by.
+
+    It holds while that reading is the newest and `membership` is what it was. At `rests_at` the first of those who are absent
+    are so long absent that readings have no row of theirs any more.
+    """
+
+    number: int
+    membership: object
+    standing: Standing
+    rests_at: datetime | None
+
+    @property
+    def slice(self) -> StoredSlice:
+        """The slice that the reading left."""
+        absent = self.standing.rows.numbers[self.standing.absent].tolist()
+        return StoredSlice(self.standing.columns(), frozenset(absent))
+
+
 class Recent:
     """The slices and members that were used last; of slices so many that they take at most `most_bytes` together."""
 
@@ -41,7 +63,19 @@ class Recent:
         self._bytes = 0
         self._slices: OrderedDict[int, StoredSlice] = OrderedDict()
         self._members: OrderedDict[Hashable, tuple[Hashable, Members]] = OrderedDict()
+        self._last: dict[int, LastReading] = {}
         self._lock = Lock()
+
+    def last_reading(self, source: int, number: int, membership: object) -> LastReading | None:
+        """The last reading of a source, if it is here and nobody has counted or renamed anything since."""
+        last = self._last.get(source)
+        return last if last is not None and (last.number, last.membership) == (number, membership) else None
+
+    def keep_last_reading(self, source: int, last: LastReading) -> None:
+        """Keep a reading whose transaction is over."""
+        if self._most_bytes:
+            self._last[source] = last
+            self.keep_slice(last.number, last.slice)
 
     def slice_of(self, reading: int, counters: Collection[str]) -> StoredSlice | None:
         """The slice of a reading, if these counters of it are here."""

@@ -3,13 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
+from typing import Any
 
 import sqlalchemy as sa
 
+from alertbot.domain.columns import Column
 from alertbot.domain.history import CounterReset
 from alertbot.domain.series import UNKNOWN, Odometer, Odometers, Reset, ResetKind
 from alertbot.domain.snapshots import Configuration, Counter
+from alertbot.domain.standing import Standing
 from alertbot.store.chunks import chunks
+from alertbot.store.column_types import LARGEST_INTEGER
 from alertbot.store.configurations import from_row
 from alertbot.store.database import Tx
 from alertbot.store.tables import configurations, counter_resets, counters, readings, rests, snapshots, sources
@@ -33,24 +38,25 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A configuration as it is after this reading. `changed`: its totals are not those that are stored."""
+    """A configuration as it is after this reading."""
 
     number: int
     odometers: Odometers
-    absent: bool
-    changed: bool
     resets: tuple[Reset, ...] = ()
+    absent: bool = False
 
 
-def known(tx: Tx, source: int) -> dict[str, Known]:
-    """The configurations that a source's readings have listed, with their counters, by id."""
-    last = sa.select(sa.func.max(readings.c.number)).where(readings.c.source == source).scalar_subquery()
+def known(tx: Tx, source: int, *, before: int | None = None) -> dict[str, Known]:
+    """The configurations that a source's readings (`before` one, by number) have listed, with their counters, by id."""
+    of_source = readings.c.source == source
+    earlier = of_source if before is None else sa.and_(of_source, readings.c.number < before)
+    last = sa.select(sa.func.max(readings.c.number)).where(earlier).scalar_subquery()
     grown = sa.select(snapshots).where(snapshots.c.reading == last).subquery()
     resting = sa.select(rests).where(rests.c.until.is_(None)).subquery()
     rows = tx.execute(
         sa.select(
             configurations,
-            *(counters.c[counter].label(f"total_{counter}") for counter in _COUNTERS),
+            *(counters.c[counter].label(f"ahead_{counter}") for counter in _COUNTERS),
             counters.c.held,
             *(
                 sa.func.coalesce(grown.c[counter], resting.c[counter]).label(f"grown_{counter}")
@@ -81,11 +87,11 @@ def _odometers(row: sa.Row[tuple[object, ...]]) -> Odometers:
     columns, held = row._mapping, row.held or {}  # noqa: SLF001 — the documented name of a row's mapping
     return {
         counter: Odometer(
-            columns[f"total_{counter}"],
+            columns[f"ahead_{counter}"] + (columns[f"grown_{counter}"] or 0),
             columns[f"grown_{counter}"] or 0,
             int(held[counter]) if counter in held else None,
         )
-        if columns[f"total_{counter}"] is not None
+        if columns[f"ahead_{counter}"] is not None
         else UNKNOWN
         for counter in _COUNTERS
     }
@@ -98,31 +104,49 @@ def begin_reading(tx: Tx, source: int, taken_at: datetime) -> int:
     return number
 
 
-def last_reading(tx: Tx, source: int) -> datetime | None:
-    """When the source was last read; None if it never was."""
-    moment: datetime | None = tx.execute(
-        sa.select(sa.func.max(readings.c.taken_at)).where(readings.c.source == source)
-    ).scalar()
-    return moment
+def last_reading(tx: Tx, source: int) -> tuple[int, datetime] | None:
+    """The number and time of the source's last reading; None if it was never read."""
+    of_source = sa.select(readings.c.number, readings.c.taken_at).where(readings.c.source == source)
+    reading = tx.execute(of_source.order_by(readings.c.taken_at.desc()).limit(1)).first()
+    return None if reading is None else (reading.number, reading.taken_at)
 
 
-def write_slice(tx: Tx, reading: int, counted: Sequence[Counted], taken_at: datetime) -> None:
-    """Store the odometers, the changed totals and the resets of one reading."""
-    for chunk in chunks(counted, _CHUNK):
-        tx.execute(
-            sa.insert(snapshots),
-            [
-                {
-                    "reading": reading,
-                    "configuration": configuration.number,
-                    "absent": configuration.absent,
-                    **_grown(configuration.odometers),
-                }
-                for configuration in chunk
-            ],
-        )
+_SLICE_COLUMNS = ("reading", "configuration", "absent", *_COUNTERS)
+
+
+def write_standing(tx: Tx, reading: int, standing: Standing) -> None:
+    """Store the odometers of one reading. What did more than grow is stored by `write_totals` as well.
+
+    By the driver itself: SQLAlchemy would touch each of a hundred thousand values.
+    """
+    is_sqlite = tx.dialect.name == "sqlite"
+    amounts = [_amounts(column, as_text=is_sqlite) for column in standing.columns().values()]
+    numbers = standing.rows.numbers.tolist()
+    rows = zip(repeat(reading, len(numbers)), numbers, standing.absent.tolist(), *amounts, strict=True)
+    driver: Any = tx.connection.driver_connection
+    names = ", ".join(_SLICE_COLUMNS)
+    if is_sqlite:
+        driver.executemany(f"INSERT INTO snapshots ({names}) VALUES ({', '.join('?' * len(_SLICE_COLUMNS))})", rows)
+        return
+    with driver.cursor() as cursor, cursor.copy(f"COPY snapshots ({names}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _amounts(column: Column, *, as_text: bool) -> list[int | str | None]:
+    """The amounts as the driver takes them: those that are not known as None, and on SQLite the largest as text."""
+    amounts: list[int | str | None] = column.array.tolist()
+    if column.array.dtype == object and as_text:
+        amounts = [str(amount) if amount > LARGEST_INTEGER else amount for amount in column.array.tolist()]
+    if column.known.all():
+        return amounts
+    return [amount if is_known else None for amount, is_known in zip(amounts, column.known.tolist(), strict=True)]
+
+
+def write_totals(tx: Tx, counted: Sequence[Counted], taken_at: datetime) -> None:
+    """Store the totals and the resets of configurations that did more than grow in a reading."""
     totals = upsert(tx, counters, update=[*_COUNTERS, "held"])
-    for chunk in chunks([configuration for configuration in counted if configuration.changed], _CHUNK):
+    for chunk in chunks(counted, _CHUNK):
         tx.execute(totals, [_totals(configuration) for configuration in chunk])
     resets = [
         {
@@ -156,8 +180,11 @@ def _grown(odometers: Odometers) -> dict[str, int | None]:
 def _totals(configuration: Counted) -> dict[str, object]:
     odometers = configuration.odometers.items()
     held = {counter.value: str(odometer.held) for counter, odometer in odometers if odometer.held is not None}
-    totals = {counter.value: odometer.total for counter, odometer in odometers}
-    return {"configuration": configuration.number, "held": held or None, **totals}
+    ahead = {
+        counter.value: None if odometer.total is None else odometer.total - odometer.grown
+        for counter, odometer in odometers
+    }
+    return {"configuration": configuration.number, "held": held or None, **ahead}
 
 
 def taken(tx: Tx, source: str, *, since: datetime, until: datetime) -> list[datetime]:

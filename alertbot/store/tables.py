@@ -88,7 +88,8 @@ configurations = sa.Table(
     sqlite_autoincrement=True,  # old snapshots must not pass for those of a new configuration
 )
 
-# The last totals of each configuration; `held` has, by counter, lower totals that the next reading has to confirm.
+# How far the last total of each counter is ahead of its odometer in the newest slice: that changes when a configuration is
+# seen first, reset or corrected, but not when it grows. `held` has lower totals that the next reading has to confirm.
 counters = sa.Table(
     "counters",
     metadata,

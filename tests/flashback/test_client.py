@@ -197,7 +197,7 @@ def test_the_budget_ends_a_call_whatever_the_attempts_would_still_take(server, c
 )
 def test_passing_trouble_is_sat_out(server, client, trouble: Step):
     server.will(trouble, trouble, NO_STATS)
-    assert client().totals().entries == ()
+    assert client().totals().snapshots == ()
     assert len(server.requests) == 3
 
 

@@ -5,12 +5,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alertbot.domain.snapshots import Configuration, Counter, Snapshot
 from alertbot.errors import FlashbackError, FlashbackRejected, FlashbackUnavailable, FlashbackUnreadable
-from alertbot.flashback.payloads import StatsPage, Totals, one_line, parse_configurations, parse_stats, server_words
+from alertbot.flashback.payloads import (
+    StatsPage,
+    one_line,
+    parse_configurations,
+    parse_one_by_one,
+    parse_stats,
+    plain_columns,
+    server_words,
+)
 
 DOCUMENTED = {
     "aiLlmId": "550e8400-e29b-41d4-a716-446655440000",
@@ -36,7 +44,7 @@ def stats_body(*entries: Any) -> bytes:
 def api_calls(written: str) -> int:
     """The count that this JSON stands for."""
     body = b'{"success": true, "stats": [{"aiLlmId": "a", "totalApiCalls": ' + written.encode() + b"}]}"
-    return parse_stats(body, endpoint="/ai/llm/stats").entries[0].totals[Counter.API_CALLS]
+    return parse_stats(body, endpoint="/ai/llm/stats").snapshots[0].totals[Counter.API_CALLS]
 
 
 def configurations(*entries: Any) -> tuple[Configuration, ...]:
@@ -149,7 +157,7 @@ def test_no_configurations_is_a_good_answer():
 def test_one_entry_without_an_id_is_the_sum_of_all(unnamed: dict[str, Any]):
     page = stats({**unnamed, "totalApiCalls": "9"})
     assert page.is_total
-    assert page.entries == (Totals(None, {Counter.API_CALLS: 9}),)
+    assert page.total == {Counter.API_CALLS: 9}
     assert page.snapshots == ()
 
 
@@ -377,3 +385,64 @@ def test_ten_thousand_configurations_are_read_in_well_under_a_second():
     began = time.process_time()
     assert len(parse_stats(body, endpoint="/ai/llm/stats").snapshots) == 10_000
     assert time.process_time() - began < 1.0
+
+
+# --- many at once
+
+
+counts = st.one_of(
+    st.none(),
+    st.integers(0, 10**39).map(str),
+    st.integers(0, 2**65),
+    st.sampled_from(["007", "", "+5", " 7", "1_000", "1e3", "٣", -1, 1.5, True, 10**39, "9" * 40, [], {}]),
+)
+identities = st.sampled_from(["llm-1", "llm-2", "llm-3", "llm 4", " llm-5", "", None, 7, "é", "a\u202eb", "x" * 201])
+entries = st.lists(
+    st.fixed_dictionaries({"aiLlmId": identities}, optional=dict.fromkeys(("totalApiCalls", "totalAlerts"), counts)),
+    max_size=4,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(entries)
+def test_many_are_read_at_once_as_they_are_read_one_by_one(listed: list[Any]):
+    body = stats_body(*listed)
+    columns = plain_columns(body)
+    if columns is not None:
+        assert StatsPage(tuple(columns)) == parse_one_by_one(body, endpoint="/ai/llm/stats")
+
+
+def test_an_answer_in_which_nothing_is_odd_is_read_at_once():
+    plain = [{**DOCUMENTED, "aiLlmId": f"llm-{number}", "totalBlocks": None} for number in range(3)]
+    columns = plain_columns(stats_body(*plain))
+    assert columns is not None
+    assert len(columns) == 3
+    assert Counter.POLICY_BLOCKS not in columns[0].totals
+    assert columns[0:2] == (columns[0], columns[1])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"totalApiCalls": "+5"},
+        {"totalApiCalls": "٣"},
+        {"totalApiCalls": ""},
+        {"totalApiCalls": True},
+        {"totalApiCalls": 1.0},
+        {"totalApiCalls": -1},
+        {"totalApiCalls": "9" * 40},
+        {"aiLlmId": "llm-1"},
+        {"aiLlmId": "two words"},
+        {"aiLlmId": ""},
+        {"aiLlmId": None},
+    ],
+)
+def test_one_odd_value_has_all_of_them_read_one_by_one(odd: dict[str, Any]):
+    assert plain_columns(stats_body({"aiLlmId": "llm-1"}, {"aiLlmId": "llm-2", **odd})) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", b"null", b'{"stats": {}}', b'{"success": false, "stats": [{}, {}]}']
+)
+def test_what_is_no_good_answer_is_not_read_at_once(body: bytes):
+    assert plain_columns(body) is None

@@ -136,7 +136,9 @@ class Scene:
         player = self.players[name]
         player.turn = (self.now - START) // self.interval
         feed_poll = FeedPoll(name, self.interval, 2 * self.interval, player)
-        return collect(self.database, feed_poll, owner=self.owner, now=self.now, at_once=at_once)
+        return collect(
+            self.database, feed_poll, owner=self.owner, now=self.now, at_once=at_once, recent=self.context.recent
+        )
 
     def send(self) -> None:
         give_up_old(self.database, operators=BOTS, now=self.now)

@@ -25,6 +25,7 @@ from alertbot.errors import (
 from alertbot.flows.collect import FeedPoll, PollOutcome, apply, collect
 from alertbot.store import configurations, snapshots, sources
 from alertbot.store.database import Database
+from alertbot.store.recent import Recent
 from alertbot.store.tables import metadata
 from tests.builders import MINUTE, START, at, minutes
 from tests.flows.scene import Drawn, Scene
@@ -146,20 +147,24 @@ amounts = st.integers(0, 12) | st.integers(0, 10**39 - 1)
 totals = st.dictionaries(st.sampled_from([Counter.API_CALLS, Counter.POLICY_VIOLATIONS]), amounts)
 
 
+@pytest.mark.parametrize("remembers", [False, True], ids=["over restarts", "in one process"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.none() | totals, min_size=1, max_size=6))
-def test_what_is_counted_over_restarts_is_what_would_be_counted_without(
-    database: Database, polls: list[Mapping[Counter, int] | None]
+def test_what_is_counted_is_what_the_plain_definition_counts(
+    database: Database, remembers: bool, polls: list[Mapping[Counter, int] | None]
 ) -> None:
     with database.engine.connect() as tx:  # and it is rolled back, but for the numbers that were given out
         sources.register(tx, ["acme"])
         expected: Odometers | None = None
         claim = None
+        recent = Recent()
         for minute, given_now in enumerate(polls):
             claim = sources.claim(tx, "acme", owner="one", interval=MINUTE, lease=MINUTE, now=at(minute), at_once=True)
             assert claim is not None
             found = () if given_now is None else (Snapshot("llm-1", given_now),)
-            assert apply(tx, claim, Reading("acme", at(minute), found))
+            last = apply(tx, claim, Reading("acme", at(minute), found), recent=recent if remembers else None)
+            assert last is not None
+            recent.keep_last_reading(claim.source, last)
             if given_now is not None and expected is None:
                 expected = first_sight(given_now, from_zero=minute > 0)
             elif given_now is not None and expected is not None:

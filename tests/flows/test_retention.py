@@ -13,7 +13,7 @@ from alertbot.flows.retention import Retention, apply_retention
 from alertbot.store import configurations, slices, snapshots, sources
 from alertbot.store.database import Database
 from alertbot.store.snapshots import Counted
-from tests.builders import START
+from tests.builders import START, write_slice
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -29,7 +29,7 @@ def read(database: Database, moments: list[datetime]) -> None:
         for grown, moment in enumerate(moments):
             odometers = dict.fromkeys(Counter, UNKNOWN) | {VIOLATIONS: Odometer(grown, grown)}
             reading = snapshots.begin_reading(tx, 1, moment)
-            snapshots.write_slice(tx, reading, [Counted(number, odometers, absent=False, changed=True)], moment)
+            write_slice(tx, reading, [Counted(number, odometers)], moment)
         while sources.next_to_evaluate(tx, "acme") is not None:
             pass
 

@@ -9,10 +9,10 @@ from alertbot.domain.history import Member
 from alertbot.domain.points import Dataset, LabelSet, Point, Resolution
 from alertbot.domain.series import UNKNOWN, Odometer
 from alertbot.domain.snapshots import Configuration, Counter
+from alertbot.domain.standing import Standing
 from alertbot.store import configurations, expiry, points, redating, slices, snapshots, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.recent import Recent
-from alertbot.store.snapshots import Counted
 from tests.builders import START, at, minutes
 
 VIOLATIONS, CALLS = Counter.POLICY_VIOLATIONS, Counter.API_CALLS
@@ -73,17 +73,14 @@ def test_members_are_loaded_once_while_nobody_changes(database: Database) -> Non
 
 
 def read(database: Database, minute: float, *grown: int) -> None:
+    odometers = {
+        number: dict.fromkeys(Counter, UNKNOWN) | {CALLS: Odometer(1, amount)}
+        for number, amount in enumerate(grown, start=1)
+    }
+    listed = {f"llm-{number}": number for number in odometers if number != 2}
     with database.transaction() as tx:
-        counted = [
-            Counted(
-                number,
-                dict.fromkeys(Counter, UNKNOWN) | {CALLS: Odometer(1, amount)},
-                absent=amount == 7,
-                changed=False,
-            )
-            for number, amount in enumerate(grown, start=1)
-        ]
-        snapshots.write_slice(tx, snapshots.begin_reading(tx, 1, at(minute)), counted, at(minute))
+        reading = snapshots.begin_reading(tx, 1, at(minute))
+        snapshots.write_standing(tx, reading, Standing.of(odometers, listed))
 
 
 @pytest.mark.parametrize("most_bytes", [0, 100, 10_000_000])

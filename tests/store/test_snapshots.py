@@ -15,7 +15,7 @@ from alertbot.domain.snapshots import Configuration, Counter
 from alertbot.store import configurations, slices, snapshots, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.snapshots import Counted
-from tests.builders import START, at
+from tests.builders import START, at, write_slice
 
 VIOLATIONS, CALLS = Counter.POLICY_VIOLATIONS, Counter.API_CALLS
 LARGE = [2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**64 + 1, 10**38]
@@ -53,10 +53,10 @@ def read(database: Database, minute: float, grown: Mapping[int, int], *, source:
     """A reading in which configurations have grown so far."""
     with database.transaction() as tx:
         counted = [
-            Counted(number, odometers(policy_violations=amount), absent=number == absent, changed=True)
+            Counted(number, odometers(policy_violations=amount), absent=number == absent)
             for number, amount in grown.items()
         ]
-        snapshots.write_slice(tx, begin(tx, minute, source=source), counted, at(minute))
+        write_slice(tx, begin(tx, minute, source=source), counted, at(minute))
 
 
 def slice_at(database: Database, minute: float, *, source: str = "acme") -> Slice | None:
@@ -84,7 +84,7 @@ def keep_and_compare(database: Database, written: Odometers) -> None:
     with database.engine.connect() as tx:  # and it is rolled back
         number = add(tx, "llm-1")["llm-1"]
         reading = begin(tx, 0)
-        snapshots.write_slice(tx, reading, [Counted(number, written, absent=False, changed=True)], START)
+        write_slice(tx, reading, [Counted(number, written)], START)
         (known,) = snapshots.known(tx, 1).values()
         assert known.odometers == {
             counter: UNKNOWN if odometer.total is None else odometer for counter, odometer in written.items()
@@ -101,8 +101,8 @@ def test_falls_are_exact_at_every_edge_of_the_machine(database: Database, amount
     step = Reset(VIOLATIONS, ResetKind.CORRECTION, amount + 1, amount)
     with database.transaction() as tx:
         number = add(tx, "llm-1")["llm-1"]
-        counted = Counted(number, odometers(), absent=False, changed=True, resets=(step,))
-        snapshots.write_slice(tx, begin(tx, 5), [counted], at(5))
+        counted = Counted(number, odometers(), resets=(step,))
+        write_slice(tx, begin(tx, 5), [counted], at(5))
         assert snapshots.resets_since(tx, ["acme"], at(4)) == (
             CounterReset(number, VIOLATIONS, ResetKind.CORRECTION, at(5), amount + 1, amount),
         )
@@ -114,10 +114,10 @@ def test_one_counter_past_all_bounds_changes_no_other(database: Database) -> Non
     with database.transaction() as tx:
         numbers = add(tx, "llm-1", "llm-2")
         counted = [
-            Counted(numbers["llm-1"], odometers(api_calls=10**38, policy_violations=3), absent=False, changed=True),
-            Counted(numbers["llm-2"], odometers(api_calls=7, policy_violations=2**63), absent=False, changed=True),
+            Counted(numbers["llm-1"], odometers(api_calls=10**38, policy_violations=3)),
+            Counted(numbers["llm-2"], odometers(api_calls=7, policy_violations=2**63)),
         ]
-        snapshots.write_slice(tx, begin(tx, 0), counted, START)
+        write_slice(tx, begin(tx, 0), counted, START)
         assert {
             ai_llm: {
                 counter: odometer.total for counter, odometer in known.odometers.items() if odometer.total is not None
@@ -129,8 +129,8 @@ def test_one_counter_past_all_bounds_changes_no_other(database: Database) -> Non
 def test_a_counter_that_was_never_given_stays_unknown(database: Database) -> None:
     with database.transaction() as tx:
         number = add(tx, "llm-1")["llm-1"]
-        counted = Counted(number, odometers(policy_violations=0), absent=False, changed=True)
-        snapshots.write_slice(tx, begin(tx, 0), [counted], START)
+        counted = Counted(number, odometers(policy_violations=0))
+        write_slice(tx, begin(tx, 0), [counted], START)
         found = slices.slices(tx, {("acme", START): frozenset({VIOLATIONS, CALLS})})["acme", START]
     assert found.grown == {VIOLATIONS: {number: 0}, CALLS: {}}
 
@@ -198,7 +198,7 @@ def test_a_configuration_that_is_absent_carries_its_growth_and_is_marked(databas
 def test_a_configuration_is_described_as_the_source_described_it(database: Database) -> None:
     with database.transaction() as tx:
         number = configurations.add(tx, 1, [CHAT], START)["llm-1"]
-        snapshots.write_slice(tx, begin(tx, 0), [Counted(number, odometers(), absent=False, changed=True)], START)
+        write_slice(tx, begin(tx, 0), [Counted(number, odometers())], START)
         known = snapshots.known(tx, 1)["llm-1"].configuration
         assert known == CHAT
         assert known.created_at is not None
@@ -228,5 +228,5 @@ def test_the_reading_that_the_next_one_is_counted_from_cannot_be_deleted(databas
         read(database, minute, {number: minute})
     with database.transaction() as tx:
         snapshots.delete_readings(tx, [1, 2, 3])
-        assert snapshots.last_reading(tx, 1) == at(2)
+        assert snapshots.last_reading(tx, 1) == (3, at(2))
         assert snapshots.known(tx, 1)["llm-1"].odometers[VIOLATIONS] == Odometer(2, 2)
