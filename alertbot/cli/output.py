@@ -106,7 +106,7 @@ def show_status(console: Console, report: StatusReport, *, origin: str) -> None:
             f"has been running since {_when(report.alive_at)}" if report.alive_at else "has run on this database yet"
         )
         console.print(Text(f"No alertbot {since}: the sources are not read, and no alert fires.", style="bold red"))
-    table = Table(("source", "left"), ("state", "fixed"), ("last reading", "fixed"), ("configurations", "right"))
+    table = Table(("source", "left"), ("state", "fixed"), ("last reading", "fixed"), ("LLMs", "right"))
     for row in report.sources:
         state = Text(row.state.value, style=_HEALTH[row.state])
         table.add_row(clean(row.name), state, _when(row.last_reading_at), str(row.configurations))
@@ -155,12 +155,12 @@ def _taker(alert: Alert) -> str:
 def show_stats(console: Console, stats: Stats) -> None:
     rows = stats.rows
     if not rows:
-        console.print("No configuration was read yet.")
+        console.print("No LLM was read yet.")
         _show_notes(console, stats.coverage.notes)
         return
     columns = ("api_calls", "tokens_in", "tokens_out", "policy_violations", "policy_alerts", "policy_blocks")
     names = ("calls", "tokens in", "tokens out", "violations", "alerts", "blocks")
-    table = Table(("configuration", "left"), ("source", "left"), *((name, "right") for name in names))
+    table = Table(("LLM", "left"), ("source", "left"), *((name, "right") for name in names))
     endings = id_endings([(row.name, f"{row.source}/{row.ai_llm}") for row in rows])
     order = sorted(zip(rows, endings, strict=True), key=lambda pair: -(pair[0].metrics["api_calls"] or 0))
     for row, ending in order:

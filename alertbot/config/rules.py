@@ -80,7 +80,7 @@ WRITTEN_DEFAULT_RULES: tuple[Mapping[str, object], ...] = (
         "metric": "policy_blocks",
         "window": "15m",
         "above": {"critical": 20},
-        "description": "Many requests are refused by a policy: people who use this configuration notice it now.",
+        "description": "Many requests are refused by a policy: people who use this LLM notice it now.",
     },
     {
         "name": "policy-alert-spike",

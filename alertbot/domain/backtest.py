@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from alertbot.domain.rules import Severity
 from alertbot.domain.times import format_duration
 
-_SERIES = {"ai_llm": "configuration", "repo": "repository", "api_key": "API key"}
+_SERIES = {"ai_llm": "LLM", "repo": "repository", "api_key": "API key"}
 
 
 @dataclass(frozen=True, slots=True)

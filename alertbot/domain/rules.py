@@ -331,7 +331,7 @@ def nobody_called(wanted: str, llms: Iterable[Mapping[str, str]]) -> str:
     """What to say where no LLM is meant."""
     known = {labels[label] for labels in llms for label in ("ai_llm", "name") if labels.get(label)}
     hint = did_you_mean(wanted, known) or " (a name, an id, or a pattern such as support-*)"
-    return f'no configuration is called "{wanted}"{hint}'
+    return f'no LLM is called "{wanted}"{hint}'
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:

@@ -181,7 +181,7 @@ def _together(frame: _Frame, wanted: str | None) -> Series:
     chosen = [member for member in frame.members.values() if is_called(member.labels, wanted)]
     if not chosen:
         known = [member.labels for member in frame.members.values()]
-        raise UsageError(nobody_called(wanted, known) if wanted else "no configuration was read yet")
+        raise UsageError(nobody_called(wanted, known) if wanted else "no LLM was read yet")
     (series,) = group(chosen, "ai_llm" if len(chosen) == 1 else "all", Selector())
     return series
 
@@ -251,7 +251,7 @@ def _interval(frame: _Frame, series: Series) -> timedelta:
 def _subject(frame: _Frame, series: Series, wanted: str | None) -> str:
     """What the series is called, with its source where there are several."""
     if wanted is not None and len(series.members) > 1:
-        return f"{wanted} ({len(series.members)} configurations)"
+        return f"{wanted} ({len(series.members)} LLMs)"
     name = name_from(frame.told(series).labels)
     if len(frame.sources) == 1 and name == "everything":
         return next(iter(frame.sources))

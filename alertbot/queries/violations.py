@@ -92,9 +92,7 @@ def _scopes(tx: Tx, sources: Sequence[str], wanted: ViolationQuery, window: Wind
             if fits(by_llm, (owner.labels["ai_llm"], owner.labels["name"]), any_case=True)
         ]
         if not meant:
-            raise UsageError(
-                f'no configuration is called "{", ".join(by_llm)}" (a name, an id, or a pattern such as support-*)'
-            )
+            raise UsageError(f'no LLM is called "{", ".join(by_llm)}" (a name, an id, or a pattern such as support-*)')
         for owner in meant:
             name = owner.labels["source"]
             repos[name] = repos.get(name, frozenset()) | owner.repos

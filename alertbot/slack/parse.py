@@ -28,9 +28,7 @@ class Command:
 
 COMMANDS = (
     Command("status", "", "how the bot and its sources are, and what is firing", "status"),
-    Command(
-        "stats", "[llm] [window]", "growth of each counter, for all configurations or one", "stats support-chat 1h"
-    ),
+    Command("stats", "[llm] [window]", "growth of each counter, for all LLMs or one", "stats support-chat 1h"),
     Command(
         "top",
         "[metric] [window] [by]",
@@ -168,7 +166,7 @@ def _read_help(name: str, rest: list[str], _text: str) -> Request:
 
 def _read_why(name: str, rest: list[str], _text: str) -> Request:
     if not 1 <= len(rest) <= 2:
-        raise ValueError("a rule, and perhaps a configuration, in quotation marks if its name has spaces")
+        raise ValueError("a rule, and perhaps an LLM, in quotation marks if its name has spaces")
     return Request(name, target=rest[0], text=rest[1] if len(rest) == 2 else "")
 
 
@@ -220,9 +218,7 @@ def _read_chart(name: str, rest: list[str], _text: str) -> Request:
 
 def _one_configuration(rest: list[str]) -> str:
     if len(rest) > 1:
-        raise ValueError(
-            f'one configuration at a time, in quotation marks if its name has spaces; got "{" ".join(rest)}"'
-        )
+        raise ValueError(f'one LLM at a time, in quotation marks if its name has spaces; got "{" ".join(rest)}"')
     return rest[0] if rest else ""
 
 

@@ -115,7 +115,7 @@ def test_stats_as_json_have_the_shape_that_scripts_rely_on(firing):
     assert (row["source"], row["name"], row["policy_violations"], row["api_calls"]) == ("acme", "support-chat", 10, 0)
     assert firing.json("stats", "support-*", "--window", "1h")[0]["ai_llm"] == "llm-1"
     assert firing.run("stats", "nobody").mistakes == [
-        'no configuration is called "nobody" (a name, an id, or a pattern such as support-*)'
+        'no LLM is called "nobody" (a name, an id, or a pattern such as support-*)'
     ]
 
 
@@ -130,7 +130,7 @@ def test_counts_larger_than_any_float_are_exact_in_json(firing, flashback):
 def test_nothing_to_show_is_said_and_is_an_empty_list_for_scripts(desk):
     assert desk.run("migrate").code == 0
     assert desk.run("alerts").output == "Nothing is pending or firing.\n"
-    assert desk.run("stats").output == "No configuration was read yet.\nacme: nothing was read yet\n"
+    assert desk.run("stats").output == "No LLM was read yet.\nacme: nothing was read yet\n"
     assert (desk.json("alerts"), desk.json("stats")) == ([], [])
     assert "never read" in desk.run("status").output
 

@@ -165,7 +165,7 @@ def test_before_the_first_reading_there_is_nothing_to_try_on(sqlite: Database):
         ({"acme/a": "0x19 9x9"}, "On the last 20 min: 1 alert, on a, for 0 s, and still now."),
         (
             {"acme/a": "0 9x17 19x9", "acme/b": "0 9x30"},
-            "On the last 20 min: 3 alerts, on 2 configurations, the longest 3 min, 1 of them now.",
+            "On the last 20 min: 3 alerts, on 2 LLMs, the longest 3 min, 1 of them now.",
         ),
     ],
 )

@@ -58,7 +58,7 @@ def test_a_metric_is_drawn_as_what_grew_in_each_stretch(database):
     assert chart_series.thresholds == ()
     assert values(drawn(scene, "violations", "llm-2")) == "0 0 0 0 0 0 0 5"
     assert drawn(scene, "violations", "llm-2").subject == "llm-2 (acme)"
-    assert drawn(scene, "violations", "llm-*").subject == "llm-* (2 configurations)"
+    assert drawn(scene, "violations", "llm-*").subject == "llm-* (2 LLMs)"
 
 
 def test_a_metric_with_a_threshold_on_just_that_is_drawn_as_the_rule_sees_it(sqlite):
@@ -168,7 +168,7 @@ def test_the_chart_of_a_budget_shows_its_period(sqlite):
 
 NOTHING = {
     "a metric that is not counted": ("moods", None, '"moods" is not counted; there are .*; nor is it a rule'),
-    "a configuration that there is not": ("tokens", "llm-9", 'no configuration is called "llm-9"'),
+    "a configuration that there is not": ("tokens", "llm-9", 'no LLM is called "llm-9"'),
     "a rule that counts nothing": ("silent", None, "silent counts nothing that could be drawn"),
 }
 
@@ -182,7 +182,7 @@ def test_where_there_is_nothing_to_draw_that_is_told(sqlite, subject, wanted, to
 
 
 def test_nothing_was_read_yet(sqlite):
-    with pytest.raises(UsageError, match="no configuration was read yet"):
+    with pytest.raises(UsageError, match="no LLM was read yet"):
         drawn(Scene(sqlite, "0 1"), "tokens")
 
 

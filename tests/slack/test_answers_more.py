@@ -161,7 +161,7 @@ def test_a_hidden_source_is_not_ranked_budgeted_or_drawn(sqlite):
         for text in ("top", "budget", "top violations source"):
             assert "globex" not in str(answered(here, text).blocks)
             assert "llm-2" not in str(answered(here, text).blocks)
-        assert 'no configuration is called "llm-2"' in shown(answered(here, "chart violations llm-2 1h"))
+        assert 'no LLM is called "llm-2"' in shown(answered(here, "chart violations llm-2 1h"))
         assert "globex" in shown(answered(here, "top", "U2"))
 
 

@@ -59,7 +59,7 @@ COMPLAINTS = {
     "assign A42": ("a user is missing",),
     "comment A42": ("a text is missing",),
     "stats 0m": ("longer than nothing",),
-    "stats support chat": ("one configuration at a time", "quotation marks"),
+    "stats support chat": ("one LLM at a time", "quotation marks"),
     "stats 99999999999999999999d": ("expected a duration", "stats"),
     "help nothing": ('there is no "nothing"',),
 }

@@ -205,7 +205,7 @@ MISTYPED = {
     "stats SUPPORT-CHAT": "Growth",
     "stats Support*": "Growth",
     "chart policy_violations suport-chat": "did you mean support-chat?",
-    "stats zzz": 'no configuration is called "zzz" (a name, an id, or a pattern such as support-*)',
+    "stats zzz": 'no LLM is called "zzz" (a name, an id, or a pattern such as support-*)',
     "why violation-burst SUPPORT-CHAT": "violation-burst on support-chat",
     "top violations by foo": 'nothing is counted by "foo"; there are ai_llm, source, provider,',
     "top tokens per modle today": "did you mean model?",

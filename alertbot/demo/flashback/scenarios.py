@@ -304,9 +304,7 @@ SCENARIOS: Mapping[str, Scenario] = {
             "An ordinary day, until support-chat breaks a policy many times within a quarter of an hour.",
             build_burst,
         ),
-        Scenario(
-            "storm", "Three hundred configurations breach a policy at the same moment.", build_storm, has_past=False
-        ),
+        Scenario("storm", "Three hundred LLMs breach a policy at the same moment.", build_storm, has_past=False),
         Scenario(
             "budget",
             "An agent of sales-assistant runs in a loop and spends a day's tokens within two hours.",

@@ -38,7 +38,7 @@ def top_response(ranking: Ranking) -> Response:
     since = counted_since(coverage, window)
     if not ranking.grown:
         return _nothing(f"No {metric} {window.name}{since}", f"{_capital(metric)} {window.name}", coverage)
-    thing = "configuration" if ranking.by == "ai_llm" else ranking.by
+    thing = "LLM" if ranking.by == "ai_llm" else ranking.by
     head = f"*{metric}* by {thing} {window.name}{since}"
     rows = ranking.grown[:_MOST_ROWS]
     table = _table(
@@ -106,7 +106,7 @@ def spend_response(spending: Spending) -> Response:
     since = counted_since(spending.coverage, window)
     if not spending.rows:
         return _nothing(f"No tokens were used {window.name}{since}", f"Spend {window.name}", spending.coverage)
-    thing = "configuration" if spending.by == "ai_llm" else spending.by
+    thing = "LLM" if spending.by == "ai_llm" else spending.by
     head = f"*{format_amount(spending.usd, 'USD')}* {window.name}, by {thing}{since}"
     shown = spending.rows[:_MOST_ROWS]
     table = _spend_table(shown, several=len({row.source for row in spending.rows}) > 1 and spending.by != "source")
@@ -143,7 +143,7 @@ def stats_response(stats: Stats) -> Response:
     """A table of growths."""
     rows = stats.rows
     if not rows:
-        told = text_response("No configuration was read yet.")
+        told = text_response("No LLM was read yet.")
         return told | {"blocks": [*told["blocks"], *notes_block(stats.coverage.notes)]}
     order = sorted(rows, key=lambda row: -(row.metrics["api_calls"] or 0))
     table = [f"{'':<{_NAME_WIDTH}} {'calls':>7} {'tokens':>8} {'viol':>5} {'alert':>5} {'block':>5}"]

@@ -59,9 +59,9 @@ def silence_modal(
         _choice("source", "Source", "Every source", sources, draft.source),
         _field(
             "llm",
-            "Configuration",
+            "LLM",
             draft.llm,
-            hint="A name, an id, or a pattern such as support-*. Empty means every configuration.",
+            hint="A name, an id, or a pattern such as support-*. Empty means every LLM.",
         ),
         _lasts(draft.lasts),
         *([_date("until", "Until", draft.until)] if draft.lasts == UNTIL else []),

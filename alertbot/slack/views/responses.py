@@ -85,7 +85,7 @@ def source_line(row: SourceRow) -> str:
     return (
         f"{_HEALTH[row.state]} *{literal(row.name, 100)}*: {row.state.value}, "
         + (f"last reading {slack_date(row.last_reading_at)}, " if row.last_reading_at else "")
-        + ("1 configuration" if row.configurations == 1 else f"{row.configurations} configurations")
+        + ("1 LLM" if row.configurations == 1 else f"{row.configurations} LLMs")
         + "".join(f"\n      {literal(text, 300)}" for text in (row.error, row.doubt) if text)
     )
 

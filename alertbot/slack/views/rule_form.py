@@ -27,7 +27,7 @@ _WORDS = {
     "spend_usd": "money spent (USD)",
     "latency_ms": "latency (ms)",
     "storage_latency_ms": "storage latency (ms)",
-    "ai_llm": "configuration",
+    "ai_llm": "LLM",
     "repo": "repository",
     "api_key": "API key",
 }
