@@ -130,12 +130,17 @@ def as_array(amounts: Sequence[Amount]) -> NDArray[Any]:
     return array
 
 
-def with_room(factors: NDArray[Any], amounts: NDArray[Any]) -> NDArray[Any]:
+def product(factors: NDArray[Any], amounts: NDArray[Any]) -> NDArray[Any]:
     """The products, exact: 64-bit integers where they fit, else objects."""
     largest = [int(max(abs(array.max(initial=0)), abs(array.min(initial=0)))) for array in (factors, amounts)]
     fit = largest[0] * largest[1] < _ROOM
     products: NDArray[Any] = (factors if fit else factors.astype(object)) * amounts
     return products
+
+
+def with_room(array: NDArray[Any]) -> NDArray[Any]:
+    """The same integers, as objects where sums of a few of them might not fit into 64 bits."""
+    return array.astype(object) if array.dtype != object and has_no_room(array) else array
 
 
 def has_no_room(array: NDArray[Any]) -> bool:

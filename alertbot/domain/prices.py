@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from alertbot.domain.columns import Column, with_room
+from alertbot.domain.columns import Column, product
 from alertbot.domain.rules import Selector
 
 MILLION = 1_000_000
@@ -89,7 +89,7 @@ class UnitPrices:
         price_out, _ = self.out.at(rows.numbers)
         out, is_known = tokens_out.at(rows.numbers)
         known = tokens_in.known & is_known & is_priced
-        values = with_room(price_in, tokens_in.array) + with_room(price_out, out)
+        values = product(price_in, tokens_in.array) + product(price_out, out)
         return Column(rows, np.where(known, values, 0), known, scale=self.scale)
 
 

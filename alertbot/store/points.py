@@ -1,10 +1,15 @@
 """Points: the amounts of each label set in each bucket, and their sums by hour and day."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import reduce
+from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
+from alertbot.domain.columns import Column, Rows, as_array, with_room
 from alertbot.domain.history import Member, Slice
 from alertbot.domain.points import AMOUNTS, Dataset, LabelSet, Point, Resolution, after, ceiling, floor, merged
 from alertbot.store.chunks import chunks
@@ -203,7 +208,9 @@ def slices(
         .join(sources, sources.c.number == label_sets.c.source)
         .where(sources.c.name == source, label_sets.c.dataset == dataset.value)
     )
-    nothing: _Sums = {name: {-number: 0 for number in tx.execute(of_source).scalars()} for name in names}
+    numbers = list(tx.execute(of_source).scalars())
+    nothing: _Sums = {name: np.zeros(len(numbers), dtype=np.int64) for name in names}
+    place_of = {number: place for place, number in enumerate(numbers)}
     horizon = ceiling(ordered[0], Resolution.DAY)
     # The buckets of each resolution that are summed up so far: first, end, sums.
     later: dict[Resolution, tuple[datetime, datetime, _Sums]] = {}
@@ -213,40 +220,37 @@ def slices(
             reached, ended, sums = later.get(resolution, (end, end, nothing))
             if ended != end:  # of another hour or day
                 reached, sums = end, nothing
-            later[resolution] = (
-                first,
-                end,
-                _added(sums, _sums(tx, of_source, dataset, names, (resolution, first, reached))),
-            )
+            newer = _sums(tx, of_source, dataset, names, (resolution, first, reached))
+            later[resolution] = first, end, _added(sums, newer, place_of)
         rests[moment] = _total([sums for _, _, sums in later.values()])
     everything = rests[ordered[-1]]
-    before = {moment: _without(everything, rest) for moment, rest in rests.items()}
+    rows = Rows(-np.array(numbers, dtype=np.int64))
+    before = {
+        moment: {name: Column(rows, with_room(everything[name] - rest[name]), rows.all_known) for name in names}
+        for moment, rest in rests.items()
+    }
     return {moment: Slice(min(max(moment, since), until), None, before[max(moment, since)]) for moment in moments}
 
 
-_Sums = dict[str, dict[int, int]]  # by amount and member
+_Sums = Mapping[str, NDArray[Any]]  # by amount, in the order of the label sets
 
 
-def _added(sums: _Sums, rows: Iterable[tuple[int, Mapping[str, int]]]) -> _Sums:
-    added = {name: dict(by_member) for name, by_member in sums.items()}
-    for number, amounts in rows:
-        for name, amount in amounts.items():
-            added[name][-number] += amount
+def _added(sums: _Sums, newer: Sequence[Sequence[Any]], place_of: Mapping[int, int]) -> _Sums:
+    if not newer:
+        return sums
+    label_set_numbers, *columns = zip(*newer, strict=True)
+    places = [place_of[number] for number in label_set_numbers]
+    added: dict[str, NDArray[Any]] = {}
+    for (name, array), amounts in zip(sums.items(), columns, strict=True):
+        more = as_array(amounts)
+        together = array.astype(object) if more.dtype == object else array.copy()
+        together[places] += more
+        added[name] = with_room(together)
     return added
 
 
 def _total(parts: Sequence[_Sums]) -> _Sums:
-    return {
-        name: {member: sum(part[name][member] for part in parts) for member in by_member}
-        for name, by_member in parts[0].items()
-    }
-
-
-def _without(sums: _Sums, part: _Sums) -> _Sums:
-    return {
-        name: {member: amount - part[name][member] for member, amount in by_member.items()}
-        for name, by_member in sums.items()
-    }
+    return {name: with_room(reduce(np.add, [part[name] for part in parts])) for name in parts[0]}
 
 
 def _sums(
@@ -255,20 +259,18 @@ def _sums(
     dataset: Dataset,
     names: Sequence[str],
     buckets: tuple[Resolution, datetime, datetime],
-) -> Iterator[tuple[int, Mapping[str, int]]]:
+) -> Sequence[Sequence[Any]]:
     """The sums of each of these label sets over buckets: their resolution, the first one, and where they end."""
     table, (resolution, first, end) = _TABLES[dataset], buckets
     if first >= end:
-        return
+        return []
     add_up = sa.func.whole_sum if tx.dialect.name == "sqlite" else sa.func.sum
-    rows = tx.execute(
+    return tx.execute(
         sa.select(table.c.label_set, *(add_up(table.c[name], type_=Whole()) for name in names))
         .where(table.c.resolution == resolution.value, table.c.bucket >= first, table.c.bucket < end)
         .where(table.c.label_set.in_(label_set_numbers))
         .group_by(table.c.label_set)
-    )
-    for number, *amounts in rows:
-        yield number, dict(zip(names, amounts, strict=True))
+    ).all()
 
 
 def minutes_since(tx: Tx, feed: int) -> datetime | None:
