@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from alertbot.domain.columns import Column, Rows
 
-MOST_LLMS = 20_000  # of one source: each costs a row in each reading, and every rule looks at each of them
+MOST_LLMS = 100_000  # of one source: each costs a row in each reading, and every rule looks at each of them
 MOST_REPOS = 1000  # of one LLM, by which violations are found to be its own
 # What is absent for longer has one row for all of the readings to come, and not one in each of them.
 RESTS_AFTER = timedelta(days=7)
@@ -54,6 +54,13 @@ def with_workspace_names(known: Iterable[Configuration], told: Iterable[Configur
     before, now = list(known), list(told)
     names = {one.workspace: one.workspace_name for one in (*before, *now) if one.workspace_name}
     return {one.ai_llm: replace(one, workspace_name=names.get(one.workspace, "")) for one in (*before, *now)}
+
+
+def renamed(
+    known: Mapping[str, tuple[int, Configuration]], present: Mapping[str, Configuration]
+) -> dict[int, Configuration]:
+    """The configurations, by number, that are described otherwise now than they were known."""
+    return {number: present[ai_llm] for ai_llm, (number, before) in known.items() if present[ai_llm] != before}
 
 
 @dataclass(frozen=True, slots=True)

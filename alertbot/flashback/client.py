@@ -64,7 +64,7 @@ ATTEMPTS = 3
 MOST_CONNECTIONS = (
     10  # httpx spends more CPU on each request, the larger its pool: 0.8 ms with 1, 1.4 with 10, 3 with 50
 )
-LARGEST_BODY = 16 * 1024 * 1024  # ten times what the totals of all LLMs that a source may have take, unpacked
+LARGEST_BODY = 48 * 1024 * 1024  # half as much again as the totals of all LLMs that a source may have take, unpacked
 LONGEST_RETRY_AFTER = 86400.0  # more than a day is a mistake of the server's, and would silence a source for good
 
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")

@@ -17,9 +17,9 @@ from alertbot.errors import FlashbackRejected, FlashbackUnavailable, FlashbackUn
 LONGEST_NAME = 200
 LONGEST_WORDS = 300
 LONGEST_QUOTE = 60
-# Of one answer. A body of 16 MiB may hold six million empty objects, which are half a gigabyte of Python's; statistics
-# have some 25 bytes to each value, so that as many as fit into such a body are fewer than this.
-MOST_VALUES = 1_000_000
+# Of one answer: ten for each LLM that a source may have, and some. A body may hold millions of empty objects, which are
+# gigabytes of Python's.
+MOST_VALUES = 1_200_000
 _LONGEST_FAILURE = 64 * 1024  # of the answer that goes with an error: nobody reads more of a reason
 
 # 39 digits hold 2^128, and are what a NUMERIC(39,0) remembers.

@@ -12,6 +12,7 @@ from threading import Lock
 
 from alertbot.domain.columns import Column, Rows
 from alertbot.domain.history import Member, Members
+from alertbot.domain.snapshots import Configuration
 from alertbot.domain.standing import Standing
 
 _MOST_BYTES = 64 * 2**20  # a hundred slices of 10,000 LLMs
@@ -46,6 +47,7 @@ class LastReading:
     number: int
     membership: object
     standing: Standing
+    configurations: Mapping[str, Configuration]
     rests_at: datetime | None
 
     @property

@@ -22,7 +22,8 @@ from alertbot.errors import (
     FlashbackUnavailable,
     FlashbackUnreadable,
 )
-from alertbot.flows.collect import FeedPoll, PollOutcome, apply, collect
+from alertbot.flows.collect import FeedPoll, PollOutcome, collect
+from alertbot.flows.count import apply
 from alertbot.store import configurations, snapshots, sources
 from alertbot.store.database import Database
 from alertbot.store.recent import Recent

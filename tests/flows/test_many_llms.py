@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from alertbot.domain.snapshots import RESTS_AFTER, Configuration, Counter, Reading, Snapshot, within_limit
-from alertbot.flows.collect import apply
+from alertbot.flows.count import apply
 from alertbot.flows.retention import Retention, apply_retention
 from alertbot.store import configurations, series_slices, slices, sources
 from alertbot.store.database import Database
