@@ -34,7 +34,7 @@ coverage: .venv/.installed
 	$(BIN)/pytest --cov=alertbot --cov-branch --cov-report=term:skip-covered $(ARGS)
 
 bench: .venv/.installed
-	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	@for script in evaluate points process; do $(BIN)/python -m benchmarks.bench_$$script || exit 1; done
 
 # Half an hour under fire; ARGS="--minutes 5 --seed 7 --sqlite" is shorter, and on SQLite.
 soak: .venv/.installed

@@ -1,4 +1,4 @@
-"""One cycle of 10,000 configurations and 20 rules on SQLite: CPU seconds and queries, of counting and of evaluation.
+"""One cycle of 10,000 LLMs and 20 rules on SQLite: CPU seconds and queries, of counting and of evaluation.
 
 Run by `make bench`. Figures are of this machine and this moment; compare counts and ratios, not seconds.
 """
@@ -34,6 +34,7 @@ from alertbot.flows.collect import FeedPoll, collect
 from alertbot.flows.evaluate import EvaluationContext, evaluate
 from alertbot.store import migrate, sources
 from alertbot.store.database import Database
+from benchmarks.table import Row, show
 
 SERIES = 10_000
 READINGS = 30
@@ -96,10 +97,15 @@ def main() -> None:
             judging.append(time.process_time() - began)
             asked.append(queries[0])
         size = (Path(folder) / "bench.db").stat().st_size
-        print(f"{SERIES:,} configurations, {len(context.rules)} rules, {READINGS} readings, medians of the last ten")
-        print(f"counting a reading   {sorted(counting[-10:])[5]:6.2f} CPU s")
-        print(f"evaluating a reading {sorted(judging[-10:])[5]:6.2f} CPU s, {sorted(asked[-10:])[5]} queries")
-        print(f"on disk              {size / SERIES / READINGS:6.1f} bytes a snapshot")
+        of = f"{SERIES:,} LLMs x {len(context.rules)} rules"
+        show(
+            [
+                Row(f"{of}: counting a reading", "CPU s", counting[-10:], "1.25 when each LLM was an object"),
+                Row(f"{of}: evaluating a reading", "CPU s", judging[-10:], "3.81 when each series was judged"),
+                Row(f"{of}: evaluating a reading", "queries", asked[-10:]),
+                Row("on disk, a snapshot", "bytes", [size / SERIES / READINGS]),
+            ]
+        )
         database.close()
 
 

@@ -126,6 +126,10 @@ class Worker:
         self._outage = DatabaseOutage(
             alarm, patience=min((source.blind_after for source in config.sources), default=_PATIENCE)
         )
+        # In seconds of this machine's time: so soon a source that cannot be read has to be told of.
+        self._blind_within = (
+            min((source.blind_after for source in config.sources), default=_PATIENCE).total_seconds() / speed
+        )
         self._awake_since: datetime | None = None
         self._looked_at: datetime | None = None
         self._longest_nap = timedelta(seconds=max(5.0, 3 * self.check_stalled_every)) * speed
@@ -134,8 +138,11 @@ class Worker:
             self._release_dead_leases(tx)
 
     def start(self, supervisor: Supervisor, *, every: float) -> None:
-        """Evaluate and deliver from now on, each so many seconds and at once when there is news."""
-        self._evaluator.start("evaluate", supervisor, every=every)
+        """Evaluate and deliver from now on, each so many seconds and at once when there is news.
+
+        What depends on the clock alone is evaluated a fifth as often: it is about minutes, and each time asks twenty queries.
+        """
+        self._evaluator.start("evaluate", supervisor, every=max(every, min(5 * every, self._blind_within / 20)))
         self._deliverer.start("deliver", supervisor, every=min(every, _DELIVER_EVERY))
         if self._pinger is not None:
             self._pinger.start("heartbeat", supervisor)

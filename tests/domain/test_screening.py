@@ -5,13 +5,13 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import find, given
 from hypothesis import strategies as st
 
 from alertbot.domain.columns import Column, as_array, growth
 from alertbot.domain.findings import Finding, Verdict, check, check_some, moments
 from alertbot.domain.history import Members
-from alertbot.domain.rules import Comparison, Condition, Levels, Rule, Severity, Threshold
+from alertbot.domain.rules import KINDS, Comparison, Condition, Levels, Rule, Severity, Threshold
 from alertbot.domain.screening import may_hold
 from alertbot.domain.times import parse_duration
 from tests.builders import (
@@ -104,6 +104,11 @@ def test_the_findings_that_can_change_an_alert_are_those_of_the_plain_definition
         plain = check(judged, history, now)
         keys = [finding.series.key for finding in plain[:1]]
         assert _telling(check_some(judged, history, now, keys=keys), keys) == _telling(plain, keys)
+
+
+def test_every_type_of_rule_is_held_against_the_plain_definition() -> None:
+    drawn = {type(find(rules(kind), lambda _: True).condition) for kind in CONDITIONS}
+    assert drawn == set(KINDS)
 
 
 def test_what_is_quiet_is_screened_out() -> None:
