@@ -52,7 +52,7 @@ soak: .venv/.installed
 	@touch $@
 
 lock: .venv/.installed
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --no-strip-extras --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements.lock
 
 clean:

@@ -36,7 +36,7 @@ TOP_LEVEL = {
     "requirements.lock",
     "tests",
 }
-_PIN = re.compile(r"([A-Za-z0-9._-]+)==(\S+)")
+_PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[a-z0-9,-]+\])?==(\S+)")
 _PATH = re.compile(rb"(?<![\w.-])/[\w.-]+(?:/[\w.-]+)+")
 
 
