@@ -39,7 +39,7 @@ from alertbot.config.sections import (
 )
 from alertbot.config.values import Address
 from alertbot.domain.routes import Route
-from alertbot.domain.rules import Absence, Ratio, Rule, Selector
+from alertbot.domain.rules import Rule, Selector
 from alertbot.domain.times import format_duration_short
 from alertbot.errors import ConfigError
 from alertbot.proxies import is_loopback
@@ -177,13 +177,9 @@ def _is_open_to_others(url: str) -> bool:
 def _not_collected(sources: tuple[SourceConfig, ...], rules: tuple[Rule, ...]) -> Iterator[str]:
     collected = {worker for source in sources for worker in source.collect}
     for rule in rules if sources else ():
-        condition = rule.condition
-        if isinstance(condition, Absence) and condition.metric is None:
-            continue
-        metrics = [condition.metric, condition.of] if isinstance(condition, Ratio) else [condition.metric]
         dimensions = (rule.per, *(name for name, _ in rule.where.globs))
-        for metric in metrics:
-            wanted = collectors_of(metric or "", dimensions)
+        for metric in rule.metrics:
+            wanted = collectors_of(metric, dimensions)
             if not collected.intersection(wanted):
                 yield f"rule {rule.name} looks at {metric}, which no source collects (collect: {' or '.join(wanted)})"
 

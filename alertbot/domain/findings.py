@@ -109,8 +109,8 @@ def check(rule: Rule, history: History, now: datetime, *, members: Iterable[Memb
 
     Raises KeyError if `history` lacks a slice that `moments` asked for.
     """
-    if isinstance(rule.condition, Absence) and rule.condition.metric is None:
-        return _check_sources(rule, rule.condition, history, now)
+    if rule.is_about_readings:
+        return _check_sources(rule, history, now)
     return _check(
         rule, history, now, group(history.members.values() if members is None else members, rule.per, rule.where)
     )
@@ -121,8 +121,8 @@ def check_some(rule: Rule, history: History, now: datetime, *, keys: Collection[
 
     What `check` finds for all other series is not true; it is not worked out for each of them.
     """
-    if isinstance(rule.condition, Absence) and rule.condition.metric is None:
-        return _check_sources(rule, rule.condition, history, now)
+    if rule.is_about_readings:
+        return _check_sources(rule, history, now)
     series = Members.of(history.members).series(rule.per, rule.where)
     places = set(np.flatnonzero(may_hold(rule, history, series, now)).tolist())
     places |= {place for key in keys if (place := series.place_of.get(key)) is not None}
@@ -411,13 +411,14 @@ def _judge_absence(condition: Absence, history: History, now: datetime) -> Prepa
     return start, judge
 
 
-def _check_sources(rule: Rule, condition: Absence, history: History, now: datetime) -> list[Finding]:
+def _check_sources(rule: Rule, history: History, now: datetime) -> list[Finding]:
     """No good reading of a source for `window`, counted only while somebody was polling it: one finding a source."""
+    assert isinstance(rule.condition, Absence), "the only rules that are about readings"
     feeds: dict[str, list[SourceState]] = {}
     for feed in history.sources.values():
         feeds.setdefault(feed_of(feed.name)[0], []).append(feed)
     return [
-        _check_source(condition, Series(name, {"source": name}, (), (name,)), feeds_of_source, now)
+        _check_source(rule.condition, Series(name, {"source": name}, (), (name,)), feeds_of_source, now)
         for name, feeds_of_source in feeds.items()
         if rule.where.selects({"source": name})
     ]

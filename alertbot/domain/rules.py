@@ -372,6 +372,11 @@ class Rule:
         return KINDS[type(self.condition)]
 
     @property
+    def is_about_readings(self) -> bool:
+        """Whether it counts nothing, but tells of a source that was not read for a while: it is judged by the clock."""
+        return isinstance(self.condition, Absence) and self.condition.metric is None
+
+    @property
     def identity(self) -> str:
         """What makes a rule the same one: a change of any of these closes the old alerts. The name stands beside it."""
         return f"{self.kind}/{self.condition.metric or 'readings'}/{self.per}"

@@ -105,7 +105,7 @@ def evaluate(
         context = _in_force(tx, context, now)
         if context.process:
             report_conflict(tx, context.process, context.conflict, operators=context.operator_channel, now=now)
-        judge(tx, context, [rule for rule in context.rules if _by_clock(rule)], feed=None, now=now)
+        judge(tx, context, [rule for rule in context.rules if rule.is_about_readings], feed=None, now=now)
         _close_orphans(tx, context, now)
         rule_errors.keep_only(tx, [*(rule.name for rule in context.rules), *context.conflict.rules])
     return evaluated
@@ -145,7 +145,11 @@ def _evaluate_next(database: Database, context: EvaluationContext, name: str, no
         context = _in_force(tx, context, now)
         source, dataset = feed_of(name)
         feeds = sources.feeds(tx, {source: context.intervals[source]}).get(source, {})
-        rules = [rule for rule in context.rules if not _by_clock(rule) and dataset_of(rule, feeds, taken_at) is dataset]
+        rules = [
+            rule
+            for rule in context.rules
+            if not rule.is_about_readings and dataset_of(rule, feeds, taken_at) is dataset
+        ]
         judge(tx, context, [rule for rule in rules if rule.per != "all"], feed=name, now=taken_at)
         everything = [rule for rule in rules if rule.per == "all"]
         if everything:
@@ -154,11 +158,6 @@ def _evaluate_next(database: Database, context: EvaluationContext, name: str, no
             newest = sources.evaluated_until(tx, _feeds(context)) or taken_at
             judge(tx, context, everything, feed=name, now=max(taken_at, newest))
     return True
-
-
-def _by_clock(rule: Rule) -> bool:
-    """Whether the rule looks at the sources' readings themselves, and so is judged also when none comes."""
-    return isinstance(rule.condition, Absence) and rule.condition.metric is None
 
 
 def judge(
@@ -255,7 +254,9 @@ def _report_rule_error(
 def _is_deselected(alert: Alert, context: EvaluationContext) -> bool:
     """Whether its rule, which is judged by the clock and so sees no readings, no longer means its source."""
     mine = [
-        rule for rule in context.rules if _by_clock(rule) and (rule.name, rule.identity) == (alert.rule, alert.identity)
+        rule
+        for rule in context.rules
+        if rule.is_about_readings and (rule.name, rule.identity) == (alert.rule, alert.identity)
     ]
     return bool(mine) and not any(rule.enabled and rule.where.selects(alert.labels) for rule in mine)
 

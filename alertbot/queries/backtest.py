@@ -14,7 +14,7 @@ from alertbot.domain.history import History
 from alertbot.domain.points import Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_alert
-from alertbot.domain.rules import Absence, Rule
+from alertbot.domain.rules import Rule
 from alertbot.flows.load_history import dataset_of, judged_at, load_history
 from alertbot.store import snapshots, sources
 from alertbot.store.database import Database, Tx
@@ -62,7 +62,7 @@ def backtest(
     Takes about two seconds at most: where that is not enough for every reading, it looks at some, evenly spread.
     """
     nothing = BacktestResult(rule.per, now - span, now, wanted=span)
-    if isinstance(rule.condition, Absence) and rule.condition.metric is None:
+    if rule.is_about_readings:
         return replace(nothing, problem="A rule about the readings themselves cannot be tried on those that came.")
     began = timer()
     with database.reading() as tx:

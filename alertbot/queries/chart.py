@@ -25,7 +25,6 @@ from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_alert, redact_series
 from alertbot.domain.rules import (
-    Absence,
     Budget,
     Rule,
     Selector,
@@ -156,7 +155,7 @@ def _frame(
 
 
 def _series_of(rule: Rule, frame: _Frame) -> list[Series]:
-    if isinstance(rule.condition, Absence) and rule.condition.metric is None:
+    if rule.is_about_readings:
         raise UsageError(f"{rule.name} counts nothing that could be drawn")
     return group(frame.members.values(), rule.per, rule.where)
 

@@ -18,7 +18,7 @@ from alertbot.errors import UsageError
 from alertbot.flows.evaluate import EvaluationContext
 from alertbot.queries.explain import explain
 from alertbot.rule_tests.keys import Expectation, HeardNotification
-from alertbot.rule_tests.reading import RuleTest, is_by_clock
+from alertbot.rule_tests.reading import RuleTest
 from alertbot.store import alerts, groups, outbox
 from alertbot.store.alerts import Change
 from alertbot.store.database import Database, Tx
@@ -118,7 +118,7 @@ def _why(stage: Stage, name: str, series: str | None, now: datetime) -> str:
     told = []
     if not rule.enabled:
         told.append("the rule is not enabled")
-    elif not is_by_clock(rule):
+    elif not rule.is_about_readings:
         told.append(_seen(stage, rule, series, now))
     if series is not None:
         with stage.database.reading() as tx:

@@ -17,7 +17,7 @@ from alertbot.config.raw_values import InvalidValue
 from alertbot.domain.history import Member, group
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.routes import Route
-from alertbot.domain.rules import EVERYTHING, SOURCE_BLIND, Absence, Rule
+from alertbot.domain.rules import EVERYTHING, SOURCE_BLIND, Rule
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.times import format_duration_short
 from alertbot.errors import ConfigError
@@ -241,7 +241,7 @@ def _mismatches(tests: Sequence[RuleTest]) -> Iterator[tuple[Location, str]]:
 
 def _wrong_series(entry: Selected, test: RuleTest) -> Iterator[tuple[str, str]]:
     rule = next((rule for rule in test.ruleset.rules if rule.name == entry.alert), None)
-    by_source = entry.alert == SOURCE_BLIND or (rule is not None and is_by_clock(rule))
+    by_source = entry.alert == SOURCE_BLIND or (rule is not None and rule.is_about_readings)
     if (rule is None and not by_source) or (entry.llm is None and entry.series is None):
         return
     series = _series_known(test, "source" if rule is None else rule.per)
@@ -251,11 +251,6 @@ def _wrong_series(entry: Selected, test: RuleTest) -> Iterator[tuple[str, str]]:
         yield "llm", f"expected series in its place, got {quoted(entry.llm)} ({told})"
     elif entry.series is not None and entry.series not in series:
         yield "series", _unknown(f"a series of {entry.alert}", entry.series, series)
-
-
-def is_by_clock(rule: Rule) -> bool:
-    """Whether the rule looks at the readings of a source themselves, and so is judged between them, too."""
-    return isinstance(rule.condition, Absence) and rule.condition.metric is None
 
 
 def _series_known(test: RuleTest, per: str) -> list[str]:

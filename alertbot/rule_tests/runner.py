@@ -26,7 +26,7 @@ from alertbot.rule_tests.compare import (
     since_start,
 )
 from alertbot.rule_tests.keys import Deed, Drawn, Nothing, Selected
-from alertbot.rule_tests.reading import RuleTest, is_by_clock
+from alertbot.rule_tests.reading import RuleTest
 from alertbot.store import alerts, groups, migrate, outbox, sources
 from alertbot.store.database import Database
 
@@ -91,7 +91,7 @@ class Play:
         self._context = _context_of(test)
         self._stage = Stage(test, self._context, database)
         self._feed_polls = [_feed_poll(test, name) for name in self._context.intervals]
-        self._by_clock = [rule for rule in self._context.rules if is_by_clock(rule)]
+        self._by_clock = [rule for rule in self._context.rules if rule.is_about_readings]
         self._read_at = dict.fromkeys(self._context.intervals, test.start)
         self._recovered_at = dict.fromkeys(self._context.intervals, test.start)
         self._silent: set[str] = set()

@@ -51,8 +51,8 @@ COMMANDS = (
     ),
     Command("alerts", "", "the alerts that are pending or firing", "alerts"),
     Command("why", "<rule> [llm]", "why a rule did or did not fire", "why violation-burst support-chat"),
-    Command("ack", "<id>", "take an alert (A42) or all of a message (G17)", "ack A42"),
-    Command("unack", "<id>", "give it back", "unack A42"),
+    Command("ack", "<id>", "acknowledge an alert (A42) or all of a message (G17)", "ack A42"),
+    Command("unack", "<id>", "undo an acknowledgement", "unack A42"),
     Command("snooze", "<id> <duration>", "snooze an alert", "snooze G17 2h"),
     Command(
         "silence",
@@ -63,7 +63,7 @@ COMMANDS = (
     Command("silences", "", "the silences that hold now or will", "silences"),
     Command("unsilence", "<number>", "end a silence before its time", "unsilence 3"),
     Command("mute", "<rule>", "mute a rule until it is unmuted", "mute violation-burst"),
-    Command("unmute", "<rule>", "hear of it again", "unmute violation-burst"),
+    Command("unmute", "<rule>", "unmute a rule", "unmute violation-burst"),
     Command(
         "rules", "[new | change <rule> | delete <rule>]", "what is watched; new and change open a form", "rules new"
     ),

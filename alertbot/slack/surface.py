@@ -22,12 +22,12 @@ from alertbot.slack.views.responses import Response
 
 log = structlog.get_logger()
 View = dict[str, Any]
-_LATE = "That took too long, and Slack opens no window any more; click again."
+_LATE = "That took too long for Slack to open the dialog. Please click again."
 _WHY_NOT = {
     "expired_trigger_id": _LATE,
-    "exchanged_trigger_id": "The window was opened already.",
-    "push_limit_reached": "There are too many windows above one another; close one, and click again.",
-    "hash_conflict": "What you looked at has changed meanwhile; look again.",
+    "exchanged_trigger_id": "The dialog is already open.",
+    "push_limit_reached": "Too many dialogs are open. Close one, and click again.",
+    "hash_conflict": "This has changed since you opened it. Please open it again.",
 }
 _OUR_MISTAKE = "Something went wrong on our side, and is in the log. Look whether it was done before you try again."
 

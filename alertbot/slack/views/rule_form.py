@@ -140,7 +140,7 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
     "burn": (
         _METRIC,
         _AMOUNT,
-        Field("lasts", "For", "A duration such as 30d.", initially="30d"),
+        Field("lasts", "Budget period", "A duration such as 30d.", initially="30d"),
         *_TIMES,
         Field("windows", "Time windows", "Durations such as 1h, 5m: the rate must be too high in all of them.", initially="1h, 5m"),
     ),
@@ -177,8 +177,8 @@ COMMON = (
         optional=True,
         limit=500,
     ),
-    Field("for", "Fire only after", "A duration such as 5m; empty: fire at once.", optional=True),
-    Field("keep_firing", "Resolve only after", "A duration such as 15m, so that it does not flap.", optional=True),
+    Field("for", "For", "A duration such as 5m; empty: fire at once.", optional=True),
+    Field("keep_firing", "Keep firing for", "A duration such as 15m, so that it does not flap.", optional=True),
     Field("description", "What to do about it", "Shown with the alert.", optional=True, limit=1000, is_long=True),
 )
 MORE = Field(
