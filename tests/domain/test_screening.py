@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import find, given
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from alertbot.domain.columns import Column, as_array, growth
@@ -21,7 +21,6 @@ from tests.builders import (
     budget,
     burn,
     minutes,
-    patiently,
     rate,
     ratio,
     readings,
@@ -87,7 +86,7 @@ def _telling(findings: list[Finding], keys: list[str]) -> list[Finding]:
 
 
 @pytest.mark.parametrize("kind", CONDITIONS)
-@patiently
+@settings(max_examples=40, deadline=None)  # of each kind; each judges ten readings
 @given(st.data())
 def test_the_findings_that_can_change_an_alert_are_those_of_the_plain_definition(
     kind: str, data: st.DataObject

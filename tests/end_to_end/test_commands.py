@@ -31,7 +31,7 @@ def test_people_look_things_up_and_act_with_commands_and_buttons(stage_of_mode):
     status = stage.command("")
     assert "*1 firing* (0 acknowledged)" in status
     assert "*acme*: ok" in status
-    assert "50 configurations" in status
+    assert "50 LLMs" in status
     assert re.search(r"config-7 +0 +0 +10 +0 +0", stage.command("stats config-7 1h"))
     assert "`A1 G1` 10 violations in 1 min on config-7 (acme), above 5: firing" in stage.command("alerts")
     assert "did you mean alerts?" in stage.command("alrts")

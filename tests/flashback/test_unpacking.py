@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from alertbot.errors import FlashbackUnreadable
-from alertbot.flashback.payloads import parse_stats
+from alertbot.flashback.payloads import MOST_VALUES, parse_stats
 from alertbot.flashback.unpacking import NotPacked, TooLarge, TooSlow, UnknownCoding, unpack
 from tests.flashback.scripted_server import answer
 
@@ -93,7 +93,7 @@ def test_a_list_of_millions_of_values_is_refused_before_any_of_them_is_built() -
     body = b'{"stats": [' + b"{}," * 5_000_000 + b"{}]}"
     tracemalloc.start()
     try:
-        with pytest.raises(FlashbackUnreadable, match=r"^answer: expected at most 1,000,000 values, got more$"):
+        with pytest.raises(FlashbackUnreadable, match=f"^answer: expected at most {MOST_VALUES:,} values, got more$"):
             parse_stats(body, endpoint="/ai/llm/stats")
         _, peak = tracemalloc.get_traced_memory()
     finally:
