@@ -36,14 +36,16 @@ _KEEPALIVE = {
     "tcp_user_timeout": 25_000,
 }
 # How long a process that froze or vanished in a transaction keeps its locks. We compute for a few seconds between two
-# statements at most.
+# statements at most. A reader has no locks that others wait for, but no row that it may still see is vacuumed.
 _IDLE_IN_TRANSACTION = "30s"
+_IDLE_IN_READING = "5min"
 # Bugs of ours, not the state of the database: they keep their traceback.
 _OUR_MISTAKES = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 
 
-# postgresql://user:password@host1:5432,host2:5432/name, as libpq takes it.
+# postgresql://user:password@host1:5432,[::1]:5432/name, as libpq takes it.
 _HOSTS = re.compile(r"^(postgres(?:ql)?(?:\+\w+)?://(?:[^@/?]*@)?)([^@/?]+,[^@/?]+)(/[^?]*)?(?:\?(.*))?$")
+_HOST = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d*))?")
 
 
 class Database:
@@ -86,8 +88,8 @@ class Database:
     @property
     def place(self) -> str:
         """The URL without passwords: options may hold one, so they are left out."""
-        hosts = {"host": self.url.query["host"]} if isinstance(self.url.query.get("host"), tuple) else {}
-        return self.url.set(query=hosts).render_as_string(hide_password=True).replace("%3A", ":")
+        before, _, name = self.url.set(query={}).render_as_string(hide_password=True).rpartition("/")
+        return f"{before}{_several_hosts(self.url)}/{name}"
 
     @property
     def missing_file(self) -> Path | None:
@@ -215,6 +217,27 @@ def _hosts_as_options(url: re.Match[str]) -> str:
     return f"{before}{name or '/'}?{'&'.join(query)}"
 
 
+def _with_ports_apart(url: URL) -> URL:
+    """Several hosts and their ports as two options: with both in one, SQLAlchemy takes no IPv6 address."""
+    hosts = url.query.get("host")
+    if not isinstance(hosts, tuple):
+        return url
+    parts = [part for host in hosts if (part := _HOST.fullmatch(host))]
+    if len(parts) < len(hosts) or "port" in url.query:  # not quoted, as it may be a part of the password
+        raise StoreError("database.url: expected hosts such as h1:5432,h2:5432 or [::1]:5432,[::2]:5432")
+    addresses, ports = [part[1] or part[2] for part in parts], [part[3] or "" for part in parts]
+    return url.update_query_dict({"host": ",".join(addresses), "port": ",".join(ports)})
+
+
+def _several_hosts(url: URL) -> str:
+    """The hosts of a URL with several, as libpq takes them; empty for one host."""
+    hosts, ports = (",".join(url.normalized_query.get(option, ())) for option in ("host", "port"))
+    if "," not in hosts or not ports:
+        return hosts if "," in hosts else ""
+    addresses = (f"[{host}]" if ":" in host else host for host in hosts.split(","))
+    return ",".join(f"{host}:{port}".rstrip(":") for host, port in zip(addresses, ports.split(","), strict=False))
+
+
 def _normal(url: str) -> URL:
     """The URL with the driver that we ship; `postgres://`, which some providers still use, is Postgres too."""
     try:
@@ -226,7 +249,7 @@ def _normal(url: str) -> URL:
         raise StoreError("database.url: expected one @, before the host; in a password write it as %40")
     backend = parsed.get_backend_name()
     if backend in {"postgres", "postgresql"}:
-        return parsed.set(drivername="postgresql+psycopg")
+        return _with_ports_apart(parsed.set(drivername="postgresql+psycopg"))
     if backend != "sqlite":
         raise StoreError(f'database.url: expected sqlite or postgresql, got "{backend}"')
     if parsed.database in {None, "", ":memory:"}:
@@ -304,7 +327,7 @@ def _prepare_sqlite(engine: sa.Engine, *, durable: bool) -> None:
 
 
 def _prepare_postgres(engine: sa.Engine) -> None:
-    """A limit on idle transactions that write, unless the server, the role or the URL has one.
+    """A limit on idle transactions, unless the server, the role or the URL has one.
 
     It is set for the transaction, as behind pgbouncer the session is shared.
     """
@@ -312,9 +335,9 @@ def _prepare_postgres(engine: sa.Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        if not connection.get_execution_options().get("alertbot_reads"):
-            name = "idle_in_transaction_session_timeout"
-            connection.exec_driver_sql(limit, (_IDLE_IN_TRANSACTION, "0", name))
+        reads = connection.get_execution_options().get("alertbot_reads")
+        value = _IDLE_IN_READING if reads else _IDLE_IN_TRANSACTION
+        connection.exec_driver_sql(limit, (value, "0", "idle_in_transaction_session_timeout"))
 
 
 def _reason(error: DBAPIError) -> str:

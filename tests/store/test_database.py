@@ -1,9 +1,10 @@
 """Transactions: all or nothing, no update lost, and every failure in words that may be read by anybody."""
 
+import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -238,13 +239,30 @@ def test_nothing_is_left_on_a_connection_that_others_may_get_next(postgres: Data
         insert_or_count(postgres)
     with postgres.reading() as tx:
         assert tx.execute(sa.text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
-        changed = sa.text("SELECT name FROM pg_settings WHERE source = 'session'")
-        assert not set(tx.execute(changed).scalars()) & {"idle_in_transaction_session_timeout"}
         session_locks = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         assert tx.execute(session_locks).scalar_one() == 0
+    with contextlib.closing(postgres.engine.raw_connection()) as connection:  # in no transaction of ours
+        cursor = connection.cursor()
+        cursor.execute("SELECT name FROM pg_settings WHERE source = 'session'")
+        assert not {name for (name,) in cursor.fetchall()} & {"idle_in_transaction_session_timeout"}
     with postgres.transaction() as tx:
         limit = tx.execute(sa.text("SHOW idle_in_transaction_session_timeout")).scalar_one()
     assert limit == "30s", "a frozen process holds its locks no longer"
+
+
+def test_a_reader_that_hangs_does_not_hold_back_vacuum_for_good(postgres: Database) -> None:
+    with postgres.reading() as tx:
+        limit = tx.execute(sa.text("SHOW idle_in_transaction_session_timeout")).scalar_one()
+    assert limit == "5min"
+
+
+def test_a_limit_for_idle_readers_that_somebody_has_set_stays(postgres: Database) -> None:
+    url = postgres.url.update_query_dict({"options": "-c idle_in_transaction_session_timeout=7s"})
+    with (
+        contextlib.closing(Database(url.render_as_string(hide_password=False))) as limited,
+        limited.reading() as tx,
+    ):
+        assert tx.execute(sa.text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "7s"
 
 
 def insert_or_count(postgres: Database) -> None:
@@ -259,7 +277,8 @@ def test_the_next_host_is_asked_where_the_first_is_away(postgres: Database, tmp_
     database = postgres.url.database
     hosts = f"127.0.0.1:1,127.0.0.2:1/{database}"
     with contextlib.closing(Database(f"postgresql://bot:{SECRET}@{hosts}?target_session_attrs=read-write")) as several:
-        assert several.url.query["host"] == ("127.0.0.1:1", "127.0.0.2:1")
+        assert several.url.query["host"] == "127.0.0.1,127.0.0.2"
+        assert several.url.query["port"] == "1,1"
         assert several.url.query["target_session_attrs"] == "read-write"
         with pytest.raises(StoreError) as raised:
             several.check()
@@ -269,6 +288,70 @@ def test_the_next_host_is_asked_where_the_first_is_away(postgres: Database, tmp_
     options = f"host={away}&host={here}&target_session_attrs=read-write"
     with contextlib.closing(Database(f"postgresql://{postgres.url.username}@/{database}?{options}")) as first_away:
         first_away.check()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "addresses", "ports"),
+    [
+        pytest.param("[::1]:5432,[::2]:5433", "::1,::2", "5432,5433", id="two IPv6 addresses"),
+        pytest.param("h1:5432,[::2]:5433", "h1,::2", "5432,5433", id="a name and an address"),
+        pytest.param("[::1],[::2]", "::1,::2", ",", id="without ports"),
+        pytest.param("[fe80::1%25eth0]:5432,h2", "fe80::1%eth0,h2", "5432,", id="an address of one interface"),
+    ],
+)
+def test_several_hosts_may_be_ipv6_addresses(hosts: str, addresses: str, ports: str) -> None:
+    with contextlib.closing(Database(f"postgresql://bot:{SECRET}@{hosts}/alerts?target_session_attrs=any")) as several:
+        _, options = several.engine.dialect.create_connect_args(several.url)
+        assert (options["host"], options["port"]) == (addresses, ports)
+        assert several.place == f"postgresql+psycopg://bot:***@{hosts}/alerts".replace("%25", "%")
+
+
+@pytest.mark.parametrize("hosts", ["h1:54x,h2", "::1,::2", f"h1,h2:{SECRET}"])
+def test_several_hosts_that_cannot_be_told_apart_are_refused_without_quoting_them(hosts: str) -> None:
+    with pytest.raises(StoreError, match=r"^database\.url: expected hosts such as") as raised:
+        Database(f"postgresql://bot:{SECRET}@{hosts}/alerts")
+    assert SECRET not in str(raised.value)
+
+
+def test_of_two_ipv6_addresses_the_one_that_answers_is_used(postgres: Database) -> None:
+    with relayed_from_ipv6(postgres) as port:
+        hosts = f"[::1]:1,[::1]:{port}/{postgres.url.database}?target_session_attrs=read-write"
+        with contextlib.closing(Database(f"postgresql://{postgres.url.username}@{hosts}")) as several:
+            several.check()
+
+
+@contextlib.contextmanager
+def relayed_from_ipv6(postgres: Database) -> Iterator[int]:
+    """A port of ::1 that leads to Postgres, which for tests listens on a socket in a folder."""
+    folder = postgres.url.query.get("host")
+    if folder is None:
+        pytest.skip("the server of TEST_POSTGRES_URL is not relayed to")
+
+    async def relay(client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+        server, questions = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
+        await asyncio.gather(pump(client, questions), pump(server, answers))
+
+    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while chunk := await source.read(65536):
+            target.write(chunk)
+        target.close()
+
+    async def start() -> asyncio.Server:
+        return await asyncio.start_server(relay, "::1", 0)
+
+    loop = asyncio.new_event_loop()
+    try:
+        listening = loop.run_until_complete(start())
+    except OSError:
+        loop.close()
+        pytest.skip("this machine has no IPv6")
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield listening.sockets[0].getsockname()[1]
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    listening.close()
+    loop.close()
 
 
 def test_the_clock_of_the_database_is_aware(postgres: Database) -> None:
