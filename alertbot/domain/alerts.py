@@ -365,7 +365,10 @@ class ActionType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a person did: who, when, what. `key` is the same for every delivery of the same click or command."""
+    """What a person did: who, when, what. `key` is the same for every delivery of the same click or command.
+
+    `has_fixed_end` says that they named the moment `until`, such as tomorrow at nine; else they named a length of time.
+    """
 
     kind: ActionType
     who: str
@@ -373,6 +376,7 @@ class Action:
     key: str
     text: str = ""
     until: datetime | None = None
+    has_fixed_end: bool = False
 
 
 class Outcome(StrEnum):

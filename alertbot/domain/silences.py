@@ -69,7 +69,10 @@ def _literal_brackets(pattern: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No speech about alerts that all `matchers` fit, from `starts_at` to `ends_at`, both inclusive. No matchers: all alerts."""
+    """No speech about alerts that all `matchers` fit, from `starts_at` to `ends_at`, both inclusive. No matchers: all alerts.
+
+    `has_fixed_end` says that somebody named the moment of its end, or none; else they named a length of time.
+    """
 
     matchers: tuple[Matcher, ...]
     starts_at: datetime
@@ -78,6 +81,7 @@ class Silence:
     comment: str = ""
     number: int = 0
     ended_by: str = ""
+    has_fixed_end: bool = False
 
     def covers(self, labels: Mapping[str, str], now: datetime) -> bool:
         return self.starts_at <= now <= self.ends_at and all(matcher.matches(labels) for matcher in self.matchers)
@@ -171,6 +175,7 @@ class SilenceRequest:
     matchers: tuple[Matcher, ...]
     duration: timedelta
     comment: str
+    has_fixed_end: bool = False  # they named the moment, not the length
 
 
 def parse_silence(words: Sequence[str]) -> SilenceRequest:

@@ -120,7 +120,8 @@ def add_silence(
 
     An act that is delivered again, with the same `key`, makes no second silence. Raises UsageError for one too many.
     """
-    silence = Silence(request.matchers, now, now + request.duration, author, request.comment)
+    ends_at = now + request.duration
+    silence = Silence(request.matchers, now, ends_at, author, request.comment, has_fixed_end=request.has_fixed_end)
     if silence.problem:
         raise UsageError(silence.problem)
     with database.transaction() as tx:
@@ -145,7 +146,7 @@ def mute_rule(database: Database, matchers: tuple[Matcher, ...], *, by: str, now
         ]
         if known:
             return known[0]
-        made = silences.add(tx, Silence(matchers, now, ENDLESS, by))
+        made = silences.add(tx, Silence(matchers, now, ENDLESS, by, has_fixed_end=True))
         assert made is not None, "it has no key that another one could have"
         _require_room(tx, now)
         notify_groups(tx, groups.open_ones(tx), now=now)

@@ -55,7 +55,7 @@ def clicked_snooze(context: RequestContext, body: Mapping[str, Any]) -> Done:
         until = tomorrow_at_nine(now, here.zone_of(here.user)) if is_tomorrow else now + parse_duration(length)
     except ValueError as error:
         return Done(responses.error_response(str(error)))
-    return _do(here, body, target, ActionType.SNOOZE, until=until)
+    return _do(here, body, target, ActionType.SNOOZE, until=until, has_fixed_end=is_tomorrow)
 
 
 def clicked_menu(context: RequestContext, body: Mapping[str, Any]) -> Done:
@@ -73,11 +73,14 @@ def _do(
     kind: ActionType,
     *,
     until: datetime | None = None,
+    has_fixed_end: bool = False,
     text: str = "",
 ) -> Done:
     action = body["actions"][0]
     key = f"click {action.get('action_ts')} {action.get('action_id')} {context.user}"
-    deed = Action(kind=kind, who=context.user, at=context.clock(), key=key, until=until, text=text)
+    deed = Action(
+        kind=kind, who=context.user, at=context.clock(), key=key, until=until, has_fixed_end=has_fixed_end, text=text
+    )
     try:
         acted = context.act(target, deed)
     except UsageError as error:

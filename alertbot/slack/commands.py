@@ -302,6 +302,7 @@ def _act(context: RequestContext, request: Request, body: Mapping[str, Any]) -> 
         key=f"command {body.get('trigger_id')}",
         text="" if is_tomorrow else request.text,
         until=tomorrow_at_nine(now, context.zone_of(context.user)) if is_tomorrow else _later(now, request.window),
+        has_fixed_end=is_tomorrow,
     )
     return responses.action_response(context.act(request.target, deed))
 

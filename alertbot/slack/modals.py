@@ -150,7 +150,8 @@ def save_silence(request_context: RequestContext, body: Mapping[str, Any]) -> Re
     now = here.clock()
     try:
         here.require_operator()
-        request = SilenceRequest(here.confined(_matchers_of(draft)), _length(draft, now), draft.comment)
+        matchers, is_until = here.confined(_matchers_of(draft)), draft.lasts == UNTIL
+        request = SilenceRequest(matchers, _length(draft, now), draft.comment, has_fixed_end=is_until)
         preview, meant = _preview(here, draft), _fingerprint(request.matchers)
         if preview.matches_nothing and decode_private_metadata(body).get("doubted") != meant:
             metadata = encode_private_metadata(**{**decode_private_metadata(body), "doubted": meant})
@@ -258,6 +259,7 @@ def _act(
         key=f"{_key(body)} {kind}",
         text=text,
         until=until,
+        has_fixed_end=until is not None,  # the form asks for a date
     )
     acted = request_context.act(str(decode_private_metadata(body).get("about")), deed)
     outcomes = {outcome for _, outcome in acted.outcomes}

@@ -133,6 +133,7 @@ def record_action(tx: Tx, action: Action, outcomes: Sequence[tuple[Alert, Outcom
             "at": action.at,
             "text": action.text,
             "until": action.until,
+            "has_fixed_end": action.has_fixed_end,
             "outcome": outcome.value,
             "key": action.key,
         }

@@ -7,9 +7,20 @@ import sqlalchemy as sa
 from alertbot.store.column_types import Moment
 from alertbot.store.configurations import note_change
 from alertbot.store.database import Tx
-from alertbot.store.tables import clock_corrections, evidence_fetches, groups, metadata, readings, sources
+from alertbot.store.tables import (
+    actions,
+    alerts,
+    clock_corrections,
+    evidence_fetches,
+    groups,
+    metadata,
+    readings,
+    silences,
+    sources,
+)
 
-# Times set by people, the calendar or Flashback. All others come from our clock.
+# Times set by people, the calendar or Flashback. All others come from our clock. What people asked for as a length of time
+# is moved with the moment at which they asked; what they asked for as a moment stays.
 NOT_OURS = frozenset(
     {
         "actions.until",
@@ -24,7 +35,6 @@ NOT_OURS = frozenset(
         "evidence_fetches.complete_since",
         "evidence_fetches.violations_until",
         "silences.ends_at",
-        "silences.starts_at",
         "sources.complete_since",
         "storage_points.bucket",
     }
@@ -79,6 +89,7 @@ def move_back(tx: Tx, *, since: datetime, by: timedelta, now: datetime) -> None:
     later = sa.select(readings.c.number, readings.c.taken_at).where(readings.c.taken_at >= since)
     for number, taken_at in tx.execute(later.order_by(readings.c.taken_at)).all():
         tx.execute(sa.update(readings).where(readings.c.number == number).values(taken_at=taken_at - by))
+    _move_ends_back(tx, since=since, by=by)
     for column in dated_by_our_clock():
         if column is not readings.c.taken_at:
             tx.execute(sa.update(column.table).where(column >= since).values({column.name: _earlier(tx, column, by)}))
@@ -93,6 +104,21 @@ def move_back(tx: Tx, *, since: datetime, by: timedelta, now: datetime) -> None:
             tx.execute(sa.update(groups).where(groups.c.number == number).values(notified={**notified, **moved}))
     note_change(tx)
     tx.execute(sa.insert(clock_corrections).values(corrected_at=now, seconds=by.total_seconds()))
+
+
+def _move_ends_back(tx: Tx, *, since: datetime, by: timedelta) -> None:
+    """Move back the ends of the snoozes and silences that were asked for at or after `since`, unless they are fixed.
+
+    A silence that somebody has ended since has ended by our clock, whatever was asked for.
+    """
+    lasts = sa.and_(silences.c.starts_at >= since, silences.c.has_fixed_end.is_(False))
+    was_ended = sa.and_(silences.c.ended_by != "", silences.c.ends_at >= since)
+    ends_at = {"ends_at": _earlier(tx, silences.c.ends_at, by)}
+    tx.execute(sa.update(silences).where(sa.or_(lasts, was_ended)).values(ends_at))
+    snoozes = sa.and_(actions.c.at >= since, actions.c.until.is_not(None), actions.c.has_fixed_end.is_(False))
+    is_end = sa.exists().where(snoozes, actions.c.alert == alerts.c.number, actions.c.until == alerts.c.snoozed_until)
+    tx.execute(sa.update(alerts).where(is_end).values(snoozed_until=_earlier(tx, alerts.c.snoozed_until, by)))
+    tx.execute(sa.update(actions).where(snoozes).values(until=_earlier(tx, actions.c.until, by)))
 
 
 def dated_by_our_clock() -> list[sa.Column[datetime]]:

@@ -23,6 +23,7 @@ def add(tx: Tx, silence: Silence, *, key: str | None = None) -> Silence | None:
             "ends_at": silence.ends_at,
             "author": silence.author,
             "comment": silence.comment,
+            "has_fixed_end": silence.has_fixed_end,
             "key": key,
         },
     ).scalar()
@@ -92,6 +93,7 @@ def _silences(tx: Tx, *conditions: sa.ColumnElement[bool]) -> list[Silence]:
             comment=row.comment,
             number=row.number,
             ended_by=row.ended_by,
+            has_fixed_end=row.has_fixed_end,
         )
         for row in rows
     ]

@@ -221,6 +221,7 @@ actions = sa.Table(
     sa.Column("at", Moment, nullable=False),
     sa.Column("text", sa.String, nullable=False),
     sa.Column("until", Moment),
+    sa.Column("has_fixed_end", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("outcome", sa.String, nullable=False),
     sa.Column("key", sa.String, nullable=False),
     sa.UniqueConstraint("key", "alert"),  # the same click delivered twice is one action
@@ -235,6 +236,7 @@ silences = sa.Table(
     sa.Column("ends_at", Moment, nullable=False, index=True),  # those that are in force
     sa.Column("author", sa.String, nullable=False),
     sa.Column("comment", sa.String, nullable=False),
+    sa.Column("has_fixed_end", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("ended_by", sa.String, nullable=False, server_default=""),
     sa.Column("key", sa.String, unique=True),  # the same submission delivered twice makes one silence
     # The operators were notified that it is invalid and mutes nothing.

@@ -167,11 +167,20 @@ class Scene:
         return self
 
     def person(
-        self, kind: ActionType, name: str = "A1", *, who: str = "U1", key: str = "", text: str = "", lasts: float = 0
+        self,
+        kind: ActionType,
+        name: str = "A1",
+        *,
+        who: str = "U1",
+        key: str = "",
+        text: str = "",
+        lasts: float = 0,
+        has_fixed_end: bool = False,
     ) -> ActionResult:
         """Somebody does something to an alert (A1) or to a message (G1); what it causes is sent at once."""
         until = self.now + timedelta(minutes=lasts) if lasts else None
-        act = Action(kind, who, self.now, key or f"{kind} {name} {self.now}", text=text, until=until)
+        key = key or f"{kind} {name} {self.now}"
+        act = Action(kind, who, self.now, key, text=text, until=until, has_fixed_end=has_fixed_end)
         acted = alert_actions.act(self.database, alert_actions.find(self.database, name), act)
         if self.is_sending:
             self.send()

@@ -8,14 +8,18 @@ import pytest
 import sqlalchemy as sa
 
 from alertbot.clock import SteadyClock
+from alertbot.domain.alerts import ActionType
+from alertbot.domain.silences import ENDLESS, SilenceRequest, parse_matcher
 from alertbot.domain.snapshots import Snapshot
+from alertbot.flows import alert_actions
 from alertbot.flows.clock_steps import check_clock
 from alertbot.flows.collect import FeedPoll, PollOutcome, collect
 from alertbot.flows.evaluate import evaluate
 from alertbot.store import redating
 from alertbot.store.column_types import Moment
 from alertbot.store.database import Database, Tx
-from alertbot.store.tables import metadata, readings
+from alertbot.store.silences import in_force
+from alertbot.store.tables import actions, metadata, readings, silences
 from tests.builders import MINUTE, START, rule, threshold
 from tests.flows.scene import BOTS, Scene
 
@@ -161,6 +165,76 @@ def test_a_poll_that_was_claimed_before_the_first_reading_is_dated_back_with_it(
     machine.offset = timedelta(0)
     machine.check()
     assert machine.clock() == machine._shown(), "no claim of the future keeps our time ahead"
+
+
+@pytest.mark.parametrize(
+    ("has_fixed_end", "ends"),
+    [pytest.param(False, 35, id="for half an hour"), pytest.param(True, 155, id="until a moment")],
+)
+def test_a_snooze_for_a_length_of_time_lasts_so_long_also_if_the_clock_was_wrong(
+    database: Database, has_fixed_end: bool, ends: int
+) -> None:
+    machine = Machine(database, "0 9 18 27 36 45 54 63 72 81")
+    machine.until(2)
+    machine.offset = 2 * HOUR
+    machine.until(5)
+    machine.scene.person(ActionType.SNOOZE, lasts=30, has_fixed_end=has_fixed_end)
+    machine.offset = timedelta(0)
+    machine.until(8)
+    (alert,) = machine.scene.alerts()
+    assert alert.snoozed_until == START + ends * MINUTE
+    with database.reading() as tx:
+        assert tx.execute(sa.select(actions.c.until)).scalars().all() == [START + ends * MINUTE]
+
+
+def test_a_snooze_by_the_right_clock_keeps_its_end_when_a_wrong_one_is_set_right(database: Database) -> None:
+    machine = Machine(database, "0 9 18 27 36 45 54 63 72 81")
+    machine.until(2)
+    machine.scene.person(ActionType.SNOOZE, lasts=300)
+    machine.offset = 2 * HOUR
+    machine.until(5)
+    machine.offset = timedelta(0)
+    machine.until(8)
+    (alert,) = machine.scene.alerts()
+    assert alert.snoozed_until == START + 302 * MINUTE
+
+
+def test_a_silence_by_a_wrong_clock_holds_at_once_and_for_its_length_when_that_is_set_right(database: Database) -> None:
+    machine = Machine(database, "0 9 18 27 36 45 54 63 72 81")
+    machine.until(2)
+    begin = machine.clock()
+    by_right_clock, ended = (silence_of(machine, 300) for _ in range(2))
+    machine.offset = 2 * HOUR
+    machine.until(5)
+    for_an_hour, until_a_date, muted = (
+        silence_of(machine, 60),
+        silence_of(machine, 60, has_fixed_end=True),
+        mute(machine),
+    )
+    wrong = machine.clock() - 2 * HOUR
+    alert_actions.end_silence(database, ended, by="U2", now=machine.clock())
+    machine.offset = timedelta(0)
+    machine.until(8)
+    with database.reading() as tx:
+        intervals = {row.number: (row.starts_at, row.ends_at) for row in tx.execute(sa.select(silences))}
+        held = [silence.number for silence in in_force(tx, machine.clock())]
+    assert intervals[by_right_clock] == (begin, begin + 300 * MINUTE)
+    assert intervals[ended] == (begin, wrong)
+    assert intervals[for_an_hour] == (wrong, wrong + HOUR)
+    assert intervals[until_a_date] == (wrong, wrong + 3 * HOUR), "a date that somebody chose"
+    assert intervals[muted] == (wrong, ENDLESS)
+    assert held == [by_right_clock, for_an_hour, until_a_date, muted]
+
+
+def silence_of(machine: Machine, lasts: int, *, has_fixed_end: bool = False) -> int:
+    matcher = parse_matcher("rule=another")
+    request = SilenceRequest((matcher,), lasts * MINUTE, "", has_fixed_end=has_fixed_end)
+    return alert_actions.add_silence(machine.scene.database, request, author="U1", now=machine.clock()).number
+
+
+def mute(machine: Machine) -> int:
+    matchers = (parse_matcher("rule=another"),)
+    return alert_actions.mute_rule(machine.scene.database, matchers, by="U1", now=machine.clock()).number
 
 
 def test_nothing_is_read_by_a_clock_that_another_process_knows_to_be_wrong(database: Database) -> None:

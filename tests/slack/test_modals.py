@@ -14,6 +14,7 @@ from alertbot.domain.silences import ENDLESS
 from alertbot.slack.views import responses
 from alertbot.slack.views.details import PAGE, details_view
 from alertbot.slack.views.modals import Draft, comment_modal, silence_modal, silenced_modal, snooze_modal
+from alertbot.store.tables import actions
 from tests.builders import START, at
 from tests.slack.messages import NOW, alert, many
 from tests.slack.office import Office, errors, labels, muted, office, options, reach, said
@@ -220,6 +221,30 @@ def test_a_muted_rule_is_silent_until_it_is_unmuted(sqlite):
 
 
 # --- a snooze until a date
+
+
+def test_only_an_end_that_people_named_as_a_moment_is_fixed(sqlite):
+    # What was asked for as a length of time moves when a wrong clock is set right.
+    with office(sqlite, ONE) as here:
+        here.scene.until(1)
+        for choice in ("G1 4h", "G1 tomorrow"):
+            here.click(here.message(), "snooze", "U1", value=choice)
+        for text in ("snooze A1 2h", "snooze A1 until tomorrow"):
+            here.ask(text, "U1")
+        here.click(here.message(), "snooze", "U1", value="G1 until")
+        here.submit(here.modal(), until=seconds(300))
+        with sqlite.reading() as tx:
+            fixed = tx.execute(sa.select(actions.c.has_fixed_end).order_by(actions.c.number)).scalars().all()
+        assert fixed == [False, True, False, True, True]
+        here.ask("silence rule=violation-burst 2h", "U1")
+        for user, lasts in (("U1", "2h"), ("U2", "until")):
+            here.click(here.message(), "silence", user)
+            form = here.modal(user)
+            if lasts == "until":
+                here.click(form, "silence_lasts", user, value=lasts)
+                form = here.changed(form)
+            here.submit(form, lasts=lasts)
+        assert [silence.has_fixed_end for silence in here.context.for_person("U1").silences()] == [False, False, True]
 
 
 def test_tomorrow_at_nine_is_nine_also_where_the_clocks_change_until_then(sqlite):
