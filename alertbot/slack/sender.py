@@ -66,7 +66,11 @@ class SlackSender:
         return self._post(channel, notification_line(notification), number)
 
     def find(self, channel: str, *, notification: int, since: datetime, thread: MessageRef | None) -> MessageRef | None:
-        """The message that carries this notification's number, if an uncertain call left one."""
+        """The message that carries this notification's number, if an uncertain call left one.
+
+        Another installation may count its own notifications in the same channel, so only messages of our bot count.
+        """
+        bot_id = self._ask("auth.test", {}).get("bot_id", "")
         where = {
             "channel": self._id_of(channel),
             "oldest": f"{since.timestamp() - _LOOK_BACK:.6f}",
@@ -81,7 +85,8 @@ class SlackSender:
             for message in answer.get("messages") or []:
                 metadata = message.get("metadata") or {}
                 payload = metadata.get("event_payload") or {}
-                if metadata.get("event_type") == EVENT_TYPE and str(payload.get("notice")) == str(notification):
+                is_ours = metadata.get("event_type") == EVENT_TYPE and message.get("bot_id", bot_id) == bot_id
+                if is_ours and str(payload.get("notice")) == str(notification):
                     return MessageRef(where["channel"], message["ts"])
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:

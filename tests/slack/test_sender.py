@@ -1,5 +1,6 @@
 """What the sender says in Slack, and how it finds again what it said."""
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -104,6 +105,17 @@ def test_a_post_is_found_by_its_number_in_a_channel_known_by_name(slack, sender)
     assert sender.find(CHANNEL, notification=2, since=a_minute_ago(), thread=None) == places[1]
     assert sender.find("ai-alerts", notification=3, since=a_minute_ago(), thread=None) == places[2]
     assert sender.find(slack.channel(CHANNEL).id, notification=1, since=a_minute_ago(), thread=None) == places[0]
+
+
+def test_a_post_of_another_bot_that_counts_its_own_notifications_is_not_taken_for_ours():
+    metadata = {"event_type": "alertbot_notice", "event_payload": {"notice": "5"}}
+    messages = [{"ts": ts, "bot_id": bot, "metadata": metadata} for ts, bot in (("2.0", "B2"), ("1.0", "B1"))]
+    with ScriptedSlack() as scripted:
+        scripted.will(200, json.dumps({"ok": True, "bot_id": "B1", "messages": messages}), {})
+        sender = SlackSender(web_client("xoxb-1", api_url=scripted.api_url, timeout=timedelta(seconds=2)))
+        assert sender.find("C00000001", notification=5, since=a_minute_ago(), thread=None) == MessageRef(
+            "C00000001", "1.0"
+        )
 
 
 def test_what_was_never_posted_is_not_found(sender):

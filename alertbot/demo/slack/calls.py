@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alertbot.demo.slack.limits import check_message, named_files
-from alertbot.demo.slack.records import BOT_USER_ID, Channel, JsonObject, Message, SlackError, User
+from alertbot.demo.slack.records import BOT_ID, BOT_USER_ID, Channel, JsonObject, Message, SlackError, User
 from alertbot.demo.slack.shapes import Problem
 from alertbot.demo.slack.world import World
 
@@ -288,7 +288,7 @@ def message_json(world: World, message: Message, *, with_metadata: bool = False)
     """Give a message as the Web API and interactive payloads do."""
     shown: JsonObject = {"type": "message", "user": message.user, "ts": message.ts, "text": message.text}
     if message.user == BOT_USER_ID:
-        shown |= {"bot_id": "B0ALERTBOT", "app_id": "A0ALERTBOT"}
+        shown |= {"bot_id": BOT_ID, "app_id": "A0ALERTBOT"}
     shown["team"] = "T0ACME0001"
     if message.blocks:
         shown["blocks"] = message.blocks
