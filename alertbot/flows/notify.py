@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.alerts import Alert, Reason, State, Transition, labels_with_severity
+from alertbot.domain.decisions import CALM, Decision, decide
 from alertbot.domain.evidence import Privacy
 from alertbot.domain.formatting import MOST_ROWS
 from alertbot.domain.notification_lines import ONE_BY_ONE, with_lines
-from alertbot.domain.notifications import CALM, Decision, Group, Notification, NotificationKind, NotifiedState, decide
+from alertbot.domain.notifications import Group, Notification, NotificationKind, NotifiedState
 from alertbot.domain.privacy import redact_alert
 from alertbot.domain.routes import Route, group_key, route_for
 from alertbot.domain.silences import Silence

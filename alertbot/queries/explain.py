@@ -6,10 +6,10 @@ from difflib import get_close_matches
 
 from alertbot.domain.alerts import Reason, State
 from alertbot.domain.datasets import dataset_for, feed_name
+from alertbot.domain.decisions import announced
 from alertbot.domain.evidence import Privacy
 from alertbot.domain.findings import Finding, Verdict, check
 from alertbot.domain.history import History, Series
-from alertbot.domain.notifications import announced
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_series
 from alertbot.domain.reports import Explanation

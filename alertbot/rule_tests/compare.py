@@ -8,9 +8,10 @@ from fractions import Fraction
 from glob import escape
 
 from alertbot.domain.alerts import Alert, State
+from alertbot.domain.decisions import announced
 from alertbot.domain.findings import Verdict
 from alertbot.domain.formatting import format_amount
-from alertbot.domain.notifications import Notification, NotificationKind, announced
+from alertbot.domain.notifications import Notification, NotificationKind
 from alertbot.domain.reports import Explanation
 from alertbot.domain.rules import Rule
 from alertbot.domain.times import format_duration_short

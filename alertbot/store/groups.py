@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from alertbot.domain.notifications import Decision, Group, MessageRef, NotifiedState, NotifyReason
+from alertbot.domain.decisions import Decision, NotifyReason
+from alertbot.domain.notifications import Group, MessageRef, NotifiedState
 from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import Selector, Severity
 from alertbot.store.database import Tx

@@ -10,15 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.alerts import Alert, State
-from alertbot.domain.notifications import (
-    Decision,
-    Group,
-    Notification,
-    NotificationKind,
-    NotifyReason,
-    content_hash,
-    decide,
-)
+from alertbot.domain.decisions import Decision, NotifyReason, content_hash, decide
+from alertbot.domain.notifications import Group, Notification, NotificationKind
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Severity
 from alertbot.domain.times import format_duration_short, parse_duration

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from alertbot.domain.alerts import State
-from alertbot.domain.notifications import CALM, Group, NotificationKind, NotifiedState, NotifyReason, decide
+from alertbot.domain.decisions import CALM, NotifyReason, decide
+from alertbot.domain.notifications import Group, NotificationKind, NotifiedState
 from alertbot.domain.routes import Step
 from tests.builders import alert_of, at, minutes
 from tests.domain.story import ALERTS, heard, tell

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alertbot.domain.alerts import Alert, State
-from alertbot.domain.notifications import CALM, Notification, NotificationKind
+from alertbot.domain.decisions import CALM
+from alertbot.domain.notifications import Notification, NotificationKind
 from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import Severity
 from tests.builders import MINUTE, minutes

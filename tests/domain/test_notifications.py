@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from alertbot.domain.alerts import State
-from alertbot.domain.notifications import Group, NotificationKind, NotifyReason, content_hash, decide
+from alertbot.domain.decisions import NotifyReason, content_hash, decide
+from alertbot.domain.notifications import Group, NotificationKind
 from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import Severity
 from tests.builders import START, alert_of, at, minutes

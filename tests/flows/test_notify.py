@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from alertbot.domain.alerts import ActionType, State
+from alertbot.domain.decisions import NotifyReason
 from alertbot.domain.formatting import format_severity, shown_severity
-from alertbot.domain.notifications import Notification, NotifyReason
+from alertbot.domain.notifications import Notification
 from alertbot.domain.reports import AlertRow, alert_json, alerts_csv
 from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import Selector

@@ -9,14 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alertbot.domain.alerts import Reason, State, Transition
-from alertbot.domain.notifications import (
-    Decision,
-    MessageRef,
-    Notification,
-    NotificationKind,
-    NotifiedState,
-    NotifyReason,
-)
+from alertbot.domain.decisions import Decision, NotifyReason
+from alertbot.domain.notifications import MessageRef, Notification, NotificationKind, NotifiedState
 from alertbot.domain.routes import Route, Step
 from alertbot.domain.rules import Selector, Severity
 from alertbot.store import alerts, groups

@@ -10,14 +10,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alertbot.domain.notifications import (
-    Decision,
-    MessageRef,
-    Notification,
-    NotificationKind,
-    NotifiedState,
-    NotifyReason,
-)
+from alertbot.domain.decisions import Decision, NotifyReason
+from alertbot.domain.notifications import MessageRef, Notification, NotificationKind, NotifiedState
 from alertbot.domain.routes import Route
 from alertbot.store import channels, deliveries, expiry, groups, outbox
 from alertbot.store.channels import EVERY_CHANNEL

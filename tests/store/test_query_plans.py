@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from alertbot.domain.alerts import State
-from alertbot.domain.notifications import Decision, Group, NotifiedState, NotifyReason
+from alertbot.domain.decisions import Decision, NotifyReason
+from alertbot.domain.notifications import Group, NotifiedState
 from alertbot.domain.points import Resolution
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Severity
