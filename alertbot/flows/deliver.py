@@ -102,60 +102,58 @@ def claim_due(
         )
 
 
-def deliver(database: Database, delivery: Delivery, row: OutboxEntry) -> None:
+def deliver(database: Database, delivery: Delivery, entry: OutboxEntry) -> None:
     """Send one claimed notification and mark what came of it. Never raises for what Slack does."""
     now = delivery.clock()
-    if now >= row.lease_until:
-        # Others were slow before it; whoever has it by now, or takes it next, sends it.
+    if now >= entry.lease_until:
+        # Sends before it were slow. Whoever claims it now, or has already, sends it.
         log.warning(
-            "delivery_lease_lost", notification=row.number, kind=row.notification.kind.value, why="its lease is over"
+            "delivery_lease_lost",
+            notification=entry.number,
+            kind=entry.notification.kind.value,
+            why="its lease is over",
         )
         return
     with database.transaction() as tx:
-        if not deliveries.is_held(tx, row, owner=delivery.owner):
+        if not deliveries.is_held(tx, entry, owner=delivery.owner):
             return
-        if (
-            row.action is not OutboxAction.RETURN
-            and channels.is_closed(tx, row.channel, now=now)
-            and _divert(tx, delivery, row, now)
-        ):
+        is_closed = entry.action is not OutboxAction.RETURN and channels.is_closed(tx, entry.channel, now=now)
+        if is_closed and _reroute(tx, delivery, entry, now):
             return
-        late = _late_group(tx, row)
-        told_by_it = outbox.replies_waiting(tx, row.ordering_key) if late is not None else []
-        if late is not None and late.route.forget_brief and not row.uncertain:
-            _give_up(tx, delivery, row, "resolved before it could be sent, and the route forgets brief alerts", now)
-            outbox.cancel(tx, told_by_it, why="its message was forgotten", now=now)
+        late = _late_group(tx, entry)
+        replies = outbox.replies_waiting(tx, entry.ordering_key) if late is not None else []
+        if late is not None and late.route.forget_brief and not entry.uncertain:
+            _give_up(tx, delivery, entry, "resolved before it could be sent, and the route forgets brief alerts", now)
+            outbox.cancel(tx, replies, why="its message was forgotten", now=now)
             return
     try:
-        place, had_arrived = (
-            _sound(delivery, row) if row.action is OutboxAction.ALARM else _send(database, delivery, row, now)
-        )
+        message_ref, had_arrived = _send(database, delivery, entry, now)
     except SlackError as error:
         with database.transaction() as tx:
-            _postpone(tx, delivery, row, error)
+            _handle_error(tx, delivery, entry, error)
         return
     with database.transaction() as tx:
-        # A message that had arrived was read as it stood then: its thread has to tell how it went on.
-        if _settle(tx, delivery, row, place) and not had_arrived:
-            outbox.cancel(tx, told_by_it, why="told by the message itself", now=now)
+        # A message that had arrived shows the state of then: its thread has to tell how it went on.
+        if _mark_sent(tx, delivery, entry, message_ref) and not had_arrived:
+            outbox.cancel(tx, replies, why="told by the message itself", now=now)
     log.info(
         "notification_sent",
-        notification=row.number,
-        kind=row.notification.kind.value,
-        channel=place.channel,
-        attempts=row.attempts,
+        notification=entry.number,
+        kind=entry.notification.kind.value,
+        channel=message_ref.channel,
+        attempts=entry.attempts,
     )
 
 
-def _late_group(tx: Tx, row: OutboxEntry) -> Group | None:
+def _late_group(tx: Tx, entry: OutboxEntry) -> Group | None:
     """The group of a first message that could not be sent before all of its alerts had resolved."""
     if (
-        row.notification.kind is not NotificationKind.FIRST
-        or row.group is None
-        or groups.message_ref(tx, row.group) is not None
+        entry.notification.kind is not NotificationKind.FIRST
+        or entry.group is None
+        or groups.message_ref(tx, entry.group) is not None
     ):
         return None
-    group = groups.load(tx, row.group)
+    group = groups.load(tx, entry.group)
     return group if group is not None and group.closed_at is not None else None
 
 
@@ -175,93 +173,98 @@ def probe_broken(database: Database, delivery: Delivery) -> None:
                 outbox.add_return(tx, group=waiting[0], channel=broken.name, now=now)
 
 
-def _require_lease(delivery: Delivery, row: OutboxEntry) -> None:
-    """Raise SlackUnavailable where another process may take the notification before Slack has answered.
+def _send(database: Database, delivery: Delivery, entry: OutboxEntry, now: datetime) -> tuple[MessageRef, bool]:
+    """Where the notification is in Slack, and whether an earlier attempt had put it there. Raises SlackError."""
+    if entry.action is OutboxAction.ALARM:
+        delivery.alarm(entry.notification.lines[0])
+        return MessageRef(entry.channel, ""), False
+    message, target = _load(database, delivery, entry, now)
+    if entry.action is OutboxAction.FILE and target is None:
+        raise SlackGone("files.upload: the message is gone", code="message_not_found")
+    posts = target is None or entry.action is OutboxAction.REPLY  # an edit or a file that comes twice does no harm
+    arrived = _look_for(database, delivery, entry, thread=target) if posts and entry.uncertain else None
+    if arrived is not None:
+        log.info("notification_had_arrived", notification=entry.number, kind=entry.notification.kind.value)
+        if message is None:
+            return arrived, True
+        target = arrived  # it is there, and may show an older state
+    if message is not None and entry.action is not OutboxAction.FILE:
+        message = _linked(database, delivery.sender, message)
+    _require_lease(delivery, entry)
+    return _write(delivery, entry, message, target, now), arrived is not None
 
-    Asked just before each call: whoever was stopped, or waited long for another answer, must not write what is old by
-    now.
+
+def _require_lease(delivery: Delivery, entry: OutboxEntry) -> None:
+    """Raise SlackUnavailable where another process may claim the notification before Slack has answered.
+
+    Asked after everything else that waits: a process that was stopped, or waited long for Slack, must not write what is
+    outdated by now.
     """
-    if delivery.clock() > row.lease_until - delivery.lease / 4:
+    if delivery.clock() > entry.lease_until - delivery.lease / 4:
         raise SlackUnavailable("nothing was sent: the lease of the notice is nearly over", code="lease_over")
 
 
-def _sound(delivery: Delivery, row: OutboxEntry) -> tuple[MessageRef, bool]:
-    delivery.alarm(row.notification.lines[0])
-    return MessageRef(row.channel, ""), False
-
-
-def _send(database: Database, delivery: Delivery, row: OutboxEntry, now: datetime) -> tuple[MessageRef, bool]:
-    """Where it stands now, and whether an earlier try had put it there."""
+def _write(
+    delivery: Delivery, entry: OutboxEntry, message: AlertMessage | None, target: MessageRef | None, now: datetime
+) -> MessageRef:
+    """The one call that writes. `target` is the message to edit, or whose thread is added to; None posts to the channel."""
     sender = delivery.sender
-    message, place = _load(database, delivery, row, now)
-    if row.action is OutboxAction.FILE and message is not None:
-        if place is None:
-            raise SlackGone("files.upload: the message is gone", code="message_not_found")
-        _require_lease(delivery, row)
-        sender.attach(place, name=f"alerts-G{row.group}.csv", text=alerts_csv(message.alerts))
-        return place, False
-    if row.action is OutboxAction.MESSAGE and place is not None and message is not None:
-        linked = _linked(database, sender, message)
-        _require_lease(delivery, row)
-        sender.edit(place, linked)
-        return place, False
-    thread = place if row.action is OutboxAction.REPLY else None
-    arrived = _look_for(database, delivery, row, thread) if row.uncertain else None
-    if arrived is not None:
-        log.info("notification_had_arrived", notification=row.number, kind=row.notification.kind.value)
-        if row.action in {OutboxAction.MESSAGE, OutboxAction.RETURN} and message is not None:
-            linked = _linked(database, sender, message)
-            _require_lease(delivery, row)
-            sender.edit(arrived, linked)
-        return arrived, True
-    mention = resolve(row.notification.mention, delivery.on_call, now)
-    if message is not None and message.group.closed_at is not None and row.notification.kind is NotificationKind.FIRST:
-        mention = ()  # it is over: told, but nobody is called for it
-    if row.action in {OutboxAction.MESSAGE, OutboxAction.RETURN} and message is not None:
-        linked = _linked(database, sender, message)
-        _require_lease(delivery, row)
-        return sender.post(row.channel, linked, notification=row.number, mention=mention), False
-    notification = replace(row.notification, mention=mention)
-    _require_lease(delivery, row)
-    if thread is not None:
-        return sender.reply(thread, notification, number=row.number), False
-    return sender.say(row.channel, notification, number=row.number), False
+    mention = resolve(entry.notification.mention, delivery.on_call, now)
+    if message is None:
+        notification = replace(entry.notification, mention=mention)
+        if target is not None:
+            return sender.reply(target, notification, number=entry.number)
+        return sender.say(entry.channel, notification, number=entry.number)
+    if target is None:
+        if entry.notification.kind is NotificationKind.FIRST and message.group.closed_at is not None:
+            mention = ()  # it is over: nobody is called for it
+        return sender.post(entry.channel, message, notification=entry.number, mention=mention)
+    if entry.action is OutboxAction.FILE:
+        sender.attach(target, name=f"alerts-G{entry.group}.csv", text=alerts_csv(message.alerts))
+    else:
+        sender.edit(target, message)
+    return target
 
 
-def _look_for(database: Database, delivery: Delivery, row: OutboxEntry, thread: MessageRef | None) -> MessageRef | None:
-    """What an earlier, uncertain try left. Where the history may not be read, said twice is better than never."""
-    channel = thread.channel if thread else row.channel
+def _look_for(
+    database: Database, delivery: Delivery, entry: OutboxEntry, *, thread: MessageRef | None
+) -> MessageRef | None:
+    """What an earlier, uncertain attempt left. Where the history cannot be read, twice is better than never."""
+    channel = thread.channel if thread else entry.channel
     try:
-        return delivery.sender.find(channel, notification=row.number, since=row.created_at, thread=thread)
-    except (SlackRefused, SlackDestination, SlackRejected, SlackGone) as error:
-        if isinstance(error, SlackRefused) and not concerns_some_calls(error.code):
-            raise  # nothing can be posted either: it is looked for when the app is taken again
+        return delivery.sender.find(channel, notification=entry.number, since=entry.created_at, thread=thread)
+    except SlackRefused as error:
+        if not concerns_some_calls(error.code):
+            raise  # nothing can be posted either: it is looked for when Slack accepts the app again
         log.warning("history_not_readable", channel=channel, code=error.code)
-        if isinstance(error, SlackRefused):
-            line = (
-                f"Slack's history cannot be read ({error.code}): a message whose answer was lost may be posted twice."
-            )
-            with database.transaction() as tx:
-                if channels.mark_broken(tx, _HISTORY, error.code, now=delivery.clock()):
-                    _tell_operators(tx, delivery, line)
-        return None
+        line = f"Slack's history cannot be read ({error.code}): a message whose answer was lost may be posted twice."
+        with database.transaction() as tx:
+            if channels.mark_broken(tx, _HISTORY, error.code, now=delivery.clock()):
+                _notify_operators(tx, delivery, line)
+    except (SlackDestination, SlackRejected, SlackGone) as error:
+        log.warning("history_not_readable", channel=channel, code=error.code)
+    return None
 
 
 def _load(
-    database: Database, delivery: Delivery, row: OutboxEntry, now: datetime
+    database: Database, delivery: Delivery, entry: OutboxEntry, now: datetime
 ) -> tuple[AlertMessage | None, MessageRef | None]:
-    """The group's message as it should look now, and where it is."""
-    if row.group is None:
+    """The group's message as it should look now, if the entry shows it, and the message to edit or to add to, if any."""
+    if entry.group is None or entry.action is OutboxAction.ALONE:
         return None, None
     with database.reading() as tx:
-        group = groups.load(tx, row.group)
-        assert group is not None, "groups are not deleted while notices of them wait"
-        members = alerts.by_numbers(tx, groups.members(tx, row.group))
+        message_ref = groups.message_ref(tx, entry.group)
+        if entry.action is OutboxAction.REPLY:
+            return None, message_ref
+        group = groups.load(tx, entry.group)
+        assert group is not None, "groups are not deleted while notifications of them wait"
+        members = alerts.by_numbers(tx, groups.members(tx, entry.group))
         message = message_of(tx, group, members, rules=delivery.rules, on_call=delivery.on_call, now=now)
         message = with_growers(
             tx, message, members, rules=delivery.rules, intervals=delivery.intervals, prices=delivery.prices
         )
-        return message, groups.message_ref(tx, row.group)
+        # The message that stands in for it in the fallback channel stays: a return is posted.
+        return message, None if entry.action is OutboxAction.RETURN else message_ref
 
 
 def _linked(database: Database, sender: Sender, message: AlertMessage) -> AlertMessage:
@@ -280,27 +283,29 @@ def _linked(database: Database, sender: Sender, message: AlertMessage) -> AlertM
         return message
 
 
-def _settle(tx: Tx, delivery: Delivery, row: OutboxEntry, place: MessageRef) -> bool:
+def _mark_sent(tx: Tx, delivery: Delivery, entry: OutboxEntry, place: MessageRef) -> bool:
     """Mark a notification that Slack has; False if somebody else took it meanwhile."""
     now = delivery.clock()
-    if not deliveries.mark_sent(tx, row, owner=delivery.owner, ts=place.ts, now=now):
+    if not deliveries.mark_sent(tx, entry, owner=delivery.owner, ts=place.ts, now=now):
         # Somebody else took the notification meanwhile, so this process was stalled: what it wrote may be older than
         # what stood there. The message is brought up to date once more.
-        if row.group is not None:
+        if entry.group is not None:
             outbox.add(
-                tx, Notification(NotificationKind.EDIT, ping=False), group=row.group, channel=row.channel, now=now
+                tx, Notification(NotificationKind.EDIT, ping=False), group=entry.group, channel=entry.channel, now=now
             )
-        log.warning("notification_overtaken", notification=row.number, kind=row.notification.kind.value, ts=place.ts)
+        log.warning(
+            "notification_overtaken", notification=entry.number, kind=entry.notification.kind.value, ts=place.ts
+        )
         return False
-    if row.action is OutboxAction.ALARM:
+    if entry.action is OutboxAction.ALARM:
         return True
-    if row.group is not None and row.action in {OutboxAction.MESSAGE, OutboxAction.RETURN}:
-        if row.action is OutboxAction.RETURN:
-            groups.bring_back(tx, row.group)
-        groups.set_message(tx, row.group, place)
-        groups.mark_edited(tx, row.group, now)
-    if channels.mark_working(tx, row.channel):
-        _welcome_back(tx, delivery, row.channel, now)
+    if entry.group is not None and entry.action in {OutboxAction.MESSAGE, OutboxAction.RETURN}:
+        if entry.action is OutboxAction.RETURN:
+            groups.bring_back(tx, entry.group)
+        groups.set_message(tx, entry.group, place)
+        groups.mark_edited(tx, entry.group, now)
+    if channels.mark_working(tx, entry.channel):
+        _welcome_back(tx, delivery, entry.channel, now)
     report_accepted(tx, operators=delivery.operators, now=now)
     return True
 
@@ -310,103 +315,99 @@ def _welcome_back(tx: Tx, delivery: Delivery, channel: str, now: datetime) -> No
     for number in channels.diverted_from(tx, channel):
         groups.bring_back(tx, number)
         outbox.add(tx, Notification(NotificationKind.EDIT, ping=False), group=number, channel=channel, now=now)
-    _tell_operators(tx, delivery, f"{channel} can be written to again; its alerts are told there.")
+    _notify_operators(tx, delivery, f"{channel} can be written to again; its alerts are told there.")
 
 
-def _postpone(tx: Tx, delivery: Delivery, row: OutboxEntry, error: SlackError) -> None:
-    """A send that failed: later, elsewhere, or never. By a process that was overtaken: of no consequence."""
+def _handle_error(tx: Tx, delivery: Delivery, entry: OutboxEntry, error: SlackError) -> None:
+    """What becomes of a notification that was not sent: later, elsewhere, or never, as the type of the error says."""
     now = delivery.clock()
-    if not deliveries.is_held(tx, row, owner=delivery.owner):
+    if not deliveries.is_held(tx, entry, owner=delivery.owner):
+        # Another process has claimed it: what becomes of it is decided there.
         log.warning(
-            "notification_overtaken", notification=row.number, kind=row.notification.kind.value, code=error.code
+            "notification_overtaken", notification=entry.number, kind=entry.notification.kind.value, code=error.code
         )
         return
-    reason = f"{error.code}: {error.lines[0]}"
-    if _is_hopeless(tx, row, error):
-        if isinstance(error, SlackDestination):
-            channels.mark_broken(tx, row.channel, error.code, now=now)
-        _give_up(tx, delivery, row, reason, now)
+    # A list is a convenience, and a return is tried again in an hour: neither follows the alerts to the fallback.
+    follows = entry.action not in {OutboxAction.FILE, OutboxAction.RETURN}
+    if isinstance(error, SlackDestination) and follows and _break(tx, delivery, entry, error, now):
         return
-    if isinstance(error, SlackDestination) and _break(tx, delivery, row, error, now):
+    reason, pause = f"{error.code}: {error.lines[0]}", _pause(tx, entry, error, now)
+    if pause is None:
+        _give_up(tx, delivery, entry, reason, now)
         return
-    pause = _pause(tx, row, error, now)
-    uncertain = row.uncertain or isinstance(error, SlackUncertain)
-    deliveries.mark_deferred(tx, row, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
+    uncertain = entry.uncertain or isinstance(error, SlackUncertain)
+    deliveries.mark_deferred(tx, entry, owner=delivery.owner, due_at=now + pause, error=reason, uncertain=uncertain)
     log.warning(
         "notification_postponed",
-        notification=row.number,
-        kind=row.notification.kind.value,
+        notification=entry.number,
+        kind=entry.notification.kind.value,
         code=error.code,
-        attempts=row.attempts,
+        attempts=entry.attempts,
         seconds=round(pause.total_seconds(), 1),
     )
 
 
-def _is_hopeless(tx: Tx, row: OutboxEntry, error: SlackError) -> bool:
-    """Whether the same notification will never pass, or is not worth another try."""
-    match error:
-        case SlackRejected():
-            return True
-        case SlackRefused() | SlackDestination() if row.action in {OutboxAction.FILE, OutboxAction.RETURN}:
-            # A list is a convenience, and a return is tried again in an hour: the alerts themselves go on without them.
-            return row.action is OutboxAction.FILE or isinstance(error, SlackDestination)
-        case SlackGone() if row.action is OutboxAction.MESSAGE and row.group is not None:
-            return groups.reposts(tx, row.group) > 0  # deleted a second time: it is not wanted
-        case SlackGone():
-            return not (row.action is OutboxAction.REPLY and row.notification.ping)
-        case _:
-            return False
-
-
-def _pause(tx: Tx, row: OutboxEntry, error: SlackError, now: datetime) -> timedelta:
-    """How long to wait before the next try, and whom else the failure holds up."""
-    match error:
-        case SlackBusy(retry_after=seconds):
+def _pause(tx: Tx, entry: OutboxEntry, error: SlackError, now: datetime) -> timedelta | None:  # noqa: PLR0911 — one case each
+    """How long to wait before the next attempt; None if there is none. Notes which other entries have to wait as well."""
+    match error, entry.action:
+        case SlackRejected(), _:
+            return None
+        case SlackBusy(retry_after=seconds), _:
             pause = timedelta(seconds=seconds)
-            channels.hold(tx, row.channel, until=now + pause)
-        case SlackRefused():
-            pause = _PROBE_PAUSE
-            channels.hold(tx, EVERY_CHANNEL, until=now + pause)
+            channels.hold(tx, entry.channel, until=now + pause)
+            return pause
+        case SlackRefused(), OutboxAction.FILE:
+            return None
+        case SlackRefused(), _:
+            channels.hold(tx, EVERY_CHANNEL, until=now + _PROBE_PAUSE)
             report_refused(tx, error.code, now=now)
-        case SlackDestination():
-            pause = max(_backoff(row), _PROBE_PAUSE)
-        case SlackGone():
-            pause = timedelta(0)
-            if row.action is OutboxAction.MESSAGE and row.group is not None:
-                groups.count_repost(tx, row.group)
-            else:  # the thread is gone, the ping must not be: it is said in the channel
-                deliveries.post_to_channel(tx, row)
+            return _PROBE_PAUSE
+        case SlackDestination(), OutboxAction.FILE | OutboxAction.RETURN:
+            channels.mark_broken(tx, entry.channel, error.code, now=now)
+            return None
+        case SlackDestination(), _:  # of the fallback channel itself
+            return max(_backoff(entry), _PROBE_PAUSE)
+        case SlackGone(), OutboxAction.MESSAGE if entry.group is not None and groups.reposts(tx, entry.group) == 0:
+            groups.count_repost(tx, entry.group)
+            return timedelta(0)
+        case SlackGone(), OutboxAction.REPLY if entry.notification.ping:
+            deliveries.post_to_channel(tx, entry)  # the thread is gone, the ping must not be
+            return timedelta(0)
+        case SlackGone(), _:  # deleted a second time, it is not wanted; and nobody misses a line below it
+            return None
         case _:
-            pause = _backoff(row)
-    return pause
+            return _backoff(entry)
 
 
-def _backoff(row: OutboxEntry) -> timedelta:
+def _backoff(entry: OutboxEntry) -> timedelta:
     """Exponential, and spread by the notification's number, so that those that wait do not march in step."""
-    pause = min(timedelta(seconds=2 ** min(row.attempts, 10)), _LONGEST_PAUSE)
-    return pause + pause * ((row.number * 7919 + row.attempts * 104_729) % 1000) / 2000
+    pause = min(timedelta(seconds=2 ** min(entry.attempts, 10)), _LONGEST_PAUSE)
+    return pause + pause * ((entry.number * 7919 + entry.attempts * 104_729) % 1000) / 2000
 
 
-def _break(tx: Tx, delivery: Delivery, row: OutboxEntry, error: SlackError, now: datetime) -> bool:
-    """A channel cannot be written to: told once, and its notifications go to the fallback. False if that is the broken one."""
-    if channels.mark_broken(tx, row.channel, error.code, now=now):
-        log.error("channel_broken", channel=row.channel, code=error.code)
-        line = f"{row.channel} cannot be written to ({error.code}). Its alerts go to {delivery.fallback}; it is tried hourly."
-        _tell_operators(tx, delivery, line, but_not=row.channel)
-    return _divert(tx, delivery, row, now)
+def _break(tx: Tx, delivery: Delivery, entry: OutboxEntry, error: SlackError, now: datetime) -> bool:
+    """Note that a channel cannot be written to, notify the operators once, and send the entry to the fallback.
+
+    False if the fallback is the broken channel.
+    """
+    if channels.mark_broken(tx, entry.channel, error.code, now=now):
+        log.error("channel_broken", channel=entry.channel, code=error.code)
+        line = f"{entry.channel} cannot be written to ({error.code}). Its alerts go to {delivery.fallback}; it is tried hourly."
+        _notify_operators(tx, delivery, line, but_not=entry.channel)
+    return _reroute(tx, delivery, entry, now)
 
 
-def _divert(tx: Tx, delivery: Delivery, row: OutboxEntry, now: datetime) -> bool:
-    """Let a notification, and the message it belongs to, go to the fallback channel; False if it was meant for that already."""
-    if row.channel == delivery.fallback:
+def _reroute(tx: Tx, delivery: Delivery, entry: OutboxEntry, now: datetime) -> bool:
+    """Send a notification, and the message it belongs to, to the fallback channel; False if that is its channel already."""
+    if entry.channel == delivery.fallback:
         return False
-    if row.group is not None and row.action in {OutboxAction.MESSAGE, OutboxAction.REPLY}:
-        groups.reroute(tx, row.group, delivery.fallback)
-    deliveries.reroute(tx, row, owner=delivery.owner, to=delivery.fallback, now=now)
+    if entry.group is not None and entry.action in {OutboxAction.MESSAGE, OutboxAction.REPLY}:
+        groups.reroute(tx, entry.group, delivery.fallback)
+    deliveries.reroute(tx, entry, owner=delivery.owner, to=delivery.fallback, now=now)
     return True
 
 
-def _tell_operators(tx: Tx, delivery: Delivery, line: str, *, but_not: str = "") -> None:
+def _notify_operators(tx: Tx, delivery: Delivery, line: str, *, but_not: str = "") -> None:
     channel = delivery.fallback if delivery.operators == but_not else delivery.operators
     if channel == but_not:
         raise_alarm(tx, line, now=delivery.clock())
@@ -416,6 +417,6 @@ def _tell_operators(tx: Tx, delivery: Delivery, line: str, *, but_not: str = "")
     )
 
 
-def _give_up(tx: Tx, delivery: Delivery, row: OutboxEntry, reason: str, now: datetime) -> None:
-    deliveries.mark_failed(tx, row, owner=delivery.owner, error=reason, now=now)
-    log.error("notification_given_up", notification=row.number, kind=row.notification.kind.value, why=reason)
+def _give_up(tx: Tx, delivery: Delivery, entry: OutboxEntry, reason: str, now: datetime) -> None:
+    deliveries.mark_failed(tx, entry, owner=delivery.owner, error=reason, now=now)
+    log.error("notification_given_up", notification=entry.number, kind=entry.notification.kind.value, why=reason)
