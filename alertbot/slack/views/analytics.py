@@ -16,8 +16,9 @@ from alertbot.domain.spending import Spending, Spent
 from alertbot.domain.times import format_duration
 from alertbot.domain.usage import Budgets, Usage, bar, percent
 from alertbot.domain.windows import Window
-from alertbot.slack.views.responses import Response, format_count, preformatted, text_response
-from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, fit, literal, mrkdwn, slack_date, visible, with_moments
+from alertbot.slack.views.blocks import context_line, preformatted, section
+from alertbot.slack.views.responses import Response, format_count, text_response
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, fit, literal, slack_date, visible, with_moments
 
 _COLUMNS = 40  # what a telephone shows of a line without folding it
 _MOST_ROWS = 10
@@ -46,7 +47,7 @@ def top_response(ranking: Ranking) -> Response:
     )
     if len(ranking.grown) > len(rows):
         table.append(f"… and {len(ranking.grown) - len(rows)} more")
-    blocks = [{"type": "section", "text": mrkdwn(head)}, preformatted("\n".join(table)), *notes_block(coverage.notes)]
+    blocks = [section(head), preformatted("\n".join(table)), *notes_block(coverage.notes)]
     return {"text": head, "blocks": blocks}
 
 
@@ -64,7 +65,7 @@ def notes_block(notes: Sequence[str]) -> list[dict[str, Any]]:
     lines = [f":information_source: {with_moments(literal(note, _NOTE_LIMIT))}" for note in notes[:_MOST_NOTES]]
     if len(notes) > _MOST_NOTES:
         lines.append(f"… and {len(notes) - _MOST_NOTES} more sources")
-    return [{"type": "context", "elements": [mrkdwn(fit(lines, SECTION_LIMIT))]}]
+    return [context_line(fit(lines, SECTION_LIMIT))]
 
 
 def _nothing(zero: str, subject: str, coverage: Coverage) -> Response:
@@ -112,8 +113,8 @@ def spend_response(spending: Spending) -> Response:
     table = _spend_table(shown, several=len({row.source for row in spending.rows}) > 1 and spending.by != "source")
     if len(spending.rows) > len(shown):
         table.append(f"… and {len(spending.rows) - len(shown)} more")
-    blocks = [{"type": "section", "text": mrkdwn(head)}, preformatted("\n".join(table))]
-    blocks.append({"type": "context", "elements": [mrkdwn(_estimate(spending))]})
+    blocks = [section(head), preformatted("\n".join(table))]
+    blocks.append(context_line(_estimate(spending)))
     blocks += notes_block(spending.coverage.notes)
     return {"text": head, "blocks": blocks}
 
@@ -160,7 +161,7 @@ def stats_response(stats: Stats) -> Response:
     return {
         "text": head,
         "blocks": [
-            {"type": "section", "text": mrkdwn(head)},
+            section(head),
             preformatted("\n".join(table)),
             *notes_block(stats.coverage.notes),
         ],
@@ -185,20 +186,18 @@ def budget_response(budgets: Budgets) -> Response:
     if not found:
         told = text_response("No budget is configured, or nothing was read yet.")
         return told | {"blocks": [*told["blocks"], *notes_block(budgets.notes)]}
-    sections = []
-    for _, group in groupby(found, key=lambda one: one.rule.name):
-        sections.append(_budget_lines(list(group)))
+    texts = [_budget_lines(list(group)) for _, group in groupby(found, key=lambda usage: usage.rule.name)]
     shown: list[str] = []
-    for section in sections:
-        if sum(map(len, shown)) + len(section) > _MOST_CHARACTERS:
+    for text in texts:
+        if sum(map(len, shown)) + len(text) > _MOST_CHARACTERS:
             break
-        shown.append(section)
-    if len(shown) < len(sections):
-        shown.append(f"… and {len(sections) - len(shown)} more budgets")
+        shown.append(text)
+    if len(shown) < len(texts):
+        shown.append(f"… and {len(texts) - len(shown)} more budgets")
     worst = max(found, key=lambda one: one.share)
-    text = f"{literal(worst.rule.name, 80)}: {percent(worst.share)} used by {literal(worst.name, 80)}"
-    blocks = [{"type": "section", "text": mrkdwn(section)} for section in shown]
-    return {"text": text, "blocks": [*blocks, *notes_block(budgets.notes)]}
+    first = f"{literal(worst.rule.name, 80)}: {percent(worst.share)} used by {literal(worst.name, 80)}"
+    blocks = [section(text) for text in shown]
+    return {"text": first, "blocks": [*blocks, *notes_block(budgets.notes)]}
 
 
 def _budget_lines(found: Sequence[Usage]) -> str:
@@ -232,7 +231,7 @@ def chart_response(chart_series: ChartSeries, file: str | None) -> Response:
     if chart_series.worst is None:
         return text_response(f"{head}\nNothing was read in this time.")
     summary = _summary(chart_series)
-    blocks: list[dict[str, Any]] = [{"type": "section", "text": mrkdwn(f"{head}\n{summary}")}]
+    blocks: list[dict[str, Any]] = [section(f"{head}\n{summary}")]
     if file is None:
         blocks.append(preformatted(sparkline([value for _, value in chart_series.points], width=_SPARK)))
     else:

@@ -7,10 +7,20 @@ from typing import Any
 from alertbot.domain.alerts import Alert, State
 from alertbot.domain.evidence import Summary
 from alertbot.domain.formatting import format_severity, headline, limit, shown_severity
+from alertbot.slack.views.blocks import (
+    Block,
+    action_row,
+    context_line,
+    mrkdwn,
+    option,
+    page_buttons,
+    plain_text,
+    section,
+)
 from alertbot.slack.views.evidence import evidence_block
 from alertbot.slack.views.private_metadata import encode_private_metadata
 from alertbot.slack.views.takers import taker_of
-from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, literal, mention_user, mrkdwn, slack_date
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, literal, mention_user, slack_date
 
 PAGE = 30  # alerts a page: two blocks each at most, of the 100 that a view may have
 View = dict[str, Any]
@@ -36,11 +46,11 @@ def details_view(
     )
     last = max(0, (len(order) - 1) // PAGE)
     page = min(max(0, page), last)
-    blocks: list[dict[str, Any]] = [{"type": "section", "text": mrkdwn(cut(note, SECTION_LIMIT))}] if note else []
+    blocks: list[dict[str, Any]] = [section(cut(note, SECTION_LIMIT))] if note else []
     for alert in order[page * PAGE : (page + 1) * PAGE]:
         blocks.append(_line(alert, now))
         if said := literal(alert.note, 1000):
-            blocks.append({"type": "context", "elements": [mrkdwn(said)]})
+            blocks.append(context_line(said))
     if evidence is not None:
         blocks.append(evidence_block(evidence, doubts))
     if last:
@@ -50,8 +60,8 @@ def details_view(
         "type": "modal",
         "callback_id": "details",
         "private_metadata": encode_private_metadata(about=f"G{group}", page=page, channel=channel),
-        "title": {"type": "plain_text", "text": cut(title, 24)},
-        "close": {"type": "plain_text", "text": "Close"},
+        "title": plain_text(cut(title, 24)),
+        "close": plain_text("Close"),
         "blocks": blocks,
     }
 
@@ -98,22 +108,10 @@ def _menu(alert: Alert) -> dict[str, Any]:
     return {
         "type": "overflow",
         "action_id": "alert_menu",
-        "options": [
-            {"text": {"type": "plain_text", "text": words}, "value": f"A{alert.number} {what}"}
-            for what, words in offered
-        ],
+        "options": [option(f"A{alert.number} {what}", words) for what, words in offered],
     }
 
 
-def _pages(group: int, page: int, last: int) -> dict[str, Any]:
-    elements = [
-        {
-            "type": "button",
-            "action_id": f"details_page_{words.lower()}",
-            "text": {"type": "plain_text", "text": f"{words} ({target + 1} of {last + 1})"},
-            "value": f"G{group} {target}",
-        }
-        for words, target in (("Previous", page - 1), ("Next", page + 1))
-        if 0 <= target <= last
-    ]
-    return {"type": "actions", "block_id": f"pages-{page}", "elements": elements}
+def _pages(group: int, page: int, last: int) -> Block:
+    elements = page_buttons("details_page", page, last, value=f"G{group} {{page}}")
+    return action_row(*elements, block_id=f"pages-{page}")

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from alertbot.slack.views.text import literal, mrkdwn
+from alertbot.slack.views.blocks import plain_text, section
+from alertbot.slack.views.text import literal
 
 View = dict[str, Any]
 _MOST_BLOCKS = 100  # of a view
@@ -15,7 +16,7 @@ _KEYS = ("type", "callback_id", "title", "submit", "close", "private_metadata", 
 def with_trouble(view: Mapping[str, Any], text: str) -> View:
     """The view as Slack sent it, with a sentence on top; fields keep what was typed into them."""
     blocks = [block for block in view.get("blocks") or () if block.get("block_id") != _BLOCK][: _MOST_BLOCKS - 1]
-    sentence = {"type": "section", "block_id": _BLOCK, "text": mrkdwn(f":warning: {literal(text, 2000)}")}
+    sentence = section(f":warning: {literal(text, 2000)}", block_id=_BLOCK)
     return {name: view[name] for name in _KEYS if view.get(name)} | {"blocks": [sentence, *blocks]}
 
 
@@ -35,7 +36,7 @@ def _note_view(title: str, text: str) -> View:
     return {
         "type": "modal",
         "callback_id": "note",
-        "title": {"type": "plain_text", "text": title},
-        "close": {"type": "plain_text", "text": "Close"},
-        "blocks": [{"type": "section", "text": mrkdwn(text)}],
+        "title": plain_text(title),
+        "close": plain_text("Close"),
+        "blocks": [section(text)],
     }

@@ -6,14 +6,14 @@ from typing import Any
 
 from alertbot.domain.evidence import EvidenceKind, Privacy, Summary, TopN, ViolationReport
 from alertbot.domain.windows import Window
-from alertbot.slack.views.responses import Response, format_count, preformatted, text_response
+from alertbot.slack.views.blocks import context_line, preformatted, section
+from alertbot.slack.views.responses import Response, format_count, text_response
 from alertbot.slack.views.text import (
     SECTION_LIMIT,
     cut,
     cut_between_words,
     fit,
     literal,
-    mrkdwn,
     slack_date,
     visible,
     with_moments,
@@ -31,7 +31,7 @@ _KINDS = {EvidenceKind.VIOLATION: ("violation", "violations"), EvidenceKind.ALER
 def evidence_block(summary: Summary, notes: Sequence[str] = ()) -> dict[str, Any]:
     """A section with who and what is behind an alert; `notes` are what is wrong with the evidence."""
     warned = [f":warning: {literal(note, _QUOTE_LIMIT)}" for note in notes[:_MOST_NOTES]]
-    return {"type": "section", "text": mrkdwn(fit([*evidence_lines(summary), *warned], SECTION_LIMIT))}
+    return section(fit([*evidence_lines(summary), *warned], SECTION_LIMIT))
 
 
 def evidence_lines(summary: Summary) -> list[str]:
@@ -106,9 +106,9 @@ def violations_response(listing: ViolationReport, window: Window, zone: tzinfo) 
         return text_response("\n".join([nothing, *notes]))
     head = f"*{_amount(summary)}* {window.name}{_of_them(summary)}"
     blocks: list[dict[str, Any]] = [
-        {"type": "section", "text": mrkdwn(fit([head, *evidence_lines(summary)], SECTION_LIMIT))},
+        section(fit([head, *evidence_lines(summary)], SECTION_LIMIT)),
         *([preformatted("\n".join(_table(listing, window, zone)))] if listing.violations else []),
-        *([{"type": "context", "elements": [mrkdwn("\n".join(notes))]}] if notes else []),
+        *([context_line("\n".join(notes))] if notes else []),
     ]
     return {"text": head, "blocks": blocks}
 

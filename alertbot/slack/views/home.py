@@ -10,11 +10,21 @@ from alertbot.domain.alerts import Alert, State, labels_with_severity
 from alertbot.domain.formatting import headline, limit
 from alertbot.domain.reports import AlertRow, StatusReport
 from alertbot.domain.silences import Silence
+from alertbot.slack.views.blocks import (
+    DIVIDER,
+    Block,
+    action_row,
+    button,
+    context_line,
+    header,
+    page_buttons,
+    plain_text,
+    section,
+)
 from alertbot.slack.views.responses import not_running_lines, silence_line, source_line
 from alertbot.slack.views.takers import no_longer_taken
-from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, escape, fit, literal, mention_user, mrkdwn, slack_date
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, cut, escape, fit, literal, mention_user, slack_date
 
-Block = dict[str, Any]
 View = dict[str, Any]
 ROWS = 12  # messages a page, three blocks each; with all the rest a view of at most 100 blocks
 _MOST_PENDING = 10
@@ -65,21 +75,21 @@ def home_view(board: HomeData) -> View:
 
 def _top(board: HomeData) -> Iterator[Block]:
     if board.note:
-        yield {"type": "section", "text": mrkdwn(cut(board.note, SECTION_LIMIT))}
+        yield section(cut(board.note, SECTION_LIMIT))
     report = board.status
     for line in not_running_lines(report):
-        yield {"type": "section", "text": mrkdwn(line)}
+        yield section(line)
     alerts = "1 alert is firing" if report.firing == 1 else f"{report.firing} alerts are firing"
-    yield _header(alerts if report.firing else "Nothing is firing")
+    yield header(alerts if report.firing else "Nothing is firing")
     counted = [f"{report.acknowledged} acknowledged"] if report.firing else []
     if report.pending:
         counted.append(f"{report.pending} pending")
     parts = [*counted, f"as of {slack_date(board.now)}", f"`{escape(board.command)} help`"]
-    yield {"type": "context", "elements": [mrkdwn(" · ".join(parts))]}
-    buttons = [_button("home_refresh", "Refresh")]
+    yield context_line(" · ".join(parts))
+    buttons = [button("home_refresh", "Refresh")]
     if board.may_operate:
-        buttons.append(_button("silence", "New silence…"))
-    yield {"type": "actions", "block_id": "top", "elements": buttons}
+        buttons.append(button("silence", "New silence…"))
+    yield action_row(*buttons, block_id="top")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +128,10 @@ def _rows(board: HomeData, shown: Sequence[_Bundle]) -> Iterator[Block]:
     mine = [bundle for bundle in shown if bundle.belongs_to(board.user)]
     for title, bundles in (("Yours", mine), ("Open", shown[len(mine) :])):
         if bundles:
-            yield from (_DIVIDER, _header(title))
+            yield from (DIVIDER, header(title))
         for bundle in bundles:
-            yield {"type": "section", "text": mrkdwn(_said(board, bundle))}
-            yield {"type": "context", "elements": [mrkdwn(_about(bundle))]}
+            yield section(_said(board, bundle))
+            yield context_line(_about(bundle))
             yield _buttons(board, bundle)
 
 
@@ -168,21 +178,16 @@ def _standing(board: HomeData, bundle: _Bundle) -> list[str]:
 def _buttons(board: HomeData, bundle: _Bundle) -> Block:
     name = f"G{bundle.group}"
     if not bundle.is_taken:
-        elements = [_button("acknowledge", "Acknowledge", name) | {"style": "primary"}]
+        elements = [button("acknowledge", "Acknowledge", name, style="primary")]
     elif any(alert.acknowledged_by == board.user for alert in bundle.alerts):
-        elements = [_button("give_back", "Unacknowledge", name)]
+        elements = [button("give_back", "Unacknowledge", name)]
     else:
         elements = []
-    return {"type": "actions", "block_id": f"row-{name}", "elements": [*elements, _button("details", "Details", name)]}
+    return action_row(*elements, button("details", "Details", name), block_id=f"row-{name}")
 
 
 def _pages(page: int, last: int) -> Block:
-    elements = [
-        _button(f"home_page_{words.lower()}", f"{words} ({target + 1} of {last + 1})", str(target))
-        for words, target in (("Previous", page - 1), ("Next", page + 1))
-        if 0 <= target <= last
-    ]
-    return {"type": "actions", "block_id": "pages", "elements": elements}
+    return action_row(*page_buttons("home_page", page, last), block_id="pages")
 
 
 def _pending(board: HomeData) -> list[Block]:
@@ -209,41 +214,26 @@ def _on_call(board: HomeData) -> list[Block]:
 
 def _silences(board: HomeData) -> Iterator[Block]:
     for silence in board.silences[:_MOST_SILENCES]:
-        section = {"type": "section", "block_id": f"silence-{silence.number}", "text": mrkdwn(silence_line(silence))}
-        yield section | ({"accessory": _end(silence)} if silence.number in board.may_end else {})
+        line = section(silence_line(silence), block_id=f"silence-{silence.number}")
+        yield line | ({"accessory": _end(silence)} if silence.number in board.may_end else {})
     yield from _lines([], hidden=max(0, len(board.silences) - _MOST_SILENCES))
 
 
 def _end(silence: Silence) -> dict[str, Any]:
     confirm = {
-        "title": _plain("End this silence?"),
-        "text": _plain("What still fires is heard of at once."),
-        "confirm": _plain("End it"),
-        "deny": _plain("Keep it"),
+        "title": plain_text("End this silence?"),
+        "text": plain_text("What still fires is heard of at once."),
+        "confirm": plain_text("End it"),
+        "deny": plain_text("Keep it"),
     }
-    return _button("end_silence", "End", str(silence.number)) | {"confirm": confirm}
+    return button("end_silence", "End", str(silence.number)) | {"confirm": confirm}
 
 
 def _titled(title: str, blocks: Sequence[Block] | Iterator[Block]) -> list[Block]:
     found = list(blocks)
-    return [_DIVIDER, _header(title), *found] if found else []
+    return [DIVIDER, header(title), *found] if found else []
 
 
 def _lines(lines: Sequence[str], *, hidden: int = 0) -> list[Block]:
     text = fit(lines, SECTION_LIMIT, hidden=hidden)
-    return [{"type": "section", "text": mrkdwn(text)}] if text else []
-
-
-def _header(text: str) -> Block:
-    return {"type": "header", "text": _plain(text)}
-
-
-def _button(action_id: str, text: str, value: str = "") -> dict[str, Any]:
-    return {"type": "button", "action_id": action_id, "text": _plain(text), **({"value": value} if value else {})}
-
-
-def _plain(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}
-
-
-_DIVIDER: Block = {"type": "divider"}
+    return [section(text)] if text else []

@@ -24,6 +24,17 @@ from alertbot.domain.formatting import (
 from alertbot.domain.notifications import AlertMessage
 from alertbot.domain.points import SPEND
 from alertbot.domain.times import format_duration, parse_duration
+from alertbot.slack.views.blocks import (
+    Block,
+    action_row,
+    button,
+    context_line,
+    mrkdwn,
+    option,
+    plain_text,
+    section,
+    select,
+)
 from alertbot.slack.views.evidence import evidence_block
 from alertbot.slack.views.takers import no_longer_taken
 from alertbot.slack.views.text import (
@@ -39,11 +50,9 @@ from alertbot.slack.views.text import (
     literal,
     mention,
     mention_user,
-    mrkdwn,
     slack_date,
 )
 
-Block = dict[str, Any]
 _MOST_ROTATIONS = 3
 _LEAST_TREND = 3  # bars: fewer show no course
 _UNITS = frozenset({"%", "×", "s", "USD"})
@@ -174,7 +183,7 @@ def _growers(message: AlertMessage, alert: Alert) -> list[Block]:
             counted.append(f"{growers.in_all:,} {singular if growers.in_all == 1 else plural.lower()}")
     if counted:
         lines = [f"Used {begin} by {', '.join(counted)}"]
-    return [{"type": "section", "text": mrkdwn(fit(lines, SECTION_LIMIT))}]
+    return [section(fit(lines, SECTION_LIMIT))]
 
 
 def _described(text: str) -> str:
@@ -229,7 +238,7 @@ def _several(state: _Look) -> list[Block]:
     limits = {limit(alert) for alert in order}
     if len(limits) == 1 and (shared := limits.pop()):
         head += f" · {literal(shared, 100)}"
-    table = {"type": "section", "text": mrkdwn(fit([head, *lines], SECTION_LIMIT, hidden=len(order) - len(lines)))}
+    table = section(fit([head, *lines], SECTION_LIMIT, hidden=len(order) - len(lines)))
     return [table, *_taken(state, order)]
 
 
@@ -264,7 +273,7 @@ def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
     given = sorted({alert.assigned_to for alert in about if alert.assigned_to})
     if given:
         lines.append(f":bust_in_silhouette: Assigned to {', '.join(mention_user(who) for who in given[:5])}")
-    return [{"type": "section", "text": mrkdwn("\n".join(lines))}] if lines else []
+    return [section("\n".join(lines))] if lines else []
 
 
 def _context(message: AlertMessage, state: _Look) -> Block:
@@ -279,55 +288,19 @@ def _context(message: AlertMessage, state: _Look) -> Block:
         parts.append(literal(alert.note, 300))
     if message.previous:
         parts.append(f"<{message.previous}|previous alert>")
-    return {"type": "context", "elements": [mrkdwn(" · ".join(parts))]}
-
-
-_ACKNOWLEDGE: Block = {
-    "type": "button",
-    "action_id": "acknowledge",
-    "text": {"type": "plain_text", "text": "Acknowledge"},
-    "style": "primary",
-}
-_GIVE_BACK: Block = {
-    "type": "button",
-    "action_id": "give_back",
-    "text": {"type": "plain_text", "text": "Unacknowledge"},
-}
+    return context_line(" · ".join(parts))
 
 
 def _buttons(message: AlertMessage, *, is_taken: bool) -> Block:
     group = f"G{message.group.number}"
-    options = [
-        {"text": {"type": "plain_text", "text": words}, "value": f"{group} {length}"} for length, words in SNOOZES
-    ]
-    return {
-        "type": "actions",
-        "block_id": f"take-{group}",
-        "elements": [
-            (_GIVE_BACK if is_taken else _ACKNOWLEDGE) | {"value": group},
-            {
-                "type": "static_select",
-                "action_id": "snooze",
-                "placeholder": {"type": "plain_text", "text": "Snooze"},
-                "options": options,
-            },
-            {
-                "type": "button",
-                "action_id": "silence",
-                "text": {"type": "plain_text", "text": "Silence…"},
-                "value": group,
-            },
-            {
-                "type": "button",
-                "action_id": "details",
-                "text": {"type": "plain_text", "text": "Details"},
-                "value": group,
-            },
-            {
-                "type": "button",
-                "action_id": "chart",
-                "text": {"type": "plain_text", "text": "Chart"},
-                "value": group,
-            },
-        ],
-    }
+    options = [option(f"{group} {length}", words) for length, words in SNOOZES]
+    return action_row(
+        button("give_back", "Unacknowledge", group)
+        if is_taken
+        else button("acknowledge", "Acknowledge", group, style="primary"),
+        select("snooze", options) | {"placeholder": plain_text("Snooze")},
+        button("silence", "Silence…", group),
+        button("details", "Details", group),
+        button("chart", "Chart", group),
+        block_id=f"take-{group}",
+    )

@@ -9,10 +9,10 @@ from alertbot.domain.alerts import Alert
 from alertbot.domain.formatting import headline
 from alertbot.domain.reports import SilencePreview, count_llms
 from alertbot.domain.silences import Silence
+from alertbot.slack.views.blocks import Block, option, plain_text, section, select
 from alertbot.slack.views.responses import silence_line
-from alertbot.slack.views.text import SECTION_LIMIT, fit, literal, mrkdwn
+from alertbot.slack.views.text import SECTION_LIMIT, fit, literal
 
-Block = dict[str, Any]
 View = dict[str, Any]
 ANY = "*"  # the choice that leaves a label out
 UNTIL = "until"  # the choice that asks for a date
@@ -65,17 +65,17 @@ def silence_modal(
         ),
         _lasts(draft.lasts),
         *([_date("until", "Until", draft.until)] if draft.lasts == UNTIL else []),
-        {"type": "section", "block_id": "reach", "text": mrkdwn(_preview(preview, is_doubted=is_doubted))},
+        section(_preview(preview, is_doubted=is_doubted), block_id="reach"),
         {
             "type": "input",
             "block_id": "comment",
             "optional": True,
-            "label": _plain("Comment"),
+            "label": plain_text("Comment"),
             "element": {
                 "type": "plain_text_input",
                 "action_id": "comment",
                 "max_length": 500,
-                "placeholder": _plain("Why, for those who wonder later"),
+                "placeholder": plain_text("Why, for those who wonder later"),
                 **({"initial_value": draft.comment} if draft.comment else {}),
             },
         },
@@ -99,9 +99,9 @@ def silenced_modal(silence: Silence, preview: SilencePreview) -> View:
     return {
         "type": "modal",
         "callback_id": "silenced",
-        "title": _plain("Silenced"),
-        "close": _plain("Close"),
-        "blocks": [{"type": "section", "text": mrkdwn("\n".join(lines))}],
+        "title": plain_text("Silenced"),
+        "close": plain_text("Close"),
+        "blocks": [section("\n".join(lines))],
     }
 
 
@@ -120,8 +120,8 @@ def comment_modal(alert: Alert, *, metadata: str) -> View:
             "type": "input",
             "block_id": "comment",
             "optional": True,
-            "label": _plain("Comment"),
-            "hint": _plain("It stands in the thread of the message."),
+            "label": plain_text("Comment"),
+            "hint": plain_text("It stands in the thread of the message."),
             "element": {"type": "plain_text_input", "action_id": "comment", "multiline": True, "max_length": 2000},
         },
     ]
@@ -131,11 +131,11 @@ def comment_modal(alert: Alert, *, metadata: str) -> View:
                 "type": "input",
                 "block_id": "assignee",
                 "optional": True,
-                "label": _plain("Assign to"),
+                "label": plain_text("Assign to"),
                 "element": {
                     "type": "users_select",
                     "action_id": "assignee",
-                    "placeholder": _plain("Somebody"),
+                    "placeholder": plain_text("Somebody"),
                 },
             }
         )
@@ -147,9 +147,9 @@ def _modal(name: str, title: str, submit: str, blocks: Sequence[Block], metadata
         "type": "modal",
         "callback_id": name,
         "private_metadata": metadata,
-        "title": _plain(title),
-        "submit": _plain(submit),
-        "close": _plain("Cancel"),
+        "title": plain_text(title),
+        "submit": plain_text(submit),
+        "close": plain_text("Cancel"),
         "blocks": list(blocks),
     }
 
@@ -175,7 +175,7 @@ def _about(alerts: Sequence[Alert]) -> Block:
     """What a modal is about."""
     lines = [f"`A{alert.number}` {literal(headline(alert), 200)}" for alert in alerts[:_MOST_NAMED]]
     hidden = len(alerts) - len(lines)
-    return {"type": "section", "block_id": "about", "text": mrkdwn(fit(lines, SECTION_LIMIT, hidden=hidden))}
+    return section(fit(lines, SECTION_LIMIT, hidden=hidden), block_id="about")
 
 
 def _counted(count: int, one: str, several: str) -> str:
@@ -185,19 +185,13 @@ def _counted(count: int, one: str, several: str) -> str:
 def _choice(name: str, label: str, every: str, choices: Iterable[str], chosen: str) -> Block:
     """A menu of names. The one that is chosen is offered even where there are more than a menu can hold."""
     known = [choice for choice in dict.fromkeys([*([chosen] if chosen != ANY else []), *choices]) if len(choice) <= 75]
-    options = [_option(ANY, every), *(_option(choice, choice) for choice in sorted(known[: _MOST_CHOICES - 1]))]
-    present = next((option for option in options if option["value"] == chosen), options[0])
+    options = [option(ANY, every), *(option(choice, choice) for choice in sorted(known[: _MOST_CHOICES - 1]))]
     return {
         "type": "input",
         "block_id": name,
         "dispatch_action": True,
-        "label": _plain(label),
-        "element": {
-            "type": "static_select",
-            "action_id": f"silence_{name}",
-            "options": options,
-            "initial_option": present,
-        },
+        "label": plain_text(label),
+        "element": select(f"silence_{name}", options, chosen=chosen if chosen in known else ANY),
     }
 
 
@@ -214,26 +208,20 @@ def _field(name: str, label: str, value: str, *, hint: str) -> Block:
         "block_id": name,
         "optional": True,
         "dispatch_action": True,
-        "label": _plain(label),
-        "hint": _plain(hint),
+        "label": plain_text(label),
+        "hint": plain_text(hint),
         "element": element,
     }
 
 
 def _lasts(chosen: str) -> Block:
-    options = [_option(value, words) for value, words in DURATIONS]
-    present = next(option for option in options if option["value"] == chosen)
+    options = [option(value, words) for value, words in DURATIONS]
     return {
         "type": "input",
         "block_id": "lasts",
         "dispatch_action": True,
-        "label": _plain("How long"),
-        "element": {
-            "type": "static_select",
-            "action_id": "silence_lasts",
-            "options": options,
-            "initial_option": present,
-        },
+        "label": plain_text("How long"),
+        "element": select("silence_lasts", options, chosen=chosen),
     }
 
 
@@ -243,15 +231,7 @@ def _date(name: str, label: str, value: datetime | None, *, hint: str = "On your
     return {
         "type": "input",
         "block_id": name,
-        "label": _plain(label),
-        "hint": _plain(hint),
+        "label": plain_text(label),
+        "hint": plain_text(hint),
         "element": {"type": "datetimepicker", "action_id": name, **initial},
     }
-
-
-def _option(value: str, words: str) -> dict[str, Any]:
-    return {"text": _plain(words), "value": value}
-
-
-def _plain(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}

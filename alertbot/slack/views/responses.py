@@ -18,6 +18,7 @@ from alertbot.domain.reports import (
 )
 from alertbot.domain.silences import Silence
 from alertbot.slack.parse import COMMANDS, NAMES, Command
+from alertbot.slack.views.blocks import context_line, section
 from alertbot.slack.views.takers import taker_of
 from alertbot.slack.views.text import (
     MARKS,
@@ -27,7 +28,6 @@ from alertbot.slack.views.text import (
     fit,
     literal,
     mention_user,
-    mrkdwn,
     slack_date,
     with_moments,
 )
@@ -45,7 +45,7 @@ Response = dict[str, Any]
 def text_response(text: str) -> Response:
     """A plain answer; `text` is mrkdwn that is safe already."""
     shown = fit(text.split("\n"), SECTION_LIMIT)
-    return {"text": shown, "blocks": [{"type": "section", "text": mrkdwn(shown)}]}
+    return {"text": shown, "blocks": [section(shown)]}
 
 
 def error_response(text: str) -> Response:
@@ -65,7 +65,7 @@ def status_response(report: StatusReport, command: str = "/alertbot") -> Respons
     ]
     told = text_response("\n".join(lines))
     foot = f"alertbot {escape(report.version)} · `{escape(command)} help` says what else can be asked"
-    return told | {"blocks": [*told["blocks"], {"type": "context", "elements": [mrkdwn(foot)]}]}
+    return told | {"blocks": [*told["blocks"], context_line(foot)]}
 
 
 def not_running_lines(report: StatusReport) -> list[str]:
@@ -155,12 +155,6 @@ def _code(text: str) -> str:
     return literal(text.replace("`", "'"), 400)
 
 
-def preformatted(text: str) -> dict[str, Any]:
-    """Text that Slack shows letter by letter: nothing in it is markup."""
-    block = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
-    return {"type": "rich_text", "elements": [block]}
-
-
 def format_count(number: int | None) -> str:
     """A count in at most seven characters; exact up to 99,999."""
     if number is None:
@@ -221,8 +215,8 @@ def help_response(command: str, topic: str) -> Response:
     ]
     tried = "  ".join(f"`{command} {escape(example)}`" for example in _TRIED)
     first = f"For example {tried}"
-    blocks = [{"type": "section", "text": mrkdwn(cut(section, SECTION_LIMIT))} for section in (first, *told)]
-    return {"text": cut("\n".join((first, *told)), _MOST_TEXT), "blocks": blocks}
+    texts = (first, *told)
+    return {"text": cut("\n".join(texts), _MOST_TEXT), "blocks": [section(cut(text, SECTION_LIMIT)) for text in texts]}
 
 
 def _help_line(command: str, known: Command) -> str:

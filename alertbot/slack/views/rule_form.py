@@ -7,9 +7,9 @@ from typing import Any
 from alertbot.domain.backtest import BacktestResult, format_backtest, worst_of
 from alertbot.domain.rules import DIMENSIONS, MEANS, METRICS, Comparison, Period, Severity
 from alertbot.domain.times import format_duration
-from alertbot.slack.views.text import MARKS, SECTION_LIMIT, fit, literal, mrkdwn, slack_date
+from alertbot.slack.views.blocks import Block, action_row, button, option, plain_text, section, select
+from alertbot.slack.views.text import MARKS, SECTION_LIMIT, fit, literal, slack_date
 
-Block = dict[str, Any]
 View = dict[str, Any]
 ANY = "*"  # the choice that says nothing
 MORE_LIMIT = 2900
@@ -215,23 +215,23 @@ def rule_form(
         "type": "modal",
         "callback_id": "rule",
         "private_metadata": metadata,
-        "title": _plain("Change rule" if draft.about else "New rule"),
-        "submit": _plain("Save"),
-        "close": _plain("Cancel"),
+        "title": plain_text("Change rule" if draft.about else "New rule"),
+        "submit": plain_text("Save"),
+        "close": plain_text("Cancel"),
         "blocks": [
             named,
             _field_block(kind, RuleDraft(fields={"type": draft.type}), dispatches=True),
             *fields,
             _switches(draft),
             more,
-            {"type": "actions", "block_id": "try", "elements": [_button("rule_try", "Try it")]},
-            {"type": "section", "block_id": "tried", "text": mrkdwn(_tried(backtest_result, problems))},
+            action_row(button("rule_try", "Try it"), block_id="try"),
+            section(_tried(backtest_result, problems), block_id="tried"),
         ],
     }
 
 
 def _about(name: str) -> Block:
-    return {"type": "section", "block_id": "about", "text": mrkdwn(f"*{literal(name, 200)}*")}
+    return section(f"*{literal(name, 200)}*", block_id="about")
 
 
 def _tried(backtest_result: BacktestResult | None, problems: Sequence[str]) -> str:
@@ -261,9 +261,9 @@ def saved_rule_view(name: str, *, is_new: bool, notes: Sequence[str]) -> View:
     return {
         "type": "modal",
         "callback_id": "rule_saved",
-        "title": _plain("Saved"),
-        "close": _plain("Close"),
-        "blocks": [{"type": "section", "text": mrkdwn("\n".join(lines))}],
+        "title": plain_text("Saved"),
+        "close": plain_text("Close"),
+        "blocks": [section("\n".join(lines))],
     }
 
 
@@ -272,7 +272,7 @@ def _field_block(one: Field, draft: RuleDraft, *, dispatches: bool = False) -> B
     block: Block = {
         "type": "input",
         "block_id": one.name,
-        "label": _plain(one.label),
+        "label": plain_text(one.label),
         "element": _menu(one, held) if one.choices else _text_field(one, held),
     }
     if dispatches:
@@ -280,15 +280,12 @@ def _field_block(one: Field, draft: RuleDraft, *, dispatches: bool = False) -> B
     if one.optional:
         block["optional"] = True
     if one.hint:
-        block["hint"] = _plain(one.hint)
+        block["hint"] = plain_text(one.hint)
     return block
 
 
 def _menu(one: Field, held: str) -> Block:
-    options = [_option(value, words) for value, words in one.choices]
-    present = next((option for option in options if option["value"] == held), None)
-    element: Block = {"type": "static_select", "action_id": f"rule_{one.name}", "options": options}
-    return {**element, "initial_option": present} if present else element
+    return select(f"rule_{one.name}", [option(value, words) for value, words in one.choices], chosen=held)
 
 
 def _text_field(one: Field, held: str) -> Block:
@@ -299,13 +296,13 @@ def _text_field(one: Field, held: str) -> Block:
 
 
 def _switches(draft: RuleDraft) -> Block:
-    options = [_option(value, words) for value, words in switches_of(draft.type)]
+    options = [option(value, words) for value, words in switches_of(draft.type)]
     on = [option for option in options if draft.fields.get(option["value"]) == "true"]
     return {
         "type": "input",
         "block_id": "switches",
         "optional": True,
-        "label": _plain("Enabled"),
+        "label": plain_text("Enabled"),
         "element": {
             "type": "checkboxes",
             "action_id": "rule_switches",
@@ -313,15 +310,3 @@ def _switches(draft: RuleDraft) -> Block:
             **({"initial_options": on} if on else {}),
         },
     }
-
-
-def _button(action: str, words: str) -> Block:
-    return {"type": "button", "action_id": action, "text": _plain(words)}
-
-
-def _option(value: str, words: str) -> dict[str, Any]:
-    return {"text": _plain(words), "value": value}
-
-
-def _plain(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}

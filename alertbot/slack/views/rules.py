@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from fractions import Fraction
-from typing import Any
 
 from alertbot.domain.chart_data import comparison_of, in_words, thresholds_of
 from alertbot.domain.formatting import format_amount
@@ -10,11 +9,11 @@ from alertbot.domain.reports import ListedRule
 from alertbot.domain.rules import Absence, Rule, Severity, Spike
 from alertbot.domain.stored_rules import StoredRule
 from alertbot.domain.times import format_duration
+from alertbot.slack.views.blocks import Block, action_row, button, plain_text, section
 from alertbot.slack.views.responses import Response
 from alertbot.slack.views.rule_form import counted
-from alertbot.slack.views.text import SECTION_LIMIT, fit, literal, mention_user, mrkdwn, slack_date
+from alertbot.slack.views.text import SECTION_LIMIT, fit, literal, mention_user, slack_date
 
-Block = dict[str, Any]
 _MOST_GIVEN = 40
 _MOST_MADE = 15  # two blocks each; a message has 50
 
@@ -34,43 +33,31 @@ def rules_response(
     made = [(one, one.stored) for one in listed if one.stored is not None]
     lines = [f"{_mark(rule, muted)} {_rule_line(rule)}" for rule in given[:_MOST_GIVEN]]
     configured = fit(lines, SECTION_LIMIT - 30, hidden=len(given) - len(lines)) or "No rule is configured."
-    blocks: list[Block] = [_section(f"*In the configuration*\n{configured}" if made else configured)]
+    blocks: list[Block] = [section(f"*In the configuration*\n{configured}" if made else configured)]
     shown = [_made_line(one, stored, muted) for one, stored in made[:_MOST_MADE]]
     if shown:
-        blocks.append(_section("*Made in Slack*"))
+        blocks.append(section("*Made in Slack*"))
     for (one, _), line in zip(made, shown, strict=False):
-        blocks.append(_section(line))
+        blocks.append(section(line))
         if may_edit and one.name not in fixed:
-            blocks.append({"type": "actions", "elements": _buttons(one.name)})
+            blocks.append(action_row(*_buttons(one.name)))
     if len(made) > len(shown):
         names = [literal(one.name, 100) for one, _ in made[_MOST_MADE:]]
-        blocks.append(_section(fit(["And these:", *names], SECTION_LIMIT)))
+        blocks.append(section(fit(["And these:", *names], SECTION_LIMIT)))
     if may_edit:
-        blocks.append({"type": "actions", "elements": [_button("rule_new", "New rule", "new")]})
+        blocks.append(action_row(button("rule_new", "New rule", "new")))
     return {"text": fit([configured, *shown], SECTION_LIMIT), "blocks": blocks}
-
-
-def _section(text: str) -> Block:
-    return {"type": "section", "text": mrkdwn(text)}
 
 
 def _buttons(name: str) -> list[Block]:
     sure = {
-        "title": _plain("Delete this rule?"),
-        "text": _plain("Nothing is watched by it any more, and its open alerts end."),
-        "confirm": _plain("Delete"),
-        "deny": _plain("Keep"),
+        "title": plain_text("Delete this rule?"),
+        "text": plain_text("Nothing is watched by it any more, and its open alerts end."),
+        "confirm": plain_text("Delete"),
+        "deny": plain_text("Keep"),
         "style": "danger",
     }
-    return [_button("rule_change", "Change", name), {**_button("rule_delete", "Delete", name), "confirm": sure}]
-
-
-def _button(action: str, words: str, value: str) -> Block:
-    return {"type": "button", "action_id": action, "text": _plain(words), "value": value}
-
-
-def _plain(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}
+    return [button("rule_change", "Change", name), {**button("rule_delete", "Delete", name), "confirm": sure}]
 
 
 def _mark(rule: Rule, muted: Collection[str]) -> str:

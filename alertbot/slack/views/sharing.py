@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from alertbot.slack.views.text import literal, mention_user, mrkdwn
+from alertbot.slack.views.blocks import action_row, button, context_line
+from alertbot.slack.views.text import literal, mention_user
 
 _VALUE_LIMIT = 2000
 Answer = dict[str, Any]
@@ -12,16 +13,11 @@ def with_share_button(answer: Answer, text: str) -> Answer:
     """The answer with a button that remembers the command which it was made from, if that is not too long for one."""
     if len(text) > _VALUE_LIMIT:
         return answer
-    button = {
-        "type": "button",
-        "action_id": "share",
-        "text": {"type": "plain_text", "text": "Share in channel"},
-        "value": text.strip() or "status",
-    }
-    return {**answer, "blocks": [*answer["blocks"], {"type": "actions", "elements": [button]}]}
+    share = button("share", "Share in channel", text.strip() or "status")
+    return {**answer, "blocks": [*answer["blocks"], action_row(share)]}
 
 
 def shared(answer: Answer, *, by: str, asked: str) -> Answer:
     """The answer for everybody, with who shared it and how to ask for it."""
     line = f"shared by {mention_user(by)}: {literal(asked, 500)}"
-    return {**answer, "blocks": [*answer["blocks"], {"type": "context", "elements": [mrkdwn(line)]}]}
+    return {**answer, "blocks": [*answer["blocks"], context_line(line)]}

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from alertbot.domain.rules import Severity
 
@@ -37,11 +36,6 @@ def cut_between_words(text: str, limit: int) -> str:
         return text
     words = text[:limit].rpartition(" ")[0].rstrip()
     return words + ELLIPSIS if len(words) * 2 >= limit else cut(text, limit)
-
-
-def mrkdwn(text: str) -> dict[str, Any]:
-    """A text object of safe mrkdwn; verbatim: Slack makes no links and mentions of its own from what stands in it."""
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def fit(lines: Sequence[str], limit: int, *, hidden: int = 0) -> str:
