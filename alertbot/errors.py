@@ -24,7 +24,8 @@
 Whether to try again is in the type, not in the text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 
 class AlertbotError(Exception):
@@ -44,16 +45,29 @@ class AlertbotError(Exception):
         return "this did not work; the log of the bot says why"
 
 
-class ConfigError(AlertbotError):
-    """The configuration holds one or more mistakes, each a line such as `rules[2].window: expected …, got …`."""
+class Mistake(NamedTuple):
+    """A mistake in the configuration: where, such as `rules[2].window`, and what: `expected a duration, got …`.
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__("; ".join(mistakes))
-        self.mistakes = tuple(mistakes)
+    The place is empty where the text says it.
+    """
+
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}" if self.place else self.text
+
+
+class ConfigError(AlertbotError):
+    """The configuration holds one or more mistakes."""
+
+    def __init__(self, *mistakes: Mistake) -> None:
+        super().__init__("; ".join(map(str, mistakes)))
+        self.mistakes = mistakes
 
     @property
     def lines(self) -> list[str]:
-        return [" ".join(mistake.split()) for mistake in self.mistakes]
+        return [" ".join(str(mistake).split()) for mistake in self.mistakes]
 
     @property
     def public(self) -> str:

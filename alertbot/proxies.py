@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from alertbot.errors import ConfigError
+from alertbot.errors import ConfigError, Mistake
 
 _SEPARATORS = re.compile(r"[,\s]+")
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
@@ -51,7 +51,7 @@ def _checked(scheme: str, variables: Mapping[str, str]) -> str | None:
         is_usable = False
     if not is_usable:  # without its cause, which quotes the address and a password with it
         name = f"{scheme.upper()}_PROXY" if variables.get(scheme) else "ALL_PROXY"
-        raise ConfigError([f"{name}: expected an address such as http://proxy:3128"]) from None
+        raise ConfigError(Mistake(name, "expected an address such as http://proxy:3128")) from None
     return address
 
 

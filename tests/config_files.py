@@ -93,4 +93,4 @@ def loaded(folder: Path, text: str, environ: dict[str, str] | None = None, **mor
 def mistakes(folder: Path, text: str, environ: dict[str, str] | None = None, **more: Any) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as raised:
         loaded(folder, text, environ, **more)
-    return raised.value.mistakes
+    return tuple(raised.value.lines)

@@ -175,7 +175,7 @@ def test_no_secret_is_ever_shown(tmp_path_factory, secret, how):
     else:
         with pytest.raises(ConfigError) as raised:
             loaded(folder, text)
-        assert len(raised.value.mistakes) == (8 if how == "spaced" else 9)
+        assert len(raised.value.lines) == (8 if how == "spaced" else 9)
         assert secret not in f"{raised.value!r} {raised.value.__cause__!r}"
     with pytest.raises(ConfigError) as raised:
         loaded(folder, text + "log: {level: loud}\nhttp: {listen: '${SECRET_TOKEN}'}\n", {"SECRET_TOKEN": secret})

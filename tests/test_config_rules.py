@@ -38,7 +38,7 @@ def rule(keys: str) -> Rule:
 def told(keys: str) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as raised:
         rule(keys)
-    return raised.value.mistakes
+    return tuple(raised.value.lines)
 
 
 def levels(comparison: Comparison, *thresholds: tuple[Severity, int | Fraction], clear: int | None = None) -> Levels:
@@ -195,8 +195,8 @@ def test_rules_are_read_from_plain_values_of_another_reader_too():
 def test_mistakes_stand_below_the_place_that_is_given(value, lines):
     with pytest.raises(ConfigError) as raised:
         parse_rules(value, "tests[0].rules")
-    assert lines is None or raised.value.mistakes == lines
-    assert all(line.startswith("tests[0].rules") for line in raised.value.mistakes)
+    assert lines is None or raised.value.lines == list(lines)
+    assert all(line.startswith("tests[0].rules") for line in raised.value.lines)
 
 
 def test_an_empty_list_of_rules_is_a_list_of_rules():

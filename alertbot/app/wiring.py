@@ -1,24 +1,21 @@
 """Configuration → what the flows need of it. Light, so that a look-up on the command line does not load the whole bot."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from alertbot.app.published_prices import PublishedPrices
-from alertbot.config import Config, parse_rules, read_yaml
+from alertbot.config import Config, parse_rule, read_yaml
 from alertbot.domain.datasets import datasets_of
 from alertbot.domain.oncall import OnCall, Rotation
 from alertbot.domain.prices import Override, Price, Prices
 from alertbot.domain.rules import Rule, Selector
 from alertbot.domain.visibility import VisibilityRule
-from alertbot.errors import ConfigError
+from alertbot.errors import ConfigError, Mistake
 from alertbot.flows.evaluate import EvaluationContext, blind_rule
 from alertbot.flows.rulebook import Rulebook, RuleParser
 from alertbot.store.database import Database
-
-_BEFORE_THE_KEY = re.compile(r"^\[0\](?:\.|: )?")
 
 
 def open_database(config: Config) -> Database:
@@ -65,13 +62,11 @@ def book_of(config: Config) -> Rulebook:
     return Rulebook((*config.rules, *blind), RULE_PARSER)
 
 
-def parse_rule(keys: Mapping[str, Any]) -> Rule:
-    """The rule that these keys make. Raises ConfigError, each line with the key below the rule: `window: expected …`."""
-    try:
-        (rule,) = parse_rules([keys], "")
-    except ConfigError as error:
-        raise ConfigError([_BEFORE_THE_KEY.sub("", line) for line in error.mistakes]) from error
-    require_countable(rule)
+def countable_rule(keys: Mapping[str, Any]) -> Rule:
+    """The rule that these keys make. Raises ConfigError, each place below the rule: `window`."""
+    rule = parse_rule(keys)
+    if not datasets_of(rule):
+        raise ConfigError(Mistake("", _counted_apart(rule)))
     return rule
 
 
@@ -85,22 +80,22 @@ def parse_rule_keys(text: str) -> Mapping[str, Any]:
     """The keys that stand in some lines of YAML. Raises ConfigError."""
     keys = read_yaml(text, origin="these lines")
     if keys is not None and not isinstance(keys, Mapping):
-        raise ConfigError(['expected keys with values such as "clear: 3"'])
+        raise ConfigError(Mistake("", 'expected keys with values such as "clear: 3"'))
     return keys or {}
 
 
-RULE_PARSER = RuleParser(parse_rule, parse_rule_keys)
+RULE_PARSER = RuleParser(countable_rule, parse_rule_keys)
 
 
 def require_countable(*rules: Rule) -> None:
-    """Raise ConfigError for each rule whose two metrics are counted apart: it would never speak, and nobody would know."""
-    mistakes = [
-        f"rule {rule.name}: {' and '.join(rule.metrics)} are counted apart from each other, and cannot be compared"
-        for rule in rules
-        if not datasets_of(rule)
-    ]
+    """Raise ConfigError for each rule whose two metrics are counted apart: it could never fire, and nobody would know."""
+    mistakes = [Mistake(f"rule {rule.name}", _counted_apart(rule)) for rule in rules if not datasets_of(rule)]
     if mistakes:
-        raise ConfigError(mistakes)
+        raise ConfigError(*mistakes)
+
+
+def _counted_apart(rule: Rule) -> str:
+    return f"{' and '.join(rule.metrics)} are counted apart from each other, and cannot be compared"
 
 
 def blind_after_of(config: Config) -> dict[str, timedelta]:

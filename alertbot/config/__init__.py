@@ -3,7 +3,7 @@
 from alertbot.config.layers import EVERYTHING, NOTHING, Need
 from alertbot.config.loading import Config, config_schema, load
 from alertbot.config.raw_values import read_yaml
-from alertbot.config.rules import DEFAULT_RULES, WRITTEN_DEFAULT_RULES, parse_rules
+from alertbot.config.rules import DEFAULT_RULES, WRITTEN_DEFAULT_RULES, parse_rule, parse_rules
 from alertbot.config.sections import (
     DatabaseConfig,
     HeartbeatConfig,
@@ -42,6 +42,7 @@ __all__ = [
     "VisibilityConfig",
     "config_schema",
     "load",
+    "parse_rule",
     "parse_rules",
     "read_yaml",
 ]

@@ -19,7 +19,7 @@ from alertbot.config.mistakes import Location, place_of, quoted
 from alertbot.config.raw_values import InvalidValue, RawScalar, fill_variables, read_yaml
 from alertbot.config.sections import ConfigFile
 from alertbot.config.values import NOT_NEEDED, without_line_ends
-from alertbot.errors import ConfigError
+from alertbot.errors import ConfigError, Mistake
 
 PREFIX = "ALERTBOT_"
 _NOT_A_KEY = frozenset({"ALERTBOT_CONFIG"})  # names the file itself
@@ -97,15 +97,17 @@ def file_layer(path: Path, environ: Mapping[str, str]) -> Layer:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise ConfigError([f"{path}: expected a config file, got nothing there"]) from error
+        raise ConfigError(Mistake(str(path), "expected a config file, got nothing there")) from error
     except OSError as error:
-        raise ConfigError([f"{path}: expected a config file that can be read, got {_os_fault(error)}"]) from error
+        raise ConfigError(
+            Mistake(str(path), f"expected a config file that can be read, got {_os_fault(error)}")
+        ) from error
     tree = fill_variables(read_yaml(content, origin=str(path)), environ)
     if tree is None:
         return Layer({})
     if not isinstance(tree, dict):
         got = tree.sentence if isinstance(tree, InvalidValue) else f"expected keys with values, got {quoted(tree)}"
-        raise ConfigError([f"{path}: {got}"])
+        raise ConfigError(Mistake(str(path), got))
     return Layer(tree)
 
 
@@ -126,10 +128,10 @@ def wellknown_env_layer(environ: Mapping[str, str]) -> Layer:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Keys from the environment. `mistakes` are sentences; `ignored` are variables of our prefix that mean no key."""
+    """Keys from the environment. `ignored` are variables of our prefix that mean no key."""
 
     layer: Layer
-    mistakes: tuple[str, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
     ignored: tuple[str, ...] = ()
 
 
@@ -142,7 +144,7 @@ def override_layer(environ: Mapping[str, str]) -> Overrides:
     """
     keys: dict[str, Any] = {}
     origins: dict[Location, str] = {}
-    mistakes: list[str] = []
+    mistakes: list[Mistake] = []
     ignored: list[str] = []
     known = dict(_override_names(ConfigFile, ()))
     for name in sorted(environ):
@@ -180,20 +182,21 @@ def _override_names(
         yield PREFIX + "__".join(path).upper(), (path, _FILE)
 
 
-def _unknown_override(name: str, known: Mapping[str, tuple[tuple[str, ...], FieldInfo]]) -> str:
-    """The sentence about a name that means no key; empty where nobody meant one."""
+def _unknown_override(name: str, known: Mapping[str, tuple[tuple[str, ...], FieldInfo]]) -> Mistake | None:
+    """The mistake in a name that means no key; None where nobody meant one."""
     steps = name.upper().split("__")
     path = ".".join(steps).removeprefix(PREFIX).lower()
     for length in range(1, len(steps)):
         holder = "__".join(steps[:length])
         if holder in known and is_list(known[holder][1]):
-            return f'{name}: expected a key outside a list, got "{path}"; the list is given whole, as {holder}'
+            text = f'expected a key outside a list, got "{path}"; the list is given whole, as {holder}'
+            return Mistake(name, text)
     paths = [other.removeprefix(PREFIX) for other in known]
     meant = get_close_matches(name.upper().removeprefix(PREFIX), paths, n=1, cutoff=0.75)
     if not meant and len(steps) == 1:
-        return ""
+        return None
     hint = f"; did you mean {PREFIX}{meant[0]}?" if meant else ""
-    return f'{name}: expected the path of a key, got "{path}"{hint}'
+    return Mistake(name, f'expected the path of a key, got "{path}"{hint}')
 
 
 def _override_value(text: str, known: FieldInfo, name: str) -> Any:

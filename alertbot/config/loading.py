@@ -41,7 +41,7 @@ from alertbot.config.values import Address
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Rule, Selector
 from alertbot.domain.times import format_duration_short
-from alertbot.errors import ConfigError
+from alertbot.errors import ConfigError, Mistake
 from alertbot.proxies import is_loopback
 
 DEFAULT_PATH = Path("config.yaml")
@@ -86,7 +86,7 @@ def load(
     (an empty URL of the database). Raises ConfigError with every mistake at once, each with its place.
     """
     overrides = override_layer(environ)
-    found = list(overrides.mistakes)
+    mistakes = list(overrides.mistakes)
     named = path or (Path(environ["ALERTBOT_CONFIG"]) if environ.get("ALERTBOT_CONFIG") else None)
     written = Layer({})
     used: Path | None = named or DEFAULT_PATH
@@ -95,21 +95,21 @@ def load(
             written = file_layer(named or DEFAULT_PATH, environ)
         except ConfigError as error:
             # Nothing else can be judged: what is missing may well stand in the file.
-            raise ConfigError(in_order([*found, *error.mistakes])) from error
+            raise ConfigError(*in_order([*mistakes, *error.mistakes])) from error
     else:
         used = None
     reader = SecretReader(needs, secrets_folder)
     layers = [reader.fill(layer) for layer in (overrides.layer, written, wellknown_env_layer(environ))]
     sources = next((layer.keys["sources"] for layer in layers if layer.keys.get("sources") is not None), None)
     if Need.SOURCES in needs and not sources and not isinstance(sources, InvalidValue):
-        found.append("sources: expected at least one source, got none; write one, or set FLASHBACK_TOKEN")
+        mistakes.append(Mistake("sources", "expected at least one source, got none; write one, or set FLASHBACK_TOKEN"))
     try:
         keys = ConfigFile(_build_sources=(tuple(LayerSource(layer) for layer in layers), {}))
     except ValidationError as error:
-        found += (f"{_place(layers, location)}: {sentence}" for location, sentence in sentences_of(error))
-        raise ConfigError(in_order(found)) from None  # pydantic's own text would hold what was written
-    if found:
-        raise ConfigError(in_order(found))
+        mistakes += (Mistake(_place(layers, location), sentence) for location, sentence in sentences_of(error))
+        raise ConfigError(*in_order(mistakes)) from None  # pydantic's own text would hold what was written
+    if mistakes:
+        raise ConfigError(*in_order(mistakes))
     return _config(keys, used, ignored=overrides.ignored)
 
 

@@ -8,6 +8,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from alertbot.config.raw_values import RawScalar
+from alertbot.errors import Mistake
 
 Location = tuple[str | int, ...]
 _SHOWN = 80  # characters of a wrong value that a message quotes
@@ -63,14 +64,18 @@ def place_of(start: str, location: Location) -> str:
     return (start + "".join(steps)).removeprefix(".")
 
 
-def in_order(lines: Iterable[str]) -> list[str]:
+def mistakes_in(error: ValidationError, start: str = "") -> list[Mistake]:
+    """The same with their places, below the place `start`."""
+    return [Mistake(place_of(start, location), text) for location, text in sentences_of(error)]
+
+
+def in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:
     """Sorted by place, each once; rules[2] stands before rules[10]."""
-    return sorted(dict.fromkeys(lines), key=_sort_key)
+    return sorted(dict.fromkeys(mistakes), key=_sort_key)
 
 
-def _sort_key(line: str) -> tuple[str, str]:
-    place, _, sentence = line.partition(": ")
-    return _NUMERAL.sub(lambda found: found[0].zfill(9), place), sentence
+def _sort_key(mistake: Mistake) -> Mistake:
+    return mistake._replace(place=_NUMERAL.sub(lambda numeral: numeral[0].zfill(9), mistake.place))
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.65) -> str | None:

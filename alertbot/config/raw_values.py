@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import yaml
 
-from alertbot.errors import ConfigError
+from alertbot.errors import ConfigError, Mistake
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TEXT_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp"))
@@ -74,12 +74,14 @@ def read_yaml(text: str | bytes, *, origin: str) -> Any:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise ConfigError(
-            [f"{origin}, line {line}, column {column}: expected correct YAML, got {_fault(error)}"]
+            Mistake(f"{origin}, line {line}, column {column}", f"expected correct YAML, got {_fault(error)}")
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{origin}: expected text in UTF-8, got a character that YAML does not allow"]) from error
+        raise ConfigError(
+            Mistake(origin, "expected text in UTF-8, got a character that YAML does not allow")
+        ) from error
     except RecursionError as error:
-        raise ConfigError([f"{origin}: expected a few levels of keys, got far more than can be read"]) from error
+        raise ConfigError(Mistake(origin, "expected a few levels of keys, got far more than can be read")) from error
 
 
 def _veil(found: re.Match[str]) -> str:

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, ValidationError
 
 from alertbot.config.keys import given, repeated
-from alertbot.config.mistakes import Location, in_order, mistake, mistakes_at, place_of, quoted, sentences_of
+from alertbot.config.mistakes import Location, in_order, mistake, mistakes_at, mistakes_in, quoted, sentences_of
 from alertbot.config.raw_values import InvalidValue, as_written
 from alertbot.config.rule_keys import RuleKeys
 from alertbot.config.rule_types import KINDS, AnyRule, ThresholdRule
 from alertbot.config.values import choice
 from alertbot.domain.rules import Rule
-from alertbot.errors import ConfigError
+from alertbot.errors import ConfigError, Mistake
 
 _TYPE = choice("a type of rule", KINDS)
 
@@ -25,11 +25,18 @@ def parse_rules(yaml_value: Any, place: str = "rules") -> tuple[Rule, ...]:
     try:
         keys = read_rules(as_written(yaml_value))
     except ValidationError as error:
-        lines = [f"{place_of(place, location)}: {sentence}" for location, sentence in sentences_of(error)]
-        raise ConfigError(in_order(lines)) from error
+        raise ConfigError(*in_order(mistakes_in(error, place))) from error
     except ValueError as error:
-        raise ConfigError([f"{place}: {error}"]) from error
+        raise ConfigError(Mistake(place, str(error))) from error
     return tuple(rule.rule() for rule in keys)
+
+
+def parse_rule(keys: Mapping[str, Any]) -> Rule:
+    """The rule of these keys, as a form or the database gives them. Raises ConfigError, with places below the rule."""
+    try:
+        return _read_rule(as_written(keys)).rule()
+    except ValidationError as error:
+        raise ConfigError(*in_order(mistakes_in(error))) from error
 
 
 def read_rules(value: object) -> tuple[RuleKeys, ...]:

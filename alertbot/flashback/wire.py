@@ -18,7 +18,7 @@ from typing import Any, Self
 import httpcore
 import httpx
 
-from alertbot.errors import ConfigError, FlashbackUnavailable, FlashbackUnreadable
+from alertbot.errors import ConfigError, FlashbackUnavailable, FlashbackUnreadable, Mistake
 from alertbot.flashback.payloads import one_line
 from alertbot.flashback.unpacking import ACCEPTED, NotPacked, TooLarge, TooSlow, UnknownCoding, unpack
 from alertbot.proxies import proxy_for
@@ -205,7 +205,7 @@ def _trusted_certificates() -> ssl.SSLContext:
         reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
         path = os.environ.get("SSL_CERT_FILE", "")
         raise ConfigError(
-            [f'SSL_CERT_FILE: expected a file of certificates in PEM form, got "{path}": {reason}']
+            Mistake("SSL_CERT_FILE", f'expected a file of certificates in PEM form, got "{path}": {reason}')
         ) from error
 
 
@@ -218,11 +218,11 @@ def _checked(base_url: str) -> httpx.URL:
     except (httpx.InvalidURL, UnicodeError):
         port_exists = False
     if not port_exists:
-        raise ConfigError(["base_url: expected an address such as https://backend.flashback.tech"]) from None
+        raise ConfigError(Mistake("base_url", "expected an address such as https://backend.flashback.tech")) from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigError(["base_url: expected an address that begins with https:// or http:// and a host"])
+        raise ConfigError(Mistake("base_url", "expected an address that begins with https:// or http:// and a host"))
     if url.userinfo or url.query or url.fragment:
-        raise ConfigError(["base_url: expected an address without user, password, query (?) and fragment (#)"])
+        raise ConfigError(Mistake("base_url", "expected an address without user, password, query (?) and fragment (#)"))
     return url
 
 

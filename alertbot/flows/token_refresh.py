@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from alertbot.errors import ConfigError, FlashbackBusy, FlashbackError, FlashbackRefused, FlashbackUnavailable
+from alertbot.errors import ConfigError, FlashbackBusy, FlashbackError, FlashbackRefused, FlashbackUnavailable, Mistake
 from alertbot.flashback.payloads import one_line
 from alertbot.flashback.token_payloads import TokenLifetime, TokenResponse, parse_token_lifetime
 from alertbot.flashback.tokens import REFRESH, Credentials, TokenServer
@@ -32,7 +32,7 @@ _USED_UP = 0.8  # of its life: then an access token is exchanged, while it still
 _IN_TIME = timedelta(minutes=1)  # before its end, where nothing tells when its life began
 _LONGEST_PAUSE = timedelta(minutes=15)  # between two exchanges that are refused
 _LOOK_EVERY = 0.25  # seconds, while another process exchanges
-_MISFIT = "database.key: the tokens of {name} were stored with another key: {cure}"
+_MISFIT = "the tokens of {name} were stored with another key: {cure}"
 _CURE = "give that one, or new credentials for the source"
 
 
@@ -86,7 +86,7 @@ def open_box(database: Database, key: str, file: Path, accounts: Mapping[str, Cr
         ]
         if lost:
             cure = f"{file} is gone; put it back, or give new credentials for the source"
-            raise ConfigError([_MISFIT.format(name=name, cure=cure) for name in lost])
+            raise ConfigError(*(Mistake("database.key", _MISFIT.format(name=name, cure=cure)) for name in lost))
         found = secret_box.make_key(file)
         log.info("encryption_key_created", file=str(file))
     elif is_open_to_others(file):
@@ -187,7 +187,7 @@ class TokenRefresher:
     def _require_fitting(self, stored: StoredCredentials) -> None:
         for locked in (stored.access_token, stored.refresh_token):
             if locked and self._box.decrypt(locked) is None:
-                raise ConfigError([_MISFIT.format(name=self._account.name, cure=_CURE)])
+                raise ConfigError(Mistake("database.key", _MISFIT.format(name=self._account.name, cure=_CURE)))
 
     def _find(self, tx: Tx) -> StoredCredentials:
         found = credentials.find(tx, self._account.name)
@@ -198,7 +198,7 @@ class TokenRefresher:
         """A stored token. Another process may have a key of its own since we began: then nothing is tried."""
         text = self._box.decrypt(locked) if locked else ""
         if text is None:
-            raise _WrongKey(_MISFIT.format(name=self._account.name, cure=_CURE), endpoint=REFRESH)
+            raise _WrongKey("database.key: " + _MISFIT.format(name=self._account.name, cure=_CURE), endpoint=REFRESH)
         return text
 
     def _stored(self) -> _Held | None:

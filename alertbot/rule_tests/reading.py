@@ -12,7 +12,7 @@ from alertbot.app.wiring import prices_of
 from alertbot.config import NOTHING, SourceConfig, load, parse_rules, read_yaml
 from alertbot.config.keys import given
 from alertbot.config.layers import PREFIX
-from alertbot.config.mistakes import Location, in_order, nearest, place_of, quoted, sentences_of
+from alertbot.config.mistakes import Location, in_order, mistakes_in, nearest, place_of, quoted
 from alertbot.config.raw_values import InvalidValue
 from alertbot.domain.history import Member, group
 from alertbot.domain.prices import NOTHING_PRICED, Prices
@@ -20,7 +20,7 @@ from alertbot.domain.routes import Route
 from alertbot.domain.rules import EVERYTHING, SOURCE_BLIND, Rule
 from alertbot.domain.snapshots import Configuration
 from alertbot.domain.times import format_duration_short
-from alertbot.errors import ConfigError
+from alertbot.errors import ConfigError, Mistake
 from alertbot.rule_tests.keys import MOST_POLLS, Drawn, FileKeys, RuleTestKeys, Selected
 
 
@@ -70,14 +70,14 @@ def keys_of(readings: Sequence[Drawn]) -> list[str]:
 def read_all(paths: Sequence[Path], environ: Mapping[str, str]) -> list[RuleTest]:
     """The tests in several files. Raises ConfigError with the mistakes of all of them."""
     tests: list[RuleTest] = []
-    mistakes: list[str] = []
+    mistakes: list[Mistake] = []
     for path in paths:
         try:
             tests += read_rule_tests(path, environ)
         except ConfigError as error:
             mistakes += error.mistakes
     if mistakes:
-        raise ConfigError(mistakes)
+        raise ConfigError(*mistakes)
     return tests
 
 
@@ -87,24 +87,24 @@ def read_rule_tests(path: Path, environ: Mapping[str, str]) -> tuple[RuleTest, .
     Raises ConfigError with every mistake, each with the file, its place, what was expected and what was got.
     """
     tree = _tree(path)
-    found: list[str] = []
+    mistakes: list[Mistake] = []
     ruleset, keys = None, None
     try:
         ruleset = _ruleset(tree.get("rules"), path.parent, environ)
     except ConfigError as error:
-        found += error.mistakes
+        mistakes += error.mistakes
     try:
         keys = FileKeys.model_validate(tree)
     except ValidationError as error:
-        found += [f"{place_of('', location)}: {sentence}" for location, sentence in sentences_of(error)]
+        mistakes += mistakes_in(error)
     located = list(_unknown_names(tree, ruleset))
     tests: tuple[RuleTest, ...] = ()
     if keys is not None and ruleset is not None and not located:
         tests = tuple(_rule_test(path, test, keys, ruleset) for test in keys.tests)
         located = [*_mismatches(tests), *_not_read(keys)]
-    found += [f"{place_of('', location)}: {sentence}" for location, sentence in located]
-    if found:
-        raise ConfigError([f"{path}: {line}" for line in in_order(found)])
+    mistakes += [Mistake(place_of("", location), text) for location, text in located]
+    if mistakes:
+        raise ConfigError(*(Mistake(f"{path}: {place}", text) for place, text in in_order(mistakes)))
     return tests
 
 
@@ -113,9 +113,9 @@ def _tree(path: Path) -> dict[str, Any]:
         tree = read_yaml(path.read_bytes(), origin=str(path))
     except OSError as error:
         fault = (error.strerror or "an error of the system").lower()
-        raise ConfigError([f"{path}: expected a file of rule tests, got {fault}"]) from error
+        raise ConfigError(Mistake(str(path), f"expected a file of rule tests, got {fault}")) from error
     if not isinstance(tree, dict):
-        raise ConfigError([f"{path}: expected keys with values (rules, tests), got {quoted(tree)}"])
+        raise ConfigError(Mistake(str(path), f"expected keys with values (rules, tests), got {quoted(tree)}"))
     return tree
 
 
@@ -128,17 +128,18 @@ def _ruleset(value: object, folder: Path, environ: Mapping[str, str]) -> Ruleset
             if isinstance(value, InvalidValue)
             else f"expected rules or a config file, got {quoted(value)}"
         )
-        raise ConfigError([f"rules: {got}"])
+        raise ConfigError(Mistake("rules", got))
     path = folder / value
     if not path.is_file():
-        raise ConfigError([f"rules: expected rules, or a config file beside this one, got {quoted(value)}"])
+        raise ConfigError(Mistake("rules", f"expected rules, or a config file beside this one, got {quoted(value)}"))
     # The tests are about what is written: keys of this machine's environment must not change them.
     written = {name: text for name, text in environ.items() if not name.upper().startswith(PREFIX)}
     try:
         config = load(path, written, needs=NOTHING)
     except ConfigError as error:
-        shown = [line.removeprefix(str(path)).lstrip(":, ") for line in error.mistakes]
-        raise ConfigError([f"rules: {value}: {line}" for line in shown]) from error
+        places = [mistake.place.removeprefix(str(path)).lstrip(", ") for mistake in error.mistakes]
+        lines = [str(Mistake(place, text)) for place, (_, text) in zip(places, error.mistakes, strict=True)]
+        raise ConfigError(*(Mistake(f"rules: {value}", line) for line in lines)) from error
     blind_after = {source.name: source.blind_after for source in config.sources}
     return Ruleset(config.rules, config.routes, config.slack.operator_channel, blind_after, prices_of(config))
 

@@ -2,19 +2,18 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from alertbot.domain.rules import Comparison
 from alertbot.domain.stored_rules import StoredRule
-from alertbot.errors import UsageError
+from alertbot.errors import Mistake, UsageError
 from alertbot.slack.typed_text import split, typed_text
 from alertbot.slack.views.rule_form import ANY, FIELDS, MORE_LIMIT, Field, RuleDraft, fields_of, switches_of
 
 Keys = dict[str, Any]
-_PLACE = re.compile(r"(?P<place>[a-z_]+(?:[.\[][^:]*)?): (?P<sentence>.*)", re.DOTALL)
 # How the fields of the levels begin, and below which key they stand; of what is compared that depends on the
 # comparison.
 _LEVELS = {"spike": ("times_", "factor"), "burn": ("times_", "factor"), "budget": ("percent_", "at")}
@@ -187,16 +186,15 @@ def _taken_levels(kind: str, rest: Keys) -> Iterator[tuple[str, str]]:
 # --- what is wrong, by field
 
 
-def by_field(draft: RuleDraft, mistakes: tuple[str, ...]) -> dict[str, str]:
+def by_field(draft: RuleDraft, mistakes: Sequence[Mistake]) -> dict[str, str]:
     """The sentences of `alertbot check`, each for the field that it belongs to."""
     found: dict[str, list[str]] = {}
-    for line in mistakes:
-        matched = _PLACE.fullmatch(line)
-        place, sentence = (matched["place"], matched["sentence"]) if matched else ("", line)
+    for mistake in mistakes:
+        place, sentence = mistake
         known = _field_of(draft, place)
         if known.endswith("warning") and place in {*Comparison, "factor", "at"} and not draft.fields.get(known):
             sentence = "expected a number for warning, for critical, or for both, got neither"
-        found.setdefault(known or "more", []).append(sentence if known or not place else line)
+        found.setdefault(known or "more", []).append(sentence if known else str(mistake))
     return {name: "; ".join(sentences) for name, sentences in found.items()}
 
 

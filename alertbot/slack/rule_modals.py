@@ -121,7 +121,7 @@ def _read(here: RequestContext, draft: RuleDraft) -> tuple[Keys, Rule]:
     try:
         more = here.book.grammar.keys(draft.fields.get("more", ""))
     except ConfigError as error:
-        raise MistakesInRule({"more": "; ".join(error.mistakes)}) from error
+        raise MistakesInRule({"more": "; ".join(error.lines)}) from error
     keys = keys_of(draft, more)
     if not draft.about and not here.access.sees_all:
         # Names of hidden rules are taken, and nobody may find out which: so theirs are of a kind that no other rule is

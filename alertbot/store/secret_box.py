@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from alertbot.errors import ConfigError
+from alertbot.errors import ConfigError, Mistake
 
 # The key may be a phrase that somebody made up, so guessing it has to be slow.
 _SALT_OF_KEY = b"alertbot database.key"
@@ -69,9 +69,9 @@ def read_key(path: Path) -> str | None:
         return None
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError([f"database.key: {path} cannot be read: {why}"]) from error
+        raise ConfigError(Mistake("database.key", f"{path} cannot be read: {why}")) from error
     if not key:
-        raise ConfigError([f"database.key: {path} is empty"])
+        raise ConfigError(Mistake("database.key", f"{path} is empty"))
     return key
 
 
@@ -87,7 +87,7 @@ def make_key(path: Path) -> str:
     except OSError as error:
         why = error.strerror or "unknown reason"
         raise ConfigError(
-            [f"database.key: expected a key, or a folder where one can be kept: {path}: {why}"]
+            Mistake("database.key", f"expected a key, or a folder where one can be kept: {path}: {why}")
         ) from error
     return key
 

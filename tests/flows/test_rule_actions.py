@@ -7,7 +7,7 @@ import pytest
 from alertbot.app.wiring import RULE_PARSER
 from alertbot.domain.rules import Rule
 from alertbot.domain.stored_rules import StoredRule
-from alertbot.errors import ConfigError, UsageError
+from alertbot.errors import ConfigError, Mistake, UsageError
 from alertbot.flows.evaluate import EvaluationContext, evaluate
 from alertbot.flows.rule_actions import change_rule, delete_rule, make_rule, rule_trail, stored_rule
 from alertbot.flows.rulebook import Rulebook, RuleParser
@@ -175,7 +175,7 @@ def test_a_clash_is_told_once_and_the_configuration_goes_first(database):
 def test_a_rule_that_cannot_be_read_is_told_once_and_its_alerts_stay_until_somebody_mends_it(database):
     def later_version(keys):
         if keys["window"] == "2m":
-            raise ConfigError(["window: expected at least 3m"])
+            raise ConfigError(Mistake("window", "expected at least 3m"))
         return RULE_PARSER.rule(keys)
 
     scene = Scene(database, "0 9x50")
