@@ -50,6 +50,7 @@ def levels(comparison: Comparison, *thresholds: tuple[Severity, int | Fraction],
     ("keys", "condition"),
     [
         ("metric: tokens, window: 1h, above: 5", Threshold("tokens", HOUR, levels(Comparison.ABOVE, (WARNING, 5)))),
+        ("metric: Violations, window: 1h, above: 5", Threshold("policy_violations", HOUR, levels(Comparison.ABOVE, (WARNING, 5)))),
         (
             "type: threshold, metric: latency_ms, window: 1h, at_least: 5, severity: critical, clear: 3",
             Threshold("latency_ms", HOUR, levels(Comparison.AT_LEAST, (CRITICAL, 5), clear=3)),

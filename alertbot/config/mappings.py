@@ -13,8 +13,9 @@ from alertbot.config.keys import given
 from alertbot.config.mistakes import Location, mistake, mistakes_at, nearest, quoted
 from alertbot.config.raw_values import InvalidValue, RawScalar
 from alertbot.config.values import LABEL_NAME, TEXT, ValueType, choice
+from alertbot.domain.metrics import DIMENSIONS
 from alertbot.domain.patterns import LONGEST_PATTERN
-from alertbot.domain.rules import DIMENSIONS, EVERYTHING, Comparison, Levels, Selector, Severity
+from alertbot.domain.rules import EVERYTHING, Comparison, Levels, Selector, Severity
 
 Thresholds = tuple[tuple[Severity | None, Fraction], ...]  # mildest first; without a severity there is one only
 SEVERITY = choice("info, warning or critical", Severity)

@@ -19,7 +19,7 @@ from alertbot.config.mappings import (
     plain,
     severity_beside_levels,
 )
-from alertbot.config.metrics import COUNTED, FALLING, METRICS
+from alertbot.config.metrics import COUNTED
 from alertbot.config.mistakes import Location, mistake, mistakes_at
 from alertbot.config.values import (
     DURATION,
@@ -30,17 +30,8 @@ from alertbot.config.values import (
     WAIT,
     choice,
 )
-from alertbot.domain.rules import (
-    DIMENSIONS,
-    EVERYTHING,
-    SOURCE_BLIND,
-    Comparison,
-    Condition,
-    Levels,
-    Rule,
-    Selector,
-    Severity,
-)
+from alertbot.domain.metrics import DIMENSIONS, METRICS
+from alertbot.domain.rules import EVERYTHING, SOURCE_BLIND, Comparison, Condition, Levels, Rule, Selector, Severity
 
 NUMBERS = LevelsOf(NUMBER)
 _LOW_NUMBERS = LevelsOf(NUMBER, falling=True)
@@ -106,7 +97,7 @@ class RuleKeys(Section):
     @property
     def default_per(self) -> str:
         """What the rule is judged for where it does not say."""
-        dimensions = METRICS[self.metric] if self.metric else ("source",)
+        dimensions = METRICS[self.metric].dimensions if self.metric else ("source",)
         return "ai_llm" if "ai_llm" in dimensions else "source"
 
     @abstractmethod
@@ -142,7 +133,7 @@ def _dimensions(others: ValidationInfo) -> tuple[str, ...]:
     if "metric" not in others.data:
         return DIMENSIONS
     metric = others.data["metric"]
-    return METRICS[metric] if metric else ("source",)
+    return METRICS[metric].dimensions if metric else ("source",)
 
 
 def _one_of(names: tuple[str, ...]) -> str:
@@ -175,7 +166,8 @@ class ComparisonRuleKeys(RuleKeys):
     @field_validator("above", "at_least", "below", "at_most")
     @classmethod
     def _can_be_crossed(cls, thresholds: Thresholds | None, others: ValidationInfo) -> Thresholds | None:
-        if thresholds and others.data.get("metric") != FALLING:
+        metric = METRICS.get(others.data.get("metric", ""))
+        if thresholds and not (metric and metric.may_fall):
             lowest = min(number for _, number in thresholds)
             if lowest < 0:
                 raise mistake(f'expected a threshold of at least 0, got "{plain(lowest)}"')

@@ -17,7 +17,7 @@ from alertbot.config.mappings import (
     plain,
     severity_beside_levels,
 )
-from alertbot.config.metrics import COUNTED, METRIC, METRICS
+from alertbot.config.metrics import COUNTED, METRIC
 from alertbot.config.mistakes import Location, mistake, mistakes_at, quoted
 from alertbot.config.rule_keys import ComparisonRuleKeys, FactorRuleKeys, RuleKeys
 from alertbot.config.values import (
@@ -30,6 +30,7 @@ from alertbot.config.values import (
     choice,
     whole,
 )
+from alertbot.domain.metrics import METRICS
 from alertbot.domain.rules import (
     Absence,
     Budget,
@@ -95,7 +96,7 @@ class RatioRule(ComparisonRuleKeys):
         metric = others.data.get("metric")
         if of == metric:
             raise mistake(f'expected another metric than the rule\'s own, got "{of}"')
-        if metric and METRICS[of] != METRICS[metric]:
+        if metric and METRICS[of].dimensions != METRICS[metric].dimensions:
             raise mistake(f'expected a metric that has the dimensions of {metric}, got "{of}"')
         return of
 

@@ -10,7 +10,8 @@ from alertbot.domain.budgets import period_of
 from alertbot.domain.columns import Amount
 from alertbot.domain.findings import check, moments
 from alertbot.domain.history import GAP_FACTOR, Growth, History, Series, Slice
-from alertbot.domain.rules import MEANS, Absence, Budget, Burn, Comparison, Levels, Rule, Severity, Spike, Threshold
+from alertbot.domain.metrics import MEANS
+from alertbot.domain.rules import Absence, Budget, Burn, Comparison, Levels, Rule, Severity, Spike, Threshold
 
 MOST_POINTS = 96
 Value = Fraction | int | None  # None: nothing is known of that moment

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alertbot.domain.datasets import TOTALS_KNOW, Feeds
+from alertbot.domain.datasets import Feeds
 from alertbot.domain.history import SourceState
+from alertbot.domain.metrics import TOTALS_KNOW
 from alertbot.domain.points import Dataset
 from alertbot.domain.times import format_moment
 from alertbot.domain.windows import Window

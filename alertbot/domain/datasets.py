@@ -9,11 +9,11 @@ from datetime import datetime
 
 from alertbot.domain.budgets import period_of
 from alertbot.domain.history import SourceState
-from alertbot.domain.points import SPEND, Dataset
-from alertbot.domain.rules import ONLY_POINTS, STORAGE, Budget, Rule, Spike
+from alertbot.domain.metrics import METRICS
+from alertbot.domain.points import Dataset
+from alertbot.domain.rules import Budget, Rule, Spike
 from alertbot.domain.spikes import looks_back_to
 
-TOTALS_KNOW = frozenset({"source", "ai_llm", "provider", "workspace", "all"})
 Feeds = Mapping[Dataset, SourceState]
 
 
@@ -30,20 +30,10 @@ def feed_of(name: str) -> tuple[str, Dataset]:
 
 def datasets_of(rule: Rule) -> tuple[Dataset, ...]:
     """The datasets that could answer a rule, the preferred one first. Empty where none could: its metrics do not go together."""
-    wanted = [_datasets_of(metric, rule.dimensions) for metric in rule.metrics]
+    wanted = [METRICS[metric].datasets_with(rule.dimensions) for metric in rule.metrics]
     if not wanted:
         return (Dataset.TOTALS,)
     return tuple(dataset for dataset in wanted[0] if all(dataset in datasets for datasets in wanted))
-
-
-def _datasets_of(metric: str, dimensions: frozenset[str]) -> tuple[Dataset, ...]:
-    if metric in STORAGE:
-        return (Dataset.STORAGE,)
-    if metric in ONLY_POINTS or not dimensions <= TOTALS_KNOW:
-        return (Dataset.AI,)
-    if metric == SPEND:  # models have prices, totals have no models
-        return (Dataset.AI, Dataset.TOTALS)
-    return (Dataset.TOTALS, Dataset.AI)
 
 
 def dataset_for(rule: Rule, feeds: Feeds, now: datetime) -> Dataset | None:
@@ -55,14 +45,9 @@ def dataset_for(rule: Rule, feeds: Feeds, now: datetime) -> Dataset | None:
     return _choose(datasets_of(rule), feeds, _looks_back_to(rule, now))
 
 
-def datasets_of_look_up(metric: str, dimensions: Collection[str]) -> tuple[Dataset, ...]:
-    """The datasets that could tell how a metric has grown, the preferred one first."""
-    return _datasets_of(metric, frozenset(dimensions))
-
-
 def dataset_of_look_up(metric: str, dimensions: Collection[str], feeds: Feeds, since: datetime) -> Dataset | None:
     """The dataset that tells how a metric has grown since a moment."""
-    return _choose(datasets_of_look_up(metric, dimensions), feeds, since)
+    return _choose(METRICS[metric].datasets_with(dimensions), feeds, since)
 
 
 def _choose(able: Sequence[Dataset], feeds: Feeds, since: datetime | None) -> Dataset | None:

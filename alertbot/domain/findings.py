@@ -29,15 +29,14 @@ from alertbot.domain.history import (
     group,
     resets_by_member,
 )
+from alertbot.domain.metrics import MEANS, Mean
 from alertbot.domain.points import Dataset
 from alertbot.domain.rules import (
-    MEANS,
     Absence,
     Budget,
     Burn,
     Comparison,
     Levels,
-    Mean,
     Rate,
     Ratio,
     Rule,

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alertbot.domain.columns import Amount, Column, growth
+from alertbot.domain.metrics import METRICS, parts_of
 from alertbot.domain.prices import Prices, UnitPrices, unit_prices
-from alertbot.domain.rules import GROWTHS, Selector, parts_of
+from alertbot.domain.rules import Selector
 from alertbot.domain.series import ResetKind
 from alertbot.domain.snapshots import Counter
 
@@ -288,7 +289,7 @@ class Growth:
 
     def __init__(self, history: History, metric: str, start: datetime, end: datetime) -> None:
         """`metric` may also be a part of one, such as the total of a mean."""
-        counters = parts_of(metric) if metric in GROWTHS else (metric,)
+        counters = parts_of(metric) if metric in METRICS else (metric,)
         self._history, self._counters, self._start, self._end = history, counters, start, end
         self._stretches: dict[str, Stretch] = {}
 

@@ -15,8 +15,7 @@ from fnmatch import translate
 from fractions import Fraction
 from functools import lru_cache
 
-from alertbot.domain.points import SPEND
-from alertbot.domain.snapshots import Counter
+from alertbot.domain.metrics import unit_of
 from alertbot.domain.times import format_duration
 
 
@@ -202,84 +201,6 @@ KINDS: Mapping[type, str] = {
     Absence: "absence",
 }
 
-DIMENSIONS = ("source", "ai_llm", "provider", "model", "workspace", "repo", "api_key", "user", "host")
-# What each metric is the sum of: those that totals have, those that only points have, and those of storage.
-SUMS: Mapping[str, tuple[str, ...]] = {
-    **{counter.value: (counter.value,) for counter in Counter},
-    "tokens": (Counter.TOKENS_IN.value, Counter.TOKENS_OUT.value),
-    "llm_tokens": (Counter.LLM_TOKENS_IN.value, Counter.LLM_TOKENS_OUT.value),
-}
-_OF_POINTS = ("severity_low", "severity_medium", "severity_high", "active_conversations")
-_OF_STORAGE = ("upload_bytes", "download_bytes", "size_change_bytes")
-GROWTHS: Mapping[str, tuple[str, ...]] = {
-    **SUMS,
-    **{name: (name,) for name in (*_OF_POINTS, *_OF_STORAGE, SPEND)},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A metric that is a mean: its total, in `scale` parts of its unit, divided by what it is a mean of."""
-
-    total: str
-    weight: str
-    scale: int
-    weighed_in: str
-
-
-MEANS: Mapping[str, Mean] = {
-    "latency_ms": Mean("latency_us", "api_calls", 1000, "calls"),
-    "storage_latency_ms": Mean("storage_latency_us", "storage_points", 1000, "points"),
-}
-ONLY_POINTS = frozenset({*_OF_POINTS, "latency_ms"})
-STORAGE = frozenset({*_OF_STORAGE, "storage_latency_ms"})
-METRICS: tuple[str, ...] = (*GROWTHS, *MEANS)
-
-
-def parts_of(metric: str) -> tuple[str, ...]:
-    """What has to be looked up for a metric."""
-    if metric in MEANS:
-        return (MEANS[metric].total, MEANS[metric].weight)
-    return GROWTHS[metric]
-
-
-UNITS: Mapping[str, str] = {
-    SPEND: "USD",
-    "severity_low": "violations of low severity",
-    "severity_medium": "violations of medium severity",
-    "severity_high": "violations of high severity",
-    "active_conversations": "conversations",
-    "latency_ms": "ms",
-    "storage_latency_ms": "ms",
-    **dict.fromkeys(_OF_STORAGE, "bytes"),
-    "api_calls": "calls",
-    "policy_violations": "violations",
-    "policy_alerts": "policy alerts",
-    "policy_blocks": "blocks",
-    **dict.fromkeys(("tokens", "tokens_in", "tokens_out", "llm_tokens", "llm_tokens_in", "llm_tokens_out"), "tokens"),
-}
-_SHORT = {
-    **dict.fromkeys(("calls", "call", "requests"), "api_calls"),
-    **dict.fromkeys(("violations", "violation"), "policy_violations"),
-    **dict.fromkeys(("blocks", "block", "blocked"), "policy_blocks"),
-    "alerts": "policy_alerts",
-    "token": "tokens",
-    **dict.fromkeys(("spend", "spending", "cost", "costs", "money", "usd"), SPEND),
-    "latency": "latency_ms",
-    "conversations": "active_conversations",
-}
-
-
-def counted_metric(word: str) -> str:
-    """The metric that somebody asks for: its name, or for some the last word of it, such as `violations`.
-
-    Raises ValueError where it is not counted.
-    """
-    metric = _SHORT.get(word.lower(), word.lower())
-    if metric not in METRICS:
-        raise ValueError(f'"{word}" is not counted; there are {", ".join(METRICS)}')
-    return metric
-
 
 @dataclass(frozen=True, slots=True)
 class Selector:
@@ -405,7 +326,7 @@ class Rule:
             case Absence(metric=None):
                 return "s"
             case condition:
-                return UNITS.get(condition.metric or "", condition.metric or "")
+                return unit_of(condition.metric or "")
 
     @property
     def comparison(self) -> str:
@@ -420,7 +341,7 @@ class Rule:
             case Rate(window=window, unit=unit):
                 return f"per {_UNIT_NAMES[unit]} over {format_duration(window)}"
             case Ratio(of=of, window=window):
-                return f"of {UNITS.get(of, of)} in {format_duration(window)}"
+                return f"of {unit_of(of)} in {format_duration(window)}"
             case Budget(period=period):
                 return f"this {period.value}"
             case Burn(windows=windows, period=period):

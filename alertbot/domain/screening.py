@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from alertbot.domain.budgets import paces_since, period_of
 from alertbot.domain.history import Growth, History, SeriesSet, microseconds_since_epoch
-from alertbot.domain.rules import MEANS, Absence, Budget, Burn, Levels, Rate, Ratio, Rule, Spike, Threshold
+from alertbot.domain.metrics import MEANS
+from alertbot.domain.rules import Absence, Budget, Burn, Levels, Rate, Ratio, Rule, Spike, Threshold
 from alertbot.domain.spikes import earlier_stretches, wanted_windows
 
 Mask = NDArray[np.bool_]

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from alertbot.domain.history import Member, group
+from alertbot.domain.metrics import DIMENSIONS
 from alertbot.domain.patterns import LONGEST_PATTERN, regex, regex_problem
-from alertbot.domain.rules import DIMENSIONS, Rule, Severity, glob
+from alertbot.domain.rules import Rule, Severity, glob
 from alertbot.domain.times import parse_duration
 
 ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)  # the end of a silence that has none: a rule that is muted

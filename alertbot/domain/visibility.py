@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from alertbot.domain.rules import DIMENSIONS, Rule, Selector, Severity, glob
+from alertbot.domain.metrics import DIMENSIONS
+from alertbot.domain.rules import Rule, Selector, Severity, glob
 from alertbot.domain.silences import Matcher, MatchType, Silence
 
 Labelled = frozenset[tuple[str, str]]  # values with the label that they are values of: ("source", "acme")

@@ -9,15 +9,15 @@ from datetime import timedelta
 from typing import TypeVar
 
 from alertbot.domain.alerts import Alert, State
-from alertbot.domain.datasets import datasets_of_look_up
 from alertbot.domain.evidence import Privacy, identified, period_of_evidence
 from alertbot.domain.history import Member
+from alertbot.domain.metrics import METRICS, TOTALS
 from alertbot.domain.notifications import AlertMessage, Grower, Growers
 from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import PERSONAL, alias
 from alertbot.domain.rankings import RankingQuery, RankingRow, rank
-from alertbot.domain.rules import SUMS, Rule
+from alertbot.domain.rules import Rule
 from alertbot.domain.spending import Spent
 from alertbot.domain.windows import Window
 from alertbot.flows.load_history import load_window
@@ -27,7 +27,7 @@ from alertbot.store.database import Tx
 Row = TypeVar("Row", RankingRow, Spent)
 DIMENSIONS = ("user", "model", "api_key")
 _FIRST = 3
-_METRICS = frozenset({*SUMS, SPEND}) - {"policy_violations", "policy_alerts", "policy_blocks"}
+_METRICS = frozenset({*TOTALS, SPEND}) - {"policy_violations", "policy_alerts", "policy_blocks"}
 
 
 def with_growers(
@@ -51,7 +51,7 @@ def with_growers(
     if len(metrics) != 1 or not metrics <= _METRICS or not names <= intervals.keys():
         return message
     (metric,) = metrics
-    if Dataset.AI not in datasets_of_look_up(metric, DIMENSIONS):
+    if Dataset.AI not in METRICS[metric].datasets_with(DIMENSIONS):
         return message
     rule_of = {rule.name: rule for rule in rules}
     spans = [period_of_evidence(alert, rule_of.get(alert.rule)) for alert in about]

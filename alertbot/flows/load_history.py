@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 
 from alertbot.domain.columns import Column
 from alertbot.domain.coverage import Asked, Coverage, coverage_of
-from alertbot.domain.datasets import Feeds, dataset_for, dataset_of_look_up, datasets_of_look_up
+from alertbot.domain.datasets import Feeds, dataset_for, dataset_of_look_up
 from alertbot.domain.findings import Finding, check, check_some, moments
 from alertbot.domain.history import History, Member, Members, Slice, SourceState
+from alertbot.domain.metrics import METRICS, parts_of
 from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
-from alertbot.domain.rules import Rule, parts_of
+from alertbot.domain.rules import Rule
 from alertbot.domain.windows import Window
 from alertbot.store import configurations, points, slices, snapshots, sources
 from alertbot.store.database import Tx
@@ -111,7 +112,7 @@ def load_window(
     metric = next(iter(metrics))
     datasets = {name: dataset_of_look_up(metric, dimensions, own, start) for name, own in feeds.items()}
     able = {name: dataset for name, dataset in datasets.items() if dataset is not None}
-    asked = Asked(dimensions, window, datasets_of_look_up(metric, dimensions))
+    asked = Asked(dimensions, window, METRICS[metric].datasets_with(dimensions))
     coverage = coverage_of(asked, intervals, feeds, able)
     chosen = [(name, dataset) for name, dataset in able.items() if feeds[name][dataset].read_at is not None]
     frame = empty_history(tx, tuple(chosen), feeds)

@@ -11,11 +11,12 @@ from alertbot.domain.alerts import Alert, State
 from alertbot.domain.chart_data import growths
 from alertbot.domain.datasets import datasets_of
 from alertbot.domain.evidence import Privacy, Summary, has_evidence, redact, scopes_of
+from alertbot.domain.metrics import parts_of
 from alertbot.domain.notifications import AlertMessage, Group
 from alertbot.domain.oncall import OnCall, named_in
 from alertbot.domain.points import Dataset
 from alertbot.domain.privacy import redact_alert
-from alertbot.domain.rules import SUMS, Absence, Rate, Rule, Spike, Threshold
+from alertbot.domain.rules import Absence, Rate, Rule, Spike, Threshold
 from alertbot.store import evidence, series_slices
 from alertbot.store.database import Tx
 
@@ -75,7 +76,7 @@ def _trend(tx: Tx, rule: Rule, alert: Alert, now: datetime) -> tuple[int | None,
     if not source or not ai_llm or datasets_of(rule)[:1] != (Dataset.TOTALS,):
         return ()
     moments = [now - condition.window * turn for turn in range(TREND, -1, -1)]
-    counters = SUMS[condition.metric]
+    counters = parts_of(condition.metric)
     slices = series_slices.trail(tx, source, ai_llm, moments, counters)
     seen = [one if one.taken_at <= moment else None for one, moment in zip(slices, moments, strict=False)]
     trend = tuple(None if amount is None else int(amount) for amount in growths(seen, counters))

@@ -21,19 +21,11 @@ from alertbot.domain.datasets import dataset_for
 from alertbot.domain.evidence import Privacy
 from alertbot.domain.formatting import name_from, name_of
 from alertbot.domain.history import History, Member, Series, Slice, SourceState, group, known_since
+from alertbot.domain.metrics import counted_metric
 from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_alert, redact_series
-from alertbot.domain.rules import (
-    Budget,
-    Rule,
-    Selector,
-    Threshold,
-    counted_metric,
-    glob,
-    is_called,
-    nobody_called,
-)
+from alertbot.domain.rules import Budget, Rule, Selector, Threshold, glob, is_called, nobody_called
 from alertbot.domain.times import format_duration
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError

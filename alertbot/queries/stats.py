@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from alertbot.domain.history import Growth, Increase, Series, group
+from alertbot.domain.metrics import TOTALS
 from alertbot.domain.reports import StatRow, Stats
-from alertbot.domain.rules import EVERYTHING, SUMS, is_called, nobody_called
+from alertbot.domain.rules import EVERYTHING, is_called, nobody_called
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
 from alertbot.flows.load_history import load_window
@@ -19,7 +20,7 @@ def llm_stats(database: Database, *, intervals: Mapping[str, timedelta], wanted:
     Raises UsageError where nothing fits.
     """
     with database.reading() as tx:
-        history, coverage = load_window(tx, intervals, SUMS, ("ai_llm",), window=window)
+        history, coverage = load_window(tx, intervals, TOTALS, ("ai_llm",), window=window)
         by_points = {member.source for member in history.members.values() if member.number < 0}
         named = configurations.members(tx, by_points)
     known = [*history.members.values(), *named.values()]
@@ -32,9 +33,9 @@ def llm_stats(database: Database, *, intervals: Mapping[str, timedelta], wanted:
     if wanted is not None and not counted and not quiet:
         raise UsageError(nobody_called(wanted, [member.labels for member in known]))
     start, end = window.start, window.end
-    growth = {metric: Growth(history, metric, start, end) for metric in SUMS}
+    growth = {metric: Growth(history, metric, start, end) for metric in TOTALS}
     rows = [_stat_row(series, growth, start, end) for series in counted]
-    nothing = dict.fromkeys(SUMS, Increase(0, start))  # what has no points had nothing to tell
+    nothing = dict.fromkeys(TOTALS, Increase(0, start))  # what has no points had nothing to tell
     rows += [_row(series, nothing, start, end) for series in quiet]
     return Stats(tuple(rows), window, coverage)
 

@@ -18,8 +18,9 @@ from alertbot.config.mistakes import Location, Mismatch, mistake, mistakes_at, q
 from alertbot.config.raw_values import InvalidValue
 from alertbot.config.values import DURATION, FLAG, NAME, RULE_NAME, TEXT, WAIT, ValueType, choice, parse_share
 from alertbot.domain.alerts import State
+from alertbot.domain.metrics import METRICS, TOTALS, metric_called
 from alertbot.domain.notifications import NotificationKind
-from alertbot.domain.rules import SUMS, Severity
+from alertbot.domain.rules import Severity
 from alertbot.domain.silences import Matcher, check_matchers, parse_matcher
 from alertbot.domain.snapshots import Counter
 from alertbot.domain.times import OutOfBounds, parse_moment
@@ -105,7 +106,10 @@ class ReadingsOf:
                 continue
             for name, text in written.items():
                 try:
-                    drawn.append(Drawn(source, ai_llm, Counter(_counter(name)), _samples(text)))
+                    counter = Counter(_counter(name))
+                    if any((each.source, each.ai_llm, each.counter) == (source, ai_llm, counter) for each in drawn):
+                        raise mistake(f'expected {counter} once, got "{name}" as well')
+                    drawn.append(Drawn(source, ai_llm, counter, _samples(text)))
                 except ValueError as error:
                     found.append(((key, name), str(error)))
         if found:
@@ -145,10 +149,11 @@ def _samples(text: object) -> tuple[Sample, ...]:
 
 
 def _counter(name: str) -> str:
-    if name in SUMS and name not in list(Counter):
-        parts = " and ".join(SUMS[name])
+    metric = metric_called(name) or name
+    if metric in TOTALS and metric not in list(Counter):
+        parts = " and ".join(METRICS[metric].parts)
         raise ValueError(f'expected one of the counters that it is made of ({parts}), got "{name}"')
-    return str(_COUNTER.read(name))
+    return str(_COUNTER.read(metric))
 
 
 class Amount(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alertbot import __version__
-from alertbot.domain.rules import SUMS
+from alertbot.domain.metrics import TOTALS
 from alertbot.store import redating
 from alertbot.store.database import Database
 from tests.cli.desk import LONG, Desk, environ
@@ -110,7 +110,7 @@ def test_stats_as_json_have_the_shape_that_scripts_rely_on(firing):
     rows = {row["ai_llm"]: row for row in firing.json("stats")}
     assert set(rows) == {"llm-1", "llm-2", "llm-3"}
     row = rows["llm-1"]
-    assert set(row) == {"source", "ai_llm", "name", "from", "to", "baseline_at", *SUMS}
+    assert set(row) == {"source", "ai_llm", "name", "from", "to", "baseline_at", *TOTALS}
     assert all(_isotime(row[name]) for name in ("from", "to", "baseline_at"))
     assert (row["source"], row["name"], row["policy_violations"], row["api_calls"]) == ("acme", "support-chat", 10, 0)
     assert firing.json("stats", "support-*", "--window", "1h")[0]["ai_llm"] == "llm-1"

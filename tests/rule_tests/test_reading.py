@@ -143,16 +143,18 @@ MISTAKES = {
     "patterns and counters": (
         one_test("""
             readings:
-              acme/llm-1: {policy_violations: "0 a+bx 3", tokens: "0", violations: "5", api_calls: [1, 2]}
+              acme/llm-1: {policy_violations: "0 a+bx 3", tokens: "0", policy_violation: "5", api_calls: [1, 2]}
               llm-2: {api_calls: "0"}
               acme/llm-3: {}
+              acme/llm-4: {policy_violations: "5", violations: "5"}
             heard: []
             """),
         "tests[0].readings.acme/llm-1.api_calls: expected samples such as 7, 7x10, 0+3x10, 9-1x3, _, _x5 or -, got a list",
+        'tests[0].readings.acme/llm-1.policy_violation: expected a counter, got "policy_violation"; did you mean "policy_violations"?',
         'tests[0].readings.acme/llm-1.policy_violations: expected samples such as 7, 7x10, 0+3x10, 9-1x3, _, _x5 or -, got "a+bx"',
         'tests[0].readings.acme/llm-1.tokens: expected one of the counters that it is made of (tokens_in and tokens_out), got "tokens"',
-        'tests[0].readings.acme/llm-1.violations: expected a counter, got "violations"; did you mean "policy_violations"?',
         'tests[0].readings.acme/llm-3: expected counters such as {api_calls: "0+5x10"}, got nothing',
+        'tests[0].readings.acme/llm-4.violations: expected policy_violations once, got "violations" as well',
         'tests[0].readings.llm-2: expected a source and a configuration such as acme/llm-1, got "llm-2"',
     ),
     "names that nothing has": (

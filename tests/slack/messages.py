@@ -12,11 +12,12 @@ from alertbot.domain.coverage import Coverage
 from alertbot.domain.evidence import Count, Evidence, EvidenceKind, Summary, TopN, ViolationReport
 from alertbot.domain.findings import Finding, Verdict
 from alertbot.domain.history import Series
+from alertbot.domain.metrics import TOTALS
 from alertbot.domain.notifications import AlertMessage, Group, Notification, NotificationKind
 from alertbot.domain.rankings import Ranking, RankingRow
 from alertbot.domain.reports import ActionResult, AlertRow, Explanation, Health, SourceRow, StatRow, Stats, StatusReport
 from alertbot.domain.routes import Route
-from alertbot.domain.rules import SUMS, Budget, Comparison, Levels, Period, Rule, Severity, Threshold
+from alertbot.domain.rules import Budget, Comparison, Levels, Period, Rule, Severity, Threshold
 from alertbot.domain.usage import Budgets, Usage
 from alertbot.domain.windows import Window
 
@@ -76,7 +77,7 @@ def row(one: Alert | None = None, group: int | None = 17) -> AlertRow:
 
 
 def stat(name: str = "support-chat", calls: int | None = 1523, **metrics: int | None) -> StatRow:
-    counted: dict[str, int | None] = dict.fromkeys(SUMS, 0) | {"api_calls": calls, "tokens": 134_690} | metrics
+    counted: dict[str, int | None] = dict.fromkeys(TOTALS, 0) | {"api_calls": calls, "tokens": 134_690} | metrics
     return StatRow("acme", "llm-42", name, NOW - timedelta(hours=24), NOW, NOW - timedelta(hours=24), counted)
 
 

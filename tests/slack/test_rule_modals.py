@@ -12,8 +12,9 @@ from alertbot.demo.slack.limits import check_message, check_view
 from alertbot.demo.slack.records import View
 from alertbot.domain.alerts import Reason
 from alertbot.domain.backtest import BacktestAlert, BacktestResult
+from alertbot.domain.metrics import METRICS
 from alertbot.domain.reports import ListedRule
-from alertbot.domain.rules import METRICS, Severity
+from alertbot.domain.rules import Severity
 from alertbot.domain.silences import ENDLESS, parse_matcher
 from alertbot.domain.stored_rules import StoredRule
 from alertbot.domain.visibility import VisibilityRule

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alertbot.domain.backtest import BacktestResult, format_backtest, worst_of
-from alertbot.domain.rules import DIMENSIONS, MEANS, METRICS, Comparison, Period, Severity
+from alertbot.domain.metrics import DIMENSIONS, MEANS, METRICS
+from alertbot.domain.rules import Comparison, Period, Severity
 from alertbot.domain.times import format_duration
 from alertbot.slack.views.blocks import Block, action_row, button, option, plain_text, section, select
 from alertbot.slack.views.text import MARKS, SECTION_LIMIT, fit, literal, slack_date
