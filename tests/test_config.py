@@ -178,9 +178,9 @@ def test_every_duration_is_read_as_it_was_written(number, unit):
 
 @pytest.mark.parametrize(
     ("written", "days"),
-    [("7d", 7), ("2w", 14), ("3y", 1095), ("1y2w", 379)],
+    [("7d", 7), ("2w", 14), ("3y", 1095), ("1y2w", 379), ("1 year and 2 weeks", 379), ("ten days", 10)],
 )
-def test_what_is_kept_may_be_written_in_years(tmp_path, written, days):
+def test_what_is_kept_may_be_written_in_years_and_in_words(tmp_path, written, days):
     assert (
         loaded(tmp_path, f"database: {{keep: {{daily: {written}, raw: 1d, hourly: 1d}}}}").database.keep.daily.days
         == days

@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from alertbot.config.mistakes import Mismatch, mistake, nearest, quoted
 from alertbot.config.raw_values import InvalidValue
+from alertbot.domain.times import DURATION as DURATION_FORM
 from alertbot.domain.times import LONGEST, OutOfBounds, bounded_moment, parse_duration
 
 NOT_NEEDED = SecretStr("")  # stands for a secret that is absent and that this command does not need
@@ -121,18 +122,17 @@ def matching(expected: str, pattern: str) -> ValueType:
 
 # --- durations -------------------------------------------------------------------------------------------------------
 
-_DURATION = r"(?:[0-9]{1,9}[smhdw])+"  # words such as "5 minutes" are for people who type: a file has one form
-_DURATION_SCHEMA = or_variable({"type": "string", "pattern": f"^{_DURATION}$"})
-_YEARS = re.compile(r"([0-9]{1,4})y((?:[0-9]{1,9}[smhdw])*)")
+_WORDS = r"[0-9a-z].* ?(?:second|minute|hour|day|week|year)s?"  # for editors: what words mean the reader knows
+_DURATION_SCHEMA = or_variable({"type": "string", "pattern": f"^(?:{DURATION_FORM.pattern}|{_WORDS})$"})
 
 
 def _bounded_duration(text: str) -> timedelta:
-    if not re.fullmatch(_DURATION, text.strip()):
-        raise Mismatch
     try:
         return parse_duration(text)
     except OutOfBounds as error:
         raise Mismatch(f"a duration of at most {LONGEST.days}d") from error
+    except ValueError as error:
+        raise Mismatch from error
 
 
 def _positive_duration(text: str) -> timedelta:
@@ -142,21 +142,9 @@ def _positive_duration(text: str) -> timedelta:
     return duration
 
 
-def _long_duration(text: str) -> timedelta:
-    years = _YEARS.fullmatch(text.strip())
-    if years is None:
-        return _positive_duration(text)
-    return _positive_duration(f"{int(years[1]) * 365}d{years[2]}")
-
-
 DURATION = ValueType("a duration such as 15m", _positive_duration, timedelta, _DURATION_SCHEMA)
 WAIT = ValueType("a duration such as 15m", _bounded_duration, timedelta, _DURATION_SCHEMA)
-LONG_DURATION = ValueType(
-    "a duration such as 7d or 3y",
-    _long_duration,
-    timedelta,
-    or_variable({"type": "string", "pattern": "^(?:[0-9]{1,4}y)?(?:[0-9]{1,9}[smhdw])*$"}),
-)
+LONG_DURATION = ValueType("a duration such as 7d or 3y", _positive_duration, timedelta, _DURATION_SCHEMA)
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
 

@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 LONGEST = timedelta(days=3653)  # ten years: nothing is kept for longer, and a slip must not lead out of the calendar
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000  # ten years before and after there is still a calendar
 _LARGEST_COUNT = 2**63 - 1  # a whole number of both databases
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
-
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+DURATION = re.compile(r"(?:[0-9]{1,99}[smhdwy])+")  # the short form: `15m`, `1h30m`
 
 _SPELLED = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
@@ -16,12 +15,13 @@ _SPELLED = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
     **dict.fromkeys(("d", "day", "days"), "d"),
     **dict.fromkeys(("w", "week", "weeks"), "w"),
+    **dict.fromkeys(("y", "yr", "yrs", "year", "years"), "y"),
 }
 _NUMERALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBERS = {"a": "1", "an": "1", **{name: str(number) for number, name in enumerate(_NUMERALS, start=1)}}
 _PART = re.compile(
     rf"(?:and )?([0-9]{{1,9}}|\b(?:{'|'.join(_NUMBERS)})\b) ?({'|'.join(sorted(_SPELLED, key=len, reverse=True))})(?![a-z])(?:, | )?"
-    rf"|([0-9]{{1,9}})([smhdw])(?=[0-9])"
+    rf"|([0-9]{{1,9}})([smhdwy])(?=[0-9])"
 )
 
 
@@ -45,14 +45,15 @@ class OutOfBounds(ValueError):
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `30s`, `15m`, `4h`, `7d`, `2w`, a sum such as `1h30m`, or words such as `1 hour 30 minutes`; ten years at most.
+    """Read `30s`, `15m`, `4h`, `7d`, `2w`, `1y`, a sum such as `1h30m`, or words such as `1 hour 30 minutes`.
 
+    A year has 365 days; ten years is the most.
     Raises ValueError with a sentence that says what was expected; OutOfBounds for a longer one.
     """
     written = short_form(text.strip())
-    if not _DURATION.fullmatch(written):
+    if not DURATION.fullmatch(written):
         raise ValueError(f'expected a duration such as 15m, got "{quotable(text)}"')
-    seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smhdw])", written))
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smhdwy])", written))
     if seconds > LONGEST.total_seconds():
         raise OutOfBounds(f'expected a duration such as 15m, of ten years at most, got "{quotable(text)}"')
     return timedelta(seconds=seconds)

@@ -1,14 +1,11 @@
 """Stretches of time as people name them: `90m`, `today`, `last week` → (start, end]."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
-from alertbot.domain.times import OutOfBounds, format_duration, parse_duration
-
-_DURATION = re.compile(r"(?:[0-9]+[smhdw])+")
+from alertbot.domain.times import DURATION, OutOfBounds, format_duration, parse_duration
 
 
 class Calendar(StrEnum):
@@ -72,9 +69,9 @@ def take_time_range(words: Sequence[str]) -> tuple[TimeRange | None, list[str]]:
     rest = list(words)
     for count in (2, 1):  # "last week" is two words, unless somebody put it in quotation marks
         last = " ".join(rest[-count:]).lower()
-        if len(rest) >= count and (last in set(Calendar) or last in _ALREADY_NOTIFIED or _DURATION.fullmatch(last)):
+        if len(rest) >= count and (last in set(Calendar) or last in _ALREADY_NOTIFIED or DURATION.fullmatch(last)):
             before = rest[:-count]
-            said_twice = bool(_DURATION.fullmatch(last)) and before[-1:] != [] and before[-1].lower() in _LAST
+            said_twice = bool(DURATION.fullmatch(last)) and before[-1:] != [] and before[-1].lower() in _LAST
             return parse_time_range(last), before[:-1] if said_twice else before
     return None, rest
 

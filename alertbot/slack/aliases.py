@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from alertbot.domain.times import short_form
+from alertbot.domain.times import DURATION, short_form
 
 TOMORROW = "tomorrow"
 _CALLED = {
@@ -22,7 +22,6 @@ _CALLED = {
 }
 _VIOLATORS = frozenset({"violator", "violators", "offender", "offenders"})
 _ASKING = frozenset({"who", "who's", "whos", "on"})
-_DURATION = re.compile(r"(?:[0-9]+[smhdw])+")
 _LONGEST_DURATION = 9  # words, such as "1 week, 2 days, 3 hours and 4 minutes"
 _MATCHER = re.compile(r"[A-Za-z_]+(?:!=|!~|=~|=).*", re.DOTALL)
 
@@ -46,7 +45,7 @@ def _in_short(words: Sequence[str]) -> list[str]:
     for place in range(len(words)):
         for end in range(min(len(words), place + _LONGEST_DURATION), place, -1):
             short = short_form(" ".join(words[place:end]))
-            if _DURATION.fullmatch(short):
+            if DURATION.fullmatch(short):
                 return [*words[:place], short, *words[end:]]
     return list(words)
 
@@ -58,15 +57,13 @@ def bare_name(words: Sequence[str]) -> tuple[list[str], str]:
     """
     short = _in_short(words)
     fillers = {
-        place
-        for place, word in enumerate(short[:-1])
-        if word.lower() == "for" and _DURATION.fullmatch(short[place + 1])
+        place for place, word in enumerate(short[:-1]) if word.lower() == "for" and DURATION.fullmatch(short[place + 1])
     }
     found = [word for place, word in enumerate(short) if place not in fillers]
-    if len(found) > 1 and _DURATION.fullmatch(found[0]):
+    if len(found) > 1 and DURATION.fullmatch(found[0]):
         matchers = next((place for place, word in enumerate(found[1:]) if not _MATCHER.fullmatch(word)), len(found) - 1)
         last = 1 + max(matchers, 1)
         found = [*found[1:last], found[0], *found[last:]]
-    if len(found) > 1 and found[0] != "all" and not _MATCHER.fullmatch(found[0]) and _DURATION.fullmatch(found[1]):
+    if len(found) > 1 and found[0] != "all" and not _MATCHER.fullmatch(found[0]) and DURATION.fullmatch(found[1]):
         return [f"rule={found[0]}", *found[1:]], found[0]
     return found, ""

@@ -69,7 +69,7 @@ MISTAKES = {
     "soon": ("expected a duration such as 15m or one of today, yesterday", '"soon"'),
     "0h": ("longer than nothing",),
     "99999d": ("ten years long at most", "99999d"),
-    "9999999999d": ("expected a duration",),
+    "9999999999d": ("ten years long at most",),
     "": ("expected a duration",),
     "last year": ("or one of today",),
 }

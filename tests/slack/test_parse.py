@@ -60,7 +60,7 @@ COMPLAINTS = {
     "comment A42": ("a text is missing",),
     "stats 0m": ("longer than nothing",),
     "stats support chat": ("one LLM at a time", "quotation marks"),
-    "stats 99999999999999999999d": ("expected a duration", "stats"),
+    "stats 99999999999999999999d": ("ten years long at most", "stats"),
     "help nothing": ('there is no "nothing"',),
 }
 
