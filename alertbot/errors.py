@@ -42,7 +42,7 @@ class AlertbotError(Exception):
 
         The rest is for operators: the log, the command line, the operators' channel.
         """
-        return "this did not work; the log of the bot says why"
+        return "this did not work; the bot's log says why"
 
 
 class Mistake(NamedTuple):
@@ -170,7 +170,7 @@ class SlackError(AlertbotError):
 
     @property
     def public(self) -> str:
-        return f"Slack did not take it ({self.code}); try again"
+        return f"Slack did not accept it ({self.code}); try again"
 
 
 class SlackBusy(SlackError):

@@ -23,7 +23,9 @@ def backfill_all(config: Config, database: Database, *, since: datetime, now: da
     """Read the points of every source back to a moment. Raises AlertbotError, with what is done kept, where one fails."""
     collecting = [source for source in config.sources if resolutions_of(source)]
     if not collecting:
-        raise AlertbotError("there is nothing to read: no source collects ai_minutes, ai_days or statistics of storage")
+        raise AlertbotError(
+            "there is nothing to read: no source collects ai_minutes, ai_days, storage_minutes or storage_days"
+        )
     migrate.upgrade(database)
     clock, metrics = SteadyClock(database.now), Metrics()
     clock.check()
@@ -40,4 +42,4 @@ def backfill_all(config: Config, database: Database, *, since: datetime, now: da
                     ask = partial(reader.client.points, dataset)
                     yield from backfill(database, feed, ask, since=since, now=now, keep=keep)
                 except FlashbackError as error:
-                    raise AlertbotError(f"{feed}: {error.lines[0]}; run it again to go on from there") from error
+                    raise AlertbotError(f"{feed}: {error.lines[0]}; run it again to continue from there") from error

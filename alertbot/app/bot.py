@@ -368,7 +368,7 @@ class Bot:
         if self._identity is None:
             return "not reached, or the token is refused"
         if refused:
-            return f"Slack refuses the app ({refused}); sending waits"
+            return f"Slack refuses the app ({refused}); notifications are waiting"
         if self._socket is not None and not self._socket.is_connected():
             return "the socket is not connected"
         return ""
@@ -444,7 +444,7 @@ def run_until_stopped(running: Bot, *, introduce: Callable[[], bool] = lambda: T
             is_introduced = is_introduced or introduce()
             number = _came(signals)
             if number == signal.SIGHUP:
-                log.info("sighup_ignored", why="the configuration is read at the start only")
+                log.info("sighup_ignored", why="the configuration is read only at startup")
             elif number is not None:
                 break
             dead = running.dead_threads()

@@ -60,7 +60,7 @@ class DatabaseOutage:
             self._since, self._is_told, self.text, self.public = None, False, "", ""
 
     def _tell(self) -> None:
-        text = f"The database cannot be used: nothing is read or told until it can. {self.text}"
+        text = f"The database cannot be used: nothing is read and no notification is sent until it can. {self.text}"
         log.error("operator_alert", text=text)
         try:
             self._alarm(text)

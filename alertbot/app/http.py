@@ -46,7 +46,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         registry = self.registry
         self.polls = Counter(
-            "alertbot_polls", "Polls of a source, by what came of them", ["source", "outcome"], registry=registry
+            "alertbot_polls", "Polls of a source, by outcome", ["source", "outcome"], registry=registry
         )
         self.requests = Counter(
             "alertbot_flashback_requests", "Requests to Flashback", ["source", "endpoint", "outcome"], registry=registry
@@ -64,9 +64,11 @@ class Metrics:
             registry=registry,
         )
         self.alerts = Gauge("alertbot_alerts", "Alerts by state and severity", ["state", "severity"], registry=registry)
-        self.outbox_depth = Gauge("alertbot_outbox_depth", "Notices that wait to be sent", registry=registry)
+        self.outbox_depth = Gauge("alertbot_outbox_depth", "Notifications waiting to be sent", registry=registry)
         self.outbox_age = Gauge(
-            "alertbot_outbox_oldest_age_seconds", "Seconds that the oldest notice has waited", registry=registry
+            "alertbot_outbox_oldest_age_seconds",
+            "Seconds that the oldest notification has been waiting",
+            registry=registry,
         )
         self.gauges_filled = Gauge(
             "alertbot_gauges_timestamp_seconds",
@@ -74,9 +76,7 @@ class Metrics:
             registry=registry,
         )
         self.slack_calls = Counter("alertbot_slack_calls", "Calls to Slack", ["method", "outcome"], registry=registry)
-        self.ticks_failed = Counter(
-            "alertbot_ticks_failed", "Ticks of the scheduler that raised", ["tick"], registry=registry
-        )
+        self.ticks_failed = Counter("alertbot_ticks_failed", "Scheduler ticks that failed", ["tick"], registry=registry)
 
 
 class ProbeAnswers(Protocol):

@@ -95,7 +95,7 @@ def require_countable(*rules: Rule) -> None:
 
 
 def _counted_apart(rule: Rule) -> str:
-    return f"{' and '.join(rule.metrics)} are counted apart from each other, and cannot be compared"
+    return f"{' and '.join(rule.metrics)} are counted separately and cannot be compared"
 
 
 def blind_after_of(config: Config) -> dict[str, timedelta]:

@@ -297,7 +297,9 @@ class Worker:
     def _end_outage(self) -> None:
         lasted = self._outage.lasts
         if lasted is not None:
-            text = f"The database can be used again. It could not for {format_duration(lasted)}; what grew meanwhile counts now."
+            text = (
+                f"The database can be used again, after {format_duration(lasted)}. What grew meanwhile is counted now."
+            )
             with self._database.transaction() as tx:
                 notify_operators(tx, text, operators=self._delivery.operators, now=self._clock())
         if self._outage.text:

@@ -1,4 +1,4 @@
-"""Commands that do what a button in Slack does: take an alert, snooze it, silence."""
+"""Commands that do what buttons do in Slack: acknowledge, snooze, assign, comment, silence."""
 
 import os
 from datetime import timedelta
@@ -55,7 +55,7 @@ def _act(
 @by_whom
 @click.pass_context
 def ack(ctx: click.Context, id_: str, by: str) -> None:
-    """Take an alert (A42) or all of a message (G17)."""
+    """Acknowledge an alert (A42) or all of a message (G17)."""
     from alertbot.domain.alerts import ActionType
 
     _act(ctx, id_, ActionType.ACKNOWLEDGE, by)
@@ -66,7 +66,7 @@ def ack(ctx: click.Context, id_: str, by: str) -> None:
 @by_whom
 @click.pass_context
 def unack(ctx: click.Context, id_: str, by: str) -> None:
-    """Give an alert back."""
+    """Undo an acknowledgement."""
     from alertbot.domain.alerts import ActionType
 
     _act(ctx, id_, ActionType.UNACKNOWLEDGE, by)
@@ -78,7 +78,7 @@ def unack(ctx: click.Context, id_: str, by: str) -> None:
 @by_whom
 @click.pass_context
 def snooze(ctx: click.Context, id_: str, duration: timedelta, by: str) -> None:
-    """Snooze an alert: no notification for up to a day."""
+    """Snooze an alert: no notifications for up to a day."""
     from alertbot.domain.alerts import ActionType
 
     if not timedelta(0) < duration <= _DAY:
@@ -92,7 +92,7 @@ def snooze(ctx: click.Context, id_: str, duration: timedelta, by: str) -> None:
 @by_whom
 @click.pass_context
 def assign(ctx: click.Context, id_: str, user: str, by: str) -> None:
-    """Give an alert to USER."""
+    """Assign an alert to USER."""
     from alertbot.domain.alerts import ActionType
 
     _act(ctx, id_, ActionType.ASSIGN, by, text=user)
@@ -104,7 +104,7 @@ def assign(ctx: click.Context, id_: str, user: str, by: str) -> None:
 @by_whom
 @click.pass_context
 def comment(ctx: click.Context, id_: str, text: tuple[str, ...], by: str) -> None:
-    """Write into the thread of an alert."""
+    """Comment in the thread of an alert."""
     from alertbot.domain.alerts import ActionType
 
     _act(ctx, id_, ActionType.COMMENT, by, text=" ".join(text))
@@ -112,7 +112,7 @@ def comment(ctx: click.Context, id_: str, text: tuple[str, ...], by: str) -> Non
 
 @main.group()
 def silence() -> None:
-    """Mute alerts by silences. A muted alert is still counted and kept, but no notification is sent."""
+    """Mute alerts with silences. Muted alerts are still evaluated and recorded, but no notifications are sent."""
 
 
 @silence.command("add", context_settings={"ignore_unknown_options": True})
@@ -120,7 +120,7 @@ def silence() -> None:
 @by_whom
 @click.pass_context
 def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
-    """Mute what MATCHERS fit, for DURATION. For example rule=violation-burst "ai_llm=support *" 2h; `all` alone fits everything."""
+    """Mute alerts that match MATCHERS, for DURATION. For example rule=violation-burst "ai_llm=support *" 2h; `all` alone matches everything."""
     from alertbot.app.wiring import book_of, intervals_of
     from alertbot.cli.output import show_silences
     from alertbot.domain.silences import parse_silence
@@ -144,7 +144,7 @@ def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
 @as_json_flag
 @click.pass_context
 def silence_list(ctx: click.Context, *, as_json: bool) -> None:
-    """List the silences that hold now or will."""
+    """List active and upcoming silences."""
     from alertbot.cli.output import show_silences
     from alertbot.domain.reports import silence_json
     from alertbot.flows import alert_actions
@@ -162,9 +162,9 @@ def silence_list(ctx: click.Context, *, as_json: bool) -> None:
 @by_whom
 @click.pass_context
 def silence_end(ctx: click.Context, number: int, by: str) -> None:
-    """End a silence before its time."""
+    """End a silence early."""
     from alertbot.flows import alert_actions
 
     _, database = open_stored(ctx)
     alert_actions.end_silence(database, number, by=by, now=now_of(database))
-    click.echo(f"silence {number} is over")
+    click.echo(f"silence {number} has ended")

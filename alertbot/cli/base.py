@@ -76,7 +76,7 @@ class _Group(_Commands):
         except KeyboardInterrupt:
             from alertbot.app.process_id import end_process
 
-            click.echo("stopped before it was done; what it did until then is kept", err=True)
+            click.echo("interrupted; what was done until then is kept", err=True)
             end_process(1)
         except BrokenPipeError:
             # The reader, such as `head`, has seen enough. Nothing more may be flushed into the closed pipe.
@@ -178,7 +178,7 @@ class Number(click.ParamType[int]):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="alertbot")
 def main() -> None:
-    """Watch the numbers of Flashback, and tell Slack when they break a rule."""
+    """Watch the numbers of Flashback, and alert in Slack when they break a rule."""
 
 
 def load_config(ctx: click.Context, *needs: "Need", environ: Mapping[str, str] = os.environ) -> "Config":

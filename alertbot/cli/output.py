@@ -105,7 +105,9 @@ def show_status(console: Console, report: StatusReport, *, origin: str) -> None:
         since = (
             f"has been running since {_when(report.alive_at)}" if report.alive_at else "has run on this database yet"
         )
-        console.print(Text(f"No alertbot {since}: the sources are not read, and no alert fires.", style="bold red"))
+        console.print(
+            Text(f"No alertbot process {since}: the sources are not read, and no alert fires.", style="bold red")
+        )
     table = Table(("source", "left"), ("state", "fixed"), ("last reading", "fixed"), ("LLMs", "right"))
     for row in report.sources:
         state = Text(row.state.value, style=_HEALTH[row.state])
@@ -132,7 +134,7 @@ def show_alerts(console: Console, rows: Sequence[AlertRow]) -> None:
         ("state", "fixed"),
         ("alert", "left"),
         ("since", "fixed"),
-        ("taken by", "left"),
+        ("acknowledged by", "left"),
     )
     for row in rows:
         alert = row.alert
@@ -155,7 +157,7 @@ def _taker(alert: Alert) -> str:
 def show_stats(console: Console, stats: Stats) -> None:
     rows = stats.rows
     if not rows:
-        console.print("No LLM was read yet.")
+        console.print("No LLM has been read yet.")
         _show_notes(console, stats.coverage.notes)
         return
     columns = ("api_calls", "tokens_in", "tokens_out", "policy_violations", "policy_alerts", "policy_blocks")
@@ -234,17 +236,17 @@ def show_progress(console: Console, days: Iterable[Progress], *, until: datetime
     for feed, progress in done.items():
         console.print(f"{feed}: {_backfilled(progress)}")
     if not done:
-        console.print(f"Everything since {until:%Y-%m-%d} was there already.")
+        console.print(f"Everything since {until:%Y-%m-%d} is already stored.")
 
 
 def _backfilled(progress: Sequence[Progress]) -> str:
     """What a backfill really got of the days that it asked for."""
     filled = [day for day in progress if day.points]
     if not filled:
-        return f"Flashback has nothing of the {len(progress)} days that were asked for"
+        return f"Flashback has no data for the {len(progress)} requested days"
     by_day = sum(day.resolution is Resolution.DAY for day in filled)
     coarse = f", {by_day} of them by day only" if by_day else ""
-    empty = f"; {len(progress) - len(filled)} days have nothing" if len(filled) < len(progress) else ""
+    empty = f"; {len(progress) - len(filled)} days have no data" if len(filled) < len(progress) else ""
     first, last = min(day.day for day in filled), max(day.day for day in filled)
     points = sum(day.points for day in filled)
     return f"{points:,} points of {len(filled)} days, {first:%Y-%m-%d} to {last:%Y-%m-%d}{coarse}{empty}"
@@ -271,9 +273,9 @@ def show_spending(console: Console, spending: Spending) -> None:
     table.show(console)
     if len(spending.rows) > _MOST_RANKS:
         console.print(f"… and {len(spending.rows) - _MOST_RANKS} more; --json has all of them")
-    told = f"{format_amount(spending.usd, 'USD')} {spending.window.name}{since}: an estimate by {spending.price_list}"
+    told = f"{format_amount(spending.usd, 'USD')} {spending.window.name}{since}: an estimate based on {spending.price_list}"
     if spending.unpriced_tokens:
-        told += f"; {spending.unpriced_tokens:,} tokens without a known price are not in it"
+        told += f"; {spending.unpriced_tokens:,} tokens without a known price are not included"
     console.print(Text(told, style="dim"))
     _show_notes(console, spending.coverage.notes)
 
@@ -281,7 +283,7 @@ def show_spending(console: Console, spending: Spending) -> None:
 def show_budgets(console: Console, budgets: Budgets) -> None:
     found = budgets.usages
     if not found:
-        console.print("No budget is configured, or nothing was read yet.")
+        console.print("No budget is configured, or nothing has been read yet.")
         _show_notes(console, budgets.notes)
         return
     table = Table(
@@ -291,7 +293,7 @@ def show_budgets(console: Console, budgets: Budgets) -> None:
         ("used", "right"),
         ("of", "right"),
         ("left", "right"),
-        ("all used", "left"),
+        ("runs out", "left"),
     )
     for one in found:
         style = _COLOURS[one.severity] if one.severity is not None else ""
@@ -307,7 +309,7 @@ def show_budgets(console: Console, budgets: Budgets) -> None:
     table.show(console)
     for one in found:
         if one.known_since is not None:
-            since = f"{one.rule.name}, {one.name}: counted since {_when(one.known_since)}; `alertbot backfill` reads what was before"
+            since = f"{one.rule.name}, {one.name}: counted since {_when(one.known_since)}; `alertbot backfill` reads earlier data"
             console.print(Text(clean(since), style="yellow"))
     _show_notes(console, budgets.notes)
 
@@ -322,7 +324,7 @@ def _when_exhausted(one: Usage) -> str:
 def show_violations(console: Console, listing: ViolationReport, window: Window) -> None:
     if not listing.violations:
         console.print(
-            f"No violation is listed {window.name}." if listing.is_known else f"violations {window.name}: not known."
+            f"No violations listed {window.name}." if listing.is_known else f"violations {window.name}: not known."
         )
     else:
         columns = ("time", "severity", "policy", "who", "model", "repository", "source", "explanation")
@@ -339,7 +341,7 @@ def show_violations(console: Console, listing: ViolationReport, window: Window) 
 
 
 def show_acted(console: Console, acted: ActionResult) -> None:
-    words = {Outcome.DONE: "done", Outcome.ALREADY: "no change", Outcome.TOO_LATE: "too late, it had ended"}
+    words = {Outcome.DONE: "done", Outcome.ALREADY: "no change", Outcome.TOO_LATE: "too late, already resolved"}
     for alert, outcome in acted.outcomes:
         console.print(Text(f"A{alert.number} {clean(name_of(alert))}: {words[outcome]}"))
 
@@ -366,7 +368,7 @@ def show_rules(console: Console, found: Sequence[ListedRule]) -> None:
         if rule is None:
             what = Text(f"not used: {clean(one.why_not)}", style="yellow")
         else:
-            off = "" if rule.enabled else ", switched off"
+            off = "" if rule.enabled else ", disabled"
             what = Text(clean(f"{rule.kind}, {rule.unit} {rule.over} per {rule.per}{off}"))
         by = "" if stored is None else f"{clean(stored.changed_by)}, {_when(stored.changed_at)}"
         table.add_row(Text(clean(one.name)), one.origin, what, Text(by))
@@ -375,7 +377,7 @@ def show_rules(console: Console, found: Sequence[ListedRule]) -> None:
 
 def show_rule_trail(console: Console, found: Sequence[RuleChange]) -> None:
     if not found:
-        console.print("No rule was made in Slack yet.")
+        console.print("No rule has been created in Slack yet.")
         return
     table = Table(("at", "fixed"), ("who", "left"), ("did", "fixed"), ("rule", "left"))
     for one in found:

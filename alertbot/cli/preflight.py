@@ -63,7 +63,7 @@ def _sources(config: Config, database: Database | None, llms: dict[str, list[Map
         given = credentials_of(source)
         if source.name not in refreshers and given.refresh_token and not given.access_token:
             yield (
-                f"source {source.name}: refresh_token is not tried before there is a database to keep its successor",
+                f"source {source.name}: refresh_token is not tried until there is a database to store its successor",
                 True,
             )
             continue
@@ -157,14 +157,14 @@ def _database(config: Config) -> tuple[list[Line], Database | None]:
     try:
         database = open_database(config)
         if database.missing_file is not None:
-            return [(f"database {database.missing_file}: not there yet; alertbot run makes it", True)], None
+            return [(f"database {database.missing_file}: does not exist yet; alertbot run creates it", True)], None
         found, newest = migrate.current(database), migrate.newest()
     except AlertbotError as error:
         return [(error.lines[0], False)], None
     if found == newest:
         return [(f"database {database.place}: schema {found}", True)], database
     if found is None:
-        text = f"database {database.place}: empty; alertbot run or alertbot migrate makes its schema"
+        text = f"database {database.place}: empty; alertbot run or alertbot migrate creates its schema"
         return [(text, True)], None
     return [(f"database {database.place}: schema {found}, expected {newest}; run: alertbot migrate", False)], None
 
@@ -187,7 +187,7 @@ def _slack(config: Config) -> Iterator[Line]:
         try:
             with translate_errors("apps.connections.open"):
                 client.apps_connections_open(app_token=slack.app_token.get_secret_value())
-            yield "slack.app_token: Socket Mode can be opened", True
+            yield "slack.app_token: Socket Mode works", True
         except AlertbotError as error:
             yield f"slack.app_token: {error.lines[0]}", False
     try:

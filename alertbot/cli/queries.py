@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 def _windowed(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a look-up that is about a stretch of time."""
-    zone = click.option("--timezone", "zone", type=Zone(), default="UTC", help="Whose midnights count; default UTC.")
+    zone = click.option(
+        "--timezone", "zone", type=Zone(), default="UTC", help="The time zone of days and weeks; default UTC."
+    )
     window = click.option(
         "--window", "time_range", type=TimeRangeOrName(), help='How far back: 90m, today, "last week" …; default 24h.'
     )
@@ -45,7 +47,7 @@ def _window(database: "Database", time_range: "TimeRange | None", zone: tzinfo) 
 @as_json_flag
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
-    """Show how the bot and its sources are."""
+    """Show the state of the bot and its sources."""
     from alertbot.app.wiring import intervals_of
     from alertbot.cli.output import show_status
     from alertbot.domain.reports import status_json
@@ -102,7 +104,7 @@ def top(
     by: str | None,
     as_json: bool,
 ) -> None:
-    """Show who leads: whose METRIC grew most in WINDOW. By default policy_violations in 24h, by ai_llm."""
+    """Show whose METRIC grew most in WINDOW. By default policy_violations in 24h, by ai_llm."""
     from alertbot.app.wiring import intervals_of, prices_of
     from alertbot.cli.output import show_ranking
     from alertbot.domain.rankings import parse_ranking_query, ranking_json
@@ -131,7 +133,7 @@ def top(
 def violations(
     ctx: click.Context, words: tuple[str, ...], time_range: "TimeRange | None", zone: tzinfo, *, as_json: bool
 ) -> None:
-    """Show the violations in WINDOW that FILTERS fit. For example policy="No customer PII" user=ana*. By default all, in 24h."""
+    """Show the violations in WINDOW that match FILTERS. For example policy="No customer PII" user=ana*. By default all, in 24h."""
     from alertbot.app.wiring import intervals_of
     from alertbot.cli.output import MOST_VIOLATIONS, show_violations
     from alertbot.domain.evidence import evidence_json, parse_violation_query
@@ -165,7 +167,7 @@ def violations(
 def spend(
     ctx: click.Context, words: tuple[str, ...], time_range: "TimeRange | None", zone: tzinfo, *, as_json: bool
 ) -> None:
-    """Show what tokens cost in WINDOW: an estimate. By default in 24h, by LLM; or BY model, user and so on."""
+    """Show the estimated cost of tokens in WINDOW. By default in 24h, by LLM; or BY model, user and so on."""
     from alertbot.app.wiring import intervals_of, prices_of
     from alertbot.cli.output import show_spending
     from alertbot.domain.rankings import parse_ranking_query
@@ -194,7 +196,7 @@ def spend(
 @as_json_flag
 @click.pass_context
 def budget(ctx: click.Context, *, as_json: bool) -> None:
-    """Show how much of each budget is used in its present period. And when all of it will be used, at the pace of late."""
+    """Show how much of each budget is used in its current period. And when it will run out at the current pace."""
     from alertbot.app.wiring import book_of, intervals_of, prices_of
     from alertbot.cli.output import show_budgets
     from alertbot.domain.usage import usage_json
@@ -213,7 +215,7 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--all", "also_ended", is_flag=True, help="The newest 100, also those that have ended.")
+@click.option("--all", "also_ended", is_flag=True, help="The newest 100, including resolved ones.")
 @as_json_flag
 @click.pass_context
 def alerts(ctx: click.Context, *, also_ended: bool, as_json: bool) -> None:
@@ -239,7 +241,7 @@ def alerts(ctx: click.Context, *, also_ended: bool, as_json: bool) -> None:
 @as_json_flag
 @click.pass_context
 def why(ctx: click.Context, rule: str, llm: str | None, moment: datetime | None, *, as_json: bool) -> None:
-    """Explain why RULE did or did not fire. LLM is a name, an id or a glob; without it, what stands out is told."""
+    """Explain why RULE did or did not fire. LLM is a name, an id or a glob; without it, what stands out is shown."""
     from alertbot.app.wiring import book_of, intervals_of, prices_of
     from alertbot.cli.output import clean
     from alertbot.domain.reports import explain_lines, explanation_json

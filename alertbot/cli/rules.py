@@ -38,7 +38,7 @@ def rules_test(ctx: click.Context, files: tuple[Path, ...]) -> None:
 @as_json_flag
 @click.pass_context
 def rules_list(ctx: click.Context, *, as_json: bool) -> None:
-    """List every rule, and where it comes from. That is the configuration, or Slack."""
+    """List every rule and where it comes from: the configuration or Slack."""
     from alertbot.app.wiring import book_of
     from alertbot.cli.output import show_rules
     from alertbot.domain.reports import listed_rule_json
@@ -56,7 +56,7 @@ def rules_list(ctx: click.Context, *, as_json: bool) -> None:
 @as_json_flag
 @click.pass_context
 def rules_history(ctx: click.Context, *, as_json: bool) -> None:
-    """Show who made, changed and deleted which rule in Slack. Of these acts the newest 100, the newest first."""
+    """Show who created, changed and deleted rules in Slack. The newest 100 changes, newest first."""
     from alertbot.cli.output import show_rule_trail
     from alertbot.domain.reports import rule_change_json
     from alertbot.flows.rule_actions import rule_trail
@@ -74,7 +74,7 @@ def rules_history(ctx: click.Context, *, as_json: bool) -> None:
 @by_whom
 @click.pass_context
 def rules_delete(ctx: click.Context, name: str, by: str) -> None:
-    """Delete a rule that was made in Slack; its alerts end."""
+    """Delete a rule that was created in Slack; its open alerts are resolved."""
     from alertbot.app.wiring import book_of
     from alertbot.flows.rule_actions import delete_rule
 

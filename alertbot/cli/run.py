@@ -90,7 +90,9 @@ def _run_dry(ctx: click.Context, role: "Role") -> None:
         config = load_config(ctx, Need.DATABASE, Need.SOURCES, environ=elsewhere)
         require_countable(*config.rules)
         config = without_refresh_tokens(config)
-        _begin_log(config, (*config.notes, "dry run: counting begins now, in a database that goes when it ends"))
+        _begin_log(
+            config, (*config.notes, "dry run: counting begins now, in a temporary database that is deleted at the end")
+        )
         run_until_stopped(Bot(config, role=role, sender=PrintingSender(open_console()), listens=False))
 
 
@@ -98,7 +100,7 @@ def _run_dry(ctx: click.Context, role: "Role") -> None:
 @click.option(
     "--speed", type=click.FloatRange(min=1, max=3600), default=60.0, show_default=True, help="60: an hour a minute."
 )
-@click.option("--seconds", type=click.FloatRange(min=1), help="End by itself after so many seconds.")
+@click.option("--seconds", type=click.FloatRange(min=1), help="Stop after this many seconds.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same traffic.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The page's port; default: any that is free.")
 @click.option("--scenario", default="burst", show_default=True, help="Or storm, budget, outage, quiet-night.")
@@ -139,7 +141,7 @@ def poll(ctx: click.Context) -> None:
 @click.option("--since", type=Since(), default="30d", show_default=True, help="A duration, or a day (2026-11-01).")
 @click.pass_context
 def backfill(ctx: click.Context, since: timedelta | datetime) -> None:
-    """Read Flashback's minute and day statistics of the past. It goes day by day; a second run goes on where one stopped."""
+    """Read Flashback's minute and day statistics of the past. It goes day by day; run it again to continue where it stopped."""
     from alertbot.app.backfill import backfill_all
     from alertbot.app.wiring import open_database
     from alertbot.cli.output import show_progress
@@ -172,7 +174,7 @@ def migrate(ctx: click.Context) -> None:
 @as_json_flag
 @click.pass_context
 def check(ctx: click.Context, *, online: bool, as_json: bool) -> None:
-    """Read the configuration, and name every mistake in it at once. It ends with 1 if there is a fault."""
+    """Read the configuration, and list every mistake in it. The exit code is 1 if there is a fault."""
     lines: list[Line] = []
     try:
         for line in _checked(ctx, online=online):

@@ -45,11 +45,11 @@ def format_backtest(backtest_result: BacktestResult) -> list[str]:
     past = backtest_result.end - backtest_result.start
     # What is stored begins up to an interval after the day does.
     when = backtest_result.wanted if backtest_result.wanted - past < backtest_result.wanted / 20 else past
-    over = f"On the last {'24 hours' if when == timedelta(days=1) else format_duration(when)}"
+    over = f"In the last {'24 hours' if when == timedelta(days=1) else format_duration(when)}"
     told = [f"{over}: {_format_alerts(backtest_result)}"]
     if backtest_result.looked < backtest_result.readings:
         told.append(
-            f"Looked at {backtest_result.looked} of {backtest_result.readings} readings, evenly spread: what was shorter than the time between"
+            f"Checked {backtest_result.looked} of {backtest_result.readings} readings, evenly spread: alerts shorter than the time between"
             " two of them may be missing."
         )
     if when < backtest_result.wanted:
@@ -72,7 +72,7 @@ def _format_alerts(backtest_result: BacktestResult) -> str:
     longest = format_duration(max(backtest_result.lasted(alert) for alert in backtest_result.alerts))
     lasted = f"the longest {longest}" if len(backtest_result.alerts) > 1 else f"for {longest}"
     firing = sum(alert.ended_at is None for alert in backtest_result.alerts)
-    now = "" if not firing else f", {firing} of them now" if len(backtest_result.alerts) > 1 else ", and still now"
+    now = "" if not firing else f", {firing} still firing" if len(backtest_result.alerts) > 1 else ", still firing"
     return f"{count}{where}, {lasted}{now}."
 
 

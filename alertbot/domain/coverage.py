@@ -66,7 +66,7 @@ def coverage_of(
     for name in sources:
         state = feeds.get(name, {}).get(chosen[name]) if name in chosen else None
         if not feeds.get(name):
-            unknown.append(f"{name}: nothing was read yet")
+            unknown.append(f"{name}: nothing has been read yet")
         elif state is None:
             unknown.append(_not_collected(name, asked))
         elif state.read_at is None or state.missing:
@@ -98,7 +98,7 @@ def coverage_json(coverage: Coverage) -> dict[str, Any]:
 
 def backfill_hint(able: Iterable[Dataset]) -> str:
     """How to get what was before; empty where Flashback keeps no history of it."""
-    return "" if set(able) <= {Dataset.TOTALS} else "; `alertbot backfill` reads what was before"
+    return "" if set(able) <= {Dataset.TOTALS} else "; `alertbot backfill` reads earlier data"
 
 
 def _not_collected(name: str, asked: Asked) -> str:

@@ -25,14 +25,14 @@ class NotifyReason(StrEnum):
 
     NOTIFIES = "announced"
     NOTHING_NEW = "nothing new"
-    GROUP_WAIT = "gathers alerts that fire together (group_wait)"
-    MEMBER_WAITS = "a new member, or a rise no worse than what was told, waits for group_interval"
+    GROUP_WAIT = "waiting for alerts that fire together (group_wait)"
+    MEMBER_WAITS = "a new alert, or a rise no worse than what was notified, waits for group_interval"
     MUTED = "silenced or snoozed"
-    MUTED_THROUGHOUT = "silenced or snoozed from its beginning to its end"
-    FORGOTTEN = "resolved before it was told, and the route forgets brief alerts"
-    MUTED_END = "ended while silenced or snoozed, or was but a forecast: the message is edited quietly"
-    EDITED = "the message is brought up to date, nobody is pinged"
-    FLAPPING = "it flaps: only the message is kept true, until it is calm for an hour"
+    MUTED_THROUGHOUT = "silenced or snoozed for as long as it fired"
+    FORGOTTEN = "resolved before it was notified, and the route sets forget_brief"
+    MUTED_END = "resolved while silenced or snoozed, or was only a forecast: the message is updated, nobody is notified"
+    EDITED = "the message is updated, nobody is pinged"
+    FLAPPING = "flapping: the message is updated, nobody is notified until it has been calm for an hour"
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,10 +109,11 @@ def measure(alert: Alert, amount: Fraction | None) -> str:
 
 
 def worst(alert: Alert) -> str:
-    """How bad it was: `at most 9 violations in 15 min`, `longest gap 11 min`."""
+    """How bad it was: `peak 9 violations in 15 min`, `lowest 3 calls in 1 h`, `longest gap 11 min`."""
     if alert.kind == "absence" and alert.unit == "s":
         return f"longest gap {format_duration_of(alert.peak)}"
-    return f"at most {measure(alert, alert.peak)}"
+    word = "lowest" if alert.comparison in {"below", "at most"} else "peak"
+    return f"{word} {measure(alert, alert.peak)}"
 
 
 def format_duration_of(seconds: Fraction | None) -> str:

@@ -66,8 +66,8 @@ def _line(kind: NotificationKind, group: Group, alert: Alert, now: datetime, tak
         NotificationKind.RISE: f"Rose to {alert.severity}{_taken_before([alert], takers)}: {told}, {limit(alert)}",
         NotificationKind.MEMBER: f"New: {told}, {alert.severity}",
         NotificationKind.REPEAT: f"Still firing after {lasted(alert, now)}: {told}",
-        NotificationKind.ESCALATION: f"Nobody has taken this for {lasted(alert, now)}: {told} (G{group.number})",
-        NotificationKind.FLAPPING: f"Flaps: {where} fires and resolves again and again. Only this message is kept true until it is calm.",
+        NotificationKind.ESCALATION: f"Nobody has acknowledged this for {lasted(alert, now)}: {told} (G{group.number})",
+        NotificationKind.FLAPPING: f"Flapping: {where} keeps firing and resolving. Until it is calm, the message is updated but nobody is notified.",
         NotificationKind.RESOLVED: _end(alert, now),
     }
     return lines.get(kind, told)
@@ -89,7 +89,7 @@ def _taken_before(alerts: Sequence[Alert], takers: Sequence[str]) -> str:
 def _end(alert: Alert, now: datetime) -> str:
     where = name_of(alert)
     if alert.is_gone:
-        return f"Gone after {lasted(alert, now)}: {where} was deleted, so nothing more can come of it"
+        return f"Resolved after {lasted(alert, now)}: {where} was deleted"
     return f"Resolved after {lasted(alert, now)}: {where}, {_at_worst(alert)}"
 
 
@@ -117,13 +117,13 @@ def _line_for_many(
             f"{count} still firing, the longest for {longest}; the worst: {headline(first)}"
         ),
         NotificationKind.ESCALATION: lambda: (
-            f"Nobody has taken {count}, the oldest for {longest}; the worst: {headline(first)} (G{group.number})"
+            f"Nobody has acknowledged {count}, the oldest for {longest}; the worst: {headline(first)} (G{group.number})"
         ),
         NotificationKind.FLAPPING: lambda: (
-            f"{count} flap: {names} fire and resolve again and again. Only this message is kept true until they are calm."
+            f"{count} flapping: {names} keep firing and resolving. Until they are calm, the message is updated but nobody is notified."
         ),
         NotificationKind.RESOLVED: lambda: (
-            f"{count} gone, for what they watched was deleted: {names}"
+            f"{count} resolved because what they watched was deleted: {names}"
             if first.is_gone
             else f"{count} resolved; the worst: {name_of(first)}, {_at_worst(first)}"
         ),

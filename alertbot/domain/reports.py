@@ -12,7 +12,7 @@ from typing import Any
 
 from alertbot.domain.alerts import Action, Alert, Outcome, Reason, State
 from alertbot.domain.coverage import Coverage
-from alertbot.domain.findings import Finding
+from alertbot.domain.findings import Finding, Verdict
 from alertbot.domain.formatting import format_amount, shown_severity
 from alertbot.domain.rules import Rule
 from alertbot.domain.silences import Silence
@@ -64,7 +64,7 @@ class SilencePreview:
     def sentence(self) -> str:
         """What the silence mutes now."""
         if self.matches_nothing:
-            return "This matches nothing that was ever read: please check the names, the letters' case and the pattern."
+            return "This matches nothing that has been read so far: please check the names, upper and lower case, and the pattern."
         firing = sum(alert.state is State.FIRING for alert in self.muted)
         alerts = f"{firing or 'no'} firing {'alert' if firing == 1 else 'alerts'}"
         return f"Mutes {alerts} and {count_llms(self.llms)} now."
@@ -154,16 +154,23 @@ class Explanation:
     heard: str = ""
 
 
+_CONDITION = {
+    Verdict.TRUE: "condition met",
+    Verdict.FALSE: "condition not met",
+    Verdict.UNKNOWN: "condition unknown",
+}
+
+
 def explain_lines(found: Explanation) -> list[str]:
     """An explanation in sentences, one a line."""
     finding, rule = found.finding, found.rule
     name = finding.series.labels.get("name") or finding.series.key
     unit = rule.unit
-    seen = format_amount(Fraction(finding.value), unit) if finding.value is not None else "nothing that can be compared"
+    seen = format_amount(Fraction(finding.value), unit) if finding.value is not None else "unknown"
     lines = [f"{rule.name} on {name} ({finding.series.key}) at {format_moment(found.at)}"]
-    lines.append(f"saw {seen} {rule.over}: the condition is {finding.verdict.value}" + _limit(found))
+    lines.append(f"value: {seen} {rule.over}; {_CONDITION[finding.verdict]}" + _limit(found))
     if finding.baseline_at is not None:
-        lines.append(f"counted from the reading of {format_moment(finding.baseline_at)}")
+        lines.append(f"counted since the reading of {format_moment(finding.baseline_at)}")
     if finding.note:
         lines.append(finding.note)
     lines += [

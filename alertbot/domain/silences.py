@@ -127,7 +127,7 @@ def check_matchers(matchers: Sequence[Matcher], *, everything: bool) -> tuple[Ma
     if len(matchers) > MOST_MATCHERS:
         raise ValueError(f"expected at most {MOST_MATCHERS} matchers, got {len(matchers)}")
     if not everything and all(matcher.matches({}) for matcher in matchers):
-        raise ValueError("this would silence everything; say `all` alone if that is meant")
+        raise ValueError("this would silence everything; if you mean that, write `all` alone")
     return tuple(matchers)
 
 
@@ -198,7 +198,7 @@ def parse_silence(words: Sequence[str]) -> SilenceRequest:
         raise ValueError("a duration such as 2h is missing")
     duration = parse_duration(rest[0])
     if duration <= timedelta(0):
-        raise ValueError("a silence has to last longer than nothing")
+        raise ValueError("a silence must last longer than 0 seconds")
     checked = check_matchers(matchers, everything=words[0] == "all")
     comment = " ".join(rest[1:])
     if len(comment) > LONGEST_COMMENT:

@@ -57,7 +57,7 @@ def parse_time_range(text: str) -> TimeRange:
         named = ", ".join(Calendar)
         raise ValueError(f'{str(error).partition(",")[0]} or one of {named}, got "{text}"') from error
     if not time_range:
-        raise ValueError("the window has to be longer than nothing")
+        raise ValueError("the window must be longer than 0 seconds")
     return time_range
 
 

@@ -63,15 +63,15 @@ def backtest(
     """
     nothing = BacktestResult(rule.per, now - span, now, wanted=span)
     if rule.is_about_readings:
-        return replace(nothing, problem="A rule about the readings themselves cannot be tried on those that came.")
+        return replace(nothing, problem="A rule about missing readings cannot be tried on stored readings.")
     began = timer()
     with database.reading() as tx:
         bench = _Bench(tx, rule, intervals, sources.feeds(tx, intervals), prices, privacy)
         readings = [one for one in _stored(bench, since=now - span, until=now) if _is_judged(bench, one)]
         if not any(dataset in own for own in bench.feeds.values() for dataset in datasets_of(rule)):
-            return replace(nothing, problem="No source collects what this rule looks at, so it would never speak.")
+            return replace(nothing, problem="No source collects the data this rule needs, so it would never fire.")
         if not readings:
-            return replace(nothing, problem="There are no readings yet on which the rule could be tried.")
+            return replace(nothing, problem="There are no readings yet to try the rule on.")
         chosen = _affordable(bench, readings, most, began, timer)
         alerts = _replay(bench, chosen)
     return BacktestResult(rule.per, readings[0].taken_at, now, len(chosen), len(readings), alerts, span)

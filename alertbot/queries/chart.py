@@ -89,13 +89,13 @@ def chart_of(
     """
     rule = next((rule for rule in rules if rule.name == alert.rule), None)
     if rule is None:
-        raise UsageError(f"there is no rule {alert.rule} any more")
+        raise UsageError(f"rule {alert.rule} no longer exists")
     with database.reading() as tx:
         frame = _frame(tx, intervals, rule, now, prices, privacy=privacy)
         series = next((own for own in _series_of(rule, frame) if own.key == alert.series), None)
         if series is None:
             careful = privacy.get(alert.labels.get("source", ""), Privacy.FULL)
-            raise UsageError(f"{name_of(redact_alert(alert, careful))} is not counted any more")
+            raise UsageError(f"{name_of(redact_alert(alert, careful))} is no longer counted")
         end = now if alert.resolved_at is None else min(now, alert.resolved_at + length_of(rule, alert.resolved_at))
         # What a budget used in the periods before is no measure of this one.
         windows = 1 if isinstance(rule.condition, Budget) else _WINDOWS
@@ -148,7 +148,7 @@ def _frame(
 
 def _series_of(rule: Rule, frame: _Frame) -> list[Series]:
     if rule.is_about_readings:
-        raise UsageError(f"{rule.name} counts nothing that could be drawn")
+        raise UsageError(f"{rule.name} has no values to draw")
     return group(frame.members.values(), rule.per, rule.where)
 
 
@@ -157,8 +157,8 @@ def _only_series(rule: Rule, frame: _Frame, wanted: str | None) -> Series:
     if len(fitting) == 1:
         return fitting[0]
     count = f"{len(fitting)} series" if fitting else "no series"
-    what = f' fit "{wanted}"' if wanted else ""
-    raise UsageError(f"one series of {rule.name} can be drawn at a time, and it has {count}{what}")
+    what = f' matching "{wanted}"' if wanted else ""
+    raise UsageError(f"a chart shows one series at a time, and {rule.name} has {count}{what}")
 
 
 def _fits(series: Series, wanted: str) -> bool:
@@ -172,7 +172,7 @@ def _together(frame: _Frame, wanted: str | None) -> Series:
     chosen = [member for member in frame.members.values() if is_called(member.labels, wanted)]
     if not chosen:
         known = [member.labels for member in frame.members.values()]
-        raise UsageError(nobody_called(wanted, known) if wanted else "no LLM was read yet")
+        raise UsageError(nobody_called(wanted, known) if wanted else "no LLM has been read yet")
     (series,) = group(chosen, "ai_llm" if len(chosen) == 1 else "all", Selector())
     return series
 

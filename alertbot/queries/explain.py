@@ -66,8 +66,7 @@ def _find(rules: Sequence[Rule], name: str) -> Rule:
 
 
 def _nothing(rule: Rule, llm: str | None, at: datetime) -> str:
-    what = f"nothing was read of {llm} before" if llm else f"{rule.name} had nothing to count before"
-    return f"{what} {format_moment(at)}"
+    return f"there is no data for {llm or rule.name} before {format_moment(at)}"
 
 
 def _chosen(found: list[Explanation], llm: str | None) -> list[Explanation]:

@@ -45,7 +45,9 @@ def violations(
     careful = {name: (privacy or {}).get(name, Privacy.FULL) for name in asked}
     tells = strictest(careful.values())
     if wanted.names_people and tells is not Privacy.FULL:
-        raise UsageError("who and where it was is not told here (privacy); ask by policy, model, severity or ai_llm")
+        raise UsageError(
+            "people, repositories, keys and hosts are not shown here (privacy); filter by policy, model, severity or ai_llm"
+        )
     with database.reading() as tx:
         scopes = _scopes(tx, asked, wanted, window)
         found = evidence.summary(tx, scopes) or Summary(EvidenceKind.VIOLATION, 0)
@@ -118,14 +120,14 @@ def _is_listed(state: EvidenceState | None) -> bool:
 def _notes(name: str, state: EvidenceState | None, window: Window) -> list[str]:
     """What has to be known of a source's evidence before it is relied on."""
     if state is None or (state.read_at is None and not state.error):
-        return [f"{name}: no evidence was fetched yet"]
+        return [f"{name}: no evidence has been fetched yet"]
     if EvidenceKind.VIOLATION in state.missing:
         return [f"{name}: there is no list of violations, only their count ({state.error})"]
     notes = []
     if state.complete_since is not None and state.complete_since > window.start:
-        notes.append(f"{name}: all of it is known since {format_moment(state.complete_since.replace(microsecond=0))}")
+        notes.append(f"{name}: complete only since {format_moment(state.complete_since.replace(microsecond=0))}")
     if state.error:
-        notes.append(f"{name}: what is new could not be fetched ({state.error})")
+        notes.append(f"{name}: new evidence could not be fetched ({state.error})")
     if state.differs:
         notes.append(f"{name}: {state.differs}")
     return notes

@@ -146,7 +146,7 @@ def _sight(found: Explanation, *, named: bool) -> str:
     finding, rule = found.finding, found.rule
     about = f" on {finding.series.key}" if named else ""
     if finding.verdict is Verdict.UNKNOWN:
-        return f"nothing can be said{about}: {finding.note}"
+        return f"the value{about} is unknown: {finding.note}"
     told = [f"sees {format_amount(finding.value, rule.unit)} {rule.over}{about}"] if finding.value is not None else []
     if told and finding.threshold is not None and rule.kind != "absence":
         needs = "" if finding.verdict is Verdict.TRUE else "needs "

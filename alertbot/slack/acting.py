@@ -15,7 +15,7 @@ from alertbot.slack.views.errors import outcome_view, waiting_view
 Body = Mapping[str, Any]
 Reply = dict[str, Any]  # how a submission is acknowledged: nothing closes the modal
 InTime = Callable[..., None]
-_WAIT = "This takes longer than usual, and is not done yet. You will be told here what became of it."
+_WAIT = "This takes longer than usual and is not done yet. The result will appear here."
 
 
 def acknowledging(request_context: RequestContext, *, patience: float) -> InTime:

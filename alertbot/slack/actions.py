@@ -102,7 +102,7 @@ def clicked_end_silence(context: RequestContext, body: Mapping[str, Any]) -> Don
     except UsageError as error:
         return Done(responses.error_response(error.public))
     here.wake()
-    return Done(responses.text_response(f":white_check_mark: Silence {literal(number, 20)} is over."), is_news=False)
+    return Done(responses.text_response(f":white_check_mark: Silence {literal(number, 20)} has ended."), is_news=False)
 
 
 def details_of(context: RequestContext, name: str, *, page: int = 0, note: str = "") -> View:

@@ -233,7 +233,7 @@ def _write_head(figure: "Figure", chart_series: ChartSeries) -> None:
     _write(figure, _cut(subject, 44), (0.028, 0.9), is_large=True)
     _write(figure, _cut(under, 78), (0.028, 0.82))
     if not chart_series.known:
-        _write(figure, "nothing was read in this time", (0.5, 0.43), align="center")
+        _write(figure, "no readings in this time range", (0.5, 0.43), align="center")
         return
     large, small = _in_short(chart_series)
     _write(figure, large, (0.972, 0.9), is_large=True, align="right")
@@ -266,7 +266,7 @@ def _in_short(chart_series: ChartSeries) -> tuple[str, str]:
     assert chart_series.worst is not None, "something is known"
     unit = chart_series.unit if chart_series.unit in {"%", "×"} else ""
     (at, extreme), (last_at, last) = chart_series.worst, chart_series.known[-1]
-    found = f"{'peak' if chart_series.comparison.is_upper_bound else 'least'} {format_amount(extreme, unit)}"
+    found = f"{'peak' if chart_series.comparison.is_upper_bound else 'lowest'} {format_amount(extreme, unit)}"
     if chart_series.bucket is not None:
         return format_amount(sum(value for _, value in chart_series.known)), f"{found} at {at:%H:%M}"
     return found, f"{format_amount(last, unit)} at {last_at:%H:%M}"

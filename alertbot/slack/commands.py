@@ -72,10 +72,10 @@ def answer_for_all(context: RequestContext, body: Mapping[str, Any]) -> Response
     text = str(body["actions"][0].get("value") or "")
     request = parse(text, command=context.command)
     if not _only_looks(request):
-        raise UsageError(f"what {request.command} answers is not for sharing")
+        raise UsageError(f"the answer to {request.command} cannot be shared")
     here = context.for_channel(body)
     if context.for_whom(body).access.shows_more_of(text, here.access):
-        raise UsageError("this names what not everybody in this channel may see, so it is not shared")
+        raise UsageError("this names something that not everybody in this channel may see, so it cannot be shared")
     return shared(
         _ANSWERS[request.command](here, request, body), by=here.user, asked=f"{context.command} {text}".strip()
     )
@@ -166,7 +166,9 @@ def _help(context: RequestContext, request: Request, _body: Mapping[str, Any]) -
 def _silence(context: RequestContext, request: Request, body: Mapping[str, Any]) -> Response:
     context.require_operator()
     if request.silence is None:
-        raise UsageError(f"what, and for how long? For example: {context.command} {NAMES['silence'].example}")
+        raise UsageError(
+            f"say what to silence, and for how long. For example: {context.command} {NAMES['silence'].example}"
+        )
     wanted = _meant(context, request.silence, request.text) if request.text else request.silence
     wanted = replace(wanted, matchers=context.confined(wanted.matchers))
     made = alert_actions.add_silence(
@@ -196,7 +198,7 @@ def _unsilence(context: RequestContext, request: Request, _body: Mapping[str, An
     context.require_may_end(silence)
     alert_actions.end_silence(context.database, number, by=context.user, now=context.clock())
     context.wake()
-    return responses.text_response(f":white_check_mark: Silence {number} is over.")
+    return responses.text_response(f":white_check_mark: Silence {number} has ended.")
 
 
 def _mute(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
@@ -292,7 +294,7 @@ _KINDS = {
 
 def _act(context: RequestContext, request: Request, body: Mapping[str, Any]) -> Response:
     if request.command == "assign" and is_user_group(request.text) and not context.may_operate():
-        raise UsageError("only operators may give an alert to a whole user group; name a person")
+        raise UsageError("only operators may assign an alert to a user group; name a person")
     now = context.clock()
     is_tomorrow = request.command == "snooze" and request.text == TOMORROW
     deed = Action(

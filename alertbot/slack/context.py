@@ -171,7 +171,7 @@ class RequestContext:
         for dimension in dimensions:
             if dimension in _NAMES_PEOPLE and not self.tells_names():
                 raise UsageError(
-                    f"{dimension} is not told here (privacy), so nothing can be chosen by it; choose by rule, source or ai_llm"
+                    f"{dimension} is not shown here (privacy), so it cannot be used to filter; use rule, source or ai_llm"
                 )
 
     def tells_names(self) -> bool:
@@ -262,7 +262,7 @@ class RequestContext:
         """The matchers of a new silence, for what the person sees only. Raises UsageError."""
         self.require_names_allowed(*(matcher.label for matcher in matchers))
         if not self.intervals:
-            raise UsageError("there is no source that could be silenced")
+            raise UsageError("there is no source to silence")
         return self.access.confined(matchers)
 
     def may_end(self, silence: Silence) -> bool:
@@ -273,4 +273,4 @@ class RequestContext:
         """Raise UsageError unless they may."""
         self.require_operator()
         if not self.may_end(silence):
-            raise UsageError("this silence is for more than you see; somebody who sees every source can end it")
+            raise UsageError("this silence covers more than you can see; ask somebody who sees every source to end it")

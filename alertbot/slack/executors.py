@@ -61,7 +61,7 @@ class BoundedExecutor(Executor):
         if self._is_closing:
             raise Busy("the bot is restarting; try again in a minute")
         if key and key in self._keys:
-            raise Busy("this is being worked on already; it comes in a moment")
+            raise Busy("this is already in progress; please wait a moment")
         if person and self._people[person] >= self._each:
             raise Busy(f"{self._each} of your requests are being worked on; try again when they are answered")
         if len(self._futures) >= self._most:

@@ -11,8 +11,8 @@ OPTIONAL_SCOPES = ("chat:write.public",)
 EVENTS = ("app_home_opened",)
 _LONG = (
     "alertbot watches what Flashback, the gateway to LLM providers, counts for every AI LLM configuration: calls, tokens, policy "
-    "violations, alerts and blocks. It tells a channel when a rule is broken, when it gets worse and when it is over, lets people "
-    "take an alert with a button, and answers questions about the numbers."
+    "violations, alerts and blocks. It notifies a channel when a rule is broken, when it gets worse and when it is resolved, lets people "
+    "acknowledge an alert with a button, and answers questions about the numbers."
 )
 
 
@@ -22,7 +22,7 @@ def manifest(*, mode: str, command: str, url: str = "") -> dict[str, Any]:
     target = f"{url.rstrip('/')}/slack/events"
     slash: dict[str, Any] = {
         "command": command,
-        "description": "Ask about AI usage, take and silence alerts",
+        "description": "Ask about AI usage, acknowledge and silence alerts",
         "usage_hint": "status | stats [llm] [window] | alerts | why <rule> | help",
         "should_escape": True,
     }

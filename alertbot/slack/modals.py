@@ -181,7 +181,7 @@ def _length(draft: Draft, now: datetime) -> timedelta:
 def _ahead(until: datetime, now: datetime) -> timedelta:
     """How far a chosen moment is ahead. Raises _Unfit where it is not."""
     if until <= now:
-        raise _Unfit("until", "this has passed; choose a time to come")
+        raise _Unfit("until", "this time has passed; choose a later one")
     if until - now > _LONGEST:
         raise _Unfit("until", "this is more than a year away; choose an earlier date")
     return until - now
@@ -208,7 +208,9 @@ def save_snooze(request_context: RequestContext, body: Mapping[str, Any]) -> Rep
     until = datetime.fromtimestamp(int(_filled(body, "until")), UTC)
     try:
         if _ahead(until, now) > _DAY and not here.may_operate():
-            return _errors("until", "more than a day is for operators; choose a time within the next 24 hours")
+            return _errors(
+                "until", "only operators may snooze for more than a day; choose a time within the next 24 hours"
+            )
         return _act(here, body, ActionType.SNOOZE, field="until", until=until)
     except _Unfit as unfit:
         return _errors(unfit.field, str(unfit))
@@ -233,7 +235,7 @@ def save_comment(request_context: RequestContext, body: Mapping[str, Any]) -> Re
         _filled(body, "assignee"),
     )
     if not text and not whom:
-        return _errors("comment", "write something, or choose somebody below")
+        return _errors("comment", "write a comment, or choose a person below")
     try:
         # What may come too late goes first, so that a second try does not write the comment twice.
         reply = _act(here, body, ActionType.ASSIGN, field="assignee", text=str(whom)) if whom else {}
@@ -263,7 +265,7 @@ def _act(
     )
     acted = request_context.act(str(decode_private_metadata(body).get("about")), deed)
     outcomes = {outcome for _, outcome in acted.outcomes}
-    return _errors(field, "too late: it had ended before") if outcomes == {Outcome.TOO_LATE} else {}
+    return _errors(field, "too late: already resolved") if outcomes == {Outcome.TOO_LATE} else {}
 
 
 def _metadata(request_context: RequestContext, body: Mapping[str, Any], about: str) -> str:

@@ -27,26 +27,26 @@ class Command:
 
 
 COMMANDS = (
-    Command("status", "", "how the bot and its sources are, and what is firing", "status"),
+    Command("status", "", "the state of the bot and its sources, and what is firing", "status"),
     Command("stats", "[llm] [window]", "growth of each counter, for all LLMs or one", "stats support-chat 1h"),
     Command(
         "top",
         "[metric] [window] [by]",
-        "who leads: by ai_llm, provider, model, user and more",
+        "the largest growth, by ai_llm, provider, model, user and more",
         "top violators yesterday",
     ),
-    Command("spend", "[window] [by]", "what tokens cost, an estimate; by model, user and more", "spend today model"),
+    Command("spend", "[window] [by]", "the estimated cost of tokens, by model, user and more", "spend today model"),
     Command(
         "violations",
         "[filters] [window]",
-        "which there were, by whom, and which policies",
+        "the newest violations, and which people and policies lead",
         'violations policy="No customer PII" user=ana* today',
     ),
-    Command("budget", "", "how much of each budget is used, and when all of it will be", "budget"),
+    Command("budget", "", "how much of each budget is used, and when it will run out", "budget"),
     Command(
         "chart",
         "<metric> [llm] [window]",
-        "a metric, or what a rule compares, as a picture",
+        "a chart of a metric, or of the value that a rule watches",
         "chart policy_violations support-chat 4h",
     ),
     Command("alerts", "", "the alerts that are pending or firing", "alerts"),
@@ -57,19 +57,19 @@ COMMANDS = (
     Command(
         "silence",
         "<matchers> <duration> [comment]",
-        "mute what matches; alone, it opens a form",
+        "mute matching alerts; opens a form if nothing follows",
         'silence rule=violation-burst ai_llm="support *" 2h planned test',
     ),
-    Command("silences", "", "the silences that hold now or will", "silences"),
-    Command("unsilence", "<number>", "end a silence before its time", "unsilence 3"),
+    Command("silences", "", "active and upcoming silences", "silences"),
+    Command("unsilence", "<number>", "end a silence early", "unsilence 3"),
     Command("mute", "<rule>", "mute a rule until it is unmuted", "mute violation-burst"),
     Command("unmute", "<rule>", "unmute a rule", "unmute violation-burst"),
     Command(
-        "rules", "[new | change <rule> | delete <rule>]", "what is watched; new and change open a form", "rules new"
+        "rules", "[new | change <rule> | delete <rule>]", "list the rules; new and change open a form", "rules new"
     ),
     Command("oncall", "", "who is on call now", "oncall"),
-    Command("assign", "<id> @user", "give it to somebody", "assign A42 @ana"),
-    Command("comment", "<id> <text>", "write into its thread", "comment A42 rolled back the prompt"),
+    Command("assign", "<id> @user", "assign an alert to somebody", "assign A42 @ana"),
+    Command("comment", "<id> <text>", "comment in the thread of an alert", "comment A42 rolled back the prompt"),
     Command("help", "[command]", "this list, or one command with an example", "help stats"),
 )
 NAMES = {command.name: command for command in COMMANDS}
@@ -137,11 +137,11 @@ def _read_rules(name: str, rest: list[str], _text: str) -> Request:
         return Request(name)
     deed, named = rest[0].lower(), rest[1:]
     if deed not in {"new", "change", "delete"}:
-        raise ValueError(f'new, change or delete, got "{rest[0]}"')
+        raise ValueError(f'expected new, change or delete, got "{rest[0]}"')
     if deed == "new" and named:
-        raise ValueError("the name of a new rule is asked for in the form")
+        raise ValueError("no name is needed here: the form asks for it")
     if deed != "new" and len(named) != 1:
-        raise ValueError("the name of one rule, in quotation marks if it has spaces; see rules")
+        raise ValueError("expected the name of one rule, in quotation marks if it has spaces; see rules")
     return Request(name, target=deed, text=named[0] if named else "")
 
 
@@ -166,7 +166,7 @@ def _read_help(name: str, rest: list[str], _text: str) -> Request:
 
 def _read_why(name: str, rest: list[str], _text: str) -> Request:
     if not 1 <= len(rest) <= 2:
-        raise ValueError("a rule, and perhaps an LLM, in quotation marks if its name has spaces")
+        raise ValueError("expected a rule, and optionally an LLM, in quotation marks if its name has spaces")
     return Request(name, target=rest[0], text=rest[1] if len(rest) == 2 else "")
 
 

@@ -87,7 +87,7 @@ def keys_of(draft: RuleDraft, more: Mapping[str, Any]) -> Keys:
             keys[switch] = "true" if switch != "enabled" else "false"
     twice = [name for name in more if name in keys]
     if twice:
-        raise MistakesInRule({"more": f"{' and '.join(twice)} stands above already; leave it out here"})
+        raise MistakesInRule({"more": f"{' and '.join(twice)} is already set above; leave it out here"})
     return keys | dict(more)
 
 
@@ -122,7 +122,7 @@ def draft_of(stored: StoredRule) -> RuleDraft:
     rest = {name: value for name, value in stored.keys.items() if name not in {"name", "type"}}
     kind = str(stored.keys.get("type") or "threshold")
     if kind not in FIELDS:  # of a later version of the bot
-        raise UsageError(f"{stored.name} is of the type {kind}, which this version does not know")
+        raise UsageError(f"{stored.name} has the type {kind}, which this version does not know")
     fields = {one.name: ANY if one.choices and one.choices[0][0] == ANY else "" for one in fields_of(kind)}
     if kind == "absence" and "metric" not in rest and "for" in rest:
         rest["window"] = rest.pop("for")

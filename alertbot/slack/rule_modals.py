@@ -57,7 +57,7 @@ def _require_may_change(here: RequestContext, name: str) -> None:
     if here.access.sources is not None and all(rule.name != name for rule in here.rules):
         raise UsageError(f'there is no rule "{name}" that was made in Slack')
     if name in here.fixed:
-        raise UsageError(f"{name} may look at more than you see; somebody who sees every source can change it")
+        raise UsageError(f"{name} may cover more than you can see; ask somebody who sees every source to change it")
 
 
 def reshape(request_context: RequestContext, body: Mapping[str, Any]) -> View:
@@ -108,11 +108,11 @@ def _notes(here: RequestContext, rule: Rule) -> list[str]:
     notes = []
     if not here.access.sees_all:
         named = [pattern for name, globs in rule.where.globs if name == "source" for pattern in globs]
-        notes.append(f"It looks at {', '.join(named)} only: a rule is for what its maker sees.")
+        notes.append(f"It covers {', '.join(named)} only, because you cannot see other sources.")
     if not rule.enabled:
-        notes.append("It is switched off: nothing is judged by it.")
+        notes.append("It is disabled, so it is not evaluated.")
     if not is_collected(here.database, rule, here.intervals):
-        notes.append("No source collects what it looks at, so it will never speak.")
+        notes.append("No source collects the data it needs, so it will never fire.")
     return notes
 
 
@@ -173,7 +173,9 @@ def remove(here: RequestContext, name: str, *, key: str) -> Response:
     _require_may_change(here, name)
     delete_rule(here.database, here.book, name, by=here.user, now=here.clock(), key=key)
     here.wake()
-    return responses.text_response(f":wastebasket: *{literal(name, 200)}* was deleted. Alerts of it end now.")
+    return responses.text_response(
+        f":wastebasket: *{literal(name, 200)}* was deleted. Its open alerts are resolved now."
+    )
 
 
 def clicked_delete(request_context: RequestContext, body: Mapping[str, Any]) -> Done:

@@ -52,7 +52,7 @@ def share_answer(surface: Surface) -> None:
         surface.say({}, delete_original=True)
     except SlackError as error:
         log.warning("answer_not_shared", code=error.code, why=error.lines[0])
-        surface.tell("Slack did not take it; try again")
+        surface.tell("Slack did not accept it; try again")
 
 
 def show_chart(surface: Surface) -> None:

@@ -38,7 +38,7 @@ def verify_signature(app: App, *, signing_secret: str) -> Wsgi:
             return bolt({**environ, "wsgi.input": io.BytesIO(body)}, respond)
         except (ValueError, RecursionError, TypeError, AttributeError, LookupError) as error:
             log.warning("delivery_unreadable", why=type(error).__name__)
-            return _text(respond, "400 Bad Request", "expected a delivery of Slack's\n")
+            return _text(respond, "400 Bad Request", "expected a request from Slack\n")
 
     return answer
 

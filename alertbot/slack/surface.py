@@ -26,10 +26,12 @@ _LATE = "That took too long for Slack to open the dialog. Please click again."
 _WHY_NOT = {
     "expired_trigger_id": _LATE,
     "exchanged_trigger_id": "The dialog is already open.",
-    "push_limit_reached": "Too many dialogs are open. Close one, and click again.",
+    "push_limit_reached": "Too many dialogs are open. Close one and click again.",
     "hash_conflict": "This has changed since you opened it. Please open it again.",
 }
-_OUR_MISTAKE = "Something went wrong on our side, and is in the log. Look whether it was done before you try again."
+_OUR_MISTAKE = (
+    "Something went wrong on our side; the log has the details. Check whether it was done before you try again."
+)
 
 
 def sentence_for(error: BaseException) -> str:
@@ -129,7 +131,7 @@ class Surface:
 
     def _tell_dropped(self, future: Future[Any]) -> None:
         if future.cancelled():
-            self.tell("The bot is restarting, and did not get to this; try again in a minute.")
+            self.tell("The bot is restarting and did not get to this. Try again in a minute.")
 
     def _show(self, reply: Response | None) -> None:
         view = self.body.get("view") or {}
@@ -175,7 +177,7 @@ class Surface:
                 self.client.api_call(method, json={"trigger_id": self.body["trigger_id"], "view": view})
         except SlackError as error:
             log.warning("modal_not_shown", user=self._user, code=error.code, why=error.lines[0])
-            self._tell(_WHY_NOT.get(error.code, "Slack did not open the window; click again."))
+            self._tell(_WHY_NOT.get(error.code, "Slack did not open the dialog. Please click again."))
 
     def _update_modal(self, make: Callable[[], View]) -> None:
         self._put_if_open(self.body["view"]["id"], make())

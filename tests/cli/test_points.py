@@ -51,7 +51,7 @@ def test_what_was_spent_is_told_by_model_as_decimal_dollars(polled):
     assert found["price_list"].startswith("genai-prices ")
     assert sum(float(row["usd"]) for row in found["rows"]) == pytest.approx(float(found["usd"]), abs=1e-5)
     assert float(found["usd"]) > 0
-    assert "an estimate by genai-prices" in polled.run("spend").output
+    assert "an estimate based on genai-prices" in polled.run("spend").output
 
 
 def test_the_operators_own_prices_count(polled):
@@ -69,7 +69,7 @@ def test_history_is_read_once_and_look_ups_know_it(desk):
     ended = desk.run("backfill", "--since", "3d")
     assert ended.code == 0
     assert ended.output.startswith("acme/ai: ")
-    assert "was there already" in desk.run("backfill", "--since", "3d").output
+    assert "is already stored" in desk.run("backfill", "--since", "3d").output
     desk.run("poll")
     one, three = (desk.json("stats", "--window", window) for window in ("24h", "3d"))
     calls = [sum(row["api_calls"] for row in rows) for rows in (one, three)]
@@ -81,7 +81,7 @@ def test_a_backfill_that_fails_says_so_in_a_line_and_keeps_what_is_done(desk, bu
     ended = desk.run("backfill", "--since", "2d")
     busy.clear()
     assert (ended.code, len(ended.mistakes)) == (1, 1)
-    assert ended.mistakes[0].endswith("run it again to go on from there")
+    assert ended.mistakes[0].endswith("run it again to continue from there")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_time_that_is_none_is_told(desk, since, told):
 def test_a_source_that_collects_no_points_has_no_history(desk):
     desk.keys["sources"][0]["collect"] = ["llm_stats"]
     assert desk.run("backfill").mistakes == [
-        "there is nothing to read: no source collects ai_minutes, ai_days or statistics of storage"
+        "there is nothing to read: no source collects ai_minutes, ai_days, storage_minutes or storage_days"
     ]
 
 

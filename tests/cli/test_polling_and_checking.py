@@ -122,12 +122,12 @@ def test_check_online_asks_everything(desk):
     for line in (
         "ok    source acme: 3 LLMs at",
         "ok    slack.bot_token: Acme",
-        "ok    slack.app_token: Socket Mode can be opened",
+        "ok    slack.app_token: Socket Mode works",
         "ok    slack: #ai-alerts",
         "ok    slack: #ai-alerts-fallback",
     ):
         assert line in ended.output
-    assert "/alertbot.db: not there yet; alertbot run makes it" in ended.output
+    assert "/alertbot.db: does not exist yet; alertbot run creates it" in ended.output
 
 
 def test_check_online_names_a_glob_that_fits_no_llm(desk):

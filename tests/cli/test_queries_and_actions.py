@@ -69,7 +69,7 @@ def test_violations_as_json_have_the_shape_that_scripts_rely_on(firing):
 def test_violations_are_a_table_that_tells_everything(firing):
     ended = firing.run("violations")
     assert ended.output.count("The prompt breaks this policy.") == 10
-    assert "No violation is listed in the last 24 h." in firing.run("violations", "policy=other").output
+    assert "No violations listed in the last 24 h." in firing.run("violations", "policy=other").output
     mistaken = firing.run("violations", "ana")
     assert (mistaken.code, mistaken.output) == (1, "")
     assert "expected filters such as policy=" in mistaken.errors
@@ -130,7 +130,7 @@ def test_counts_larger_than_any_float_are_exact_in_json(firing, flashback):
 def test_nothing_to_show_is_said_and_is_an_empty_list_for_scripts(desk):
     assert desk.run("migrate").code == 0
     assert desk.run("alerts").output == "Nothing is pending or firing.\n"
-    assert desk.run("stats").output == "No LLM was read yet.\nacme: nothing was read yet\n"
+    assert desk.run("stats").output == "No LLM has been read yet.\nacme: nothing has been read yet\n"
     assert (desk.json("alerts"), desk.json("stats")) == ([], [])
     assert "never read" in desk.run("status").output
 
@@ -234,4 +234,4 @@ def test_a_silence_is_answered_with_what_it_mutes_now(firing):
     )
     nothing = firing.run("silence", "add", "ai_llm=lllm-1", "1h", "--by", "ana")
     assert nothing.code == 0
-    assert any("matches nothing that was ever read" in line for line in nothing.mistakes)
+    assert any("matches nothing that has been read so far" in line for line in nothing.mistakes)

@@ -40,7 +40,7 @@ def test_rules_are_listed_with_where_they_come_from(with_rule):
 
 def test_why_and_budget_know_them(with_rule):
     assert "there is no rule" not in with_rule.run("why", "night [b]owls").errors
-    assert "had nothing to count before" in with_rule.run("why", "night [b]owls").errors
+    assert "there is no data for" in with_rule.run("why", "night [b]owls").errors
 
 
 def test_a_rule_is_deleted_and_the_trail_says_by_whom(with_rule):
@@ -66,4 +66,4 @@ def test_a_clash_with_the_configuration_is_told(with_rule):
 
 def test_without_any_that_is_said(desk):
     assert desk.run("migrate").code == 0
-    assert desk.run("rules", "history").output == "No rule was made in Slack yet.\n"
+    assert desk.run("rules", "history").output == "No rule has been created in Slack yet.\n"

@@ -40,7 +40,7 @@ def give(desk: Desk, **credentials: str) -> None:
 
 def test_a_check_uses_the_stored_tokens_and_none_before_there_is_a_place_for_its_successor(desk, own_flashback):
     ended = desk.run("check", "--online")
-    assert "source acme: refresh_token is not tried before there is a database to keep its successor" in ended.output
+    assert "source acme: refresh_token is not tried until there is a database to store its successor" in ended.output
     assert own_flashback.count(REFRESH) == 0
     assert desk.run("migrate").code == 0
     for _ in range(2):

@@ -67,7 +67,7 @@ def test_windows_follow_one_another_without_a_gap_and_none_reaches_into_the_futu
 
 MISTAKES = {
     "soon": ("expected a duration such as 15m or one of today, yesterday", '"soon"'),
-    "0h": ("longer than nothing",),
+    "0h": ("longer than 0 seconds",),
     "99999d": ("ten years long at most", "99999d"),
     "9999999999d": ("ten years long at most",),
     "": ("expected a duration",),

@@ -163,7 +163,9 @@ def test_a_poller_that_stalls_and_a_database_that_is_gone_are_told_and_taken_bac
     stage.wait_for(lambda: not reasons(stage))
     with away(postgres_server, postgres):
         stage.wait_for(lambda: alarms(stage))
-        assert "The database cannot be used: nothing is read or told until it can" in alarms(stage)[0]
+        assert (
+            "The database cannot be used: nothing is read and no notification is sent until it can" in alarms(stage)[0]
+        )
         wait_for_reason(stage, "database", "the database is not available", "no answer")
         stage.wait_for(lambda: stage.get("/metrics")[0] == 503)
     stage.wait_for(lambda: len(told(stage)) == 3)

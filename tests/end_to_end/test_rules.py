@@ -30,7 +30,7 @@ def test_a_rule_made_in_slack_fires_at_the_next_growth_and_its_alert_ends_when_i
     stage.wait_for(lambda: shows(stage, new, "1 alert, on config-7"))
     assert stage.posted() is None
     stage.slack.submit_view(stage.slack.view(new.id), FILLED)
-    stage.wait_for(lambda: shows(stage, new, "is watched from now on"))
+    stage.wait_for(lambda: shows(stage, new, "was created"))
 
     message = stage.wait_for_word("Critical")
     assert "21 blocks in 1 h on config-7" in message.text
@@ -58,7 +58,7 @@ def test_a_rule_made_at_one_replica_is_used_by_the_other(new_stage: Callable[...
     stage.slack.wait_for_connection()
     new = form(stage, "U1")
     stage.slack.submit_view(new, FILLED)
-    stage.wait_for(lambda: shows(stage, new, "is watched from now on"))
+    stage.wait_for(lambda: shows(stage, new, "was created"))
     stage.world.bump(TARGET, "policy_blocks", 21)
     stage.wait_for_word("Critical")
     assert "21 blocks" in stage.command("why block-burst config-7")

@@ -487,16 +487,16 @@ def test_a_look_up_is_as_careful_as_it_is_told_to_be(looked_at):
     assert len(of_masked.violations) == 11
     for listing in (of_counts, of_masked):
         assert not any(secret in repr(listing) for secret in ("Ana Ruiz", "Bo Chen", "a card number"))
-    with pytest.raises(UsageError, match="is not told here"):
+    with pytest.raises(UsageError, match="are not shown here"):
         look_up(looked_at, parse_violation_query(["user=ana*"]), privacy={"acme": Privacy.MASKED})
 
 
 def test_a_look_up_says_what_is_not_known(sqlite):
     case = Case(sqlite, drawn("0"))
-    assert look_up(case).notes == ("acme: no evidence was fetched yet",)
+    assert look_up(case).notes == ("acme: no evidence has been fetched yet",)
     case.shelf.errors[VIOLATION] = FlashbackUnavailable("no answer", endpoint="/policy/violations")
     case.until(0)
-    assert look_up(case).notes == ("acme: what is new could not be fetched (no answer)",)
+    assert look_up(case).notes == ("acme: new evidence could not be fetched (no answer)",)
     case.shelf.errors[VIOLATION] = FlashbackMissing("this server has none (404)", endpoint="/policy/violations")
     case.until(2)
     assert look_up(case).notes == (
@@ -507,7 +507,7 @@ def test_a_look_up_says_what_is_not_known(sqlite):
     case.until(3)
     long_ago = Window(at(-10_000), case.now, "in the last days")
     listing = violations(sqlite, sources=["acme"], wanted=ViolationQuery(), window=long_ago)
-    assert listing.notes == ("acme: all of it is known since 2026-01-03T00:03:00Z",)
+    assert listing.notes == ("acme: complete only since 2026-01-03T00:03:00Z",)
 
 
 def test_evidence_is_forgotten_when_it_is_older_than_it_is_kept(sqlite):

@@ -275,7 +275,7 @@ def test_an_alert_that_fell_before_it_ended_is_listed_as_bad_as_it_was(sqlite: D
     shown = alert_json(AlertRow(alert, None, None, None))
     assert (shown["severity"], shown["peak_severity"]) == ("critical", "critical")
     assert alerts_csv([alert]).splitlines()[1].startswith("A1,critical,critical,resolved")
-    assert notifications(scene)[-1].lines == ("Resolved after 6 min: llm-1, at most 25 violations in 3 min (critical)",)
+    assert notifications(scene)[-1].lines == ("Resolved after 6 min: llm-1, peak 25 violations in 3 min (critical)",)
 
 
 def test_who_had_acknowledged_stays_known_when_it_gets_worse_until_somebody_takes_it_again(sqlite: Database) -> None:
@@ -303,5 +303,5 @@ def test_that_one_of_several_was_deleted_is_said_once(sqlite: Database) -> None:
     scene = Scene(sqlite, drawn, rule(absence(window="2m"))).until(14)
     assert scene.heard() == ["3 first", "8 resolved", "10 resolved"]
     assert [notification.about for notification in notifications(scene)] == [(1, 2), (1,), (2,)]
-    assert notifications(scene)[1].lines == ("Gone after 5 min: llm-1 was deleted, so nothing more can come of it",)
+    assert notifications(scene)[1].lines == ("Resolved after 5 min: llm-1 was deleted",)
     assert "8 firing → resolved: gone" in scene.changes()

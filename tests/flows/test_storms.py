@@ -74,7 +74,7 @@ def test_an_escalation_step_is_one_line_a_message(sqlite: Database) -> None:
     scene = Scene(sqlite, storm("0 n"), LASTING, routes=[route]).until(4)
     assert scene.heard() == ["1 first", "3 escalation"]
     assert notifications(scene)[-1].lines == (
-        "Nobody has taken 14 alerts, the oldest for 2 min; the worst: 39 violations in 30 min on llm-14 (acme) (G1)",
+        "Nobody has acknowledged 14 alerts, the oldest for 2 min; the worst: 39 violations in 30 min on llm-14 (acme) (G1)",
     )
 
 
@@ -85,7 +85,7 @@ def test_an_escalation_step_is_one_line_a_message(sqlite: Database) -> None:
             "0 n",
             replace(LASTING, condition=threshold(window="2m", above=5)),
             NotificationKind.RESOLVED,
-            "14 alerts resolved; the worst: llm-14, at most 39 violations in 2 min",
+            "14 alerts resolved; the worst: llm-14, peak 39 violations in 2 min",
             id="an end",
         ),
         pytest.param(
@@ -99,7 +99,7 @@ def test_an_escalation_step_is_one_line_a_message(sqlite: Database) -> None:
             "0 5x4 - - - - - - - -",
             rule(absence(window="2m")),
             NotificationKind.RESOLVED,
-            "14 alerts gone, for what they watched was deleted: llm-01, llm-02, llm-03, llm-04, llm-05 and 9 more",
+            "14 alerts resolved because what they watched was deleted: llm-01, llm-02, llm-03, llm-04, llm-05 and 9 more",
             id="a deletion",
         ),
     ],
@@ -120,8 +120,8 @@ def test_many_that_flap_are_said_to_in_one_line(sqlite: Database) -> None:
     ]
     (line,) = notification.lines
     assert line == (
-        "14 alerts flap: llm-01, llm-02, llm-03, llm-04, llm-05 and 9 more fire and resolve again and again."
-        " Only this message is kept true until they are calm."
+        "14 alerts flapping: llm-01, llm-02, llm-03, llm-04, llm-05 and 9 more keep firing and resolving."
+        " Until they are calm, the message is updated but nobody is notified."
     )
 
 

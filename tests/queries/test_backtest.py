@@ -160,12 +160,12 @@ def test_before_the_first_reading_there_is_nothing_to_try_on(sqlite: Database):
 @pytest.mark.parametrize(
     ("drawn", "sentence"),
     [
-        ({"acme/a": "0x30"}, "On the last 20 min: no alert."),
-        ({"acme/a": "0 9x30"}, "On the last 20 min: 1 alert, on a, for 3 min."),
-        ({"acme/a": "0x19 9x9"}, "On the last 20 min: 1 alert, on a, for 0 s, and still now."),
+        ({"acme/a": "0x30"}, "In the last 20 min: no alert."),
+        ({"acme/a": "0 9x30"}, "In the last 20 min: 1 alert, on a, for 3 min."),
+        ({"acme/a": "0x19 9x9"}, "In the last 20 min: 1 alert, on a, for 0 s, still firing."),
         (
             {"acme/a": "0 9x17 19x9", "acme/b": "0 9x30"},
-            "On the last 20 min: 3 alerts, on 2 LLMs, the longest 3 min, 1 of them now.",
+            "In the last 20 min: 3 alerts, on 2 LLMs, the longest 3 min, 1 still firing.",
         ),
     ],
 )
@@ -189,4 +189,4 @@ def test_what_an_alert_is_for_is_called_by_its_name(per: str, words: str):
 def test_a_day_is_called_a_day(sqlite: Database):
     scene = Scene(sqlite, "0 9x900", interval=minutes(60)).until(60 * 30)
     assert at(60 * 30) == scene.now
-    assert format_backtest(tried(scene, RULES["all"]))[0].startswith("On the last 24 hours: ")
+    assert format_backtest(tried(scene, RULES["all"]))[0].startswith("In the last 24 hours: ")

@@ -74,9 +74,9 @@ def test_a_metric_with_a_threshold_on_just_that_is_drawn_as_the_rule_sees_it(sql
 def test_a_rule_is_drawn_by_its_name_one_series_at_a_time(sqlite):
     scene = Scene(sqlite, {"acme/llm-1": "0 9", "acme/llm-2": "0 2"}, BURST).until(2)
     assert values(drawn(scene, "burst", "llm-2", window=2)) == "2 2"
-    with pytest.raises(UsageError, match="one series of burst can be drawn at a time, and it has 2 series"):
+    with pytest.raises(UsageError, match="a chart shows one series at a time, and burst has 2 series"):
         drawn(scene, "burst")
-    with pytest.raises(UsageError, match='has no series fit "llm-9"'):
+    with pytest.raises(UsageError, match='has no series matching "llm-9"'):
         drawn(scene, "burst", "llm-9")
 
 
@@ -169,7 +169,7 @@ def test_the_chart_of_a_budget_shows_its_period(sqlite):
 NOTHING = {
     "a metric that is not counted": ("moods", None, '"moods" is not counted; there are .*; nor is it a rule'),
     "a configuration that there is not": ("tokens", "llm-9", 'no LLM is called "llm-9"'),
-    "a rule that counts nothing": ("silent", None, "silent counts nothing that could be drawn"),
+    "a rule that counts nothing": ("silent", None, "silent has no values to draw"),
 }
 
 
@@ -182,14 +182,14 @@ def test_where_there_is_nothing_to_draw_that_is_told(sqlite, subject, wanted, to
 
 
 def test_nothing_was_read_yet(sqlite):
-    with pytest.raises(UsageError, match="no LLM was read yet"):
+    with pytest.raises(UsageError, match="no LLM has been read yet"):
         drawn(Scene(sqlite, "0 1"), "tokens")
 
 
 def test_the_chart_of_an_alert_whose_rule_is_gone_is_refused(sqlite):
     scene = Scene(sqlite, "0 9", BURST).until(1)
     (alert,) = scene.alerts()
-    with pytest.raises(UsageError, match="there is no rule burst any more"):
+    with pytest.raises(UsageError, match="rule burst no longer exists"):
         chart_of(scene.database, rules=(), intervals=scene.context.intervals, alert=alert, now=scene.now)
 
 

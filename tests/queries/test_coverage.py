@@ -107,7 +107,7 @@ def test_of_sources_that_began_at_different_times_the_later_are_named(database: 
     )
     assert found.coverage.since == at(0)
     assert found.coverage.late == (
-        "globex: counted since 2026-01-05T00:02:00Z; `alertbot backfill` reads what was before",
+        "globex: counted since 2026-01-05T00:02:00Z; `alertbot backfill` reads earlier data",
     )
 
 
@@ -148,7 +148,7 @@ def test_violations_that_were_never_listed_are_not_none(database: Database) -> N
     scene = Scene(database, "0 12").until(1)
     listing = violations(database, sources=["acme"], wanted=ViolationQuery(), window=window(scene))
     assert not listing.is_known
-    assert listing.notes == ("acme: no evidence was fetched yet",)
+    assert listing.notes == ("acme: no evidence has been fetched yet",)
 
 
 def test_a_counter_that_a_source_does_not_report_is_not_zero(database: Database) -> None:

@@ -155,7 +155,7 @@ UNCOUNTED = {
     "latency_ms": "latency_ms is a mean: it has a chart, and no ranking",
     "moods": '"moods" is not counted; there are api_calls, ',
     "tokens model calls": "one metric, one window and one of ai_llm, source, provider, workspace, model, repo,",
-    "tokens 0s": "longer than nothing",
+    "tokens 0s": "longer than 0 seconds",
 }
 
 

@@ -173,7 +173,7 @@ FAILING = {
         # at  what  expected  got  why
         # 2m  burst llm-1  firing, warning, value 3  none  sees 3 violations in 15 min, needs above 5
         # 4m  burst llm-1  firing, critical, value 8, threshold 20  firing, warning, value 9, threshold 5  sees 9 violations in 15 min, above 5; firing since 4m: the condition became true
-        # 4m  slow  firing  pending  sees 9 violations in 15 min, at least 1; pending since 2m: true, and waits for its `for`
+        # 4m  slow  firing  pending  sees 9 violations in 15 min, at least 1; pending since 2m: true, waiting for its `for`
         # 4m  burst  note "gap"  firing, note ""  sees 9 violations in 15 min, above 5; firing since 4m: the condition became true
         # 17m  burst  none  firing  sees 6 violations in 15 min, above 5; firing since 4m: the condition became true
         # 19m  burst  value 6  none  sees 0 violations in 15 min on acme/llm-1, needs above 5
@@ -206,9 +206,9 @@ FAILING = {
         # at  what  expected  got  why
         # 1m  off  firing  none  the rule is not enabled
         # 1m  share llm-1  firing, value 100%  none  9 of 9 api_calls: fewer than min_of 50
-        # 1m  share llm-2  firing  none  nothing can be said: policy_blocks was never reported
-        # 1m  burst llm-3  firing  none  nothing was read of lab/llm-3 before 2026-01-05T00:01:00Z
-        # 1m  support  firing  none  support had nothing to count before 2026-01-05T00:01:00Z
+        # 1m  share llm-2  firing  none  the value is unknown: policy_blocks was never reported
+        # 1m  burst llm-3  firing  none  there is no data for lab/llm-3 before 2026-01-05T00:01:00Z
+        # 1m  support  firing  none  there is no data for support before 2026-01-05T00:01:00Z
         # 1m  source-blind acme  firing  none  it never fired until then
         # 3m  burst llm-1  firing, value 9  none  sees 1 violation in 15 min, needs above 5, policy_violations fell from 9 to 1 (held), policy_violations fell from 9 to 10 (recovered)
         # 3m  slow  warning  2 alerts  say which: acme/llm-1, acme/llm-2
@@ -226,7 +226,7 @@ FAILING = {
         # FAILED  t
         # at  what  expected  got  why
         # 30s  burst  an alert to acknowledge  none  it never fired until then
-        # 1m  heard  first, pings about burst  nothing  G1 at 1m: gathers alerts that fire together (group_wait)
+        # 1m  heard  first, pings about burst  nothing  G1 at 1m: waiting for alerts that fire together (group_wait)
         # 4m  heard  first, no ping about burst llm-1  first, pings about burst acme/llm-1, burst acme/llm-2  9 violations in 15 min on llm-1 (acme)
         # 5m  heard  nothing  acknowledged, no ping about burst acme/llm-1, burst acme/llm-2  ana acknowledged: llm-1, llm-2
         # 9m  heard  nothing  first, pings about slow acme/llm-1, slow acme/llm-2  9 violations in 15 min on llm-1 (acme)

@@ -156,7 +156,7 @@ NOT_KNOWN = Coverage(None, ("acme: not known by user; its minute statistics were
 IN_PART = Coverage(
     NOW - timedelta(hours=3),
     ("globex: not known by user; its minute statistics are not collected (`collect: ai_minutes`)",),
-    ("initech: counted since 2026-01-05T09:00:00Z; `alertbot backfill` reads what was before",),
+    ("initech: counted since 2026-01-05T09:00:00Z; `alertbot backfill` reads earlier data",),
 )
 
 

@@ -237,7 +237,7 @@ def test_a_chart_is_shown_to_whoever_asked_as_a_picture_that_is_shared_nowhere(s
         assert public(here) == []
     told = str(block["alt_text"])
     assert [part in told for part in ("policy violations in 15 min", "llm-1 (acme)", "4 min.")] == [True] * 3
-    assert "Most 9 " in answer.text
+    assert "Highest 9 " in answer.text
     assert "warning above 5" in answer.text
 
 
@@ -304,12 +304,12 @@ def test_the_chart_of_a_rule_that_counts_nothing_is_refused_in_a_line(sqlite):
     with office(sqlite, "0 _x9", silent) as here:
         here.scene.until(5)
         delivery = here.click(here.message(), "chart")
-        assert "silent counts nothing that could be drawn" in here.answer_to(delivery)
+        assert "silent has no values to draw" in here.answer_to(delivery)
 
 
 def test_a_chart_series_of_which_nothing_is_known_is_one_line():
     nothing = chart_series(points=((NOW, None),))
-    assert "Nothing was read in this time." in analytics.chart_response(nothing, None)["text"]
+    assert "There are no readings in this time range." in analytics.chart_response(nothing, None)["text"]
 
 
 def test_names_of_others_do_no_harm_in_a_chart():
@@ -379,7 +379,7 @@ def test_a_share_button_of_an_act_would_do_nothing(sqlite):
         answer = answered(here, "status")
         forged = json.loads(json.dumps(answer.blocks).replace('"status"', '"ack A1"'))
         delivery = here.click(replace(answer, blocks=forged), "share")
-        assert "not for sharing" in here.answer_to(delivery)
+        assert "cannot be shared" in here.answer_to(delivery)
         assert here.alert().acknowledged_at is None
 
 
@@ -397,7 +397,7 @@ def test_an_answer_whose_blocks_slack_refuses_is_told_in_plain_words(sqlite):
         here.slack.wait_for(lambda: here.slack.answers(delivery))
         surface = Surface(here.context, here.client, delivery.payload)
         surface.say(reply, response_type="ephemeral", replace_original=False)
-        assert "Most 9" in here.slack.answers(delivery)[-1].text
+        assert "Highest 9" in here.slack.answers(delivery)[-1].text
 
 
 # --- the alert's message

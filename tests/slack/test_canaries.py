@@ -355,7 +355,7 @@ def test_a_name_that_a_hidden_rule_has_is_free_to_whoever_does_not_see_it(here):
     with overheard(here.context) as slack:
         for name in ("canary-alone", "stored-canary", "free"):
             slack.submit(STRANGER, **_rule_form(name=name, where="llm-1"))
-            assert f"*{name}-u2* is watched from now on" in slack.said()
+            assert f"*{name}-u2* was created" in slack.said()
     with here.context.database.reading() as tx:
         made = here.context.book.kept(tx).stored["canary-alone-u2"]
     assert made.keys["where"] == {"ai_llm": ["llm-1"], "source": ["acme"]}
@@ -379,7 +379,7 @@ def test_a_silence_of_a_stranger_mutes_nothing_that_is_hidden(here):
             slack.command(text, STRANGER)
         assert "source=acme" in slack.said()
         slack.command("unmute both", STRANGER)
-        assert "more than you see" in slack.said()
+        assert "more than you can see" in slack.said()
     with here.context.database.reading() as tx:
         theirs = [one for one in silences.in_force(tx, here.scene.now) if one.author == STRANGER]
     assert len(theirs) == 3

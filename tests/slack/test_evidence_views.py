@@ -262,4 +262,4 @@ def test_a_look_up_in_slack_is_as_careful_as_the_route(sqlite, privacy):
         assert "Ana" not in answer
         assert "Gil" not in answer
         assert "card number" not in answer
-        assert "is not told here" in shown(here, "violations user=gil")
+        assert "not shown here" in shown(here, "violations user=gil")

@@ -76,7 +76,7 @@ def test_a_silence_tells_what_it_would_mute_whenever_a_matcher_changes(sqlite):
         assert reach(form) == (1, 2)
         here.click(form, "silence_source", value="acme", state={"silence_llm": "nobody"})
         form = here.changed(form)
-        assert "matches nothing that was ever read" in said(form)
+        assert "matches nothing that has been read so far" in said(form)
         assert (value(form, "source"), value(form, "llm")) == ("acme", "nobody")
         here.click(form, "silence_more", value="rule=~(", state={"silence_source": "acme"})
         assert "expected a regular expression" in said(here.changed(form))
@@ -113,7 +113,7 @@ REFUSED = {
     "no matcher": ({"silence_more": "nonsense"}, "more", "Expected a matcher"),
     "all, and more than all": ({"silence_more": "all"}, "more", "Expected a matcher"),
     "a pattern that cannot be read": ({"silence_more": "user=~("}, "more", "Expected a regular expression"),
-    "a date that has passed": ({"lasts": "until", "until": seconds(0)}, "until", "This has passed"),
+    "a date that has passed": ({"lasts": "until", "until": seconds(0)}, "until", "This time has passed"),
     "a date far away": ({"lasts": "until", "until": seconds(60 * 24 * 400)}, "until", "more than a year away"),
 }
 
@@ -276,9 +276,11 @@ def test_more_than_a_day_is_for_operators(sqlite):
         for user in ("U2", "U3"):
             here.click(here.message(), "snooze", user, value="G1 until")
         told = errors(here.submit(here.modal("U2"), until=seconds(24 * 60 + 2)))
-        assert told == {"until": "More than a day is for operators; choose a time within the next 24 hours"}
+        assert told == {
+            "until": "Only operators may snooze for more than a day; choose a time within the next 24 hours"
+        }
         assert errors(here.submit(here.modal("U2"), until=seconds(1))) == {
-            "until": "This has passed; choose a time to come"
+            "until": "This time has passed; choose a later one"
         }
         assert here.actions() == []
         assert errors(here.submit(here.modal("U3"), until=seconds(48 * 60))) == {}
@@ -290,7 +292,7 @@ def test_a_snooze_that_comes_too_late_says_so(sqlite):
         here.scene.until(1)
         here.click(here.message(), "snooze", value="G1 until")
         here.scene.until(20)
-        assert errors(here.submit(here.modal(), until=seconds(60))) == {"until": "Too late: it had ended before"}
+        assert errors(here.submit(here.modal(), until=seconds(60))) == {"until": "Too late: already resolved"}
 
 
 # --- details, and what can be done to one alert
@@ -365,7 +367,7 @@ def test_an_empty_comment_is_asked_for_again(sqlite):
         here.click(here.message(), "details")
         here.click(here.modal(), "alert_menu", value="A1 comment")
         form = here.modal(callback="comment")
-        assert errors(here.submit(form, comment="  ")) == {"comment": "Write something, or choose somebody below"}
+        assert errors(here.submit(form, comment="  ")) == {"comment": "Write a comment, or choose a person below"}
         assert here.actions() == []
 
 
@@ -377,7 +379,7 @@ def test_what_has_ended_takes_a_comment_but_is_given_to_nobody(sqlite):
         form = here.modal(callback="comment")
         here.scene.until(20)
         told = errors(here.submit(form, comment="why", assignee="U2"))
-        assert told == {"assignee": "Too late: it had ended before"}
+        assert told == {"assignee": "Too late: already resolved"}
         assert errors(here.submit(here.modal(), comment="why", assignee=None)) == {}
         assert here.actions() == ["U1 assign A1 the alert had ended", "U1 comment A1 done"]
 
@@ -511,7 +513,7 @@ def test_a_silence_that_matches_nothing_that_was_ever_read_is_asked_about_once_m
         here.submit(here.modal(), silence_llm="lllm-1")
         asked = here.modal()
         assert silences(here) == []
-        assert "matches nothing that was ever read" in said(asked)
+        assert "matches nothing that has been read so far" in said(asked)
         assert asked.content["submit"]["text"] == "Silence anyway"
         assert value(asked, "llm") == "lllm-1"
         here.submit(asked, silence_llm="llm-9")  # another doubt

@@ -58,7 +58,7 @@ COMPLAINTS = {
     "snooze A42 0s": ("a snooze lasts up to a day",),
     "assign A42": ("a user is missing",),
     "comment A42": ("a text is missing",),
-    "stats 0m": ("longer than nothing",),
+    "stats 0m": ("longer than 0 seconds",),
     "stats support chat": ("one LLM at a time", "quotation marks"),
     "stats 99999999999999999999d": ("ten years long at most", "stats"),
     "help nothing": ('there is no "nothing"',),

@@ -130,7 +130,7 @@ def test_nobody_is_found_out_by_guessing(here):
                 told.append(slack.said().replace(who, "WHO"))
             assert told[0] == told[1], text
         slack.submit(STRANGER, **_rule_form(name="mine", where=f"user={PEOPLE[3]}"))
-        assert "is not told here" in slack.said()
+        assert "not shown here" in slack.said()
 
 
 def test_alerts_of_different_people_are_told_apart_and_can_be_acted_on(here):

@@ -124,7 +124,7 @@ REFUSED = {
     "other keys that are not YAML": ({"critical": "5", "more": "a: [b"}, "more", "These lines, line 1"),
     "other keys that are no keys": ({"critical": "5", "more": "yes"}, "more", "Expected keys with values"),
     "other keys that are not known": ({"critical": "5", "more": "colour: red"}, "more", "Colour: expected one of"),
-    "other keys that stand above": ({"critical": "5", "more": "window: 1h"}, "more", "Window stands above already"),
+    "other keys that stand above": ({"critical": "5", "more": "window: 1h"}, "more", "Window is already set above"),
 }  # fmt: skip
 
 

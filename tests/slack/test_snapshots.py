@@ -144,7 +144,7 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "thread-escalated": lambda: notification_line(
         notification(
             NotificationKind.ESCALATION,
-            "Nobody has taken this for 15 min: 9 violations in 15 min on support-chat",
+            "Nobody has acknowledged this for 15 min: 9 violations in 15 min on support-chat",
             mention=("U2",),
         )
     ),

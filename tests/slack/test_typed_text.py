@@ -152,9 +152,9 @@ PREVIEWED = {
     "silence ai_llm=idle 1h": "Mutes no firing alerts and 1 LLM now.",
     r"silence ai_llm=~llm-\d+ 1h": "Mutes 2 firing alerts and 2 LLMs now.",
     "silence severity=critical 1h": "Mutes no firing alerts and 3 LLMs now.",
-    "silence ai_llm=LLM-1 1h": "matches nothing that was ever read",
-    "silence rule=violaton-burst ai_llm=llm-1 1h": "matches nothing that was ever read",
-    "silence user=ana 1h": "matches nothing that was ever read",
+    "silence ai_llm=LLM-1 1h": "matches nothing that has been read so far",
+    "silence rule=violaton-burst ai_llm=llm-1 1h": "matches nothing that has been read so far",
+    "silence user=ana 1h": "matches nothing that has been read so far",
     "mute violation-burst": "Mutes 2 firing alerts and 3 LLMs now.",
 }
 

@@ -82,7 +82,7 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "home": lambda: home_view(BUSY),
     "home-quiet": lambda: home_view(QUIET),
     "home-after-a-click": lambda: home_view(
-        replace(QUIET, note=":hourglass: Too late, it had ended: `A42` support-chat")
+        replace(QUIET, note=":hourglass: Too late, already resolved: `A42` support-chat")
     ),
     "home-second-page": lambda: home_view(
         replace(QUIET, rows=[row(one, one.number) for one in many(13)], status=status(firing=13), page=1)
@@ -124,7 +124,9 @@ SNAPSHOTS: dict[str, Callable[[], dict[str, Any]]] = {
     "rule-with-mistakes": lambda: rule_form(
         new_draft("absence", timezone="UTC"), metadata=METADATA, problems=["name: expected a name, got nothing"]
     ),
-    "rule-saved": lambda: saved_rule_view("block-burst", is_new=True, notes=["It is switched off."]),
+    "rule-saved": lambda: saved_rule_view(
+        "block-burst", is_new=True, notes=["It is disabled, so it is not evaluated."]
+    ),
     "details": lambda: details_view(17, [taken(alert(assigned_to="U2")), CRITICAL, resolved(alert(44))], now=NOW),
     "details-with-evidence": lambda: details_view(
         17, [alert()], now=NOW, evidence=summary(), doubts=["acme: 2 violations are not listed"]

@@ -174,7 +174,7 @@ def test_the_form_of_a_silence_offers_and_counts_only_what_is_seen(sqlite):
         assert reach(counted) == (1, 1)
         assert traces(said(counted)) == []
         here.submit(here.modal(STRANGER), silence_more="source=globex")
-        assert "matches nothing that was ever read" in said(here.modal(STRANGER))  # as for what does not exist
+        assert "matches nothing that has been read so far" in said(here.modal(STRANGER))  # as for what does not exist
         here.submit(here.modal(STRANGER))
         assert muted(here.modal(STRANGER)) == 0
 

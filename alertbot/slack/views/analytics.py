@@ -120,9 +120,9 @@ def spend_response(spending: Spending) -> Response:
 
 
 def _estimate(spending: Spending) -> str:
-    told = f"An estimate, by {literal(spending.price_list, 60)}, before discounts."
+    told = f"An estimate based on {literal(spending.price_list, 60)}, before discounts."
     if spending.unpriced_tokens:
-        told += f" {format_count(spending.unpriced_tokens)} tokens have no known price and are not in it."
+        told += f" {format_count(spending.unpriced_tokens)} tokens have no known price and are not included."
     return told
 
 
@@ -144,7 +144,7 @@ def stats_response(stats: Stats) -> Response:
     """A table of growths."""
     rows = stats.rows
     if not rows:
-        told = text_response("No LLM was read yet.")
+        told = text_response("No LLM has been read yet.")
         return told | {"blocks": [*told["blocks"], *notes_block(stats.coverage.notes)]}
     order = sorted(rows, key=lambda row: -(row.metrics["api_calls"] or 0))
     table = [f"{'':<{_NAME_WIDTH}} {'calls':>7} {'tokens':>8} {'viol':>5} {'alert':>5} {'block':>5}"]
@@ -184,7 +184,7 @@ def budget_response(budgets: Budgets) -> Response:
     """Each budget with its series as bars."""
     found = budgets.usages
     if not found:
-        told = text_response("No budget is configured, or nothing was read yet.")
+        told = text_response("No budget is configured, or nothing has been read yet.")
         return told | {"blocks": [*told["blocks"], *notes_block(budgets.notes)]}
     texts = [_budget_lines(list(group)) for _, group in groupby(found, key=lambda usage: usage.rule.name)]
     shown: list[str] = []
@@ -212,12 +212,12 @@ def _budget_lines(found: Sequence[Usage]) -> str:
 def _usage_line(one: Usage) -> str:
     name = literal(one.name, 60)
     if one.used is None:
-        return f"`{bar(Fraction(0))}` {name}: nothing was reported yet"
+        return f"`{bar(Fraction(0))}` {name}: nothing reported yet"
     mark = f" {MARKS[one.severity]}" if one.severity is not None else ""
     since = f" since {slack_date(one.known_since)}" if one.known_since is not None else ""
     used = f"`{bar(one.share)}` *{percent(one.share)}*{mark} {name}: {format_amount(one.used, one.unit)} used{since}"
     if one.over > 0:
-        return f"{used}, {format_amount(one.over, one.unit)} too much"
+        return f"{used}, {format_amount(one.over, one.unit)} over budget"
     until = f" to {slack_date(one.exhausted_by)}" if one.exhausted_by not in {None, one.exhausted_at} else ""
     soon = f"; used up {slack_date(one.exhausted_at)}{until} at this pace" if one.exhausted_at is not None else ""
     return f"{used}, {format_amount(one.left, one.unit)} left{soon}"
@@ -229,7 +229,7 @@ def chart_response(chart_series: ChartSeries, file: str | None) -> Response:
     if chart_series.known_since is not None:
         head += f", known since {slack_date(chart_series.known_since)}"
     if chart_series.worst is None:
-        return text_response(f"{head}\nNothing was read in this time.")
+        return text_response(f"{head}\nThere are no readings in this time range.")
     summary = _summary(chart_series)
     blocks: list[dict[str, Any]] = [section(f"{head}\n{summary}")]
     if file is None:
@@ -245,11 +245,11 @@ def _summary(chart_series: ChartSeries) -> str:
     assert chart_series.worst is not None, "something is known"
     unit = chart_series.unit if chart_series.unit in {"%", "×", "USD"} else ""
     (at, extreme), (_, last) = chart_series.worst, chart_series.known[-1]
-    word = "Most" if chart_series.comparison.is_upper_bound else "Least"
+    word = "Highest" if chart_series.comparison.is_upper_bound else "Lowest"
     ends_worst = chart_series.bucket is None and at == chart_series.known[-1][0]
     told = f"{word} {format_amount(extreme, unit)} ({'at the end' if ends_worst else slack_date(at)})"
     if chart_series.bucket is not None:
-        told += f", {format_amount(sum(value for _, value in chart_series.known), unit)} in all"
+        told += f", {format_amount(sum(value for _, value in chart_series.known), unit)} in total"
     elif not ends_worst:
         told += f", {format_amount(last, unit)} at the end"
     comparison = chart_series.comparison.value.replace("_", " ")

@@ -22,13 +22,13 @@ def with_trouble(view: Mapping[str, Any], text: str) -> View:
 
 def waiting_view() -> View:
     """In place of a form whose submission takes longer than Slack waits."""
-    return _note_view("Not done yet", ":hourglass: This takes longer than usual. What became of it will stand here.")
+    return _note_view("Please wait", ":hourglass: This takes longer than usual. The result will appear here.")
 
 
 def outcome_view(problems: Mapping[str, str]) -> View:
     """What became of a submission that took longer: it was done, or these are the problems."""
     if not problems:
-        return _note_view("Done", ":white_check_mark: It is done.")
+        return _note_view("Done", ":white_check_mark: Your change was saved.")
     return _note_view("Not done", "\n".join(f":warning: {literal(problem, 500)}" for problem in problems.values()))
 
 

@@ -101,7 +101,7 @@ def violations_response(listing: ViolationReport, window: Window, zone: tzinfo) 
     ]
     if not summary.total:
         nothing = (
-            f"No violation is listed {window.name}." if listing.is_known else f"Violations {window.name}: not known."
+            f"No violations listed {window.name}." if listing.is_known else f"Violations {window.name}: not known."
         )
         return text_response("\n".join([nothing, *notes]))
     head = f"*{_amount(summary)}* {window.name}{_of_them(summary)}"
@@ -129,7 +129,7 @@ def _table(listing: ViolationReport, window: Window, zone: tzinfo) -> list[str]:
             f"{at} {severity:<5} {cut_between_words(what, policy):<{policy}} {_called(who, space - policy)}".rstrip()
         )
     if any(one.blocked for one in rows):
-        table.append("! was blocked")
+        table.append("! = blocked")
     if listing.summary.total > len(rows):
         table.append(f"… and {format_count(listing.summary.total - len(rows))} more")
     return table

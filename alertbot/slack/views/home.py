@@ -222,7 +222,7 @@ def _silences(board: HomeData) -> Iterator[Block]:
 def _end(silence: Silence) -> dict[str, Any]:
     confirm = {
         "title": plain_text("End this silence?"),
-        "text": plain_text("What still fires is heard of at once."),
+        "text": plain_text("Notifications for alerts that still fire are sent at once."),
         "confirm": plain_text("End it"),
         "deny": plain_text("Keep it"),
     }

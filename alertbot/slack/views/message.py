@@ -269,7 +269,7 @@ def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
         until = max(alert.snoozed_until for alert in state.snoozed if alert.snoozed_until is not None)
         lines.append(f":zzz: Snoozed until {slack_date(until)}")
     if state.is_escalated:
-        lines.append(":rotating_light: Escalated: nobody has taken it")
+        lines.append(":rotating_light: Escalated: nobody has acknowledged it")
     given = sorted({alert.assigned_to for alert in about if alert.assigned_to})
     if given:
         lines.append(f":bust_in_silhouette: Assigned to {', '.join(mention_user(who) for who in given[:5])}")

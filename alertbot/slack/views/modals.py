@@ -75,7 +75,7 @@ def silence_modal(
                 "type": "plain_text_input",
                 "action_id": "comment",
                 "max_length": 500,
-                "placeholder": plain_text("Why, for those who wonder later"),
+                "placeholder": plain_text("Why this is silenced"),
                 **({"initial_value": draft.comment} if draft.comment else {}),
             },
         },
@@ -91,10 +91,10 @@ def silence_modal(
 
 def silenced_modal(silence: Silence, preview: SilencePreview) -> View:
     """What stands in place of the form when the silence was made."""
-    muted = _counted(len(preview.muted), "open alert is", "open alerts are")
+    muted = _counted(len(preview.muted), "open alert", "open alerts")
     lines = [
         silence_line(silence),
-        f"{muted} muted by it, of {count_llms(preview.llms)}. Nothing is lost: alerts go on being counted and kept.",
+        f"It mutes {muted} now, and applies to {count_llms(preview.llms)}. Muted alerts are still evaluated and recorded.",
     ]
     return {
         "type": "modal",
@@ -107,7 +107,7 @@ def silenced_modal(silence: Silence, preview: SilencePreview) -> View:
 
 def snooze_modal(alerts: Sequence[Alert], *, until: datetime, may_operate: bool, metadata: str) -> View:
     """Ask until when nobody is to hear of these alerts. `until` is what stands there at first."""
-    hint = "On your own clock, up to a year ahead." if may_operate else "On your own clock, at most a day ahead."
+    hint = "In your time zone, up to a year ahead." if may_operate else "In your time zone, at most a day ahead."
     blocks = [_about(alerts), _date("until", "Snooze until", until, hint=hint)]
     return _modal("snooze_until", "Snooze", "Snooze", blocks, metadata)
 
@@ -121,7 +121,7 @@ def comment_modal(alert: Alert, *, metadata: str) -> View:
             "block_id": "comment",
             "optional": True,
             "label": plain_text("Comment"),
-            "hint": plain_text("It stands in the thread of the message."),
+            "hint": plain_text("Posted in the thread of the message."),
             "element": {"type": "plain_text_input", "action_id": "comment", "multiline": True, "max_length": 2000},
         },
     ]
@@ -135,7 +135,7 @@ def comment_modal(alert: Alert, *, metadata: str) -> View:
                 "element": {
                     "type": "users_select",
                     "action_id": "assignee",
-                    "placeholder": plain_text("Somebody"),
+                    "placeholder": plain_text("Choose a person"),
                 },
             }
         )
@@ -158,7 +158,7 @@ def _preview(preview: SilencePreview, *, is_doubted: bool) -> str:
     if preview.problem:
         return f":warning: {literal(preview.problem, 500)}"
     if preview.matches_nothing:
-        return f":warning: {preview.sentence}{' Submit it again if that is meant.' if is_doubted else ''}"
+        return f":warning: {preview.sentence}{' To silence it anyway, submit again.' if is_doubted else ''}"
     llms = f"It applies to {count_llms(preview.llms)}."
     if not preview.open_alerts:
         return f"No alert is open now. {llms}"
@@ -225,7 +225,7 @@ def _lasts(chosen: str) -> Block:
     }
 
 
-def _date(name: str, label: str, value: datetime | None, *, hint: str = "On your own clock.") -> Block:
+def _date(name: str, label: str, value: datetime | None, *, hint: str = "In your time zone.") -> Block:
     """A date and a time on the person's own clock: what Slack sends is the moment itself."""
     initial = {"initial_date_time": int(value.timestamp())} if value is not None else {}
     return {

@@ -17,6 +17,7 @@ from alertbot.domain.reports import (
     explain_lines,
 )
 from alertbot.domain.silences import Silence
+from alertbot.domain.times import count_of
 from alertbot.slack.parse import COMMANDS, NAMES, Command
 from alertbot.slack.views.blocks import context_line, section
 from alertbot.slack.views.takers import taker_of
@@ -55,8 +56,8 @@ def error_response(text: str) -> Response:
 
 def status_response(report: StatusReport, command: str = "/alertbot") -> Response:
     sources = [source_line(row) for row in report.sources[:20]]
-    verb = "notice waits" if report.waiting == 1 else "notices wait"
-    waiting = f"{report.waiting} {verb}" + (f" since {slack_date(report.oldest_at)}" if report.oldest_at else "")
+    oldest = f", the oldest since {slack_date(report.oldest_at)}" if report.oldest_at else ""
+    waiting = f"{count_of(report.waiting, 'notification')} waiting to be sent{oldest}"
     lines = [
         *not_running_lines(report),
         f"*{report.firing} firing* ({report.acknowledged} acknowledged), {report.pending} pending",
@@ -64,7 +65,7 @@ def status_response(report: StatusReport, command: str = "/alertbot") -> Respons
         *([waiting] if report.waiting else []),
     ]
     told = text_response("\n".join(lines))
-    foot = f"alertbot {escape(report.version)} · `{escape(command)} help` says what else can be asked"
+    foot = f"alertbot {escape(report.version)} · `{escape(command)} help` lists all commands"
     return told | {"blocks": [*told["blocks"], context_line(foot)]}
 
 
@@ -77,7 +78,7 @@ def not_running_lines(report: StatusReport) -> list[str]:
         if report.alive_at
         else "has read the sources yet"
     )
-    return [f":warning: No alertbot {since}; until one does, no alert fires and none is resolved."]
+    return [f":warning: No alertbot process {since}. Until one does, no alert fires or resolves."]
 
 
 def source_line(row: SourceRow) -> str:
@@ -170,14 +171,14 @@ def format_count(number: int | None) -> str:
 def action_response(acted: ActionResult) -> Response:
     """What became of an act, for the person who did it."""
     if acted.again and not acted.outcomes:
-        return text_response("That was done already.")
+        return text_response("This was already done.")
     lines = []
     for outcome in Outcome:
         about = [alert for alert, came in acted.outcomes if came is outcome]
         if about:
             said = _done(acted.action) if outcome is Outcome.DONE else _OUTCOMES[outcome]
             lines.append(f"{said} {_names(about)}")
-    return text_response("\n".join(lines) or "There is nothing to act on.")
+    return text_response("\n".join(lines) or "No alert was changed.")
 
 
 def _done(act: Action) -> str:
@@ -191,7 +192,7 @@ def _done(act: Action) -> str:
 
 _OUTCOMES = {
     Outcome.ALREADY: "No change:",
-    Outcome.TOO_LATE: ":hourglass: Too late, it had ended:",
+    Outcome.TOO_LATE: ":hourglass: Too late, already resolved:",
 }
 
 
@@ -207,7 +208,7 @@ def help_response(command: str, topic: str) -> Response:
             f"{_usage(command, known)}\n{escape(known.summary)}\nFor example: `{command} {escape(known.example)}`"
         )
     named = {name for _, names in _CHAPTERS for name in names}
-    chapters = [*_CHAPTERS, ("And", [known.name for known in COMMANDS if known.name not in named])]
+    chapters = [*_CHAPTERS, ("More", [known.name for known in COMMANDS if known.name not in named])]
     told = [
         "\n".join([f"*{title}*", *(_help_line(command, NAMES[name]) for name in names if name in NAMES)])
         for title, names in chapters
@@ -227,10 +228,10 @@ _MOST_TEXT = 3900  # of what stands where blocks cannot be shown
 _TRIED = ("ack A42", "silence violation-burst 2h", "top violators yesterday")
 _CHAPTERS: tuple[tuple[str, Sequence[str]], ...] = (
     ("What is going on", ("status", "alerts", "why", "chart", "oncall")),
-    ("Take it", ("ack", "unack", "assign", "comment")),
-    ("Make it quiet", ("snooze", "silence", "silences", "unsilence", "mute", "unmute")),
-    ("How much, and who", ("top", "violations", "stats", "spend", "budget")),
-    ("What is watched", ("rules",)),
+    ("Respond to an alert", ("ack", "unack", "assign", "comment")),
+    ("Mute notifications", ("snooze", "silence", "silences", "unsilence", "mute", "unmute")),
+    ("Usage and violations", ("top", "violations", "stats", "spend", "budget")),
+    ("Rules", ("rules",)),
 )
 
 

@@ -16,13 +16,13 @@ ANY = "*"  # the choice that says nothing
 MORE_LIMIT = 2900
 _MOST_TRIED = 5
 TYPES = (
-    ("threshold", "Too many, or too few, in a time"),
-    ("rate", "Too many, or too few, each minute, hour or day"),
-    ("ratio", "Too large, or too small, a share"),
+    ("threshold", "Too many or too few in a time window"),
+    ("rate", "Too many or too few per minute, hour or day"),
+    ("ratio", "A share that is too large or too small"),
     ("spike", "Far more than usual"),
-    ("budget", "A budget for an hour, a day, a week or a month"),
-    ("burn", "A budget that is used up too fast"),
-    ("absence", "Nothing comes any more"),
+    ("budget", "A budget per hour, day, week or month"),
+    ("burn", "A budget that is being used up too fast"),
+    ("absence", "No activity, or no readings"),
 )
 _WORDS = {
     "spend_usd": "money spent (USD)",
@@ -74,7 +74,7 @@ def counted(name: str) -> str:
 
 _METRICS = tuple((name, counted(name)) for name in METRICS)
 _SUMS = tuple((name, words) for name, words in _METRICS if name not in MEANS)
-_METRIC = Field("metric", "What is counted", choices=_SUMS, initially="policy_violations")
+_METRIC = Field("metric", "Metric", choices=_SUMS, initially="policy_violations")
 _COMPARISON = Field(
     "comparison",
     "Alert when it is",
@@ -94,11 +94,11 @@ _TIMES = (
     Field("times_critical", "Critical at (times the baseline)", "A number such as 10.", optional=True),
 )
 _WINDOW = Field("window", "Time window", "A duration such as 15m, 4h or 7d.", initially="15m")
-_AMOUNT = Field("amount", "Budget", "A number, in what is counted: 50000000 tokens, or 100 dollars.")
+_AMOUNT = Field("amount", "Budget", "A number in the metric's unit, such as 50000000 (tokens) or 100 (USD).")
 
 FIELDS: Mapping[str, tuple[Field, ...]] = {
     "threshold": (
-        Field("metric", "What is counted", choices=_METRICS, initially="policy_violations"),
+        Field("metric", "Metric", choices=_METRICS, initially="policy_violations"),
         _COMPARISON,
         _WARNING,
         _CRITICAL,
@@ -110,7 +110,7 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
         _WARNING,
         _CRITICAL,
         Field(
-            "per_unit", "Each", choices=(("minute", "minute"), ("hour", "hour"), ("day", "day")), initially="minute"
+            "per_unit", "Per", choices=(("minute", "minute"), ("hour", "hour"), ("day", "day")), initially="minute"
         ),
         Field("window", "Measured over", "A duration such as 15m.", initially="15m"),
     ),
@@ -121,14 +121,14 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
         Field("warning", "Warning", f"{_SHARE} One of the two levels is enough.", optional=True),
         Field("critical", "Critical", _SHARE, optional=True),
         _WINDOW,
-        Field("min_of", "Only if the total is at least", "1 of 1 is no outage: a number such as 50.", optional=True),
+        Field("min_of", "Only if the total is at least", "A number such as 50, so that 1 of 1 does not alert.", optional=True),
     ),
     "spike": (
         _METRIC,
         *_TIMES,
         Field("window", "Time window", "A duration such as 1h.", initially="1h"),
         Field("baseline", "Baseline: same length windows over the last", "A duration such as 24h.", initially="24h"),
-        Field("at_least", "And at least", "Less than this is never a spike: a number such as 20.", optional=True),
+        Field("at_least", "And at least", "A number such as 20. Less than this is never a spike.", optional=True),
     ),
     "budget": (
         _METRIC,
@@ -158,39 +158,39 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
         ),
     ),
 }  # fmt: skip
-NAME = Field("name", "Name", "Short and unique, such as block-burst. Alerts are known by it.")
+NAME = Field("name", "Name", "Short and unique, such as block-burst. Shown with its alerts.")
 _DIMENSIONS = tuple(name for name in DIMENSIONS if name != "ai_llm")
 COMMON = (
     Field(
         "per",
         "An alert for each",
         choices=(
-            (ANY, "LLM (of storage: source)"),
+            (ANY, "LLM (for storage metrics: source)"),
             *((name, counted(name)) for name in _DIMENSIONS),
-            ("all", "one for everything together"),
+            ("all", "all together: a single alert"),
         ),
         initially=ANY,
     ),
     Field(
         "where",
         "Only these",
-        "Names, ids or patterns such as support-*; or by something else, such as provider=OPENAI. Empty means all.",
+        "Names, ids or patterns such as support-*, or other labels such as provider=OPENAI. Empty means all.",
         optional=True,
         limit=500,
     ),
     Field("for", "For", "A duration such as 5m; empty: fire at once.", optional=True),
-    Field("keep_firing", "Keep firing for", "A duration such as 15m, so that it does not flap.", optional=True),
+    Field("keep_firing", "Keep firing for", "A duration such as 15m, to prevent flapping.", optional=True),
     Field("description", "What to do about it", "Shown with the alert.", optional=True, limit=1000, is_long=True),
 )
 MORE = Field(
     "more",
     "Other keys",
-    "As in the configuration file, one a line, such as clear: 3. Hardly ever needed.",
+    "One per line, as in the configuration file, such as clear: 3. Rarely needed.",
     optional=True,
     limit=MORE_LIMIT,
     is_long=True,
 )
-FORECAST = ("forecast", "Also alert when it will be used up before the period ends")
+FORECAST = ("forecast", "Also alert when the budget will run out before the period ends")
 ENABLED = ("enabled", "Evaluate this rule")
 
 
@@ -254,7 +254,7 @@ def _tried(backtest_result: BacktestResult | None, problems: Sequence[str]) -> s
 
 def saved_rule_view(name: str, *, is_new: bool, notes: Sequence[str]) -> View:
     """What stands in place of the form when the rule was saved."""
-    done = "is watched from now on" if is_new else "was changed"
+    done = "was created" if is_new else "was changed"
     lines = [
         f":white_check_mark: *{literal(name, 200)}* {done}.",
         *(f":warning: {literal(note, 400)}" for note in notes),

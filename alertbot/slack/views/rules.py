@@ -36,14 +36,14 @@ def rules_response(
     blocks: list[Block] = [section(f"*In the configuration*\n{configured}" if made else configured)]
     shown = [_made_line(one, stored, muted) for one, stored in made[:_MOST_MADE]]
     if shown:
-        blocks.append(section("*Made in Slack*"))
+        blocks.append(section("*Created in Slack*"))
     for (one, _), line in zip(made, shown, strict=False):
         blocks.append(section(line))
         if may_edit and one.name not in fixed:
             blocks.append(action_row(*_buttons(one.name)))
     if len(made) > len(shown):
         names = [literal(one.name, 100) for one, _ in made[_MOST_MADE:]]
-        blocks.append(section(fit(["And these:", *names], SECTION_LIMIT)))
+        blocks.append(section(fit(["Also:", *names], SECTION_LIMIT)))
     if may_edit:
         blocks.append(action_row(button("rule_new", "New rule", "new")))
     return {"text": fit([configured, *shown], SECTION_LIMIT), "blocks": blocks}
@@ -52,7 +52,7 @@ def rules_response(
 def _buttons(name: str) -> list[Block]:
     sure = {
         "title": plain_text("Delete this rule?"),
-        "text": plain_text("Nothing is watched by it any more, and its open alerts end."),
+        "text": plain_text("It is no longer evaluated, and its open alerts are resolved."),
         "confirm": plain_text("Delete"),
         "deny": plain_text("Keep"),
         "style": "danger",
@@ -68,7 +68,7 @@ def _mark(rule: Rule, muted: Collection[str]) -> str:
 
 def _rule_line(rule: Rule) -> str:
     about = f". {literal(rule.description, 120)}" if rule.description else ""
-    off = "" if rule.enabled else " (switched off)"
+    off = "" if rule.enabled else " (disabled)"
     where = " ".join(f"{name}={'|'.join(globs)}" for name, globs in rule.where.globs)
     only = f", only {literal(where, 150)}" if where and not rule.builtin else ""
     each = "for everything together" if rule.per == "all" else f"for each {counted(rule.per)}"
@@ -84,7 +84,7 @@ def _told(rule: Rule) -> str:
         )
     if isinstance(condition, Spike):
         levels = _levels(condition.levels.thresholds, "×")
-        return f"{in_words(rule)}, at least {levels} the usual"
+        return f"{in_words(rule)} at least {levels} the baseline"
     unit = rule.unit if rule.unit in {"%", "×", "USD"} else ""
     comparison = comparison_of(rule).value.replace("_", " ")
     return f"{in_words(rule)} {comparison} {_levels(thresholds_of(rule), unit)}"
@@ -95,7 +95,7 @@ def _levels(thresholds: Sequence[tuple[Severity, Fraction]], unit: str) -> str:
 
 
 def _made_line(one: ListedRule, stored: StoredRule, muted: Collection[str]) -> str:
-    by = f"made by {mention_user(stored.made_by)}, {slack_date(stored.made_at)}"
+    by = f"created by {mention_user(stored.made_by)}, {slack_date(stored.made_at)}"
     if stored.changed_at != stored.made_at:
         by += f"; changed by {mention_user(stored.changed_by)}, {slack_date(stored.changed_at)}"
     if one.rule is not None:

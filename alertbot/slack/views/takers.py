@@ -11,7 +11,7 @@ def taker_of(alert: Alert) -> str:
     if alert.acknowledged_at is not None:
         return mention_user(alert.acknowledged_by)
     if alert.taken_at is not None:
-        return f"{mention_user(alert.taken_by)} had acknowledged it {slack_date(alert.taken_at)}; it got worse since"
+        return f"{mention_user(alert.taken_by)} acknowledged it {slack_date(alert.taken_at)}, before it got worse"
     return ""
 
 
