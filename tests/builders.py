@@ -5,7 +5,6 @@ source that was missed, `_xn` n of them, `-` a good reading without the configur
 repeated. Here `?` also is a good reading of the configuration that does not give the counter.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -40,16 +39,14 @@ from alertbot.domain.series import Odometers, first_sight, read_on
 from alertbot.domain.snapshots import Counter
 from alertbot.domain.standing import Standing
 from alertbot.domain.times import parse_duration
+from alertbot.rule_tests.keys import Nothing, Sample, parse_samples
 from alertbot.store import snapshots
 from alertbot.store.database import Tx
 from alertbot.store.snapshots import Counted
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-MISSED, ABSENT, UNSAID = "_", "-", "?"
-Sample = int | str
 patiently = settings(deadline=None)  # a busy machine breaks no promise
-_SAMPLES = re.compile(r"(?P<first>\d+)(?:(?P<sign>[+-])(?P<step>\d+))?(?:x(?P<times>\d+))?")
 
 
 def at(minute: float) -> datetime:
@@ -67,22 +64,6 @@ def write_slice(tx: Tx, reading: int, counted: Iterable[Counted], taken_at: date
     listed = {f"llm-{one.number}": one.number for one in counted if not one.absent}
     snapshots.write_standing(tx, reading, Standing.of({one.number: one.odometers for one in counted}, listed))
     snapshots.write_totals(tx, counted, taken_at)
-
-
-def samples(drawn: str) -> list[Sample]:
-    """The polls of a drawn series, one each interval."""
-    found: list[Sample] = []
-    for word in drawn.split():
-        if word[0] == MISSED:
-            found += [MISSED] * int(word[2:] or 1)
-        elif word in {ABSENT, UNSAID}:
-            found.append(word)
-        else:
-            shape = _SAMPLES.fullmatch(word)
-            assert shape is not None, f"not a sample: {word}"
-            step = int(f"{shape['sign'] or '+'}{shape['step'] or 0}")
-            found += [int(shape["first"]) + step * turn for turn in range(int(shape["times"] or 0) + 1)]
-    return found
 
 
 @dataclass
@@ -163,13 +144,13 @@ def readings(drawn: Mapping[str, Mapping[str, str]], *, interval: timedelta = MI
     series = []
     for key, counters in drawn.items():
         source, ai_llm = key.split("/", 1)
-        series += [(source, ai_llm, Counter(counter), samples(text)) for counter, text in counters.items()]
+        series += [(source, ai_llm, Counter(counter), parse_samples(text)) for counter, text in counters.items()]
     polled = Polled(interval)
     for turn in range(max(len(polls) for *_, polls in series)):
         now = [(source, ai_llm, counter, polls[min(turn, len(polls) - 1)]) for source, ai_llm, counter, polls in series]
         for source in dict.fromkeys(source for source, *_ in now):
             mine = [answer for answer in now if answer[0] == source]
-            if all(sample != MISSED for *_, sample in mine):
+            if all(sample is not Nothing.MISSED for *_, sample in mine):
                 polled.read(source, START + turn * interval, _totals(mine))
     return polled
 
@@ -177,7 +158,7 @@ def readings(drawn: Mapping[str, Mapping[str, str]], *, interval: timedelta = MI
 def _totals(answers: Iterable[tuple[str, str, Counter, Sample]]) -> dict[str, dict[Counter, int]]:
     totals: dict[str, dict[Counter, int]] = {}
     for _, ai_llm, counter, sample in answers:
-        if sample == ABSENT:
+        if sample is Nothing.ABSENT:
             continue
         given = totals.setdefault(ai_llm, {})
         if isinstance(sample, int):

@@ -33,18 +33,19 @@ class Nothing(Enum):
 
     MISSED = "_"
     ABSENT = "-"
+    UNKNOWN = "?"  # the answer lists the LLM without this counter
 
 
 Sample = int | Nothing
 _SAMPLES = re.compile(
-    r"(?:(?P<nothing>[_-])|(?P<first>[0-9]{1,300})(?:(?P<sign>[+-])(?P<step>[0-9]{1,300})(?=x))?)"
+    r"(?:(?P<nothing>[_?-])|(?P<first>[0-9]{1,300})(?:(?P<sign>[+-])(?P<step>[0-9]{1,300})(?=x))?)"
     r"(?:x(?P<times>[0-9]{1,6}))?"
 )
 _FORMS = "samples such as 7, 7x10, 0+3x10, 9-1x3, _, _x5 or -"
 
 
 def parse_samples(text: str) -> tuple[Sample, ...]:
-    """The polls of a written series, one an interval: `a+bxn`, `a-bxn`, `axn`, `_`, `_xn`, `-`.
+    """The polls of a written series, one an interval: `a+bxn`, `a-bxn`, `axn`, `_`, `_xn`, `-`, `?`.
 
     Raises ValueError with a sentence about the first word that cannot be read.
     """

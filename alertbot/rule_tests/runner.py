@@ -61,25 +61,29 @@ def run_rule_tests(tests: Iterable[RuleTest]) -> Iterator[Result]:
 
 
 class Player:
-    """One source: answers each poll as the test has written it."""
+    """One source: answers each poll as the test has written it. `turn` is the number of the last poll, from 0."""
 
     def __init__(self, drawn: Sequence[Drawn], described: Sequence[Configuration]) -> None:
+        self.turn = -1
         self._drawn = drawn
         self._described = tuple(described)
-        self._turn = -1
 
     def read(self, _last_at: datetime | None, /) -> tuple[tuple[Snapshot, ...], tuple[Configuration, ...] | None]:
         """The next poll. Raises FlashbackUnavailable for one that was missed."""
-        self._turn += 1
-        samples = [(one, one.sample(self._turn)) for one in self._drawn]
+        self.turn += 1
+        return self.answer(), self._described or None
+
+    def answer(self) -> tuple[Snapshot, ...]:
+        """What this poll finds. Raises FlashbackUnavailable where it was missed."""
+        samples = [(drawn, drawn.sample(self.turn)) for drawn in self._drawn]
         if any(sample is Nothing.MISSED for _, sample in samples):
             raise FlashbackUnavailable("the poll was missed, as the test says", endpoint="rules test")
-        absent = {one.ai_llm for one, sample in samples if sample is Nothing.ABSENT}
-        totals: dict[str, dict[Counter, int]] = {}
-        for one, sample in samples:
-            if isinstance(sample, int) and one.ai_llm not in absent:
-                totals.setdefault(one.ai_llm, {})[one.counter] = sample
-        return tuple(Snapshot(ai_llm, counters) for ai_llm, counters in totals.items()), self._described or None
+        absent = {drawn.ai_llm for drawn, sample in samples if sample is Nothing.ABSENT}
+        totals: dict[str, dict[Counter, int]] = {drawn.ai_llm: {} for drawn, _ in samples if drawn.ai_llm not in absent}
+        for drawn, sample in samples:
+            if isinstance(sample, int) and drawn.ai_llm in totals:
+                totals[drawn.ai_llm][drawn.counter] = sample
+        return tuple(Snapshot(ai_llm, counters) for ai_llm, counters in totals.items())
 
 
 class Play:

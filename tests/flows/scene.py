@@ -20,7 +20,7 @@ from alertbot.domain.reports import ActionResult
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import EVERYTHING, Rule
 from alertbot.domain.snapshots import Configuration, Counter, Snapshot
-from alertbot.errors import FlashbackError, FlashbackUnavailable
+from alertbot.errors import FlashbackError
 from alertbot.flows import alert_actions
 from alertbot.flows.collect import FeedPoll, PollOutcome, collect
 from alertbot.flows.deliver import Delivery, claim_due, deliver, probe_broken
@@ -28,24 +28,26 @@ from alertbot.flows.evaluate import EvaluationContext, blind_rule, evaluate
 from alertbot.flows.give_up import give_up_old
 from alertbot.flows.notify import notify_due
 from alertbot.flows.rulebook import Rulebook
+from alertbot.rule_tests import runner
+from alertbot.rule_tests.keys import Drawn, Nothing, parse_samples
 from alertbot.store import alerts, configurations, groups, outbox, slices, sources
 from alertbot.store.database import Database, Tx
 from alertbot.store.tables import outbox as outbox_table
 from alertbot.store.tables import transitions
-from tests.builders import ABSENT, MINUTE, MISSED, START, Sample, at, samples
+from tests.builders import MINUTE, START, at
 from tests.fakes import FakeSlack, KilledError
 
 CHANNEL, LEADS, BOTS, FALLBACK = "#ai-alerts", "#leads", "#bots", "#fallback"
 AT_ONCE = Route(CHANNEL, group_wait=timedelta(0))
-Drawn = str | Mapping[str, str | Mapping[str, str]]
+Written = str | Mapping[str, str | Mapping[str, str]]
+_LONGEST = 10_000  # polls of a scene
 
 
-class Player:
-    """One source: answers each poll as it was drawn, or as `answers` says for a turn."""
+class Player(runner.Player):
+    """One source: answers each poll as it was drawn, or as `errors` and `described` say for a turn."""
 
-    def __init__(self, drawn: Mapping[str, Mapping[Counter, Sequence[Sample]]]) -> None:
-        self._drawn = drawn
-        self.turn = 0
+    def __init__(self, drawn: Sequence[Drawn]) -> None:
+        super().__init__(drawn, described=())
         self.asked = 0
         self.errors: dict[int, FlashbackError] = {}
         self.described: dict[int, tuple[Configuration, ...]] = {}
@@ -54,18 +56,7 @@ class Player:
         self.asked += 1
         if self.turn in self.errors:
             raise self.errors[self.turn]
-        now = {
-            ai_llm: {counter: polls[min(self.turn, len(polls) - 1)] for counter, polls in series.items()}
-            for ai_llm, series in self._drawn.items()
-        }
-        if any(MISSED in series.values() for series in now.values()):
-            raise FlashbackUnavailable("no answer within 10 s", endpoint="/ai/llm/stats")
-        found = tuple(
-            Snapshot(ai_llm, {counter: sample for counter, sample in series.items() if isinstance(sample, int)})
-            for ai_llm, series in now.items()
-            if ABSENT not in series.values()
-        )
-        return found, self.described.get(self.turn)
+        return self.answer(), self.described.get(self.turn)
 
 
 class Scene:
@@ -74,7 +65,7 @@ class Scene:
     def __init__(
         self,
         database: Database,
-        drawn: Drawn,
+        drawn: Written,
         *rules: Rule,
         routes: Sequence[Route] = (AT_ONCE,),
         interval: timedelta = MINUTE,
@@ -262,13 +253,15 @@ def _context(rules: Sequence[Rule], routes: Sequence[Route], intervals: Mapping[
     return EvaluationContext(tuple(rules), tuple(routes), dict(intervals), BOTS, book=Rulebook(rules, RULE_PARSER))
 
 
-def _players(drawn: Drawn) -> dict[str, Player]:
-    series: dict[str, dict[str, dict[Counter, Sequence[Sample]]]] = {}
-    for key, given in ({"acme/llm-1": drawn} if isinstance(drawn, str) else drawn).items():
+def _players(written: Written) -> dict[str, Player]:
+    drawn: dict[str, list[Drawn]] = {}
+    for key, given in ({"acme/llm-1": written} if isinstance(written, str) else written).items():
         source, ai_llm = key.split("/", 1)
-        counters = {"policy_violations": given} if isinstance(given, str) else given
-        series.setdefault(source, {})[ai_llm] = {Counter(name): samples(text) for name, text in counters.items()}
-    return {source: Player(found) for source, found in series.items()}
+        for name, text in ({"policy_violations": given} if isinstance(given, str) else given).items():
+            polls = parse_samples(text)
+            silence = polls[-1:] * _LONGEST if polls[-1] is Nothing.MISSED else ()  # nobody answers from then on
+            drawn.setdefault(source, []).append(Drawn(source, ai_llm, Counter(name), (*polls, *silence)))
+    return {source: Player(series) for source, series in drawn.items()}
 
 
 def _minute(moment: datetime) -> str:

@@ -29,7 +29,7 @@ from alertbot.store.database import Database
 from alertbot.store.recent import Recent
 from alertbot.store.tables import metadata
 from tests.builders import MINUTE, START, at, minutes
-from tests.flows.scene import Drawn, Scene
+from tests.flows.scene import Scene, Written
 
 WAYS_OF_FAILING = [
     FlashbackBusy("429", endpoint="/", retry_after=None),
@@ -42,7 +42,7 @@ WAYS_OF_FAILING = [
 ]
 
 
-def after(database: Database, drawn: Drawn, minute: float) -> dict[str, Amount | None]:
+def after(database: Database, drawn: Written, minute: float) -> dict[str, Amount | None]:
     return Scene(database, drawn).until(minute).grown()
 
 

@@ -16,7 +16,7 @@ from alertbot.flows.evaluate import evaluate
 from alertbot.store import migrate, outbox, sources
 from alertbot.store.database import Database
 from tests.builders import absence, at, budget, minutes, only, rule, threshold
-from tests.flows.scene import AT_ONCE, LEADS, Drawn, Scene
+from tests.flows.scene import AT_ONCE, LEADS, Scene, Written
 from tests.store.racing import in_threads
 
 BURST = rule(threshold(window="2m", above=5))
@@ -221,7 +221,7 @@ def test_what_is_judged_over_everything_never_goes_back_in_time(database: Databa
 # --- blindness
 
 
-def blind(database: Database, drawn: Drawn) -> Scene:
+def blind(database: Database, drawn: Written) -> Scene:
     return Scene(database, drawn, blind_after=minutes(5))
 
 
@@ -331,7 +331,7 @@ def test_a_rule_that_raises_again_after_it_was_mended_is_told_again(database: Da
 
 def test_a_rule_that_raises_for_one_source_only_is_told_once(database: Database) -> None:
     # Of globex the counter was never reported: nothing is judged there, and nothing raises.
-    drawn: Drawn = {"acme/llm-1": "0 9 9 18", "globex/llm-2": {"api_calls": "0 1 2 3"}}
+    drawn: Written = {"acme/llm-1": "0 9 9 18", "globex/llm-2": {"api_calls": "0 1 2 3"}}
     scene = Scene(database, drawn, BROKEN_BY_A_VALUE).until(5)
     assert len(scene.told_operators()) == 1
 

@@ -29,7 +29,7 @@ from alertbot.store.database import Database
 from tests.builders import MINUTE, at, minutes, rule, threshold
 from tests.captured_log import CapturedLog, captured_log
 from tests.fakes import describe
-from tests.flows.scene import AT_ONCE, CHANNEL, Drawn, Scene
+from tests.flows.scene import AT_ONCE, CHANNEL, Scene, Written
 
 VIOLATION, ALERT = EvidenceKind.VIOLATION, EvidenceKind.ALERT
 ENDPOINTS = {VIOLATION: "/policy/violations", ALERT: "/policy/alerts"}
@@ -85,7 +85,7 @@ class Shelf:
 class Case:
     """A scene whose evidence is gathered after each poll."""
 
-    def __init__(self, database: Database, drawn: Drawn, *, route: Route = AT_ONCE, **more: Any) -> None:
+    def __init__(self, database: Database, drawn: Written, *, route: Route = AT_ONCE, **more: Any) -> None:
         self.scene = Scene(database, drawn, rule(), routes=[route], **more)
         self.pace = int(self.scene.interval / MINUTE)
         for name, player in self.scene.players.items():

@@ -23,7 +23,7 @@ from alertbot.queries.top import top_ranking
 from alertbot.store import evidence, points, sources
 from alertbot.store.database import Database
 from tests.builders import MINUTE, START, absence, at, budget, rule, spike, threshold
-from tests.flows.scene import BOTS, Drawn, Scene, named
+from tests.flows.scene import BOTS, Scene, Written, named
 
 GPT, CLAUDE = LabelSet("llm-1", "OPENAI", "gpt-4o", user="ana"), LabelSet("llm-2", "ANTHROPIC", "claude")
 NO_POINTS = FlashbackMissing("this server has no /aistats/minute (404)", endpoint="/aistats/minute")
@@ -59,7 +59,7 @@ class PointScene(Scene):
     def __init__(
         self,
         database: Database,
-        drawn: Drawn,
+        drawn: Written,
         *rules: Rule,
         found: Iterable[Point] | Mapping[str, Iterable[Point]] = (),
         without_totals: bool = False,

@@ -17,14 +17,14 @@ from alertbot.queries.backtest import backtest, is_collected
 from alertbot.store.database import Database
 from alertbot.store.tables import transitions
 from tests.builders import START, at, minutes, patiently
-from tests.flows.scene import Drawn, Scene
+from tests.flows.scene import Scene, Written
 
 
 def rule(**keys: object) -> Rule:
     return RULE_PARSER.rule({"name": "mine", **keys})
 
 
-def living(database: Database, drawn: Drawn, until: float) -> Scene:
+def living(database: Database, drawn: Written, until: float) -> Scene:
     """With all the rules; that nobody is told of it makes it quicker."""
     scene = Scene(database, drawn, *RULES.values())
     scene.is_sending = False

@@ -27,6 +27,7 @@ MISSED, ABSENT = Nothing.MISSED, Nothing.ABSENT
         ("_x3", [MISSED] * 3),
         ("-", [ABSENT]),
         ("-x2", [ABSENT] * 2),
+        ("1 ?x2", [1, Nothing.UNKNOWN, Nothing.UNKNOWN]),
         ("0 0 3 _ 9", [0, 0, 3, MISSED, 9]),
         ("18446744073709551616+1x1", [2**64, 2**64 + 1]),
         ("  1\n 2\t3 ", [1, 2, 3]),

@@ -34,7 +34,7 @@ from alertbot.store.database import Database
 from alertbot.store.tables import actions
 from tests.builders import rule
 from tests.fakes import FakeProbes
-from tests.flows.scene import AT_ONCE, CHANNEL, Drawn, Scene
+from tests.flows.scene import AT_ONCE, CHANNEL, Scene, Written
 from tests.slack.payloads import texts
 
 T = TypeVar("T")
@@ -186,7 +186,7 @@ def errors(delivery: Delivery) -> Mapping[str, str]:
 @contextmanager
 def office(
     database: Database,
-    drawn: Drawn = "0 9",
+    drawn: Written = "0 9",
     *rules: Rule,
     operators: Sequence[str] = (),
     visibility: Sequence[VisibilityRule] = (),
