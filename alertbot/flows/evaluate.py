@@ -15,7 +15,14 @@ from alertbot.domain.points import Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import SOURCE_BLIND, Absence, Rule, Selector, Severity
-from alertbot.flows.load_history import Histories, dataset_of, judged_at, load_history, states_of_feeds
+from alertbot.flows.load_history import (
+    Histories,
+    RuleErrorHandler,
+    dataset_of,
+    judged_at,
+    load_history,
+    states_of_feeds,
+)
 from alertbot.flows.notify import assign_to_groups, notify_groups
 from alertbot.flows.operator_alerts import notify_operators
 from alertbot.flows.rule_conflicts import NO_CONFLICT, RuleConflict, find_conflict, register_rules, report_conflict
@@ -168,17 +175,26 @@ def judge(
     if not active:
         return []
     source = None if feed is None else feed_of(feed)[0]
-    seen = _look(tx, context, active, source, now)
+    failed: set[str] = set()
+
+    def fail(rule: Rule, error: Exception) -> None:
+        """One rule's mistake must not stop the others; its alerts stay as they are."""
+        log.error("rule_raised", rule=rule.name, source=source, exc_info=error)
+        failed.add(rule.name)
+        _report_rule_error(tx, context, rule, source or "", error, now=now)
+
+    seen = _look(tx, context, active, source, now=now, on_error=fail)
     open_alerts = _by_rule(alerts.open_ones(tx, now=now))
     faulty = rule_errors.known(tx)
     changed: list[Transition] = []
     for rule in active:
+        if rule.name in failed:
+            continue
         try:
             mine = open_alerts.get((rule.name, rule.identity), {})
             changed += advance_all(rule, mine, _check(rule, seen, source, now, mine), source=source, now=now)
-        except Exception as error:  # one rule's mistake must not stop the others; its alerts stay as they are
-            log.exception("rule_raised", rule=rule.name, source=source)
-            _report_rule_error(tx, context, rule, source or "", error, now=now)
+        except Exception as error:  # noqa: BLE001 — whatever one rule raises
+            fail(rule, error)
         else:
             context.broken.discard(rule.name)
             if (rule.name, source or "") in faulty:
@@ -203,11 +219,19 @@ def _tell(tx: Tx, context: EvaluationContext, saved: Sequence[Transition], *, no
 
 
 def _look(
-    tx: Tx, context: EvaluationContext, rules: Sequence[Rule], source: str | None, now: datetime
+    tx: Tx,
+    context: EvaluationContext,
+    rules: Sequence[Rule],
+    source: str | None,
+    *,
+    now: datetime,
+    on_error: RuleErrorHandler,
 ) -> Histories | History:
     if source is None:
         return states_of_feeds(tx, context.intervals, context.rules, now)
-    return load_history(tx, context.intervals, rules, source, now, prices=context.prices, recent=context.recent)
+    return load_history(
+        tx, context.intervals, rules, source, now, prices=context.prices, recent=context.recent, on_error=on_error
+    )
 
 
 def _by_rule(found: Sequence[Alert]) -> dict[tuple[str, str], dict[str, Alert]]:

@@ -4,7 +4,7 @@ Below the other flows: the live evaluation and every look back use it alike. Rul
 share one history.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -25,26 +25,31 @@ from alertbot.store.recent import Recent, nothing_recent
 Datasets = tuple[tuple[str, Dataset], ...]  # by which dataset each source is judged
 
 
+RuleErrorHandler = Callable[[Rule, Exception], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """What rules are judged by. `unusable` are the rules whose needs could not even be told, with what they raised."""
+    """What rules are judged by, without those that raised when they were asked what they need."""
 
     datasets: Mapping[str, Datasets]
     histories: Mapping[Datasets, History]
-    unusable: Mapping[str, Exception]
 
     def of(self, rule: Rule) -> History:
-        """The history that a rule is judged by. Raises what the rule raised when it was asked what it needs."""
-        if rule.name in self.unusable:
-            raise self.unusable[rule.name]
+        """The history that a rule is judged by."""
         return self.histories[self.datasets[rule.name]]
 
 
+def raise_error(_rule: Rule, error: Exception) -> None:
+    """For who asks about one rule: its error is theirs."""
+    raise error
+
+
 def dataset_of(rule: Rule, feeds: Feeds, now: datetime) -> Dataset | None:
-    """The dataset that a rule is judged by; of one that cannot even tell its needs that of the totals, where it is told."""
+    """The dataset that a rule is judged by; of one that raises that of the totals, where its error is handled."""
     try:
         return dataset_for(rule, feeds, now)
-    except Exception:  # noqa: BLE001 — one rule's mistake must not stop the others; what it raises is raised again by `of`
+    except Exception:  # noqa: BLE001 — one rule's mistake must not stop the others; load_history meets it again
         return Dataset.TOTALS
 
 
@@ -57,10 +62,11 @@ def load_history(
     *,
     prices: Prices = NOTHING_PRICED,
     recent: Recent | None = None,
+    on_error: RuleErrorHandler = raise_error,
 ) -> Histories:
     """The past as of `now` of one source; of all of them for rules over everything; `prices` tell what is spent.
 
-    What is in `recent` is not loaded again.
+    What is in `recent` is not loaded again. A rule that raises when it is asked what it needs is given to `on_error`.
     """
     recent = recent or nothing_recent()
     needs_all = any(rule.per == "all" for rule in rules)
@@ -72,12 +78,11 @@ def load_history(
             (name, dataset) for name in names if (dataset := dataset_of(rule, feeds.get(name, {}), now)) is not None
         )
     histories: dict[Datasets, History] = {}
-    unusable: dict[str, Exception] = {}
     for chosen in set(datasets.values()):
-        mine = [rule for rule in rules if datasets[rule.name] == chosen]
-        histories[chosen], raised = _history(tx, chosen, feeds, mine, now=now, prices=prices, recent=recent)
-        unusable |= raised
-    return Histories(datasets, histories, unusable)
+        frame = empty_history(tx, chosen, feeds, recent)
+        needs = _needs([rule for rule in rules if datasets[rule.name] == chosen], frame, now, on_error)
+        histories[chosen] = _loaded(tx, chosen, frame, needs, now=now, prices=prices, recent=recent)
+    return Histories(datasets, histories)
 
 
 def judged_at(
@@ -140,34 +145,38 @@ def states_of_feeds(tx: Tx, intervals: Mapping[str, timedelta], rules: Sequence[
     return History(sources=found, members={})
 
 
-def _history(
+def _needs(
+    rules: Sequence[Rule], frame: History, now: datetime, on_error: RuleErrorHandler
+) -> dict[datetime, set[str]]:
+    """The moments of which the rules need slices, each with the counters."""
+    needs: dict[datetime, set[str]] = {}
+    for rule in rules:
+        try:
+            counters, asked = parts_of_rule(rule), moments(rule, frame, now)
+        except Exception as error:  # noqa: BLE001 — one rule's mistake must not stop the others
+            on_error(rule, error)
+            continue
+        for moment in asked:
+            needs.setdefault(moment, set()).update(counters)
+    return needs
+
+
+def _loaded(
     tx: Tx,
     chosen: Datasets,
-    feeds: Mapping[str, Feeds],
-    rules: Sequence[Rule],
+    frame: History,
+    needs: Mapping[datetime, set[str]],
     *,
     now: datetime,
     prices: Prices,
     recent: Recent,
-) -> tuple[History, dict[str, Exception]]:
-    frame = empty_history(tx, chosen, feeds, recent)
-    wanted: dict[tuple[str, datetime], set[str]] = {}
-    unusable: dict[str, Exception] = {}
-    earliest = now
-    for rule in rules:
-        try:
-            counters, asked = parts_of_rule(rule), moments(rule, frame, now)
-        except Exception as error:  # noqa: BLE001 — one rule's mistake must not stop the others; `of` tells it
-            unusable[rule.name] = error
-            continue
-        for moment in asked:
-            earliest = min(earliest, moment)
-            for name, state in frame.sources.items():
-                if state.read_at is not None:
-                    wanted.setdefault((name, moment), set()).update(counters)
+) -> History:
+    read = [name for name, state in frame.sources.items() if state.read_at is not None]
+    wanted = {(name, moment): counters for moment, counters in needs.items() for name in read}
     loaded = load_slices(tx, chosen, frame, wanted, prices, recent=recent)
     totals = [name for name, dataset in chosen if dataset is Dataset.TOTALS]
-    return replace(frame, slices=loaded, counter_resets=snapshots.resets_since(tx, totals, earliest)), unusable
+    resets = snapshots.resets_since(tx, totals, min(needs, default=now))
+    return replace(frame, slices=loaded, counter_resets=resets)
 
 
 def empty_history(tx: Tx, chosen: Datasets, feeds: Mapping[str, Feeds], recent: Recent | None = None) -> History:
