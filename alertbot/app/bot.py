@@ -411,8 +411,7 @@ def poll_once(config: Config) -> tuple[dict[str, PollOutcome], list[str]]:
         alarm=lambda text: raise_alarm(config, text),
     )
     try:
-        outcomes = worker.run_once()
-        return outcomes, worker.failed(outcomes)
+        return worker.run_once()
     finally:
         worker.stop()
         database.close()

@@ -102,7 +102,7 @@ def test_a_look_at_what_is_due_costs_one_query_however_many_sources_are_idle(
     statements: list[str] = []
     sa.event.listen(postgres.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     worker.poll_due()
-    asked = len(statements)
+    asked = sum("set_config" not in statement for statement in statements)  # each transaction sets its idle limit
     worker.stop()
     assert asked == 1, "a claim each would keep the database busier than the readings do"
 
