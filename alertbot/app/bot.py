@@ -259,16 +259,16 @@ class Bot:
         except SlackRefused as error:
             raise AlertbotError(f"slack.bot_token: Slack refuses it: {error.code}") from error
         except SlackError as error:
-            log.warning("slack_not_reached", code=error.code)
+            log.warning("slack_unreachable", code=error.code)
 
     def _greet_again(self) -> None:
-        """Find out that Slack is away, or refuses us, also while there is nothing to say."""
+        """Find out that Slack is away, or refuses us, also while there is nothing to send."""
         failure: SlackError | None = None
         try:
             self._identity = bot.identify(self._client)
         except SlackError as error:
             failure, self._identity = error, None
-            log.warning("slack_not_reached", code=error.code)
+            log.warning("slack_unreachable", code=error.code)
         self._count_call("auth.test", failure.code if failure else "ok")
         now = self._clock()
         self._unanswered_since = (self._unanswered_since or now) if failure else None
@@ -344,7 +344,7 @@ class Bot:
         except SlackRefused as error:
             raise AlertbotError(f"slack.app_token: Slack refuses it: {error.code}") from error
         except SlackError as error:
-            log.warning("slack_not_reached", code=error.code)
+            log.warning("slack_unreachable", code=error.code)
 
     def _connect(self) -> None:
         """Open the socket, however long Slack cannot be reached; afterwards the SDK keeps it open by itself."""
@@ -381,7 +381,7 @@ class Bot:
 
 
 def raise_alarm(config: Config, text: str) -> None:
-    """Tell an operator by the way that needs no token. Raises a SlackError where that does not work."""
+    """Tell the operators by the webhook, which needs no token. Raises a SlackError if that fails."""
     if config.slack.operator_webhook is not None:
         try:
             bot.post_webhook(config.slack.operator_webhook.get_secret_value(), text, timeout=_SLACK_TIMEOUT)
@@ -433,8 +433,8 @@ def run_until_stopped(running: Bot, *, introduce: Callable[[], bool] = lambda: T
     """
     # Not an Event: its lock may be held by the very thread that the signal interrupts.
     signals: SimpleQueue[int] = SimpleQueue()
-    for heard in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(heard, lambda number, _frame: signals.put(number))
+    for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signal_number, lambda number, _frame: signals.put(number))
     running.start()
     dead: list[str] = []
     is_introduced = False

@@ -1,4 +1,4 @@
-"""The database cannot be used: told past it, for nothing can be written down meanwhile."""
+"""Tells the operators that the database cannot be used: by a way that does not need it."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ import structlog
 from alertbot.errors import SlackError, StoreError
 
 log = structlog.get_logger()
-_SAID_AGAIN = 60.0  # seconds after which the log says it again
+_LOG_AGAIN = 60.0  # seconds after which it is logged again
 
 
 class DatabaseOutage:
@@ -31,20 +31,20 @@ class DatabaseOutage:
 
     @property
     def lasts(self) -> timedelta | None:
-        """For how long it has not worked, where the operators were told so."""
+        """For how long it has failed, if the operators were told so."""
         with self._lock:
             if self._since is None or not self._is_told:
                 return None
             return timedelta(seconds=self._monotonic() - self._since)
 
     def note(self, error: StoreError) -> None:
-        """It failed."""
+        """Note that it failed."""
         with self._lock:
             now = self._monotonic()
             self.text, self.public = error.lines[0], error.public
             is_new = self._since is None
             since = self._since = now if self._since is None else self._since
-            if is_new or now - self._logged_at >= _SAID_AGAIN:
+            if is_new or now - self._logged_at >= _LOG_AGAIN:
                 self._logged_at = now
                 log.error("database_failed", error=self.text, seconds=round(now - since))
             tells = not self._is_told and now - since >= self._patience
@@ -53,7 +53,7 @@ class DatabaseOutage:
             self._tell()
 
     def end(self) -> None:
-        """It works."""
+        """Note that it works."""
         with self._lock:
             if self._since is not None:
                 log.info("database_works", seconds=round(self._monotonic() - self._since))

@@ -35,7 +35,7 @@ class DeliveryWorker:
         self._stopping = threading.Event()
 
     def deliver(self) -> None:
-        """Send what waits, until nothing does that may be sent now, or what is being sent hangs."""
+        """Send everything that may be sent now, unless the calls in progress hang."""
         self._release_unmarked()
         while not self._stopping.is_set() and (self._send_next() or self._one_was_sent()):
             pass
@@ -58,14 +58,14 @@ class DeliveryWorker:
         return [entry.number for sending, entry in list(self._sending.items()) if not sending.done()]
 
     def _release_unmarked(self) -> None:
-        """Claim anew what could not be marked while the database was away, without waiting for the end of its lease."""
+        """Release what could not be marked while the database was away, instead of waiting for its lease to expire."""
         if unmarked := set(self._unmarked):
             with self._database.transaction() as tx:
                 deliveries.release(tx, unmarked, owner=self._delivery.owner)
             self._unmarked -= unmarked
 
     def _send_next(self) -> bool:
-        """Hand one notification to a thread, if one is free, and one waits of a channel that is not busy."""
+        """Start sending one notification, if a thread is free and a channel that is not busy has one."""
         self._sending = {sending: entry for sending, entry in self._sending.items() if not sending.done()}
         if len(self._sending) >= _SENDERS:
             return False
@@ -89,4 +89,4 @@ class DeliveryWorker:
             log.error("delivery_failed", notification=entry.number, error=error.lines[0])  # noqa: TRY400 — its text says it all
             self._unmarked.add(entry.number)
         except Exception:  # one notification's failure must not end the others
-            log.exception("delivery_broke", notification=entry.number)
+            log.exception("delivery_crashed", notification=entry.number)

@@ -63,7 +63,7 @@ class EvidenceWorker:
                 self._database, replace(evidence_fetch, rules=self._rules()), owner=self._owner, clock=self._clock
             )
         except StoreError as error:  # told by those who cannot do their work without the database
-            log.debug("evidence_not_kept", source=evidence_fetch.name, error=error.lines[0])
+            log.debug("evidence_not_stored", source=evidence_fetch.name, error=error.lines[0])
         except Exception:  # one source's failure must not end what is done for the others
             if not self._is_stopping:  # else its connections were closed on purpose
                 log.exception("evidence_fetch_failed", source=evidence_fetch.name)

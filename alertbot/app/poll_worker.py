@@ -119,7 +119,7 @@ class PollWorker:
             self._metrics.polls.labels(feed_poll.name, "broke").inc()
             self._on_database_error(error)
         except Exception:  # one source's failure must not end the polls of the others
-            log.exception("poll_broke", source=feed_poll.name)
+            log.exception("poll_crashed", source=feed_poll.name)
             self._metrics.polls.labels(feed_poll.name, "broke").inc()
 
     def _collect(self, feed_poll: FeedPoll, *, at_once: bool = False) -> PollOutcome:

@@ -1,4 +1,4 @@
-"""What the probes are told: kept by ticks, so that a probe never waits for the database."""
+"""What probes are answered: updated by ticks, so that a probe never waits for the database."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping

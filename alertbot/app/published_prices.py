@@ -27,8 +27,8 @@ def _find(provider: str, model: str) -> Price | None:
     from genai_prices import Usage, calc_price
 
     try:
-        found = calc_price(Usage(input_tokens=_FEW, output_tokens=_FEW), model_ref=model, provider_id=provider or None)
+        price = calc_price(Usage(input_tokens=_FEW, output_tokens=_FEW), model_ref=model, provider_id=provider or None)
     except LookupError:
         return None
     each = Decimal(MILLION) / _FEW
-    return Price(Decimal(found.input_price) * each, Decimal(found.output_price) * each)
+    return Price(Decimal(price.input_price) * each, Decimal(price.output_price) * each)

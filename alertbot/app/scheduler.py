@@ -1,4 +1,4 @@
-"""Calls things every so often, each never twice at once. Knows no word of alerts."""
+"""Runs ticks at intervals, each never twice at once. Knows nothing of alerts."""
 
 import math
 import re
@@ -60,7 +60,7 @@ class Scheduler:
     """Ticks. A tick that raises is logged and comes again; one that takes long is not started a second time."""
 
     def __init__(self, *, on_failure: Callable[[str], None], monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`on_failure` hears the name of a tick that raised; `monotonic` counts seconds, whatever is done to the clock."""
+        """`on_failure` is called with the name of a tick that raised; `monotonic` counts seconds, whatever is done to the clock."""
         self._on_failure = on_failure
         # misfire_grace_time None: after a stall (a laptop that slept, a blocked disk) the tick runs late, not never.
         self._scheduler = BackgroundScheduler(
@@ -93,27 +93,27 @@ class Scheduler:
 class Guarded:
     """A tick whose failure does not end the ticks.
 
-    The same failure, time after time, is told whole only once, then after 2, 4, 8 … times: in an outage all ticks fail,
+    The same failure, time after time, is logged in full only once, then in short after 2, 4, 8 … times: in an outage all ticks fail,
     four times a second.
     """
 
     def __init__(self, name: str, tick: Callable[[], None], on_failure: Callable[[str], None]) -> None:
         self._name, self._tick, self._on_failure = name, tick, on_failure
-        self._told, self._times = "", 0
+        self._last_failure, self._times = "", 0
 
     def __call__(self) -> None:
         try:
             self._tick()
         except Exception as error:
             self._on_failure(self._name)
-            told = f"{type(error).__name__}: {error}"
-            self._times = self._times + 1 if told == self._told else 1
-            self._told = told
-            text = error.lines[0] if isinstance(error, AlertbotError) else told[:300]
+            failure = f"{type(error).__name__}: {error}"
+            self._times = self._times + 1 if failure == self._last_failure else 1
+            self._last_failure = failure
+            text = error.lines[0] if isinstance(error, AlertbotError) else failure[:300]
             if self._times == 1:
                 says_it_all = isinstance(error, AlertbotError)
                 log.error("tick_failed", tick=self._name, error=text, exc_info=not says_it_all)  # noqa: TRY400
             elif self._times.bit_count() == 1:
                 log.error("tick_failed_again", tick=self._name, times=self._times, error=text)  # noqa: TRY400
         else:
-            self._told, self._times = "", 0
+            self._last_failure, self._times = "", 0

@@ -72,7 +72,9 @@ def countable_rule(keys: Mapping[str, Any]) -> Rule:
 
 def prices_of(config: Config) -> Prices:
     """What tokens cost: the configured prices before the published ones."""
-    overrides = [Override(one.match, Price(one.usd_per_million_in, one.usd_per_million_out)) for one in config.prices]
+    overrides = [
+        Override(price.match, Price(price.usd_per_million_in, price.usd_per_million_out)) for price in config.prices
+    ]
     return Prices(PublishedPrices(), overrides, {source.name: source.priced for source in config.sources})
 
 

@@ -50,7 +50,7 @@ DRAIN = 8.0  # seconds that what is in flight gets at the end; service managers 
 
 
 class Worker:
-    """Polls, evaluates and delivers. `sender` says how things are said."""
+    """Polls, evaluates and delivers. `sender` sends the notifications."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Worker:
         return self._outage.public
 
     def _release_dead_leases(self, tx: Tx) -> None:
-        """After a kill -9 nobody waits for the leases of the dead to run out, where it is certain that they are dead."""
+        """Release leases of processes on this host that no longer exist, instead of waiting for them to expire."""
         self._release(tx, [owner for owner in leases.holders(tx) if is_gone(owner)])
 
     def _release(self, tx: Tx, owners: Collection[str]) -> None:
@@ -212,7 +212,7 @@ class Worker:
         if all(name in states and states[name].read_at is not None for name in self._watch.intervals):
             wheres, self._wheres = self._wheres, []
             for line in unmatched_globs(wheres, [member.labels for member in members.values()]):
-                log.warning("where_fits_no_llm", where=line)
+                log.warning("where_matches_no_llm", where=line)
 
     def _is_clock_right(self, tx: Tx) -> bool:
         """Whether our time has followed the last correction; if not, the next check of the clock does."""
@@ -220,8 +220,8 @@ class Worker:
 
     def _beat(self, source: str) -> None:
         """Ping the watcher, if the cycle was whole: read, evaluated, and nothing left that could have been sent."""
-        mine = {name: outcome for name, outcome in self._outcomes.items() if feed_of(name)[0] == source}
-        if self._poll_worker.failed(mine):
+        outcomes = {name: outcome for name, outcome in self._outcomes.items() if feed_of(name)[0] == source}
+        if self._poll_worker.failed(outcomes):
             return
         if self._pinger is not None and not self._stopping.is_set() and is_drained(self._database, now=self._clock()):
             self._pinger.wake()  # the watcher may be slow
@@ -238,7 +238,7 @@ class Worker:
             self._outage.end()
 
     def check_stalled(self) -> None:
-        """Tell of sources that nobody polls."""
+        """Tell the operators of sources that no process polls."""
         try:
             self._check_stalled(self._clock())
         except StoreError:
@@ -264,7 +264,7 @@ class Worker:
         )
 
     def _evaluate_news(self) -> None:
-        """Evaluate, and have sent what there is to say. A poll's thread does neither: a backlog must not delay the next poll."""
+        """Evaluate, and wake the deliverer. The threads that poll do neither: a backlog must not delay the next poll."""
         read = _taken(self._read)
         if self.evaluate() or read:
             for source in read:
@@ -288,7 +288,7 @@ class Worker:
         return has_evaluated
 
     def notify_due(self) -> None:
-        """Say what has come due though nothing happened."""
+        """Notify of what has come due without a new reading."""
         notify_due(self._database, now=self._clock())
 
     def give_up_old(self) -> None:
@@ -296,11 +296,11 @@ class Worker:
         give_up_old(self._database, operators=self._delivery.operators, now=self._clock())
 
     def probe_channels(self) -> None:
-        """Try the broken channels whose hour has come."""
+        """Probe the broken channels that are due."""
         probe_broken(self._database, self._delivery)
 
     def apply_retention(self) -> None:
-        """Delete what is older than it is kept."""
+        """Delete what is older than its retention."""
         if self._delivery.since_leap() < _WARY:
             return  # it may have been set too far: what is deleted does not come back
         apply_retention(
@@ -323,7 +323,7 @@ class Worker:
             self._beat(source)
 
     def wake(self) -> None:
-        """Send soon what a person's act has caused."""
+        """Send soon what a person's action has caused."""
         self._deliverer.wake()
 
     def stop_claiming(self) -> None:
@@ -352,7 +352,7 @@ class Worker:
                 deliveries.release_all(tx, owner=self._owner, but_not=in_flight)
                 rule_files.remove(tx, [self._owner])
         except StoreError as error:  # it is gone, and we go: what was claimed is free when its lease is over
-            log.warning("not_released", error=error.lines[0])
+            log.warning("leases_not_released", error=error.lines[0])
 
 
 def _retention_of(config: Config) -> Retention:

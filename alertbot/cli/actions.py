@@ -36,7 +36,7 @@ def _act(
 
     _, database = open_stored(ctx)
     now = now_of(database)
-    deed = Action(
+    action = Action(
         kind,
         who,
         now,
@@ -44,9 +44,9 @@ def _act(
         text=legible(text),
         until=now + window if window else None,
     )
-    acted = alert_actions.act(database, alert_actions.find(database, target), deed)
-    show_acted(open_console(), acted)
-    if not acted.done:
+    result = alert_actions.act(database, alert_actions.find(database, target), action)
+    show_acted(open_console(), result)
+    if not result.done:
         ctx.exit(1)
 
 
@@ -133,10 +133,10 @@ def silence_add(ctx: click.Context, words: tuple[str, ...], by: str) -> None:
         raise AlertbotError(str(error)) from error
     config, database = open_stored(ctx)
     now = now_of(database)
-    made = alert_actions.add_silence(database, request, author=by, now=now)
-    show_silences(open_console(), [made])
+    new_silence = alert_actions.add_silence(database, request, author=by, now=now)
+    show_silences(open_console(), [new_silence])
     rules = book_of(config).rules_in(database)
-    preview = preview_silence(database, made.matchers, rules=rules, intervals=intervals_of(config), now=now)
+    preview = preview_silence(database, new_silence.matchers, rules=rules, intervals=intervals_of(config), now=now)
     click.echo(preview.sentence, err=preview.matches_nothing)
 
 

@@ -217,7 +217,7 @@ def print_json(value: Any) -> None:
 
 
 def warn(notes: Iterable[str]) -> None:
-    """What a list for scripts has no place for, on stderr: what the figures could not see."""
+    """Print on stderr what the figures do not include: a list for scripts has no place for it."""
     for note in notes:
         click.echo(note, err=True)
 

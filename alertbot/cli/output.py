@@ -180,13 +180,13 @@ def show_stats(console: Console, stats: Stats) -> None:
 
 
 def _show_notes(console: Console, notes: Iterable[str]) -> None:
-    """What the figures above could not see."""
+    """What the figures above do not include."""
     for note in notes:
         console.print(Text(clean(note), style="yellow"))
 
 
 def _show_nothing(console: Console, zero: str, subject: str, coverage: Coverage) -> None:
-    """Where there is no row: zero only where that is known."""
+    """The answer without rows: zero only if that is known."""
     if not coverage.is_known:
         console.print(f"{subject}: not known.")
     else:
@@ -228,19 +228,19 @@ def show_progress(console: Console, days: Iterable[Progress], *, until: datetime
     done: dict[str, list[Progress]] = {}
     with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
-        for one in days:
-            if one.feed not in tasks:
-                tasks[one.feed] = bars.add_task(one.feed, total=one.of, day="")
-            bars.update(tasks[one.feed], completed=one.done, day=f"{one.day:%Y-%m-%d}")
-            done.setdefault(one.feed, []).append(one)
-    for feed, progress in done.items():
-        console.print(f"{feed}: {_backfilled(progress)}")
+        for progress in days:
+            if progress.feed not in tasks:
+                tasks[progress.feed] = bars.add_task(progress.feed, total=progress.of, day="")
+            bars.update(tasks[progress.feed], completed=progress.done, day=f"{progress.day:%Y-%m-%d}")
+            done.setdefault(progress.feed, []).append(progress)
+    for feed, days_done in done.items():
+        console.print(f"{feed}: {_backfilled(days_done)}")
     if not done:
         console.print(f"Everything since {until:%Y-%m-%d} is already stored.")
 
 
 def _backfilled(progress: Sequence[Progress]) -> str:
-    """What a backfill really got of the days that it asked for."""
+    """What a backfill got, of the days that it requested."""
     filled = [day for day in progress if day.points]
     if not filled:
         return f"Flashback has no data for the {len(progress)} requested days"
@@ -273,16 +273,16 @@ def show_spending(console: Console, spending: Spending) -> None:
     table.show(console)
     if len(spending.rows) > _MOST_RANKS:
         console.print(f"… and {len(spending.rows) - _MOST_RANKS} more; --json has all of them")
-    told = f"{format_amount(spending.usd, 'USD')} {spending.window.name}{since}: an estimate based on {spending.price_list}"
+    text = f"{format_amount(spending.usd, 'USD')} {spending.window.name}{since}: an estimate based on {spending.price_list}"
     if spending.unpriced_tokens:
-        told += f"; {spending.unpriced_tokens:,} tokens without a known price are not included"
-    console.print(Text(told, style="dim"))
+        text += f"; {spending.unpriced_tokens:,} tokens without a known price are not included"
+    console.print(Text(text, style="dim"))
     _show_notes(console, spending.coverage.notes)
 
 
 def show_budgets(console: Console, budgets: Budgets) -> None:
-    found = budgets.usages
-    if not found:
+    usages = budgets.usages
+    if not usages:
         console.print("No budget is configured, or nothing has been read yet.")
         _show_notes(console, budgets.notes)
         return
@@ -295,29 +295,29 @@ def show_budgets(console: Console, budgets: Budgets) -> None:
         ("left", "right"),
         ("runs out", "left"),
     )
-    for one in found:
-        style = _COLOURS[one.severity] if one.severity is not None else ""
+    for usage in usages:
+        style = _COLOURS[usage.severity] if usage.severity is not None else ""
         table.add_row(
-            Text(clean(f"{one.rule.name}, {one.condition.period.value}")),
-            Text(clean(one.name)),
-            Text(f"{bar(one.share)} {percent(one.share) if one.used is not None else '?'}", style=style),
-            "?" if one.used is None else format_amount(one.used, one.unit),
-            format_amount(one.condition.amount, one.unit),
-            format_amount(one.left, one.unit) if not one.over else f"-{format_amount(one.over, one.unit)}",
-            Text(_when_exhausted(one)),
+            Text(clean(f"{usage.rule.name}, {usage.condition.period.value}")),
+            Text(clean(usage.name)),
+            Text(f"{bar(usage.share)} {percent(usage.share) if usage.used is not None else '?'}", style=style),
+            "?" if usage.used is None else format_amount(usage.used, usage.unit),
+            format_amount(usage.condition.amount, usage.unit),
+            format_amount(usage.left, usage.unit) if not usage.over else f"-{format_amount(usage.over, usage.unit)}",
+            Text(_when_exhausted(usage)),
         )
     table.show(console)
-    for one in found:
-        if one.known_since is not None:
-            since = f"{one.rule.name}, {one.name}: counted since {_when(one.known_since)}; `alertbot backfill` reads earlier data"
+    for usage in usages:
+        if usage.known_since is not None:
+            since = f"{usage.rule.name}, {usage.name}: counted since {_when(usage.known_since)}; `alertbot backfill` reads earlier data"
             console.print(Text(clean(since), style="yellow"))
     _show_notes(console, budgets.notes)
 
 
-def _when_exhausted(one: Usage) -> str:
-    if one.used is not None and one.used >= one.condition.amount:
+def _when_exhausted(usage: Usage) -> str:
+    if usage.used is not None and usage.used >= usage.condition.amount:
         return "already"
-    moments = [moment for moment in (one.exhausted_at, one.exhausted_by) if moment is not None]
+    moments = [moment for moment in (usage.exhausted_at, usage.exhausted_by) if moment is not None]
     return " to ".join(dict.fromkeys(map(_when, moments)))
 
 
@@ -329,29 +329,34 @@ def show_violations(console: Console, listing: ViolationReport, window: Window) 
     else:
         columns = ("time", "severity", "policy", "who", "model", "repository", "source", "explanation")
         table = Table(*((name, "fixed" if name in {"time", "severity"} else "left") for name in columns))
-        for one in listing.violations:
-            who, repo = one.user_name or one.user, one.repo_name or one.repo
-            named = (one.policy_name or one.policy, who, one.model, repo, one.source, one.explanation)
-            severity = " ".join(filter(None, (one.severity.lower(), "blocked" if one.blocked else "")))
-            table.add_row(_when(one.at), severity, *(Text(clean(text)) for text in named))
+        for violation in listing.violations:
+            who, repo = violation.user_name or violation.user, violation.repo_name or violation.repo
+            policy, model, explanation = (
+                violation.policy_name or violation.policy,
+                violation.model,
+                violation.explanation,
+            )
+            named = (policy, who, model, repo, violation.source, explanation)
+            severity = " ".join(filter(None, (violation.severity.lower(), "blocked" if violation.blocked else "")))
+            table.add_row(_when(violation.at), severity, *(Text(clean(text)) for text in named))
         table.show(console)
         if listing.summary.total > len(listing.violations):
             console.print(f"… and {listing.summary.total - len(listing.violations):,} more; --json has all of them")
     _show_notes(console, listing.notes)
 
 
-def show_acted(console: Console, acted: ActionResult) -> None:
+def show_acted(console: Console, result: ActionResult) -> None:
     words = {Outcome.DONE: "done", Outcome.ALREADY: "no change", Outcome.TOO_LATE: "too late, already resolved"}
-    for alert, outcome in acted.outcomes:
+    for alert, outcome in result.outcomes:
         console.print(Text(f"A{alert.number} {clean(name_of(alert))}: {words[outcome]}"))
 
 
-def show_silences(console: Console, found: Sequence[Silence]) -> None:
-    if not found:
+def show_silences(console: Console, silences: Sequence[Silence]) -> None:
+    if not silences:
         console.print("Nothing is silenced.")
         return
     table = Table(("silence", "right"), ("what", "left"), ("until", "fixed"), ("by", "left"), ("comment", "left"))
-    for silence in found:
+    for silence in silences:
         what = " ".join(str(matcher) for matcher in silence.matchers) or "everything"
         by, comment = Text(clean(silence.author)), Text(clean(silence.comment))
         if silence.problem:
@@ -361,27 +366,27 @@ def show_silences(console: Console, found: Sequence[Silence]) -> None:
     table.show(console)
 
 
-def show_rules(console: Console, found: Sequence[ListedRule]) -> None:
+def show_rules(console: Console, listed_rules: Sequence[ListedRule]) -> None:
     table = Table(("rule", "left"), ("from", "fixed"), ("what", "left"), ("by", "left"))
-    for one in found:
-        rule, stored = one.rule, one.stored
+    for entry in listed_rules:
+        rule, stored = entry.rule, entry.stored
         if rule is None:
-            what = Text(f"not used: {clean(one.why_not)}", style="yellow")
+            what = Text(f"not used: {clean(entry.why_not)}", style="yellow")
         else:
             off = "" if rule.enabled else ", disabled"
             what = Text(clean(f"{rule.kind}, {rule.unit} {rule.over} per {rule.per}{off}"))
         by = "" if stored is None else f"{clean(stored.changed_by)}, {_when(stored.changed_at)}"
-        table.add_row(Text(clean(one.name)), one.origin, what, Text(by))
+        table.add_row(Text(clean(entry.name)), entry.origin, what, Text(by))
     table.show(console)
 
 
-def show_rule_trail(console: Console, found: Sequence[RuleChange]) -> None:
-    if not found:
+def show_rule_trail(console: Console, changes: Sequence[RuleChange]) -> None:
+    if not changes:
         console.print("No rule has been created in Slack yet.")
         return
     table = Table(("at", "fixed"), ("who", "left"), ("did", "fixed"), ("rule", "left"))
-    for one in found:
-        table.add_row(_when(one.at), Text(clean(one.who)), one.change_type.value, Text(clean(one.rule)))
+    for change in changes:
+        table.add_row(_when(change.at), Text(clean(change.who)), change.change_type.value, Text(clean(change.rule)))
     table.show(console)
 
 
@@ -419,7 +424,7 @@ class PrintingSender:
         return MessageRef(channel, f"dry-run.{number}")
 
     def find(self, channel: str, *, notification: int, since: datetime, thread: MessageRef | None) -> MessageRef | None:
-        """Nothing that was printed can be looked for."""
+        """What was printed cannot be searched."""
         del channel, notification, since, thread
         return None
 

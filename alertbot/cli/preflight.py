@@ -60,8 +60,8 @@ def _sources(config: Config, database: Database | None, llms: dict[str, list[Map
             yield from ((line, False) for line in error.lines)
             return
     for source in config.sources:
-        given = credentials_of(source)
-        if source.name not in refreshers and given.refresh_token and not given.access_token:
+        credentials = credentials_of(source)
+        if source.name not in refreshers and credentials.refresh_token and not credentials.access_token:
             yield (
                 f"source {source.name}: refresh_token is not tried until there is a database to store its successor",
                 True,
@@ -69,7 +69,7 @@ def _sources(config: Config, database: Database | None, llms: dict[str, list[Map
             continue
         refresher = refreshers.get(source.name)
         try:
-            logs_in = refresher is None and given.email and not given.access_token
+            logs_in = refresher is None and credentials.email and not credentials.access_token
             asked = _logged_in(source, clock) if logs_in else source
             reader = reader_of(asked, clock=clock, metrics=metrics, refresher=refresher)
         except AlertbotError as error:
@@ -84,8 +84,10 @@ def _checked(clock: SteadyClock) -> SteadyClock:
 
 
 def _logged_in(source: SourceConfig, clock: Callable[[], datetime]) -> SourceConfig:
-    given = credentials_of(source)
-    issued = TokenServer(source.base_url, timeout=source.timeout, now=clock).log_in(given.email, given.password)
+    credentials = credentials_of(source)
+    issued = TokenServer(source.base_url, timeout=source.timeout, now=clock).log_in(
+        credentials.email, credentials.password
+    )
     return source.model_copy(update={"access_token": SecretStr(issued.access_token)})
 
 
@@ -97,9 +99,9 @@ def _read(
     with closing(reader):
         if "llm_stats" in source.collect:
             try:
-                found, configurations = reader.read(None)
-                llms[source.name] = _labels(source, [snapshot.ai_llm for snapshot in found], configurations or ())
-                yield f"source {source.name}: {count_llms(len(found))} at {source.base_url}", True
+                snapshots, configurations = reader.read(None)
+                llms[source.name] = _labels(source, [snapshot.ai_llm for snapshot in snapshots], configurations or ())
+                yield f"source {source.name}: {count_llms(len(snapshots))} at {source.base_url}", True
             except FlashbackMissing as error:
                 instead = "; its counts come from the minute statistics" if has_points else ""
                 yield f"source {source.name}: {error.endpoint} is missing (404) on this server{instead}", has_points
@@ -158,15 +160,15 @@ def _database(config: Config) -> tuple[list[Line], Database | None]:
         database = open_database(config)
         if database.missing_file is not None:
             return [(f"database {database.missing_file}: does not exist yet; alertbot run creates it", True)], None
-        found, newest = migrate.current(database), migrate.newest()
+        schema, newest = migrate.current(database), migrate.newest()
     except AlertbotError as error:
         return [(error.lines[0], False)], None
-    if found == newest:
-        return [(f"database {database.place}: schema {found}", True)], database
-    if found is None:
+    if schema == newest:
+        return [(f"database {database.place}: schema {schema}", True)], database
+    if schema is None:
         text = f"database {database.place}: empty; alertbot run or alertbot migrate creates its schema"
         return [(text, True)], None
-    return [(f"database {database.place}: schema {found}, expected {newest}; run: alertbot migrate", False)], None
+    return [(f"database {database.place}: schema {schema}, expected {newest}; run: alertbot migrate", False)], None
 
 
 def _slack(config: Config) -> Iterator[Line]:
@@ -200,8 +202,8 @@ def _slack(config: Config) -> Iterator[Line]:
 
 def _channels(config: Config, known: Mapping[str, bool], identity: Identity) -> Iterator[Line]:
     slack = config.slack
-    wanted = {route.channel for route in config.routes} | {slack.fallback_channel, slack.operator_channel}
-    for channel in sorted(wanted):
+    names = {route.channel for route in config.routes} | {slack.fallback_channel, slack.operator_channel}
+    for channel in sorted(names):
         is_member = known.get(channel.removeprefix("#"))
         if is_member is None:
             yield f"slack: there is no channel {channel}, or the bot cannot see it (private: invite it)", False

@@ -81,12 +81,12 @@ def stats(ctx: click.Context, llm: str | None, time_range: "TimeRange | None", z
 
     config, database = open_stored(ctx)
     window = _window(database, time_range, zone)
-    found = llm_stats(database, intervals=intervals_of(config), wanted=llm, window=window)
+    growth = llm_stats(database, intervals=intervals_of(config), llm=llm, window=window)
     if as_json:
-        print_json([stat_json(row) for row in found.rows])
-        warn(found.coverage.notes)
+        print_json([stat_json(row) for row in growth.rows])
+        warn(growth.coverage.notes)
     else:
-        show_stats(open_console(), found)
+        show_stats(open_console(), growth)
 
 
 @main.command()
@@ -140,20 +140,20 @@ def violations(
     from alertbot.queries.violations import violations as look_up_violations
 
     try:
-        wanted = parse_violation_query(words)
+        query = parse_violation_query(words)
     except ValueError as error:
         raise AlertbotError(str(error)) from error
     config, database = open_stored(ctx)
-    window = _window(database, time_range or wanted.time_range, zone)
+    window = _window(database, time_range or query.time_range, zone)
     listing = look_up_violations(
         database,
         sources=list(intervals_of(config)),
-        wanted=wanted,
+        query=query,
         window=window,
         most=None if as_json else MOST_VIOLATIONS,
     )
     if as_json:
-        print_json([evidence_json(one) for one in listing.violations])
+        print_json([evidence_json(violation) for violation in listing.violations])
         warn(listing.notes)
     else:
         show_violations(open_console(), listing, window)
@@ -179,7 +179,7 @@ def spend(
     except ValueError as error:
         raise AlertbotError(str(error).replace("one metric, ", "")) from error
     config, database = open_stored(ctx)
-    found = spending(
+    spent = spending(
         database,
         intervals=intervals_of(config),
         prices=prices_of(config),
@@ -187,9 +187,9 @@ def spend(
         by=question.by,
     )
     if as_json:
-        print_json(spending_json(found))
+        print_json(spending_json(spent))
     else:
-        show_spending(open_console(), found)
+        show_spending(open_console(), spent)
 
 
 @main.command()
@@ -204,14 +204,14 @@ def budget(ctx: click.Context, *, as_json: bool) -> None:
 
     config, database = open_stored(ctx)
     rules = book_of(config).rules_in(database)
-    found = budget_usages(
+    budgets = budget_usages(
         database, rules=rules, intervals=intervals_of(config), now=now_of(database), prices=prices_of(config)
     )
     if as_json:
-        print_json(usage_json(found.usages))
-        warn(found.notes)
+        print_json(usage_json(budgets.usages))
+        warn(budgets.notes)
     else:
-        show_budgets(open_console(), found)
+        show_budgets(open_console(), budgets)
 
 
 @main.command()
@@ -248,7 +248,7 @@ def why(ctx: click.Context, rule: str, llm: str | None, moment: datetime | None,
     from alertbot.queries.explain import explain
 
     config, database = open_stored(ctx)
-    found = explain(
+    explanations = explain(
         database,
         book_of(config).rules_in(database),
         intervals_of(config),
@@ -258,8 +258,8 @@ def why(ctx: click.Context, rule: str, llm: str | None, moment: datetime | None,
         prices=prices_of(config),
     )
     if as_json:
-        print_json([explanation_json(one) for one in found])
+        print_json([explanation_json(explanation) for explanation in explanations])
         return
-    for one in found:
-        first, *rest = (clean(line) for line in explain_lines(one))
+    for explanation in explanations:
+        first, *rest = (clean(line) for line in explain_lines(explanation))
         click.echo("\n  ".join([first, *rest]))

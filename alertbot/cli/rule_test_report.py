@@ -19,8 +19,8 @@ def show_result(console: Console, result: Result, *, with_file: bool = False) ->
     console.print(Text.assemble((f"{word:<7} ", style), clean(name)), soft_wrap=True)
     if result.differences:
         table = Table(*((name, "left") for name in _COLUMNS))
-        for one in result.differences:
-            cells = (format_duration_short(one.at), one.about, one.expected, one.got, one.why)
+        for diff in result.differences:
+            cells = (format_duration_short(diff.at), diff.about, diff.expected, diff.got, diff.why)
             table.add_row(*(clean(cell) for cell in cells))
         table.show(console, indent=8)
 
@@ -29,5 +29,5 @@ def show_summary(console: Console, results: Sequence[Result]) -> None:
     """How many there were, and how many of them failed."""
     failed = sum(bool(result.differences) for result in results)
     count = f"{len(results)} test{'' if len(results) == 1 else 's'}"
-    told = f"{count}: {len(results) - failed} ok, {failed} FAILED" if failed else f"{count}: all ok"
-    console.print(Text(told, style="bold red" if failed else "bold green"))
+    text = f"{count}: {len(results) - failed} ok, {failed} FAILED" if failed else f"{count}: all ok"
+    console.print(Text(text, style="bold red" if failed else "bold green"))

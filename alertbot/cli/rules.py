@@ -45,11 +45,11 @@ def rules_list(ctx: click.Context, *, as_json: bool) -> None:
     from alertbot.flows.rule_actions import list_rules
 
     config, database = open_stored(ctx)
-    found = list_rules(database, book_of(config))
+    listed_rules = list_rules(database, book_of(config))
     if as_json:
-        print_json([listed_rule_json(one) for one in found])
+        print_json([listed_rule_json(entry) for entry in listed_rules])
     else:
-        show_rules(open_console(), found)
+        show_rules(open_console(), listed_rules)
 
 
 @rules_group.command("history")
@@ -62,11 +62,11 @@ def rules_history(ctx: click.Context, *, as_json: bool) -> None:
     from alertbot.flows.rule_actions import rule_trail
 
     _, database = open_stored(ctx)
-    found = rule_trail(database)
+    changes = rule_trail(database)
     if as_json:
-        print_json([rule_change_json(one) for one in found])
+        print_json([rule_change_json(change) for change in changes])
     else:
-        show_rule_trail(open_console(), found)
+        show_rule_trail(open_console(), changes)
 
 
 @rules_group.command("delete")

@@ -48,7 +48,7 @@ def run(ctx: click.Context, only: str | None, *, dry_run: bool, no_migrate: bool
 
 
 def _begin_log(config: "Config", notes: Iterable[str]) -> None:
-    """Configure the log, and say in it what there is to say of the configuration."""
+    """Configure the log, and log the notes on the configuration."""
     import structlog
 
     from alertbot.logs import configure
@@ -60,7 +60,7 @@ def _begin_log(config: "Config", notes: Iterable[str]) -> None:
 
 
 def _introduce(config: "Config", bot: "Bot") -> bool:
-    """Say once what the bot is connected to, in a line for people or for machines; False where nobody knows yet."""
+    """Print or log once what the bot is connected to; False if that is not known yet."""
     import structlog
 
     from alertbot.logs import is_for_people
@@ -77,7 +77,7 @@ def _introduce(config: "Config", bot: "Bot") -> bool:
 
 
 def _run_dry(ctx: click.Context, role: "Role") -> None:
-    """On a database of its own, which goes when it ends: what is printed here must still be sent by the real bot."""
+    """Run on a temporary database: what is printed here must still be sent by the real bot."""
     import tempfile
 
     from alertbot.app.bot import Bot, run_until_stopped
@@ -192,7 +192,7 @@ def check(ctx: click.Context, *, online: bool, as_json: bool) -> None:
 
 
 def _checked(ctx: click.Context, *, online: bool) -> "Iterator[Line]":
-    """What there is to say, and whether it is fine, is a fault (False), or may be a slip (None)."""
+    """The lines of `check`, each with whether it is fine (True), a fault (False) or perhaps a slip (None)."""
     from alertbot.app.wiring import require_countable
     from alertbot.config import EVERYTHING
 

@@ -1,4 +1,4 @@
-"""What would a rule have done? Replays what is stored through the live judgement, in memory; nothing is written."""
+"""What would a rule have done? Replays stored readings through the live evaluation, in memory; nothing is written."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from alertbot.store.database import Database, Tx
 
 _DAY = timedelta(days=1)
 _MOST_READINGS = 300
-_LEAST_READINGS = 20  # with fewer, nothing could be told of a day
+_LEAST_READINGS = 20  # with fewer, a day could not be judged
 _SECONDS = 2.0
 _PROBES = 3
 
@@ -35,7 +35,7 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """What every step of a trial needs."""
+    """What every step of a backtest needs."""
 
     tx: Tx
     rule: Rule
@@ -67,8 +67,8 @@ def backtest(
     began = timer()
     with database.reading() as tx:
         bench = _Bench(tx, rule, intervals, sources.feeds(tx, intervals), prices, privacy)
-        readings = [one for one in _stored(bench, since=now - span, until=now) if _is_judged(bench, one)]
-        if not any(dataset in own for own in bench.feeds.values() for dataset in datasets_of(rule)):
+        readings = [reading for reading in _stored(bench, since=now - span, until=now) if _is_judged(bench, reading)]
+        if not any(dataset in feeds for feeds in bench.feeds.values() for dataset in datasets_of(rule)):
             return replace(nothing, problem="No source collects the data this rule needs, so it would never fire.")
         if not readings:
             return replace(nothing, problem="There are no readings yet to try the rule on.")
@@ -78,22 +78,22 @@ def backtest(
 
 
 def is_collected(database: Database, rule: Rule, intervals: Mapping[str, timedelta]) -> bool:
-    """Whether any of these sources collects what a rule looks at: else it never speaks."""
+    """Whether any of these sources collects what a rule needs: otherwise it never fires."""
     if not rule.metrics:
         return True
     with database.reading() as tx:
         feeds = sources.feeds(tx, intervals)
-    return any(dataset in own for own in feeds.values() for dataset in datasets_of(rule))
+    return any(dataset in feed for feed in feeds.values() for dataset in datasets_of(rule))
 
 
 def _stored(bench: _Bench, *, since: datetime, until: datetime) -> list[_Reading]:
-    found = [
+    readings = [
         _Reading(taken_at, name, dataset)
         for name in bench.feeds
         for dataset in datasets_of(bench.rule)
         for taken_at in snapshots.taken(bench.tx, feed_name(name, dataset), since=since, until=until)
     ]
-    return sorted(found, key=lambda one: (one.taken_at, one.source))
+    return sorted(readings, key=lambda reading: (reading.taken_at, reading.source))
 
 
 def _is_judged(bench: _Bench, reading: _Reading) -> bool:
@@ -120,8 +120,8 @@ def _affordable(
 
 def _replay(bench: _Bench, chosen: Sequence[_Reading]) -> tuple[BacktestAlert, ...]:
     """Go from reading to reading as evaluation does."""
-    mine: dict[str, Alert] = {}
-    found: list[BacktestAlert] = []
+    alerts: dict[str, Alert] = {}
+    raised: list[BacktestAlert] = []
     newest = chosen[0].taken_at
     for reading in chosen:
         # Over everything it never goes back in time: see flows/evaluate.py.
@@ -129,16 +129,16 @@ def _replay(bench: _Bench, chosen: Sequence[_Reading]) -> tuple[BacktestAlert, .
         moment = newest if bench.rule.per == "all" else reading.taken_at
         history = _history(bench, reading.source, moment)
         findings = judged_at(bench.rule, history, reading.source, moment)
-        known = {key: alert for key, alert in mine.items() if _is_known(alert, moment)}
+        known = {key: alert for key, alert in alerts.items() if _is_known(alert, moment)}
         for transition in advance_all(bench.rule, known, findings, source=reading.source, now=moment):
             alert = transition.alert
             careful = bench.privacy.get(alert.labels.get("source", ""), Privacy.FULL)
-            mine[alert.series] = alert
+            alerts[alert.series] = alert
             if alert.state is State.FIRING:
-                _note_firing(found, alert, name_of(redact_alert(alert, careful)), moment)
+                _note_firing(raised, alert, name_of(redact_alert(alert, careful)), moment)
             elif alert.state is State.RESOLVED:
-                _note_end(found, alert.series, moment)
-    return tuple(found)
+                _note_end(raised, alert.series, moment)
+    return tuple(raised)
 
 
 def _is_known(alert: Alert, moment: datetime) -> bool:
@@ -146,23 +146,25 @@ def _is_known(alert: Alert, moment: datetime) -> bool:
     return alert.state.is_open or (alert.period is not None and alert.period >= moment)
 
 
-def _note_firing(found: list[BacktestAlert], alert: Alert, name: str, moment: datetime) -> None:
-    place = _place_of(found, alert.series)
+def _note_firing(raised: list[BacktestAlert], alert: Alert, name: str, moment: datetime) -> None:
+    place = _place_of(raised, alert.series)
     if place is None:
-        found.append(BacktestAlert(alert.series, name, alert.severity, moment))
-    elif alert.severity.rank > found[place].severity.rank:
-        found[place] = replace(found[place], severity=alert.severity)
+        raised.append(BacktestAlert(alert.series, name, alert.severity, moment))
+    elif alert.severity.rank > raised[place].severity.rank:
+        raised[place] = replace(raised[place], severity=alert.severity)
 
 
-def _note_end(found: list[BacktestAlert], series: str, moment: datetime) -> None:
-    place = _place_of(found, series)
+def _note_end(raised: list[BacktestAlert], series: str, moment: datetime) -> None:
+    place = _place_of(raised, series)
     if place is not None:
-        found[place] = replace(found[place], ended_at=moment)
+        raised[place] = replace(raised[place], ended_at=moment)
 
 
-def _place_of(found: Sequence[BacktestAlert], series: str) -> int | None:
+def _place_of(raised: Sequence[BacktestAlert], series: str) -> int | None:
     """Where the open alert of a series stands."""
-    return next((place for place, one in enumerate(found) if one.series == series and one.ended_at is None), None)
+    return next(
+        (place for place, alert in enumerate(raised) if alert.series == series and alert.ended_at is None), None
+    )
 
 
 def _history(bench: _Bench, source: str, moment: datetime) -> History:

@@ -27,7 +27,7 @@ def budget_usages(
 ) -> Budgets:
     """How far each budget is used in its present period, rule by rule, its fullest series first."""
     budgeted = [with_forecast(rule) for rule in rules if rule.enabled and isinstance(rule.condition, Budget)]
-    found: dict[tuple[str, str], Usage] = {}
+    by_series: dict[tuple[str, str], Usage] = {}
     with database.reading() as tx:
         states = sources.states(tx, intervals)
         read = [name for name, state in states.items() if state.read_at is not None]
@@ -35,17 +35,17 @@ def budget_usages(
             past = load_history(tx, intervals, budgeted, name, now, prices=prices)
             for rule in budgeted:
                 history, whole = past.of(rule), rule.per == "all"
-                mine = {n: m for n, m in history.members.items() if m.source in (read if whole else [name])}
-                for usage in usages(rule, replace(history, members=mine), now):
-                    found[rule.name, usage.series.key] = usage
+                members = {n: m for n, m in history.members.items() if m.source in (read if whole else [name])}
+                for usage in usages(rule, replace(history, members=members), now):
+                    by_series[rule.name, usage.series.key] = usage
         notes = _not_counted(tx, budgeted, intervals, now)
-    return Budgets(tuple(found.values()), notes)
+    return Budgets(tuple(by_series.values()), notes)
 
 
 def _not_counted(
     tx: Tx, budgeted: Sequence[Rule], intervals: Mapping[str, timedelta], now: datetime
 ) -> tuple[str, ...]:
-    """A sentence for each source that a budget means and that is not counted in it."""
+    """A sentence for each source that a budget covers and that is not counted in it."""
     feeds = sources.feeds(tx, intervals)
     notes: dict[str, None] = {}
     for rule in budgeted:

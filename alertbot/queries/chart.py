@@ -42,12 +42,12 @@ def chart(
     rules: Sequence[Rule],
     intervals: Mapping[str, timedelta],
     subject: str,
-    wanted: str | None,
+    llm: str | None,
     window: Window,
     prices: Prices = NOTHING_PRICED,
     privacy: Mapping[str, Privacy] = NAMES_ALL,
 ) -> ChartSeries:
-    """What a rule compared in the window, or how a metric grew, for the configurations that `wanted` fits, or for all.
+    """What a rule compared in the window, or how a metric grew, for the configurations that `llm` fits, or for all.
 
     A metric is shown as a rule sees it, if there is a threshold on it for just these configurations. `privacy` says by
     source how series may be called, also to be found. Raises UsageError where there is nothing to draw.
@@ -56,21 +56,19 @@ def chart(
         named = next((rule for rule in rules if rule.name == subject), None)
         if named is not None:
             frame = _frame(tx, intervals, named, window.start, prices, privacy=privacy)
-            return _chart_series(
-                tx, frame, named, _only_series(named, frame, wanted), start=window.start, end=window.end
-            )
+            return _chart_series(tx, frame, named, _only_series(named, frame, llm), start=window.start, end=window.end)
         try:
             metric = counted_metric(subject)
         except ValueError as error:
             raise UsageError(f"{error}; nor is it a rule") from error
         frame = _frame(tx, intervals, growing(metric, window.length), window.start, prices, privacy=privacy)
-        together = _together(frame, wanted)
+        together = _together(frame, llm)
         seen = _as_a_rule_sees(frame, rules, metric, together)
         if seen is not None:
             chart_series = _chart_series(tx, frame, *seen, start=window.start, end=window.end)
         else:
             chart_series = _growth(tx, frame, metric, together, window)
-        return replace(chart_series, subject=_subject(frame, together, wanted))
+        return replace(chart_series, subject=_subject(frame, together, llm))
 
 
 def chart_of(
@@ -92,7 +90,7 @@ def chart_of(
         raise UsageError(f"rule {alert.rule} no longer exists")
     with database.reading() as tx:
         frame = _frame(tx, intervals, rule, now, prices, privacy=privacy)
-        series = next((own for own in _series_of(rule, frame) if own.key == alert.series), None)
+        series = next((candidate for candidate in _series_of(rule, frame) if candidate.key == alert.series), None)
         if series is None:
             careful = privacy.get(alert.labels.get("source", ""), Privacy.FULL)
             raise UsageError(f"{name_of(redact_alert(alert, careful))} is no longer counted")
@@ -114,8 +112,8 @@ class _Frame:
     prices: Prices
     privacy: Mapping[str, Privacy]
 
-    def told(self, series: Series) -> Series:
-        """The series as it may be called."""
+    def redacted(self, series: Series) -> Series:
+        """The series as it may be named."""
         return redact_series(series, self.privacy.get(series.labels.get("source", ""), Privacy.FULL))
 
     @property
@@ -152,38 +150,40 @@ def _series_of(rule: Rule, frame: _Frame) -> list[Series]:
     return group(frame.members.values(), rule.per, rule.where)
 
 
-def _only_series(rule: Rule, frame: _Frame, wanted: str | None) -> Series:
-    fitting = [own for own in _series_of(rule, frame) if wanted is None or _fits(frame.told(own), wanted)]
+def _only_series(rule: Rule, frame: _Frame, llm: str | None) -> Series:
+    fitting = [
+        candidate for candidate in _series_of(rule, frame) if llm is None or _fits(frame.redacted(candidate), llm)
+    ]
     if len(fitting) == 1:
         return fitting[0]
     count = f"{len(fitting)} series" if fitting else "no series"
-    what = f' matching "{wanted}"' if wanted else ""
+    what = f' matching "{llm}"' if llm else ""
     raise UsageError(f"a chart shows one series at a time, and {rule.name} has {count}{what}")
 
 
-def _fits(series: Series, wanted: str) -> bool:
+def _fits(series: Series, llm: str) -> bool:
     named = (series.key, *(series.labels.get(label, "") for label in ("ai_llm", "name", "source")))
-    pattern = glob(wanted.lower())
+    pattern = glob(llm.lower())
     return any(pattern.fullmatch(value.lower()) for value in named)
 
 
-def _together(frame: _Frame, wanted: str | None) -> Series:
-    """The configurations that `wanted` fits as one series, or all of them."""
-    chosen = [member for member in frame.members.values() if is_called(member.labels, wanted)]
+def _together(frame: _Frame, llm: str | None) -> Series:
+    """The configurations that `llm` fits as one series, or all of them."""
+    chosen = [member for member in frame.members.values() if is_called(member.labels, llm)]
     if not chosen:
         known = [member.labels for member in frame.members.values()]
-        raise UsageError(nobody_called(wanted, known) if wanted else "no LLM has been read yet")
+        raise UsageError(nobody_called(llm, known) if llm else "no LLM has been read yet")
     (series,) = group(chosen, "ai_llm" if len(chosen) == 1 else "all", Selector())
     return series
 
 
 def _as_a_rule_sees(frame: _Frame, rules: Sequence[Rule], metric: str, together: Series) -> tuple[Rule, Series] | None:
     """The first rule that holds a threshold against this metric of just these configurations."""
-    wanted = set(together.members)
+    members = set(together.members)
     for rule in rules:
         if rule.enabled and isinstance(rule.condition, Threshold) and rule.condition.metric == metric:
             for series in group(frame.members.values(), rule.per, rule.where):
-                if set(series.members) == wanted:
+                if set(series.members) == members:
                     return rule, series
     return None
 
@@ -218,17 +218,17 @@ def _drawn(tx: Tx, frame: _Frame, rule: Rule, series: Series, moments: Sequence[
         if name in series.sources and dataset is Dataset.TOTALS and SPEND not in parts:
             slices |= series_slices.slices_along(tx, name, asked, parts, series.members)
         elif name in series.sources:
-            wanted = {(name, moment): parts for moment in asked}
-            slices |= load_slices(tx, ((name, dataset),), frame.history, wanted, frame.prices)
-    found = values(rule, replace(frame.history, slices=slices), series, moments)
+            parts_at = {(name, moment): parts for moment in asked}
+            slices |= load_slices(tx, ((name, dataset),), frame.history, parts_at, frame.prices)
+    amounts = values(rule, replace(frame.history, slices=slices), series, moments)
     return ChartSeries(
         what=in_words(rule),
         subject=_subject(frame, series, None),
-        key=frame.told(series).key,
+        key=frame.redacted(series).key,
         unit=rule.unit,
         start=moments[0],
         end=moments[-1],
-        points=tuple(zip(moments, found, strict=True)),
+        points=tuple(zip(moments, amounts, strict=True)),
         rule=rule.name,
         comparison=comparison_of(rule),
         thresholds=thresholds_of(rule),
@@ -239,11 +239,11 @@ def _interval(frame: _Frame, series: Series) -> timedelta:
     return max(frame.sources[name].interval for name in series.sources)
 
 
-def _subject(frame: _Frame, series: Series, wanted: str | None) -> str:
+def _subject(frame: _Frame, series: Series, llm: str | None) -> str:
     """What the series is called, with its source where there are several."""
-    if wanted is not None and len(series.members) > 1:
-        return f"{wanted} ({len(series.members)} LLMs)"
-    name = name_from(frame.told(series).labels)
+    if llm is not None and len(series.members) > 1:
+        return f"{llm} ({len(series.members)} LLMs)"
+    name = name_from(frame.redacted(series).labels)
     if len(frame.sources) == 1 and name == "everything":
         return next(iter(frame.sources))
     source = series.labels.get("source", "")

@@ -1,4 +1,4 @@
-"""Why did it (not) fire? The same judgement as the live one, as of any stored time, beside what was kept of that time."""
+"""Why did it (not) fire? Evaluates a rule as of a stored time, and adds the decisions recorded then."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -42,14 +42,14 @@ def explain(
     """
     rule = _find(rules, name)
     with database.reading() as tx:
-        found: list[Explanation] = []
+        explanations: list[Explanation] = []
         for source in intervals:
             taken_at = _judged_at(tx, rule, intervals, source, at)
             if taken_at is not None:
                 history = load_history(tx, intervals, [rule], source, taken_at, prices=prices).of(rule)
                 careful = privacy.get(source, Privacy.FULL)
-                found += _explain_source(tx, rule, history, source, llm=llm, at=taken_at, privacy=careful)
-    unique = {explanation.finding.series.key: explanation for explanation in found}
+                explanations += _explain_source(tx, rule, history, source, llm=llm, at=taken_at, privacy=careful)
+    unique = {explanation.finding.series.key: explanation for explanation in explanations}
     if not unique:
         raise UsageError(_nothing(rule, llm, at))
     return _chosen(list(unique.values()), llm)
@@ -69,11 +69,21 @@ def _nothing(rule: Rule, llm: str | None, at: datetime) -> str:
     return f"there is no data for {llm or rule.name} before {format_moment(at)}"
 
 
-def _chosen(found: list[Explanation], llm: str | None) -> list[Explanation]:
-    order = sorted(found, key=lambda one: (one.finding.verdict is not Verdict.TRUE, -float(one.finding.value or 0)))
+def _chosen(explanations: list[Explanation], llm: str | None) -> list[Explanation]:
+    order = sorted(
+        explanations,
+        key=lambda explanation: (
+            explanation.finding.verdict is not Verdict.TRUE,
+            -float(explanation.finding.value or 0),
+        ),
+    )
     if llm is not None:
         return order
-    telling = [one for one in order if one.finding.verdict is Verdict.TRUE or one.after is not State.NONE]
+    telling = [
+        explanation
+        for explanation in order
+        if explanation.finding.verdict is Verdict.TRUE or explanation.after is not State.NONE
+    ]
     return (telling or order[:1])[:_MOST]
 
 
@@ -89,8 +99,8 @@ def _explain_source(
 ) -> list[Explanation]:
     members = [member for member in history.members.values() if rule.per == "all" or member.source == source]
     findings = check(rule, history, at, members=members)
-    told = [(finding, redact_series(finding.series, privacy)) for finding in findings]
-    return [_explain(tx, rule, finding, series, at) for finding, series in told if _is_meant(series, llm)]
+    redacted = [(finding, redact_series(finding.series, privacy)) for finding in findings]
+    return [_explain(tx, rule, finding, series, at) for finding, series in redacted if _is_meant(series, llm)]
 
 
 def _is_meant(series: Series, llm: str | None) -> bool:
@@ -100,7 +110,7 @@ def _is_meant(series: Series, llm: str | None) -> bool:
     return any(pattern.fullmatch(value.lower()) for value in (series.key, *series.labels.values()))
 
 
-def _explain(tx: Tx, rule: Rule, finding: Finding, told: Series, at: datetime) -> Explanation:
+def _explain(tx: Tx, rule: Rule, finding: Finding, shown_series: Series, at: datetime) -> Explanation:
     changes = alerts.changes_of(tx, rule.name, finding.series.key, until=at)
     now = [change for change in changes if change.at == at]
     earlier = [change for change in changes if change.at < at]
@@ -109,7 +119,7 @@ def _explain(tx: Tx, rule: Rule, finding: Finding, told: Series, at: datetime) -
     newest = changes[0] if changes else None
     return Explanation(
         rule=rule,
-        finding=finding._replace(series=told),
+        finding=finding._replace(series=shown_series),
         at=at,
         before=_standing(before),
         after=_standing(after),
@@ -120,12 +130,12 @@ def _explain(tx: Tx, rule: Rule, finding: Finding, told: Series, at: datetime) -
 
 
 def _standing(state: State) -> State:
-    """A resolved alert is over: nothing stands."""
+    """A resolved alert counts as none."""
     return state if state.is_open else State.NONE
 
 
 def _reason(finding: Finding, state: State) -> Reason:
-    """Why nothing was written down at this evaluation."""
+    """Why the alert did not change at this evaluation."""
     if finding.verdict is Verdict.UNKNOWN:
         return Reason.UNKNOWN
     if state is State.PENDING:

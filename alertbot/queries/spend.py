@@ -24,7 +24,7 @@ def spending(
     by: str = "ai_llm",
     privacy: Mapping[str, Privacy] = NAMES_ALL,
 ) -> Spending:
-    """What was spent in the window, at the sources that tell of tokens. `privacy` as for `top`."""
+    """What was spent in the window, at the sources that report tokens. `privacy` as for `top`."""
     with database.reading() as tx:
         history, coverage = load_window(tx, intervals, (SPEND, *PAIRS), (by,), window=window, prices=prices)
         spending = spend(history, prices, window, by, coverage)

@@ -14,8 +14,8 @@ from alertbot.store import configurations
 from alertbot.store.database import Database
 
 
-def llm_stats(database: Database, *, intervals: Mapping[str, timedelta], wanted: str | None, window: Window) -> Stats:
-    """Growth of every counter over the window, for each configuration, or for those whose id or name fits `wanted`.
+def llm_stats(database: Database, *, intervals: Mapping[str, timedelta], llm: str | None, window: Window) -> Stats:
+    """Growth of every counter over the window, for each configuration, or for those whose id or name fits `llm`.
 
     Raises UsageError where nothing fits.
     """
@@ -25,13 +25,13 @@ def llm_stats(database: Database, *, intervals: Mapping[str, timedelta], wanted:
         named = configurations.members(tx, by_points)
     known = [*history.members.values(), *named.values()]
     counted = group(
-        [member for member in history.members.values() if is_called(member.labels, wanted)], "ai_llm", EVERYTHING
+        [member for member in history.members.values() if is_called(member.labels, llm)], "ai_llm", EVERYTHING
     )
     counted_keys = {series.key for series in counted}
-    called = [member for member in named.values() if is_called(member.labels, wanted)]
+    called = [member for member in named.values() if is_called(member.labels, llm)]
     quiet = [series for series in group(called, "ai_llm", EVERYTHING) if series.key not in counted_keys]
-    if wanted is not None and not counted and not quiet:
-        raise UsageError(nobody_called(wanted, [member.labels for member in known]))
+    if llm is not None and not counted and not quiet:
+        raise UsageError(nobody_called(llm, [member.labels for member in known]))
     start, end = window.start, window.end
     growth = {metric: Growth(history, metric, start, end) for metric in TOTALS}
     rows = [_stat_row(series, growth, start, end) for series in counted]
@@ -41,7 +41,7 @@ def llm_stats(database: Database, *, intervals: Mapping[str, timedelta], wanted:
 
 
 def _stat_row(series: Series, growth: Mapping[str, Growth], start: datetime, end: datetime) -> StatRow:
-    return _row(series, {metric: own.of(series) for metric, own in growth.items()}, start, end)
+    return _row(series, {metric: metric_growth.of(series) for metric, metric_growth in growth.items()}, start, end)
 
 
 def _row(series: Series, grown: Mapping[str, Increase], start: datetime, end: datetime) -> StatRow:

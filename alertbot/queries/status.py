@@ -1,4 +1,4 @@
-"""How the bot and its sources stand."""
+"""The state of the bot and its sources."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ def status_report(
     now: datetime,
     access: AccessScope = FULL_ACCESS,
 ) -> StatusReport:
-    """How the bot and its sources are, as far as somebody may see them."""
+    """The state of the bot and its sources, as far as `access` allows."""
     with database.reading() as tx:
         states = sources.states(tx, intervals)
         members = configurations.members(tx, intervals)
@@ -28,7 +28,7 @@ def status_report(
             alert for alert in alerts.listed(tx, states=[State.PENDING, State.FIRING]) if access.shows(alert.labels)
         ]
         waiting, oldest_at = outbox.depth(tx)
-        quiet = silences.in_force(tx, now)
+        active = silences.in_force(tx, now)
         evidence_states = evidence_fetches.states(tx, intervals)
         seen_at = rule_files.last_seen(tx)
     attempts = [state.tried_at for state in states.values() if state.tried_at is not None]
@@ -59,7 +59,7 @@ def status_report(
         oldest_at=oldest_at if access.sees_all else None,
         alive_at=alive_at,
         is_running=alive_at is not None and now - alive_at <= rule_files.LIVE_FOR,
-        silences=len(quiet),
+        silences=len(active),
     )
 
 

@@ -23,7 +23,7 @@ def top_ranking(
     prices: Prices = NOTHING_PRICED,
     privacy: Mapping[str, Privacy] = NAMES_ALL,
 ) -> Ranking:
-    """The series that have grown most in the window. People are called as far as `privacy` lets them be told."""
+    """The series that have grown most in the window. People are named as far as `privacy` allows."""
     with database.reading() as tx:
         history, coverage = load_window(tx, intervals, (question.metric,), (question.by,), window=window, prices=prices)
         ranking = rank(history, question, window, coverage)

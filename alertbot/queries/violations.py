@@ -32,40 +32,42 @@ def violations(
     database: Database,
     *,
     sources: Collection[str],
-    wanted: ViolationQuery,
+    query: ViolationQuery,
     window: Window,
     privacy: Mapping[str, Privacy] | None = None,
     most: int | None = None,
 ) -> ViolationReport:
-    """The violations that somebody asks for, the newest first and at most so many, as far as `privacy` lets them be told.
+    """The violations that fit the query, the newest first and `most` at most, redacted by `privacy`.
 
-    Raises UsageError for filters that fit nothing there is, or ask who it was where that may not be told.
+    Raises UsageError for filters that fit nothing, or that select people where those may not be shown.
     """
-    asked = _sources(sources, wanted)
+    asked = _sources(sources, query)
     careful = {name: (privacy or {}).get(name, Privacy.FULL) for name in asked}
     tells = strictest(careful.values())
-    if wanted.names_people and tells is not Privacy.FULL:
+    if query.names_people and tells is not Privacy.FULL:
         raise UsageError(
             "people, repositories, keys and hosts are not shown here (privacy); filter by policy, model, severity or ai_llm"
         )
     with database.reading() as tx:
-        scopes = _scopes(tx, asked, wanted, window)
-        found = evidence.summary(tx, scopes) or Summary(EvidenceKind.VIOLATION, 0)
-        shown = evidence.listed(tx, [one for one in scopes if careful[one.source] is not Privacy.COUNTS], limit=most)
+        scopes = _scopes(tx, asked, query, window)
+        summary = evidence.summary(tx, scopes) or Summary(EvidenceKind.VIOLATION, 0)
+        shown = evidence.listed(
+            tx, [scope for scope in scopes if careful[scope.source] is not Privacy.COUNTS], limit=most
+        )
         states = evidence_fetches.states(tx, asked)
-        slips = [] if found.total else list(_unknown_names(tx, scopes, wanted))
+        slips = [] if summary.total else list(_unknown_names(tx, scopes, query))
     return ViolationReport(
-        tuple(one if careful[one.source] is Privacy.FULL else mask(one) for one in shown),
-        redact(found, tells),
+        tuple(violation if careful[violation.source] is Privacy.FULL else mask(violation) for violation in shown),
+        redact(summary, tells),
         (*slips, *(note for name in asked for note in _notes(name, states.get(name), window))),
         is_known=any(_is_listed(states.get(name)) for name in asked),
     )
 
 
-def _unknown_names(tx: Tx, scopes: Sequence[Scope], wanted: ViolationQuery) -> Iterator[str]:
+def _unknown_names(tx: Tx, scopes: Sequence[Scope], query: ViolationQuery) -> Iterator[str]:
     """One sentence for each filter that fits no name in the window, with the nearest."""
     everything = [replace(scope, where=EVERYTHING) for scope in scopes]
-    for dimension, patterns in wanted.where.globs:
+    for dimension, patterns in query.where.globs:
         if dimension in {"source", "ai_llm"}:  # asked about before
             continue
         known = evidence.names(tx, everything, dimension, most=_MOST_NAMES)
@@ -74,18 +76,18 @@ def _unknown_names(tx: Tx, scopes: Sequence[Scope], wanted: ViolationQuery) -> I
                 yield f'no {dimension.replace("_", " ")} is called "{pattern}" in this time{did_you_mean(pattern, known)}'
 
 
-def _sources(sources: Collection[str], wanted: ViolationQuery) -> list[str]:
-    globs = [pattern for name, patterns in wanted.where.globs if name == "source" for pattern in patterns]
-    found = [name for name in sources if not globs or fits(globs, (name,), any_case=True)]
-    if globs and not found:
+def _sources(sources: Collection[str], query: ViolationQuery) -> list[str]:
+    globs = [pattern for name, patterns in query.where.globs if name == "source" for pattern in patterns]
+    names = [name for name in sources if not globs or fits(globs, (name,), any_case=True)]
+    if globs and not names:
         raise UsageError(f'no source is called "{", ".join(globs)}"')
-    return found
+    return names
 
 
-def _scopes(tx: Tx, sources: Sequence[str], wanted: ViolationQuery, window: Window) -> list[Scope]:
+def _scopes(tx: Tx, sources: Sequence[str], query: ViolationQuery, window: Window) -> list[Scope]:
     """One scope a source. A configuration is looked for by its repositories."""
-    by_llm = [pattern for name, patterns in wanted.where.globs if name == "ai_llm" for pattern in patterns]
-    where = Selector(tuple((name, globs) for name, globs in wanted.where.globs if name not in {"source", "ai_llm"}))
+    by_llm = [pattern for name, patterns in query.where.globs if name == "ai_llm" for pattern in patterns]
+    where = Selector(tuple((name, globs) for name, globs in query.where.globs if name not in {"source", "ai_llm"}))
     repos: dict[str, frozenset[str]] = {}
     if by_llm:
         meant = [
@@ -118,7 +120,7 @@ def _is_listed(state: EvidenceState | None) -> bool:
 
 
 def _notes(name: str, state: EvidenceState | None, window: Window) -> list[str]:
-    """What has to be known of a source's evidence before it is relied on."""
+    """What limits the evidence of a source."""
     if state is None or (state.read_at is None and not state.error):
         return [f"{name}: no evidence has been fetched yet"]
     if EvidenceKind.VIOLATION in state.missing:
@@ -135,7 +137,7 @@ def _notes(name: str, state: EvidenceState | None, window: Window) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """The evidence behind the alerts of a message, as far as the `privacy` of the message lets it be told, and what is wrong with it."""
+    """The evidence behind the alerts of a message, redacted by the `privacy` of the message, and what is wrong with it."""
 
     summary: Summary | None
     notes: tuple[str, ...] = ()
@@ -146,8 +148,8 @@ def behind(database: Database, group: int, alerts: Sequence[Alert], rules: Seque
     """What is known of the evidence behind these alerts of a message."""
     names = {alert.labels["source"] for alert in alerts if "source" in alert.labels}
     with database.reading() as tx:
-        found = groups.load(tx, group)
-        privacy = Privacy(found.route.privacy) if found is not None else Privacy.COUNTS
+        stored_group = groups.load(tx, group)
+        privacy = Privacy(stored_group.route.privacy) if stored_group is not None else Privacy.COUNTS
         summary = evidence_of(tx, alerts, rules, privacy)
         states = evidence_fetches.states(tx, names)
     if summary is None:

@@ -1,4 +1,4 @@
-"""Listeners for what changes something: the act, its acknowledgement, and what the person has to know of it."""
+"""Runs listeners that change something, acknowledges them in time, and shows the person the result."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,9 +19,9 @@ _WAIT = "This takes longer than usual and is not done yet. The result will appea
 
 
 def acknowledging(request_context: RequestContext, *, patience: float) -> InTime:
-    """The listener middleware that has each delivery acknowledged in time, from when it arrives.
+    """Listener middleware that acknowledges a delivery early if its listener takes longer than `patience` seconds.
 
-    It runs before the listener waits for a thread of its own.
+    They count from the arrival, before the listener waits for a thread of its own.
     """
     deliveries = Deliveries(patience=patience)
 
@@ -40,7 +40,7 @@ def acknowledging(request_context: RequestContext, *, patience: float) -> InTime
 
 
 def delivery_of(context: Mapping[str, Any]) -> Delivery:
-    """The delivery that the middleware took in."""
+    """The delivery that the middleware registered."""
     delivery = context["delivery"]
     assert isinstance(delivery, Delivery), "the listener has the middleware"
     return delivery
@@ -51,7 +51,7 @@ def act(surface: Surface, context: BoltContext, do: Callable[[], Done]) -> None:
     delivery = delivery_of(context)
     try:
         done = do()
-    except Exception as error:  # noqa: BLE001 — one listener: whoever clicked has to hear of it
+    except Exception as error:  # noqa: BLE001 — one listener: whoever clicked must get an answer
         delivery.acknowledge()
         surface.fail(error)
         return
@@ -60,13 +60,13 @@ def act(surface: Surface, context: BoltContext, do: Callable[[], Done]) -> None:
 
 
 def submitted(request_context: RequestContext, save: Callable[[RequestContext, Body], Reply]) -> Callable[..., None]:
-    """A listener for a form. Its acknowledgement is the answer, so it comes when it is known what became of it."""
+    """A listener for a form. Its acknowledgement carries the result, so it is sent when the work is done."""
 
     def listen(body: Body, client: WebClient, context: BoltContext) -> None:
         surface = Surface(request_context, client, body)
         try:
             reply = save(request_context, body)
-        except Exception as error:  # noqa: BLE001 — one listener: whoever filled the form in has to hear of it
+        except Exception as error:  # noqa: BLE001 — one listener: whoever filled the form in must get an answer
             log_failure(error)
             reply = not_saved(body, sentence_for(error))
         if not delivery_of(context).acknowledge(**reply):
@@ -78,6 +78,6 @@ def submitted(request_context: RequestContext, save: Callable[[RequestContext, B
 
 
 def not_saved(body: Body, problem: str) -> Reply:
-    """A problem below the first field of a form."""
+    """The reply that shows a problem below the first field of a form."""
     fields = [block["block_id"] for block in body["view"].get("blocks") or () if block.get("type") == "input"]
     return {"response_action": "errors", "errors": {fields[0]: problem[:1].upper() + problem[1:]}} if fields else {}

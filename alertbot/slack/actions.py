@@ -1,4 +1,4 @@
-"""Buttons and menus: click → flow → what the person has to know."""
+"""Buttons and menus: click → flow → answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,19 +24,19 @@ _MENU_SNOOZE = timedelta(hours=1)  # what the menu of one alert offers
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a click. It is told where it `is_news`: else the person sees it by what they look at."""
+    """The result of a click. `answer` is shown if it `is_news`: otherwise the message or view shows the result already."""
 
     answer: Response
     is_news: bool = True
 
 
 def clicked_acknowledge(context: RequestContext, body: Mapping[str, Any]) -> Done:
-    """Take an alert, or all of a message. The message itself shows it; it is news only where it was too late."""
+    """Acknowledge an alert, or all of a message. The message shows that; it is news only if it was too late."""
     return _do(context.for_whom(body), body, _value(body), ActionType.ACKNOWLEDGE)
 
 
 def clicked_give_back(context: RequestContext, body: Mapping[str, Any]) -> Done:
-    """Give back what was taken."""
+    """Undo an acknowledgement."""
     return _do(context.for_whom(body), body, _value(body), ActionType.UNACKNOWLEDGE)
 
 
@@ -47,7 +47,7 @@ def chosen(body: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def clicked_snooze(context: RequestContext, body: Mapping[str, Any]) -> Done:
-    """Hear nothing of the message for the chosen time; "tomorrow" is that of the person's own clock."""
+    """Snooze the message for the chosen time; "tomorrow" is in the person's time zone."""
     target, length = chosen(body)
     here, now = context.for_whom(body), context.clock()
     try:
@@ -59,7 +59,7 @@ def clicked_snooze(context: RequestContext, body: Mapping[str, Any]) -> Done:
 
 
 def clicked_menu(context: RequestContext, body: Mapping[str, Any]) -> Done:
-    """Do to one alert what was chosen in its menu."""
+    """Do what was chosen in the menu of an alert."""
     target, what = chosen(body)
     here, kind = context.for_whom(body), ActionType(what)
     until = context.clock() + _MENU_SNOOZE if kind is ActionType.SNOOZE else None
@@ -76,22 +76,22 @@ def _do(
     has_fixed_end: bool = False,
     text: str = "",
 ) -> Done:
-    action = body["actions"][0]
-    key = f"click {action.get('action_ts')} {action.get('action_id')} {context.user}"
-    deed = Action(
+    click = body["actions"][0]
+    key = f"click {click.get('action_ts')} {click.get('action_id')} {context.user}"
+    action = Action(
         kind=kind, who=context.user, at=context.clock(), key=key, until=until, has_fixed_end=has_fixed_end, text=text
     )
     try:
-        acted = context.act(target, deed)
+        result = context.act(target, action)
     except UsageError as error:
         return Done(responses.error_response(error.public))
     return Done(
-        responses.action_response(acted), is_news=any(outcome is not Outcome.DONE for _, outcome in acted.outcomes)
+        responses.action_response(result), is_news=any(outcome is not Outcome.DONE for _, outcome in result.outcomes)
     )
 
 
 def clicked_end_silence(context: RequestContext, body: Mapping[str, Any]) -> Done:
-    """End a silence. One that is over already, by this very click or by somebody else's, needs no complaint."""
+    """End a silence. It is no error if it has ended already: a click may be delivered twice."""
     here, number = context.for_whom(body), _value(body)
     try:
         here.require_operator()
@@ -108,16 +108,16 @@ def clicked_end_silence(context: RequestContext, body: Mapping[str, Any]) -> Don
 def details_of(context: RequestContext, name: str, *, page: int = 0, note: str = "") -> View:
     """The modal with every alert of a message, such as `G17`. Raises UsageError where there is none."""
     alerts = context.whole_alerts(name)
-    found = behind(context.database, int(name[1:]), alerts, context.rules)
+    evidence = behind(context.database, int(name[1:]), alerts, context.rules)
     return details_view(
         int(name[1:]),
-        [redact_alert(alert, found.privacy) for alert in alerts],
+        [redact_alert(alert, evidence.privacy) for alert in alerts],
         now=context.clock(),
         page=page,
         channel=context.message_ref,
         note=note,
-        evidence=found.summary,
-        doubts=found.notes,
+        evidence=evidence.summary,
+        doubts=evidence.notes,
     )
 
 
@@ -128,9 +128,11 @@ def clicked_details(context: RequestContext, body: Mapping[str, Any]) -> View:
 
 
 def shown_details(context: RequestContext, body: Mapping[str, Any], *, note: str = "") -> View:
-    """The page of details that the person looks at, as it is now, with what they have to know."""
-    kept = decode_private_metadata(body)
-    return details_of(context.for_whom(body), str(kept.get("about")), page=int(kept.get("page") or 0), note=note)
+    """The page of details that is open, with the present state and a `note`."""
+    metadata = decode_private_metadata(body)
+    return details_of(
+        context.for_whom(body), str(metadata.get("about")), page=int(metadata.get("page") or 0), note=note
+    )
 
 
 def _value(body: Mapping[str, Any]) -> str:

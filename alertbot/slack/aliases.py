@@ -1,4 +1,4 @@
-"""What people say who do not know how things are called here: `cost yesterday`, `take A42`, `who is on call`. Pure."""
+"""Other words for the commands: `cost yesterday`, `take A42`, `who is on call`. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _MATCHER = re.compile(r"[A-Za-z_]+(?:!=|!~|=~|=).*", re.DOTALL)
 
 
 def expand_aliases(words: Sequence[str]) -> list[str]:
-    """The words as a known sub-command would be typed; those that mean none stay as they are."""
+    """The words with an alias replaced by its sub-command. Other words stay as they are."""
     if not words:
         return []
     first = words[0].lower()
@@ -51,7 +51,7 @@ def _in_short(words: Sequence[str]) -> list[str]:
 
 
 def bare_name(words: Sequence[str]) -> tuple[list[str], str]:
-    """The words of a silence with a name that stands alone made a matcher of a rule, and that name: `violation-burst 2h`.
+    """The words of a silence with a bare name, as in `violation-burst 2h`, made a matcher of a rule; and that name, or "".
 
     The duration may stand in front, and `for` before it.
     """
@@ -59,11 +59,11 @@ def bare_name(words: Sequence[str]) -> tuple[list[str], str]:
     fillers = {
         place for place, word in enumerate(short[:-1]) if word.lower() == "for" and DURATION.fullmatch(short[place + 1])
     }
-    found = [word for place, word in enumerate(short) if place not in fillers]
-    if len(found) > 1 and DURATION.fullmatch(found[0]):
-        matchers = next((place for place, word in enumerate(found[1:]) if not _MATCHER.fullmatch(word)), len(found) - 1)
+    typed = [word for place, word in enumerate(short) if place not in fillers]
+    if len(typed) > 1 and DURATION.fullmatch(typed[0]):
+        matchers = next((place for place, word in enumerate(typed[1:]) if not _MATCHER.fullmatch(word)), len(typed) - 1)
         last = 1 + max(matchers, 1)
-        found = [*found[1:last], found[0], *found[last:]]
-    if len(found) > 1 and found[0] != "all" and not _MATCHER.fullmatch(found[0]) and DURATION.fullmatch(found[1]):
-        return [f"rule={found[0]}", *found[1:]], found[0]
-    return found, ""
+        typed = [*typed[1:last], typed[0], *typed[last:]]
+    if len(typed) > 1 and typed[0] != "all" and not _MATCHER.fullmatch(typed[0]) and DURATION.fullmatch(typed[1]):
+        return [f"rule={typed[0]}", *typed[1:]], typed[0]
+    return typed, ""

@@ -116,7 +116,7 @@ def identify(client: WebClient) -> Identity:
 
 
 def post_webhook(url: str, text: str, *, timeout: timedelta) -> None:
-    """Say something by an incoming webhook. Raises a SlackError where it does not arrive; its text does not hold the URL."""
+    """Post a text by an incoming webhook. Raises a SlackError, whose text does not hold the URL."""
     make_timeouts_total()
     client = WebhookClient(url, timeout=max(1, int(timeout.total_seconds())), retry_handlers=[], logger=_quiet_logger())
     client.proxy = None  # as above
@@ -128,7 +128,7 @@ def post_webhook(url: str, text: str, *, timeout: timedelta) -> None:
 
 def channels(client: WebClient) -> dict[str, bool]:
     """Every channel that the bot can see, by name and by id, and whether it is a member. Raises a SlackError."""
-    found: dict[str, bool] = {}
+    memberships: dict[str, bool] = {}
     cursor = ""
     while True:
         with translate_errors("conversations.list"):
@@ -136,10 +136,10 @@ def channels(client: WebClient) -> dict[str, bool]:
                 types="public_channel,private_channel", exclude_archived=True, limit=1000, cursor=cursor or None
             )
         for channel in page.get("channels") or []:
-            found[str(channel["name"])] = found[str(channel["id"])] = bool(channel.get("is_member"))
+            memberships[str(channel["name"])] = memberships[str(channel["id"])] = bool(channel.get("is_member"))
         cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
         if not cursor:
-            return found
+            return memberships
 
 
 def build(
@@ -150,19 +150,19 @@ def build(
     request_context: RequestContext,
     patience: float = PATIENCE,
 ) -> App:
-    """The app with its listeners. `identity` is asked at each request, so that a start without Slack heals by itself.
+    """The app with its listeners. `identity` is asked at each request, so that a start while Slack is away recovers by itself.
 
-    `patience` is for how many seconds an act waits for its acknowledgement.
+    `patience` is after how many seconds a delivery is acknowledged although its listener still works.
     """
 
     def authorize() -> AuthorizeResult:
-        known = identity()
+        identified = identity()
         return AuthorizeResult(
             enterprise_id=None,
-            team_id=known.team_id,
+            team_id=identified.team_id,
             bot_token=client.token,
-            bot_id=known.bot_id,
-            bot_user_id=known.user_id,
+            bot_id=identified.bot_id,
+            bot_user_id=identified.user_id,
         )
 
     app = App(
@@ -204,7 +204,7 @@ def build(
 
 
 def _answer_failure(surface: Surface, request: BoltRequest, error: Exception) -> BoltResponse:
-    """What Slack is answered where a listener failed. The person always hears of it."""
+    """What Slack is answered when a listener failed. The person always gets a message."""
     delivery = request.context.get("delivery")
     if delivery is not None:
         delivery.drop()

@@ -19,7 +19,7 @@ _NAME = "chart.png"
 
 
 def uploader(client: WebClient, *, pause: Callable[[float], object] = time.sleep) -> Callable[[bytes, str], str]:
-    """What uploads a PNG with a title, and returns its id when it can be shown. It raises a SlackError where that fails."""
+    """A function that uploads a PNG with a title and returns the file's id once Slack can show it. It raises a SlackError."""
 
     def upload(png: bytes, title: str) -> str:
         with translate_errors("files.upload"):
@@ -27,8 +27,8 @@ def uploader(client: WebClient, *, pause: Callable[[float], object] = time.sleep
             file = str(answer["files"][0]["id"])
         for seconds in _PAUSES:
             with translate_errors("files.info"):
-                told = client.files_info(file=file).get("file") or {}
-            if told.get("mimetype"):
+                uploaded = client.files_info(file=file).get("file") or {}
+            if uploaded.get("mimetype"):
                 return file
             pause(seconds)
         raise SlackUncertain(f"files.info: {file} was not ready in time", code="file_not_ready")
@@ -37,7 +37,7 @@ def uploader(client: WebClient, *, pause: Callable[[float], object] = time.sleep
 
 
 def pictured(chart_series: ChartSeries, upload: Callable[[bytes, str], str] | None, zone: tzinfo) -> str | None:
-    """The id of the chart's picture in Slack, its times in `zone`; None where there is none to be had, and words have to do."""
+    """Draw and upload the chart, its times in `zone`. Returns the file's id, or None if that failed and text has to do."""
     if upload is None or not chart_series.known:
         return None
     try:

@@ -156,20 +156,20 @@ def _draw_thresholds(axes: "Axes", chart_series: ChartSeries, top: float) -> Non
         if chart_series.bucket is None:
             _shade(axes, chart_series, height, _LEVELS[severity], limits=heights)
         is_close = any(0 < other - height < _CLOSE * top for other in heights)
-        told = f"{severity.value} {format_amount(threshold, '%' if chart_series.unit == '%' else '')}"
-        _note(axes, told, (0, height), _LEVELS[severity], offset=(6, -5 if is_close else 5), in_figure=True)
+        label = f"{severity.value} {format_amount(threshold, '%' if chart_series.unit == '%' else '')}"
+        _note(axes, label, (0, height), _LEVELS[severity], offset=(6, -5 if is_close else 5), in_figure=True)
 
 
 def _shade(axes: "Axes", chart_series: ChartSeries, limit: float, colour: str, *, limits: Sequence[float]) -> None:
     """What lies beyond the limit, up to the next one."""
     places = [_x(at) for at, _ in chart_series.points]
-    found = [_y(value, chart_series.unit) for _, value in chart_series.points]
+    heights = [_y(value, chart_series.unit) for _, value in chart_series.points]
     if chart_series.comparison.is_upper_bound:
         following = min((other for other in limits if other > limit), default=math.inf)
-        edge, beyond = [min(value, following) for value in found], [value > limit for value in found]
+        edge, beyond = [min(value, following) for value in heights], [value > limit for value in heights]
     else:
         following = max((other for other in limits if other < limit), default=-math.inf)
-        edge, beyond = [max(value, following) for value in found], [value < limit for value in found]
+        edge, beyond = [max(value, following) for value in heights], [value < limit for value in heights]
     axes.fill_between(
         places, edge, [limit] * len(places), where=beyond, interpolate=True, color=colour, alpha=0.32, linewidth=0
     )
@@ -219,8 +219,8 @@ def _draw_marks(axes: "Axes", chart_series: ChartSeries, top: float) -> None:
         place = _x(chart_series.fired_at)
         axes.axvline(place, color=_FAINT, linewidth=1.6, dashes=(1.5, 2.5), zorder=2)
         is_late = (chart_series.fired_at - chart_series.start) / (chart_series.end - chart_series.start) > 0.8
-        told = f"fired {chart_series.fired_at:%H:%M}"
-        _note(axes, told, (place, top), _FAINT, offset=(-6 if is_late else 6, -4))
+        label = f"fired {chart_series.fired_at:%H:%M}"
+        _note(axes, label, (place, top), _FAINT, offset=(-6 if is_late else 6, -4))
     if chart_series.bucket is None and chart_series.known:
         at, value = chart_series.known[-1]
         height = _y(value, chart_series.unit)
@@ -266,10 +266,10 @@ def _in_short(chart_series: ChartSeries) -> tuple[str, str]:
     assert chart_series.worst is not None, "something is known"
     unit = chart_series.unit if chart_series.unit in {"%", "×"} else ""
     (at, extreme), (last_at, last) = chart_series.worst, chart_series.known[-1]
-    found = f"{'peak' if chart_series.comparison.is_upper_bound else 'lowest'} {format_amount(extreme, unit)}"
+    peak = f"{'peak' if chart_series.comparison.is_upper_bound else 'lowest'} {format_amount(extreme, unit)}"
     if chart_series.bucket is not None:
-        return format_amount(sum(value for _, value in chart_series.known)), f"{found} at {at:%H:%M}"
-    return found, f"{format_amount(last, unit)} at {last_at:%H:%M}"
+        return format_amount(sum(value for _, value in chart_series.known)), f"{peak} at {at:%H:%M}"
+    return peak, f"{format_amount(last, unit)} at {last_at:%H:%M}"
 
 
 @cache

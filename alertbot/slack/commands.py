@@ -38,7 +38,7 @@ _SHORT_ID = re.compile(r"[AaGg][0-9]+")
 
 
 class Pace(Enum):
-    """What answering a command takes."""
+    """The kind of work that answering a command takes."""
 
     ACTS = auto()
     LOOKS = auto()
@@ -46,7 +46,7 @@ class Pace(Enum):
 
 
 def pace_of(context: RequestContext, body: Mapping[str, Any]) -> Pace:
-    """What answering takes, by the text alone."""
+    """The kind of work, by the text alone."""
     try:
         request = parse(str(body.get("text") or ""), command=context.command)
     except UsageError:
@@ -57,18 +57,18 @@ def pace_of(context: RequestContext, body: Mapping[str, Any]) -> Pace:
 
 
 def answer(context: RequestContext, body: Mapping[str, Any]) -> Response:
-    """The answer to one slash command; a mistake in it is answered too. Raises what is no mistake of the person's."""
+    """The answer to one slash command, also to a wrong one. Raises errors that are not the person's mistake."""
     text = str(body.get("text") or "")
     try:
         request = parse(text, command=context.command)
-        found = _ANSWERS[request.command](context.for_whom(body), request, body)
+        response = _ANSWERS[request.command](context.for_whom(body), request, body)
     except (UsageError, ConfigError) as error:
         return responses.error_response(error.public)
-    return with_share_button(found, text) if _only_looks(request) else found
+    return with_share_button(response, text) if _only_looks(request) else response
 
 
 def answer_for_all(context: RequestContext, body: Mapping[str, Any]) -> Response:
-    """The answer whose Share button somebody clicked, made anew for everybody to see. Raises AlertbotError."""
+    """The answer whose Share button somebody clicked, for everybody in the channel. Raises AlertbotError."""
     text = str(body["actions"][0].get("value") or "")
     request = parse(text, command=context.command)
     if not _only_looks(request):
@@ -82,7 +82,7 @@ def answer_for_all(context: RequestContext, body: Mapping[str, Any]) -> Response
 
 
 def _only_looks(request: Request) -> bool:
-    """Whether to answer it a second time does nothing a second time."""
+    """Whether the command only reads, so that it can be answered again."""
     return request.command in _SHAREABLE and not (request.command == "rules" and request.target)
 
 
@@ -92,7 +92,7 @@ def _status(context: RequestContext, _request: Request, _body: Mapping[str, Any]
 
 def _stats(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
     window = context.window(request.window)
-    stats = llm_stats(context.database, intervals=context.intervals, wanted=request.target or None, window=window)
+    stats = llm_stats(context.database, intervals=context.intervals, llm=request.target or None, window=window)
     return analytics.stats_response(stats)
 
 
@@ -111,12 +111,12 @@ def _top(context: RequestContext, request: Request, _body: Mapping[str, Any]) ->
 
 
 def _violations(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
-    assert request.wanted is not None, "parsed with the command"
-    window = context.window(request.wanted.time_range)
+    assert request.violation_query is not None, "parsed with the command"
+    window = context.window(request.violation_query.time_range)
     listing = violations(
         context.database,
         sources=list(context.intervals),
-        wanted=request.wanted,
+        query=request.violation_query,
         window=window,
         privacy=context.privacy(),
         most=evidence.MOST_ROWS,
@@ -130,7 +130,7 @@ def _budget(context: RequestContext, _request: Request, _body: Mapping[str, Any]
 
 def _spend(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
     assert request.question is not None, "parsed with the command"
-    found = spending(
+    spent = spending(
         context.database,
         intervals=context.intervals,
         prices=context.prices,
@@ -138,7 +138,7 @@ def _spend(context: RequestContext, request: Request, _body: Mapping[str, Any]) 
         by=request.question.by,
         privacy=context.privacy(),
     )
-    return analytics.spend_response(found)
+    return analytics.spend_response(spent)
 
 
 def _chart(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
@@ -147,7 +147,7 @@ def _chart(context: RequestContext, request: Request, _body: Mapping[str, Any]) 
         rules=context.rules,
         intervals=context.intervals,
         subject=request.target,
-        wanted=request.text or None,
+        llm=request.text or None,
         window=context.window(request.window),
         prices=context.prices,
         privacy=context.privacy(),
@@ -169,24 +169,28 @@ def _silence(context: RequestContext, request: Request, body: Mapping[str, Any])
         raise UsageError(
             f"say what to silence, and for how long. For example: {context.command} {NAMES['silence'].example}"
         )
-    wanted = _meant(context, request.silence, request.text) if request.text else request.silence
-    wanted = replace(wanted, matchers=context.confined(wanted.matchers))
-    made = alert_actions.add_silence(
-        context.database, wanted, author=context.user, now=context.clock(), key=f"command {body.get('trigger_id')}"
+    silence_request = _meant(context, request.silence, request.text) if request.text else request.silence
+    silence_request = replace(silence_request, matchers=context.confined(silence_request.matchers))
+    silence = alert_actions.add_silence(
+        context.database,
+        silence_request,
+        author=context.user,
+        now=context.clock(),
+        key=f"command {body.get('trigger_id')}",
     )
     context.wake()
-    return responses.silenced_response(made, context.preview_silence(made.matchers))
+    return responses.silenced_response(silence, context.preview_silence(silence.matchers))
 
 
-def _meant(context: RequestContext, wanted: SilenceRequest, name: str) -> SilenceRequest:
-    """The silence of what stood there by its name alone: a rule, or a configuration that has an open alert."""
+def _meant(context: RequestContext, silence_request: SilenceRequest, name: str) -> SilenceRequest:
+    """The silence that a bare name means: a rule, or an LLM that has an open alert."""
     labels = [row.alert.labels for row in context.open_alerts()]
     if name not in {rule.name for rule in context.rules} and any(
-        name in {one.get("name"), one.get("ai_llm")} for one in labels
+        name in {alert_labels.get("name"), alert_labels.get("ai_llm")} for alert_labels in labels
     ):
-        return replace(wanted, matchers=(Matcher("ai_llm", MatchType.IS, name),))
+        return replace(silence_request, matchers=(Matcher("ai_llm", MatchType.IS, name),))
     _require_rule(context, name)
-    return wanted
+    return silence_request
 
 
 def _unsilence(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
@@ -205,9 +209,9 @@ def _mute(context: RequestContext, request: Request, _body: Mapping[str, Any]) -
     context.require_operator()
     _require_rule(context, request.target)
     matchers = context.confined((Matcher("rule", MatchType.IS, request.target),))
-    made = alert_actions.mute_rule(context.database, matchers, by=context.user, now=context.clock())
+    silence = alert_actions.mute_rule(context.database, matchers, by=context.user, now=context.clock())
     context.wake()
-    return responses.silenced_response(made, context.preview_silence(made.matchers))
+    return responses.silenced_response(silence, context.preview_silence(silence.matchers))
 
 
 def _unmute(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
@@ -246,9 +250,9 @@ def _rules(context: RequestContext, request: Request, body: Mapping[str, Any]) -
     in_access = {rule.name: context.rule_without_people(rule) for rule in context.rules}
     is_whole = context.access.sources is None  # else nobody can say what a rule that cannot be read is about
     listed = [
-        replace(one, rule=in_access.get(one.name))
-        for one in list_rules(context.database, context.book)
-        if (one.name in in_access if one.rule is not None else is_whole)
+        replace(entry, rule=in_access.get(entry.name))
+        for entry in list_rules(context.database, context.book)
+        if (entry.name in in_access if entry.rule is not None else is_whole)
     ]
     # What is shared is looked at by everybody: it has no buttons.
     may_edit = context.may_operate() and "actions" not in body
@@ -258,7 +262,7 @@ def _rules(context: RequestContext, request: Request, body: Mapping[str, Any]) -
 
 def _oncall(context: RequestContext, _request: Request, _body: Mapping[str, Any]) -> Response:
     now = context.clock()
-    return responses.oncall_response({name: one.who(now) for name, one in context.on_call.items()})
+    return responses.oncall_response({name: rotation.who(now) for name, rotation in context.on_call.items()})
 
 
 def _why(context: RequestContext, request: Request, _body: Mapping[str, Any]) -> Response:
@@ -266,7 +270,7 @@ def _why(context: RequestContext, request: Request, _body: Mapping[str, Any]) ->
     if _SHORT_ID.fullmatch(name) and all(rule.name != name for rule in context.rules):
         alert = context.alerts(name)[0]  # people ask why an alert fired by what its message calls it
         name, llm = alert.rule, llm or alert.labels.get("ai_llm", "")
-    found = explain(
+    explanations = explain(
         context.database,
         context.rules,
         context.intervals,
@@ -276,7 +280,7 @@ def _why(context: RequestContext, request: Request, _body: Mapping[str, Any]) ->
         prices=context.prices,
         privacy=context.privacy(),
     )
-    return responses.why_response(found)
+    return responses.why_response(explanations)
 
 
 def _later(now: datetime, length: TimeRange | None) -> datetime | None:
@@ -297,7 +301,7 @@ def _act(context: RequestContext, request: Request, body: Mapping[str, Any]) -> 
         raise UsageError("only operators may assign an alert to a user group; name a person")
     now = context.clock()
     is_tomorrow = request.command == "snooze" and request.text == TOMORROW
-    deed = Action(
+    action = Action(
         kind=_KINDS[request.command],
         who=str(body.get("user_id") or "somebody"),
         at=now,
@@ -306,7 +310,7 @@ def _act(context: RequestContext, request: Request, body: Mapping[str, Any]) -> 
         until=tomorrow_at_nine(now, context.zone_of(context.user)) if is_tomorrow else _later(now, request.window),
         has_fixed_end=is_tomorrow,
     )
-    return responses.action_response(context.act(request.target, deed))
+    return responses.action_response(context.act(request.target, action))
 
 
 _ANSWERS: Mapping[str, Callable[[RequestContext, Request, Mapping[str, Any]], Response]] = {

@@ -1,4 +1,4 @@
-"""The context at which people are answered: what answering needs, cut down to what exists for whoever asks."""
+"""The context of a request: what answering needs, limited to what the person may see."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ _NAMES_PEOPLE = frozenset({*PERSONAL, *(f"{name}_name" for name in PERSONAL)})
 
 
 def _whence(body: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Who a command, a click or a submitted view is from, and the channel by its id and its name."""
+    """The user of a command, a click or a submitted view, and the id and the name of the channel."""
     user, channel = body.get("user") or {}, body.get("channel") or {}
     # In a modal Slack names no channel: the modal remembers the one that it was opened in.
     place = body.get("channel_id") or channel.get("id") or decode_private_metadata(body).get("channel") or ""
@@ -54,12 +54,12 @@ def _utc(_user: str) -> tzinfo:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What answering needs: the store, the clock, what is configured. `wake` has fresh notifications sent at once.
+    """What answering needs: the store, the clock, what is configured. `wake` has new notifications sent at once.
 
-    `executors` are the threads that answer, `zone_of` is whose calendar "today" is meant by, `upload` brings a picture
-    to Slack and tells its id, `routes` say how much of the evidence may be told. `fixed` are the rules that the person
-    may not change, because they are for more than the person sees. It answers nobody in general: `for_person` and
-    `for_whom` give the context of somebody, where hidden sources do not exist.
+    `executors` are the threads that answer, `zone_of` gives a person's time zone, `upload` uploads a picture to Slack and
+    returns its id, `routes` say how much of the evidence may be shown. `fixed` are the rules that the person may not
+    change, because they cover more than the person may see. `for_person` and `for_whom` give the context of a person, in
+    which hidden sources do not exist.
     """
 
     database: Database
@@ -91,11 +91,11 @@ class RequestContext:
         return self.operators.union(*(self.members_of(name) for name in groups))
 
     def for_whom(self, body: Mapping[str, Any]) -> "RequestContext":
-        """The context of whoever a command, a click or a submitted view is from."""
+        """The context of whoever sent a command, a click or a submitted view."""
         return self.for_person(*_whence(body))
 
     def for_channel(self, body: Mapping[str, Any]) -> "RequestContext":
-        """The context of everybody in the channel of a click: for what is posted there. What was typed is still the person's."""
+        """The context for what is posted to the channel of a click: only what everybody there may see."""
         user, channel, name = _whence(body)
         person = self.for_person(user, channel, name)
         everybody = self._with_access_of(Viewer("", self._places(channel, name)), user=user, channel=channel)
@@ -105,7 +105,7 @@ class RequestContext:
         return person
 
     def for_person(self, user: str, channel: str = "", channel_name: str = "") -> "RequestContext":
-        """The context of somebody who asks in a channel, or in Home or a modal: what they may not see does not exist there."""
+        """The context of a person in a channel, in Home or in a modal: what they may not see does not exist in it."""
         viewer = Viewer(user)
         if self.visibility:  # else nobody has to be asked; with no operators nobody is one who sees all
             viewer = Viewer(user, self._places(channel, channel_name), user in self.operators_now())
@@ -125,25 +125,27 @@ class RequestContext:
                 own_rules={rule.name for rule in stored if viewer.user and rule.changed_by == viewer.user},
             )
         visible = access.sources
-        shown = [(rule, found) for rule in rules if (found := access.rule_as_shown(rule, names)) is not None]
+        shown = [(rule, shown_rule) for rule in rules if (shown_rule := access.rule_as_shown(rule, names)) is not None]
         return replace(
             self,
             intervals={name: self.intervals[name] for name in names if visible is None or name in visible},
             blind_after={name: self.blind_after[name] for name in names if visible is None or name in visible},
             on_call={name: turns for name, turns in self.on_call.items() if access.shows_handle(name)},
-            rules=tuple(found for _, found in shown),
-            fixed=frozenset(rule.name for rule, found in shown if rule != found or not access.is_within(rule.where)),
+            rules=tuple(shown_rule for _, shown_rule in shown),
+            fixed=frozenset(
+                rule.name for rule, shown_rule in shown if rule != shown_rule or not access.is_within(rule.where)
+            ),
             access=access,
             user=user,
             message_ref=channel,
         )
 
     def _places(self, channel: str, name: str) -> frozenset[str]:
-        """The names of a channel. Slack is asked only where the name could matter and it did not say it."""
+        """The names of a channel. Slack is asked only if it did not send the name and `visibility` needs it."""
         if (
             name in _NO_NAMES
             and channel
-            and any(place.startswith("#") for one in self.visibility for place in one.channels)
+            and any(place.startswith("#") for entry in self.visibility for place in entry.channels)
         ):
             name = self.name_of_channel(channel)
         return frozenset({channel, *([f"#{name}"] if name not in _NO_NAMES else [])} - {""})
@@ -158,16 +160,16 @@ class RequestContext:
             raise UsageError("only operators may do this; ask one of them, or snooze the alert for up to a day")
 
     def window(self, time_range: TimeRange | None) -> Window:
-        """The time that the person means, by their own calendar; without a span the last 24 hours."""
+        """The window that the person means, in their time zone; by default the last 24 hours."""
         zone = self.zone_of(self.user) if isinstance(time_range, Calendar) else UTC
         return window_of(time_range or DAY, self.clock(), zone)
 
     def privacy(self) -> dict[str, Privacy]:
-        """How much of the evidence of each source is told, and whether people are named."""
+        """How much of the evidence of each source is shown, and whether people are named."""
         return {name: privacy_of(name, self.routes) for name in self.intervals}
 
     def require_names_allowed(self, *dimensions: str) -> None:
-        """Raise UsageError where somebody chooses people by name or id, and may not be told who did what."""
+        """Raise UsageError if a filter selects people and people are not named here."""
         for dimension in dimensions:
             if dimension in _NAMES_PEOPLE and not self.tells_names():
                 raise UsageError(
@@ -179,14 +181,14 @@ class RequestContext:
         return strictest(self.privacy().values()) is Privacy.FULL
 
     def rule_without_people(self, rule: Rule) -> Rule:
-        """The rule for a list of rules, without the patterns that name people where they are not named."""
+        """The rule as a list of rules shows it: without patterns that name people where people are not named."""
         if self.tells_names():
             return rule
         globs = ((name, ("…",) if name in _NAMES_PEOPLE else patterns) for name, patterns in rule.where.globs)
         return replace(rule, where=Selector(tuple(globs)))
 
     def redact(self, alert: Alert) -> Alert:
-        """The alert as it may be told in an answer: as the most careful route of its source tells it."""
+        """The alert as an answer may show it: by the strictest route of its source."""
         return redact_alert(alert, privacy_of(alert.labels.get("source", ""), self.routes))
 
     # --- what exists for the person
@@ -205,8 +207,8 @@ class RequestContext:
 
     def open_alerts(self) -> list[AlertRow]:
         """The alerts that are pending or firing."""
-        found = list_alerts(self.database, access=self.access)
-        return [replace(row, alert=self.redact(row.alert)) for row in found]
+        rows = list_alerts(self.database, access=self.access)
+        return [replace(row, alert=self.redact(row.alert)) for row in rows]
 
     def budgets(self) -> Budgets:
         """How far each budget is used."""
@@ -224,23 +226,23 @@ class RequestContext:
         return alert_actions.find(self.database, name, access=self.access)
 
     def alerts(self, name: str) -> list[Alert]:
-        """The alerts that a short id means, as they are now and may be told. Raises UsageError where there is none."""
+        """The alerts that a short id means, as they are now, redacted. Raises UsageError where there is none."""
         return [self.redact(alert) for alert in self.whole_alerts(name)]
 
     def whole_alerts(self, name: str) -> list[Alert]:
-        """The same as they are kept: for looking something up by them, not for telling."""
+        """The same without redaction: for look-ups, not for showing."""
         return alerts_by_number(self.database, self.find(name))
 
-    def act(self, name: str, deed: Action) -> ActionResult:
+    def act(self, name: str, action: Action) -> ActionResult:
         """Do something to the alerts that a short id means. Raises UsageError where there is none."""
-        acted = alert_actions.act(self.database, self.find(name), deed)
+        result = alert_actions.act(self.database, self.find(name), action)
         self.wake()
-        return replace(acted, outcomes=tuple((self.redact(alert), outcome) for alert, outcome in acted.outcomes))
+        return replace(result, outcomes=tuple((self.redact(alert), outcome) for alert, outcome in result.outcomes))
 
     def silences(self) -> list[Silence]:
-        """The silences that hold now or will."""
-        found = alert_actions.list_silences(self.database, now=self.clock())
-        shown = [self.access.silence_as_shown(silence) for silence in found]
+        """The active and upcoming silences."""
+        silences = alert_actions.list_silences(self.database, now=self.clock())
+        shown = [self.access.silence_as_shown(silence) for silence in silences]
         return [self._without_people(silence) for silence in shown if silence is not None]
 
     def preview_silence(self, matchers: Sequence[Matcher]) -> SilencePreview:
@@ -253,13 +255,15 @@ class RequestContext:
     def _without_people(self, silence: Silence) -> Silence:
         if self.tells_names():
             return silence
-        matchers = (replace(one, value="…") if one.label in _NAMES_PEOPLE else one for one in silence.matchers)
+        matchers = (
+            replace(matcher, value="…") if matcher.label in _NAMES_PEOPLE else matcher for matcher in silence.matchers
+        )
         return replace(silence, matchers=tuple(matchers))
 
     # --- what they may do: it reaches no further than what they see
 
     def confined(self, matchers: Sequence[Matcher]) -> tuple[Matcher, ...]:
-        """The matchers of a new silence, for what the person sees only. Raises UsageError."""
+        """The matchers of a new silence, limited to what the person may see. Raises UsageError."""
         self.require_names_allowed(*(matcher.label for matcher in matchers))
         if not self.intervals:
             raise UsageError("there is no source to silence")

@@ -1,4 +1,4 @@
-"""Deliveries of Slack's that change something: acknowledged when it is done, or before Slack loses its patience."""
+"""Deliveries from Slack that change something: acknowledged when the work is done, or shortly before Slack's timeout."""
 
 import threading
 from collections.abc import Callable
@@ -8,17 +8,16 @@ PATIENCE = 2.0  # seconds: Slack waits for three, and the acknowledgement has to
 
 
 class Delivery:
-    """One click, command or submitted form that is being dealt with.
+    """One click, command or submitted form in progress.
 
-    A process that is killed before has acknowledged nothing: Slack tells the person, instead of showing a click that
-    worked. What takes longer is acknowledged all the same: the person hears that it is not done yet, and later what
-    became of it.
+    If the process is killed before the work is done, nothing is acknowledged and Slack shows an error. Work that takes
+    longer is acknowledged early: the person is told that it is not done yet, and sees the result later.
     """
 
     def __init__(
         self, ack: Callable[..., Any], *, patience: float, late: Callable[[], None], left: Callable[[], None]
     ) -> None:
-        """After `patience` seconds without `acknowledge`, `late` does it in its place. `left` is called at the end."""
+        """After `patience` seconds without `acknowledge`, `late` acknowledges instead. `left` is called at the end."""
         self.patience = patience
         self._ack = ack
         self._late = late
@@ -30,7 +29,7 @@ class Delivery:
         self._timer.start()
 
     def acknowledge(self, **reply: Any) -> bool:
-        """Acknowledge with this reply. False where the person was told to wait before: now they wait for an answer."""
+        """Acknowledge with this reply. False if that was done early: then the person waits for an answer."""
         with self._lock:
             self._end()
             if self._is_acknowledged:
@@ -40,7 +39,7 @@ class Delivery:
             return True
 
     def drop(self) -> None:
-        """Leave it to others to answer it: it was not begun, or its listener failed."""
+        """Leave the answer to the caller: the work was not begun, or its listener failed."""
         with self._lock:
             self._end()
             self._is_acknowledged = True
@@ -59,10 +58,10 @@ class Delivery:
 
 
 class Deliveries:
-    """The deliveries that are being dealt with. The more of them there are, the less patience each gets.
+    """The deliveries in progress. The more there are, the sooner each is acknowledged.
 
-    Each holds one of the few threads that take deliveries in: while the database is locked, two seconds for each would
-    be too long for those that queue behind.
+    Each holds one of the few threads that receive deliveries: while the database is locked, two seconds for each would
+    be too long for those in the queue.
     """
 
     def __init__(self, *, patience: float) -> None:
@@ -71,7 +70,7 @@ class Deliveries:
         self._under_way = 0
 
     def arrive(self, ack: Callable[..., Any], *, late: Callable[[], None]) -> Delivery:
-        """One more. It is under way until it is acknowledged or dropped."""
+        """Register a delivery. It is in progress until it is acknowledged or dropped."""
         with self._lock:
             self._under_way += 1
             patience = self._patience / self._under_way

@@ -1,4 +1,4 @@
-"""Who is in a user group, what a channel is called, where a person's clock stands: asked of Slack, and kept for a while."""
+"""Members of user groups, names of channels and time zones of people: asked of Slack, and cached."""
 
 import threading
 import time
@@ -33,7 +33,7 @@ class _Entry(Generic[T]):
 
 
 class Remembered(Generic[T]):
-    """Answers of Slack's by id. Where it gives none the last one holds for an hour, and then `otherwise`."""
+    """A cache of Slack's answers by id. If Slack fails, the last answer is used for an hour, then `otherwise`."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Remembered(Generic[T]):
             entry = _Entry(self._ask(name), now, now + _FRESH)
         except SlackError as error:
             is_usable = before is not None and now - before.answered_at <= _USABLE
-            log.warning("slack_did_not_say", what=self._what, id=name, code=error.code, last_answer_holds=is_usable)
+            log.warning("slack_lookup_failed", what=self._what, id=name, code=error.code, last_answer_holds=is_usable)
             value = before.value if before is not None and is_usable else self._otherwise
             entry = _Entry(value, before.answered_at if before is not None else now, now + _ASK_AGAIN)
         with self._lock:
@@ -84,7 +84,7 @@ class Remembered(Generic[T]):
 def members_of(
     client: WebClient, *, monotonic: Callable[[], float] = time.monotonic
 ) -> Callable[[str], frozenset[str]]:
-    """Who is in a user group. Nobody, where Slack has not said so for an hour: who is no operator any more must not stay one."""
+    """The members of a user group. Empty if Slack has not answered for an hour: former operators must not stay operators."""
 
     def ask(group: str) -> frozenset[str]:
         with translate_errors("usergroups.users.list"):
@@ -94,7 +94,7 @@ def members_of(
 
 
 def name_of_channel(client: WebClient) -> Callable[[str], str]:
-    """What a channel is called, by its id. Empty where Slack does not tell."""
+    """The name of a channel, by its id; empty if Slack does not tell."""
 
     def ask(channel: str) -> str:
         with translate_errors("conversations.info"):

@@ -129,10 +129,12 @@ def _by_answer(method: str, error: SlackApiError) -> SlackError:
 
 def _pointers(body: object) -> str:
     """Where in our payload Slack found fault; the places, not what stands there."""
-    found = body.get("errors") if isinstance(body, dict) else None
-    if not isinstance(found, list):
+    problems = body.get("errors") if isinstance(body, dict) else None
+    if not isinstance(problems, list):
         return ""
-    return " at " + ", ".join(str(one.get("pointer", "?") if isinstance(one, dict) else one)[:100] for one in found[:5])
+    return " at " + ", ".join(
+        str(problem.get("pointer", "?") if isinstance(problem, dict) else problem)[:100] for problem in problems[:5]
+    )
 
 
 def _by_status(method: str, status: int, headers: object) -> SlackError:
@@ -143,8 +145,8 @@ def _by_status(method: str, status: int, headers: object) -> SlackError:
 
 
 def _retry_after(headers: object) -> float:
-    found = {str(name).lower(): value for name, value in headers.items()} if hasattr(headers, "items") else {}
-    value = found.get("retry-after")
+    by_name = {str(name).lower(): value for name, value in headers.items()} if hasattr(headers, "items") else {}
+    value = by_name.get("retry-after")
     text = str(value[0] if isinstance(value, list) else value).strip()
     seconds = float(text) if _SECONDS.fullmatch(text) else _DEFAULT_PAUSE
     return min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE)

@@ -29,14 +29,14 @@ class BoundedExecutor(Executor):
         self._futures: set[Future[Any]] = set()
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Begin it, as Bolt asks for it. Raises Busy."""
+        """Start the work, as Bolt calls it. Raises Busy."""
         return self.start(lambda: work(*args, **kwargs))
 
     def start(self, work: Callable[[], Any], *, person: str = "", key: str = "") -> Future[Any]:
-        """Begin it, or put it in the queue. Raises Busy.
+        """Start the work, or queue it. Raises Busy.
 
-        Of two pieces of work with the same `key` only one is under way at a time. The future is cancelled where the
-        process stops before its turn came.
+        Only one piece of work with the same `key` is in progress at a time. The future is cancelled if the process stops
+        before the work was started.
         """
         with self._lock:
             self._require_room(person, key)
@@ -49,7 +49,7 @@ class BoundedExecutor(Executor):
         return future
 
     def close(self, *, within: float, drop_queue: bool) -> None:
-        """Take nothing more, and give what is under way its seconds; the queue is worked off too, or dropped."""
+        """Refuse new work, and give running work `within` seconds; the queue is finished too, or dropped."""
         with self._lock:
             self._is_closing = True
         self._pool.shutdown(wait=False, cancel_futures=drop_queue)
@@ -89,7 +89,7 @@ class Executors:
         self.slow = BoundedExecutor("slow", threads=3, waiting=12, each=2)
 
     def close(self, *, within: float) -> None:
-        """Finish what people did, then what they are told of it. Slow work that has not begun is dropped, and they are told so."""
+        """Finish actions, then their answers. Slow work that has not begun is dropped, and people are told so."""
         ends_at = monotonic() + within
         self.acts.close(within=within, drop_queue=False)
         self.look_ups.close(within=ends_at - monotonic(), drop_queue=True)

@@ -1,4 +1,4 @@
-"""App Home: what stands there for somebody, and publishing it."""
+"""App Home: its content for a person, and publishing it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,20 +17,19 @@ from alertbot.slack.views import analytics
 from alertbot.slack.views.home import HomeData, home_view
 
 log = structlog.get_logger()
-# What will not be otherwise until somebody changes it: Home is switched off, the person is gone, Slack does not take
-# it.
+# Failures that last until somebody acts: Home is disabled, the person is gone, Slack rejects the view.
 _FOR_GOOD = (SlackDestination, SlackGone, SlackRejected)
 
 
 def home_data_of(context: RequestContext) -> HomeData:
-    """What stands in somebody's Home now."""
+    """The present content of a person's Home."""
     now, silences = context.clock(), context.silences()
     return HomeData(
         user=context.user,
         rows=context.open_alerts(),
         status=context.status(),
         silences=silences,
-        on_call={name: one.who(now) for name, one in context.on_call.items()},
+        on_call={name: rotation.who(now) for name, rotation in context.on_call.items()},
         budgets=_budgets(context),
         may_operate=context.may_operate(),
         may_end=_may_end(context, silences),
@@ -52,15 +51,15 @@ def _budgets(context: RequestContext) -> list[dict[str, Any]]:
 
 
 def opened(context: RequestContext, client: WebClient, event: Mapping[str, Any]) -> None:
-    """Publish the Home of somebody who looks at it. It is told for the tab of messages as well, which is not ours."""
+    """Publish the Home of a person who opened it. Slack sends this event for the Messages tab, too."""
     if event.get("tab") == "home":
         publish(context.for_person(str(event.get("user"))), client, page=0)
 
 
 def publish(context: RequestContext, client: WebClient, *, page: int | None = None, note: str = "") -> None:
-    """Show the person of the context how things stand: a page of it, or the one that they look at. Never raises a SlackError.
+    """Publish Home for the person of the context, at `page` or at the page they are on. Never raises a SlackError.
 
-    `note`, safe mrkdwn, stands on top: what became of a click.
+    `note`, safe mrkdwn, is the result of a click and stands on top.
     """
     now = context.clock()
     if page is None:
@@ -70,14 +69,14 @@ def publish(context: RequestContext, client: WebClient, *, page: int | None = No
 
 
 def publish_if_in_access(context: RequestContext, client: WebClient) -> None:
-    """Show the person of the context what they did elsewhere, if they may have their Home before their eyes."""
+    """Publish Home for the person of the context, if they may have it open."""
     page = app_home.page_in_access(context.database, context.user, now=context.clock())
     if page is not None:
         publish(context, client, page=page)
 
 
 def refresh(context: RequestContext, client: WebClient) -> None:
-    """Publish the Homes that people may look at and that no longer show how things stand."""
+    """Publish the Homes that people may have open and that are outdated."""
     boards: dict[AccessScope, HomeData] = {}  # those who see the same are shown the same
     for home in app_home.stale_homes(context.database, now=context.clock()):
         person = context.for_person(home.user)

@@ -1,4 +1,4 @@
-"""Modals: what opens them, and what becomes of what people fill in."""
+"""Modals: opening them, and saving what people fill in."""
 
 import hashlib
 import re
@@ -38,7 +38,7 @@ _DAY = timedelta(days=1)
 _LONGEST = timedelta(days=366)  # a date further away is a slip of the finger
 
 
-class _Unfit(Exception):
+class _InvalidField(Exception):
     """What is wrong with a field."""
 
     def __init__(self, field: str, problem: str) -> None:
@@ -77,7 +77,7 @@ def _draft_about(alerts: Sequence[Alert]) -> Draft:
 
 
 def recount(request_context: RequestContext, body: Mapping[str, Any]) -> View:
-    """The form with what it would mute now, after a field was changed."""
+    """The form with a new preview, after a field was changed."""
     return _silence_form(request_context.for_whom(body), _draft_in(body), body["view"]["private_metadata"])
 
 
@@ -97,8 +97,8 @@ def _silence_form(request_context: RequestContext, draft: Draft, metadata: str, 
 def _preview(request_context: RequestContext, draft: Draft) -> SilencePreview:
     try:
         preview = request_context.preview_silence(request_context.confined(_matchers_of(draft)))
-    except (_Unfit, UsageError) as unfit:
-        return SilencePreview((), len(request_context.open_alerts()), problem=str(unfit))
+    except (_InvalidField, UsageError) as error:
+        return SilencePreview((), len(request_context.open_alerts()), problem=str(error))
     return replace(preview, muted=sorted(preview.muted, key=severity_order))
 
 
@@ -117,16 +117,16 @@ def _draft_in(body: Mapping[str, Any]) -> Draft:
 
 def _filled(body: Mapping[str, Any], field: str) -> Any:
     """What stands in a field; None where it is empty or not there."""
-    held: Mapping[str, Any] = next(iter(body["view"]["state"]["values"].get(field, {}).values()), {})
-    if "selected_option" in held:
-        return (held["selected_option"] or {}).get("value")
-    if "value" in held:
-        return typed_text(held["value"] or "")
-    return next((held[name] for name in ("selected_date_time", "selected_user") if name in held), None)
+    state: Mapping[str, Any] = next(iter(body["view"]["state"]["values"].get(field, {}).values()), {})
+    if "selected_option" in state:
+        return (state["selected_option"] or {}).get("value")
+    if "value" in state:
+        return typed_text(state["value"] or "")
+    return next((state[name] for name in ("selected_date_time", "selected_user") if name in state), None)
 
 
 def _matchers_of(draft: Draft) -> tuple[Matcher, ...]:
-    """The matchers that a draft means. Raises _Unfit."""
+    """The matchers that a draft means. Raises _InvalidField."""
     chosen_ones = [
         Matcher(label, MatchType.IS, value)
         for label, value in (("rule", draft.rule), ("source", draft.source), ("ai_llm", draft.llm))
@@ -138,13 +138,14 @@ def _matchers_of(draft: Draft) -> tuple[Matcher, ...]:
         matchers = [*chosen_ones, *([] if everything else (parse_matcher(word) for word in words))]
         return check_matchers(matchers, everything=everything)
     except ValueError as error:
-        raise _Unfit("more", str(error)) from error
+        raise _InvalidField("more", str(error)) from error
 
 
 def save_silence(request_context: RequestContext, body: Mapping[str, Any]) -> Reply:
-    """Make the silence that was filled in; what is wrong with it stands below its field.
+    """Create the silence that was filled in; mistakes stand below their fields.
 
-    One that matches nothing that was ever read has to be submitted twice: a typing error in it is found out by a page.
+    If it matches nothing that has been read so far, it must be submitted twice: otherwise a typing error would show only
+    when somebody is paged.
     """
     here, draft = request_context.for_whom(body), _draft_in(body)
     now = here.clock()
@@ -156,17 +157,17 @@ def save_silence(request_context: RequestContext, body: Mapping[str, Any]) -> Re
         if preview.matches_nothing and decode_private_metadata(body).get("doubted") != meant:
             metadata = encode_private_metadata(**{**decode_private_metadata(body), "doubted": meant})
             return {"response_action": "update", "view": _silence_form(here, draft, metadata, is_doubted=True)}
-        made = alert_actions.add_silence(here.database, request, author=here.user, now=now, key=_key(body))
-    except _Unfit as unfit:
-        return _errors(unfit.field, str(unfit))
+        silence = alert_actions.add_silence(here.database, request, author=here.user, now=now, key=_key(body))
+    except _InvalidField as invalid:
+        return _errors(invalid.field, str(invalid))
     except UsageError as error:
         return _errors("rule", error.public)
     here.wake()
-    return {"response_action": "update", "view": silenced_modal(made, preview)}
+    return {"response_action": "update", "view": silenced_modal(silence, preview)}
 
 
 def _fingerprint(matchers: Sequence[Matcher]) -> str:
-    """Which matchers were doubted, in a few letters: a view remembers 3,000 at most."""
+    """A short hash of the matchers: a view remembers 3,000 characters at most."""
     return hashlib.sha256(repr(matchers).encode(errors="replace")).hexdigest()[:16]
 
 
@@ -174,16 +175,16 @@ def _length(draft: Draft, now: datetime) -> timedelta:
     if draft.lasts != UNTIL:
         return parse_duration(draft.lasts)
     if draft.until is None:
-        raise _Unfit("lasts", "choose the date below")
+        raise _InvalidField("lasts", "choose the date below")
     return _ahead(draft.until, now)
 
 
 def _ahead(until: datetime, now: datetime) -> timedelta:
-    """How far a chosen moment is ahead. Raises _Unfit where it is not."""
+    """How far a chosen moment is ahead. Raises _InvalidField where it is not."""
     if until <= now:
-        raise _Unfit("until", "this time has passed; choose a later one")
+        raise _InvalidField("until", "this time has passed; choose a later one")
     if until - now > _LONGEST:
-        raise _Unfit("until", "this is more than a year away; choose an earlier date")
+        raise _InvalidField("until", "this is more than a year away; choose an earlier date")
     return until - now
 
 
@@ -212,8 +213,8 @@ def save_snooze(request_context: RequestContext, body: Mapping[str, Any]) -> Rep
                 "until", "only operators may snooze for more than a day; choose a time within the next 24 hours"
             )
         return _act(here, body, ActionType.SNOOZE, field="until", until=until)
-    except _Unfit as unfit:
-        return _errors(unfit.field, str(unfit))
+    except _InvalidField as invalid:
+        return _errors(invalid.field, str(invalid))
     except UsageError as error:
         return _errors("until", error.public)
 
@@ -222,7 +223,7 @@ def save_snooze(request_context: RequestContext, body: Mapping[str, Any]) -> Rep
 
 
 def ask_comment(request_context: RequestContext, body: Mapping[str, Any], about: str) -> View:
-    """The form that asks for a comment on an alert, and for whom it is given to. Raises UsageError."""
+    """The form that asks for a comment on an alert, and whom to assign it to. Raises UsageError."""
     here = request_context.for_whom(body)
     return comment_modal(here.alerts(about)[0], metadata=_metadata(here, body, about))
 
@@ -253,8 +254,8 @@ def _act(
     text: str = "",
     until: datetime | None = None,
 ) -> Reply:
-    """Do it. What came too late is told below the field; what was done before, by another delivery, was done."""
-    deed = Action(
+    """Do the action. If it is too late, that stands below the field; if another delivery did it before, it is done."""
+    action = Action(
         kind=kind,
         who=request_context.user,
         at=request_context.clock(),
@@ -263,8 +264,8 @@ def _act(
         until=until,
         has_fixed_end=until is not None,  # the form asks for a date
     )
-    acted = request_context.act(str(decode_private_metadata(body).get("about")), deed)
-    outcomes = {outcome for _, outcome in acted.outcomes}
+    result = request_context.act(str(decode_private_metadata(body).get("about")), action)
+    outcomes = {outcome for _, outcome in result.outcomes}
     return _errors(field, "too late: already resolved") if outcomes == {Outcome.TOO_LATE} else {}
 
 
@@ -290,7 +291,7 @@ def _errors(field: str, problem: str) -> Reply:
 
 
 def listen(app: App, request_context: RequestContext, in_time: InTime) -> None:
-    """Register what opens modals, and what is sent from them."""
+    """Register what opens and submits modals."""
 
     @app.action("silence")
     def open_silence(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:

@@ -88,7 +88,7 @@ class Request:
     text: str = ""
     silence: SilenceRequest | None = None
     question: RankingQuery | None = None
-    wanted: ViolationQuery | None = None
+    violation_query: ViolationQuery | None = None
 
 
 def parse(text: str, *, command: str = "/alertbot") -> Request:
@@ -109,62 +109,62 @@ def parse(text: str, *, command: str = "/alertbot") -> Request:
         guess = near[0] if near else "help"
         raise UsageError(f'there is no "{name}"; did you mean {guess}? For example: {command} {NAMES[guess].example}')
     try:
-        return _read(name, rest, text)
+        return _parse_words(name, rest, text)
     except ValueError as error:
         known = NAMES[name]
         usage = f"{command} {name} {known.arguments}".strip()
         raise UsageError(f"{error}. Usage: {usage}, for example: {command} {known.example}") from error
 
 
-def _read(name: str, rest: list[str], text: str) -> Request:
-    return _READERS[name](name, rest, text)
+def _parse_words(name: str, rest: list[str], text: str) -> Request:
+    return _PARSERS[name](name, rest, text)
 
 
-def _read_alone(name: str, rest: list[str], _text: str) -> Request:
+def _parse_alone(name: str, rest: list[str], _text: str) -> Request:
     if rest:
         raise ValueError(f'`{name}` takes no arguments, got "{" ".join(rest)}"')
     return Request(name)
 
 
-def _read_mute(name: str, rest: list[str], _text: str) -> Request:
+def _parse_mute(name: str, rest: list[str], _text: str) -> Request:
     if len(rest) != 1:
         raise ValueError("the name of one rule is missing; see rules")
     return Request(name, target=rest[0])
 
 
-def _read_rules(name: str, rest: list[str], _text: str) -> Request:
+def _parse_rules(name: str, rest: list[str], _text: str) -> Request:
     if not rest:
         return Request(name)
-    deed, named = rest[0].lower(), rest[1:]
-    if deed not in {"new", "change", "delete"}:
+    action, names = rest[0].lower(), rest[1:]
+    if action not in {"new", "change", "delete"}:
         raise ValueError(f'expected new, change or delete, got "{rest[0]}"')
-    if deed == "new" and named:
+    if action == "new" and names:
         raise ValueError("no name is needed here: the form asks for it")
-    if deed != "new" and len(named) != 1:
+    if action != "new" and len(names) != 1:
         raise ValueError("expected the name of one rule, in quotation marks if it has spaces; see rules")
-    return Request(name, target=deed, text=named[0] if named else "")
+    return Request(name, target=action, text=names[0] if names else "")
 
 
-def _read_silence(name: str, rest: list[str], text: str) -> Request:
+def _parse_silence(name: str, rest: list[str], text: str) -> Request:
     if not rest:  # alone it opens a window that asks for what is missing
         return Request(name)
     words, bare = bare_name(split(typed_text(text))[1:])
     return Request(name, silence=parse_silence(words), text=bare)
 
 
-def _read_unsilence(name: str, rest: list[str], _text: str) -> Request:
+def _parse_unsilence(name: str, rest: list[str], _text: str) -> Request:
     if len(rest) != 1:
         raise ValueError("the number of a silence is missing; see silences")
     return Request(name, target=str(parse_count(rest[0], what="the number of a silence")))
 
 
-def _read_help(name: str, rest: list[str], _text: str) -> Request:
+def _parse_help(name: str, rest: list[str], _text: str) -> Request:
     if rest and rest[0].lower() not in NAMES:
         raise ValueError(f'there is no "{rest[0]}"')
     return Request(name, target=rest[0].lower() if rest else "")
 
 
-def _read_why(name: str, rest: list[str], _text: str) -> Request:
+def _parse_why(name: str, rest: list[str], _text: str) -> Request:
     if not 1 <= len(rest) <= 2:
         raise ValueError("expected a rule, and optionally an LLM, in quotation marks if its name has spaces")
     return Request(name, target=rest[0], text=rest[1] if len(rest) == 2 else "")
@@ -173,7 +173,7 @@ def _read_why(name: str, rest: list[str], _text: str) -> Request:
 _SECOND = {"snooze": "a duration such as 2h", "assign": "a user", "comment": "a text"}
 
 
-def _read_act(name: str, rest: list[str], text: str) -> Request:
+def _parse_act(name: str, rest: list[str], text: str) -> Request:
     if not rest:
         raise ValueError("an id such as A42 or G17 is missing")
     if name in _SECOND and len(rest) < 2:
@@ -189,27 +189,27 @@ def _read_act(name: str, rest: list[str], text: str) -> Request:
     return Request(name, target=rest[0], text=typed_text(text).split(None, 2)[2] if name == "comment" else "")
 
 
-def _read_stats(name: str, rest: list[str], _text: str) -> Request:
+def _parse_stats(name: str, rest: list[str], _text: str) -> Request:
     window, rest = take_time_range(rest)
     return Request(name, target=_one_configuration(rest), window=window)
 
 
-def _read_top(name: str, rest: list[str], _text: str) -> Request:
+def _parse_top(name: str, rest: list[str], _text: str) -> Request:
     return Request(name, question=parse_ranking_query(rest))
 
 
-def _read_spend(name: str, rest: list[str], _text: str) -> Request:
+def _parse_spend(name: str, rest: list[str], _text: str) -> Request:
     try:
         return Request(name, question=parse_ranking_query(["spend", *rest]))
     except ValueError as error:
         raise ValueError(str(error).replace("one metric, ", "")) from error
 
 
-def _read_violations(name: str, _rest: list[str], text: str) -> Request:
-    return Request(name, wanted=parse_violation_query(split(typed_text(text))[1:]))
+def _parse_violations(name: str, _rest: list[str], text: str) -> Request:
+    return Request(name, violation_query=parse_violation_query(split(typed_text(text))[1:]))
 
 
-def _read_chart(name: str, rest: list[str], _text: str) -> Request:
+def _parse_chart(name: str, rest: list[str], _text: str) -> Request:
     window, rest = take_time_range(rest)
     if not rest:
         raise ValueError("a metric is missing")
@@ -229,18 +229,18 @@ def _snooze(text: str) -> timedelta:
     return duration
 
 
-_READERS: Mapping[str, Callable[[str, list[str], str], Request]] = {
-    **dict.fromkeys(("status", "budget", "alerts", "silences", "oncall"), _read_alone),
-    **dict.fromkeys(("mute", "unmute"), _read_mute),
-    **dict.fromkeys(("ack", "unack", "snooze", "assign", "comment"), _read_act),
-    "stats": _read_stats,
-    "top": _read_top,
-    "spend": _read_spend,
-    "violations": _read_violations,
-    "chart": _read_chart,
-    "rules": _read_rules,
-    "silence": _read_silence,
-    "unsilence": _read_unsilence,
-    "why": _read_why,
-    "help": _read_help,
+_PARSERS: Mapping[str, Callable[[str, list[str], str], Request]] = {
+    **dict.fromkeys(("status", "budget", "alerts", "silences", "oncall"), _parse_alone),
+    **dict.fromkeys(("mute", "unmute"), _parse_mute),
+    **dict.fromkeys(("ack", "unack", "snooze", "assign", "comment"), _parse_act),
+    "stats": _parse_stats,
+    "top": _parse_top,
+    "spend": _parse_spend,
+    "violations": _parse_violations,
+    "chart": _parse_chart,
+    "rules": _parse_rules,
+    "silence": _parse_silence,
+    "unsilence": _parse_unsilence,
+    "why": _parse_why,
+    "help": _parse_help,
 }

@@ -1,4 +1,4 @@
-"""What stands in the form of a rule → the rule's keys, and back. Pure."""
+"""The fields of the form of a rule → the rule's keys, and back. Pure."""
 
 import re
 import shlex
@@ -31,7 +31,7 @@ class MistakesInRule(Exception):
 
 
 def new_draft(kind: str, *, timezone: str) -> RuleDraft:
-    """An empty form, as far as something can stand there at first."""
+    """A new form: every field has its default."""
     return RuleDraft(kind, {**_initial(kind), "timezone": timezone, "enabled": "true"})
 
 
@@ -49,7 +49,7 @@ def draft_in(body: Mapping[str, Any], *, about: str, version: int, timezone: str
             fields[name] = (
                 _option(state) if "selected_option" in state else typed_text(str(state.get("value") or "")).strip()
             )
-    menus = {one.name: {value for value, _ in one.choices} for one in fields_of(kind) if one.choices}
+    menus = {field.name: {value for value, _ in field.choices} for field in fields_of(kind) if field.choices}
     for name, offered in menus.items():
         if fields[name] not in offered:  # chosen from the menu of another type
             fields[name] = _initial(kind)[name]
@@ -61,19 +61,19 @@ def _option(state: Mapping[str, Any]) -> str:
 
 
 def _initial(kind: str) -> dict[str, str]:
-    return {one.name: one.initially for one in fields_of(kind)}
+    return {field.name: field.initially for field in fields_of(kind)}
 
 
 # --- fields → keys
 
 
 def keys_of(draft: RuleDraft, more: Mapping[str, Any]) -> Keys:
-    """The keys that a draft means; `more` are those that were written as such. Raises MistakesInRule."""
+    """The keys that a draft means; `more` are those typed as YAML. Raises MistakesInRule."""
     keys: Keys = {"name": draft.about or draft.fields.get("name", ""), "type": draft.type}
-    for one in fields_of(draft.type):
-        text = draft.fields.get(one.name, "")
-        if text and text != ANY and one.name not in {"where", "more", "comparison"} and not _is_level(one):
-            keys[_KEYS.get(one.name, one.name)] = text
+    for field in fields_of(draft.type):
+        text = draft.fields.get(field.name, "")
+        if text and text != ANY and field.name not in {"where", "more", "comparison"} and not _is_level(field):
+            keys[_KEYS.get(field.name, field.name)] = text
     if draft.type == "burn":
         keys["windows"] = [word for word in re.split(r"[,\s]+", draft.fields.get("windows", "")) if word]
     if draft.type == "absence" and "metric" not in keys and "window" in keys:
@@ -91,8 +91,8 @@ def keys_of(draft: RuleDraft, more: Mapping[str, Any]) -> Keys:
     return keys | dict(more)
 
 
-def _is_level(one: Field) -> bool:
-    return one.name.endswith(("warning", "critical"))
+def _is_level(field: Field) -> bool:
+    return field.name.endswith(("warning", "critical"))
 
 
 def _levels(draft: RuleDraft, more: Mapping[str, Any]) -> Keys:
@@ -107,63 +107,63 @@ def _levels(draft: RuleDraft, more: Mapping[str, Any]) -> Keys:
 
 def _where(text: str) -> dict[str, str | list[str]]:
     """Which ones are meant: `support-* provider=OPENAI`. A word alone is a configuration."""
-    found: dict[str, list[str]] = {}
+    patterns_by_name: dict[str, list[str]] = {}
     for word in split(text):
         name, is_named, pattern = word.partition("=")
-        found.setdefault(name if is_named else "ai_llm", []).append(pattern if is_named else word)
-    return {name: patterns[0] if len(patterns) == 1 else patterns for name, patterns in found.items()}
+        patterns_by_name.setdefault(name if is_named else "ai_llm", []).append(pattern if is_named else word)
+    return {name: patterns[0] if len(patterns) == 1 else patterns for name, patterns in patterns_by_name.items()}
 
 
 # --- keys → fields
 
 
 def draft_of(stored: StoredRule) -> RuleDraft:
-    """The form with a rule in it. What no field can say stands among the other keys. Raises UsageError if it is too long."""
+    """The form of a stored rule. Keys without a field stand among the other keys. Raises UsageError if they are too long."""
     rest = {name: value for name, value in stored.keys.items() if name not in {"name", "type"}}
     kind = str(stored.keys.get("type") or "threshold")
     if kind not in FIELDS:  # of a later version of the bot
         raise UsageError(f"{stored.name} has the type {kind}, which this version does not know")
-    fields = {one.name: ANY if one.choices and one.choices[0][0] == ANY else "" for one in fields_of(kind)}
+    fields = {field.name: ANY if field.choices and field.choices[0][0] == ANY else "" for field in fields_of(kind)}
     if kind == "absence" and "metric" not in rest and "for" in rest:
         rest["window"] = rest.pop("for")
     if rest.get("per") == "ai_llm":
         del rest["per"]
-    for one in fields_of(kind):
-        text = _shown(one, rest.get(_KEYS.get(one.name, one.name)))
-        if text and not _is_level(one):
-            fields[one.name] = text
-            del rest[_KEYS.get(one.name, one.name)]
+    for field in fields_of(kind):
+        text = _shown(field, rest.get(_KEYS.get(field.name, field.name)))
+        if text and not _is_level(field):
+            fields[field.name] = text
+            del rest[_KEYS.get(field.name, field.name)]
     fields |= dict(_taken_levels(kind, rest))
     for switch, _ in switches_of(kind):
         fields[switch] = str(rest.pop(switch, "true" if switch == "enabled" else "false")).lower()
     more = yaml.safe_dump(rest, allow_unicode=True, sort_keys=False) if rest else ""
     if len(more) > MORE_LIMIT:
         raise UsageError(f"{stored.name} is too long for a form")
-    usual = {one.name: one.initially for one in FIELDS[kind] if one.choices and not fields[one.name]}
+    usual = {field.name: field.initially for field in FIELDS[kind] if field.choices and not fields[field.name]}
     return RuleDraft(kind, {**fields, **usual, "more": more}, stored.name, stored.version)
 
 
-def _shown(one: Field, value: Any) -> str:
+def _shown(field: Field, value: Any) -> str:
     """What a field shows of a key; empty where it cannot be shown there."""
     text = ""
-    if one.name == "where" and isinstance(value, Mapping):
+    if field.name == "where" and isinstance(value, Mapping):
         text = " ".join(_words_of(value))
         text = text if _where(text) == dict(value) else ""
-    elif one.name == "windows" and isinstance(value, list):
+    elif field.name == "windows" and isinstance(value, list):
         text = ", ".join(str(each) for each in value)
     elif isinstance(value, bool):
         text = "true" if value else "false"
     elif isinstance(value, str | int | float):
         text = str(value)
-    offered = [choice for choice, _ in one.choices]
-    if len(text) > one.limit or text != text.strip() or (offered and text not in offered):
+    offered = [choice for choice, _ in field.choices]
+    if len(text) > field.limit or text != text.strip() or (offered and text not in offered):
         return ""
     return text
 
 
 def _words_of(where: Mapping[str, Any]) -> Iterator[str]:
-    for name, given in where.items():
-        for pattern in given if isinstance(given, list) else [given]:
+    for name, patterns in where.items():
+        for pattern in patterns if isinstance(patterns, list) else [patterns]:
             word = str(pattern) if name == "ai_llm" and "=" not in str(pattern) else f"{name}={pattern}"
             yield shlex.quote(word) if re.search(r"[\s\"'\\]", word) else word
 
@@ -173,11 +173,11 @@ def _taken_levels(kind: str, rest: Keys) -> Iterator[tuple[str, str]]:
     prefix, key = _LEVELS.get(kind, ("", ""))
     used = [key] if key else [name.value for name in Comparison if name.value in rest]
     for name in used[:1] if kind != "absence" else ():
-        given = rest.get(name)
-        if not isinstance(given, Mapping) or not set(given) <= {"warning", "critical"}:
+        levels = rest.get(name)
+        if not isinstance(levels, Mapping) or not set(levels) <= {"warning", "critical"}:
             continue
-        if all(isinstance(text, str | int | float) for text in given.values()):
-            yield from ((f"{prefix}{level}", str(text)) for level, text in given.items())
+        if all(isinstance(text, str | int | float) for text in levels.values()):
+            yield from ((f"{prefix}{level}", str(text)) for level, text in levels.items())
             del rest[name]
             if not key:
                 yield "comparison", name
@@ -188,21 +188,21 @@ def _taken_levels(kind: str, rest: Keys) -> Iterator[tuple[str, str]]:
 
 def by_field(draft: RuleDraft, mistakes: Sequence[Mistake]) -> dict[str, str]:
     """The sentences of `alertbot check`, each for the field that it belongs to."""
-    found: dict[str, list[str]] = {}
+    sentences_by_field: dict[str, list[str]] = {}
     for mistake in mistakes:
         place, sentence = mistake
         known = _field_of(draft, place)
         if known.endswith("warning") and place in {*Comparison, "factor", "at"} and not draft.fields.get(known):
             sentence = "expected a number for warning, for critical, or for both, got neither"
-        found.setdefault(known or "more", []).append(sentence if known else str(mistake))
-    return {name: "; ".join(sentences) for name, sentences in found.items()}
+        sentences_by_field.setdefault(known or "more", []).append(sentence if known else str(mistake))
+    return {name: "; ".join(sentences) for name, sentences in sentences_by_field.items()}
 
 
 def _field_of(draft: RuleDraft, place: str) -> str:
     """The field in which a key stands; empty where there is none."""
     key, _, inner = re.sub(r"\[.*", "", place).partition(".")
     prefix, container = _LEVELS.get(draft.type, ("", draft.fields.get("comparison", "")))
-    shown = {one.name for one in fields_of(draft.type)} - {"more"} | {"name", "type"}
+    shown = {field.name for field in fields_of(draft.type)} - {"more"} | {"name", "type"}
     if not place:
         return _BETWEEN.get(draft.type, "warning")
     if key == container and f"{prefix}warning" in shown and inner in {"", "warning", "critical"}:

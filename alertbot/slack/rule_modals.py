@@ -1,4 +1,4 @@
-"""Rules made in Slack: what opens their form, what comes of trying and saving it, and deleting one."""
+"""Rules created in Slack: their form, its backtest, saving and deleting."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ from alertbot.slack.views.text import literal
 
 
 def asked_for(body: Mapping[str, Any]) -> Request | None:
-    """The request of a slash command that wants the form: `rules new`, or `rules change NAME`."""
+    """The request of a slash command that opens the form: `rules new`, or `rules change NAME`."""
     try:
         request = parse(str(body.get("text") or ""))
     except UsageError:
@@ -33,7 +33,7 @@ def asked_for(body: Mapping[str, Any]) -> Request | None:
 
 
 def ask_rule(request_context: RequestContext, body: Mapping[str, Any], name: str = "") -> View:
-    """The form of a new rule, or of one that was made in Slack. Raises UsageError."""
+    """The form of a new rule, or of one that was created in Slack. Raises UsageError."""
     here = request_context.for_whom(body)
     here.require_operator()
     if not name:
@@ -50,9 +50,9 @@ def ask_rule(request_context: RequestContext, body: Mapping[str, Any], name: str
 
 
 def _require_may_change(here: RequestContext, name: str) -> None:
-    """Raise UsageError where a rule does not exist for the person, or is for more than they see.
+    """Raise UsageError if the rule does not exist for the person, or covers more than they may see.
 
-    One that cannot be read tells nobody what it is about.
+    What an invalid rule covers is not known.
     """
     if here.access.sources is not None and all(rule.name != name for rule in here.rules):
         raise UsageError(f'there is no rule "{name}" that was made in Slack')
@@ -66,12 +66,12 @@ def reshape(request_context: RequestContext, body: Mapping[str, Any]) -> View:
 
 
 def try_it(request_context: RequestContext, body: Mapping[str, Any]) -> View:
-    """The form with what would have come of the rule so far; nothing is kept of it."""
+    """The form with a backtest of the rule; nothing is stored."""
     here = request_context.for_whom(body)
     here.require_operator()
     draft, metadata = _draft(here, body), body["view"]["private_metadata"]
     try:
-        _, rule = _read(here, draft)
+        _, rule = _parse_draft(here, draft)
     except MistakesInRule as mistakes:
         problems = [f"{name.replace('_', ' ')}: {sentence}" for name, sentence in mistakes.by_field.items()]
         return rule_form(draft, metadata=metadata, problems=problems)
@@ -82,13 +82,13 @@ def try_it(request_context: RequestContext, body: Mapping[str, Any]) -> View:
 
 
 def save_rule(request_context: RequestContext, body: Mapping[str, Any]) -> Reply:
-    """Make or change the rule that was filled in; what is wrong with it stands below its fields."""
+    """Create or change the rule that was filled in; mistakes stand below their fields."""
     here = request_context.for_whom(body)
     draft = _draft(here, body)
     key = f"view {body['view']['id']} {body['view'].get('hash')}"
     try:
         here.require_operator()
-        keys, rule = _read(here, draft)
+        keys, rule = _parse_draft(here, draft)
         by, now = here.user, here.clock()
         if draft.about:
             _require_may_change(here, draft.about)
@@ -116,7 +116,7 @@ def _notes(here: RequestContext, rule: Rule) -> list[str]:
     return notes
 
 
-def _read(here: RequestContext, draft: RuleDraft) -> tuple[Keys, Rule]:
+def _parse_draft(here: RequestContext, draft: RuleDraft) -> tuple[Keys, Rule]:
     """The keys and the rule that a draft means. Raises MistakesInRule."""
     try:
         more = here.book.grammar.keys(draft.fields.get("more", ""))
@@ -124,9 +124,8 @@ def _read(here: RequestContext, draft: RuleDraft) -> tuple[Keys, Rule]:
         raise MistakesInRule({"more": "; ".join(error.lines)}) from error
     keys = keys_of(draft, more)
     if not draft.about and not here.access.sees_all:
-        # Names of hidden rules are taken, and nobody may find out which: so theirs are of a kind that no other rule is
-        # of.
-        keys = {**keys, "name": _name_of_ones_own(str(keys["name"]), here.user)}
+        # Names of hidden rules are taken, and nobody may find out which: these get names that no other rule has.
+        keys = {**keys, "name": _personal_name(str(keys["name"]), here.user)}
     try:
         rule = here.book.grammar.rule(keys)
         where = here.access.confine(rule.where)
@@ -144,14 +143,14 @@ def _read(here: RequestContext, draft: RuleDraft) -> tuple[Keys, Rule]:
         raise MistakesInRule({"where": error.lines[0]}) from error
 
 
-def _name_of_ones_own(name: str, user: str) -> str:
+def _personal_name(name: str, user: str) -> str:
     end = f"-{user.lower()}"
     return name if not name or name.endswith(end) else name + end
 
 
 def _draft(here: RequestContext, body: Mapping[str, Any]) -> RuleDraft:
-    kept = decode_private_metadata(body)
-    about, version = str(kept.get("about") or ""), int(kept.get("version") or 0)
+    metadata = decode_private_metadata(body)
+    about, version = str(metadata.get("about") or ""), int(metadata.get("version") or 0)
     return draft_in(body, about=about, version=version, timezone=_zone(here))
 
 
@@ -168,7 +167,7 @@ def _errors(problems: Mapping[str, str]) -> Reply:
 
 
 def remove(here: RequestContext, name: str, *, key: str) -> Response:
-    """Delete a rule for whom the context is. Raises UsageError."""
+    """Delete a rule for the person of the context. Raises UsageError."""
     here.require_operator()
     _require_may_change(here, name)
     delete_rule(here.database, here.book, name, by=here.user, now=here.clock(), key=key)
@@ -188,7 +187,7 @@ def clicked_delete(request_context: RequestContext, body: Mapping[str, Any]) -> 
 
 
 def listen(app: App, request_context: RequestContext, in_time: InTime) -> None:
-    """Register what opens the form, and what is done in it."""
+    """Register what opens the form, and what is clicked in it."""
 
     @app.action("rule_new")
     def new(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:

@@ -1,4 +1,4 @@
-"""Says things in Slack: domain value → view → Web API."""
+"""Sends notifications to Slack: domain value → view → Web API."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ _CHANNEL_ID = re.compile(r"[CGDUW][A-Z0-9]{6,}")
 class SlackSender:
     """Posts, edits and finds messages. Each call is made once: whether to try again is decided by who calls.
 
-    `on_call` hears of each call: method, outcome.
+    `on_call` is called with the method and the outcome of each call.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SlackSender:
         try:
             return self._post(channel, payload, notification)
         except SlackRejected as error:
-            log.warning("message_not_taken", notification=notification, why=error.lines[0])
+            log.warning("message_rejected", notification=notification, why=error.lines[0])
             return self._post(channel, _plainly(payload), notification)
 
     def edit(self, place: MessageRef, alert_message: AlertMessage) -> None:
@@ -53,7 +53,7 @@ class SlackSender:
         try:
             self._call("chat.update", {**where, **payload})
         except SlackRejected as error:
-            log.warning("message_not_taken", group=f"G{alert_message.group.number}", why=error.lines[0])
+            log.warning("message_rejected", group=f"G{alert_message.group.number}", why=error.lines[0])
             self._call("chat.update", {**where, **_plainly(payload)})
 
     def reply(self, place: MessageRef, notification: Notification, *, number: int) -> MessageRef:
@@ -104,13 +104,13 @@ class SlackSender:
 
     def permalink(self, place: MessageRef) -> str:
         where = {"channel": place.channel, "message_ts": place.ts}
-        return _told(self._ask("chat.getPermalink", where), "permalink", "chat.getPermalink")
+        return _required(self._ask("chat.getPermalink", where), "permalink", "chat.getPermalink")
 
     def _post(self, channel: str, payload: dict[str, Any], notification: int) -> MessageRef:
         metadata = {"event_type": EVENT_TYPE, "event_payload": {"notice": str(notification)}}
         sent = {"channel": channel, "unfurl_links": False, "unfurl_media": False, "metadata": metadata}
         answer = self._call("chat.postMessage", {**sent, **_AS_WRITTEN, **payload})
-        return MessageRef(str(answer.get("channel") or channel), _told(answer, "ts", "chat.postMessage"))
+        return MessageRef(str(answer.get("channel") or channel), _required(answer, "ts", "chat.postMessage"))
 
     def _id_of(self, channel: str) -> str:
         """The id of a channel that is configured by its name: history is asked for by id only."""
@@ -119,9 +119,9 @@ class SlackSender:
         where = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": "1000"}
         while True:
             answer = self._ask("conversations.list", where)
-            for found in answer.get("channels") or []:
-                if found.get("name") == channel.removeprefix("#"):
-                    return str(found["id"])
+            for listed in answer.get("channels") or []:
+                if listed.get("name") == channel.removeprefix("#"):
+                    return str(listed["id"])
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 raise SlackDestination(f"conversations.list: there is no channel {channel}", code="channel_not_found")
@@ -147,12 +147,12 @@ class SlackSender:
 
 
 def _plainly(payload: dict[str, Any]) -> dict[str, Any]:
-    """The message without the blocks that Slack does not take: a plain line is better than silence."""
+    """The message without the blocks that Slack rejects: a plain line is better than nothing."""
     return {"text": payload["text"], "attachments": []}
 
 
-def _told(answer: dict[str, Any], name: str, method: str) -> str:
-    """What an answer that says `ok` has to hold."""
+def _required(answer: dict[str, Any], name: str, method: str) -> str:
+    """A value that an answer with `ok` must hold. Raises SlackUncertain without it."""
     if not answer.get(name):
         raise SlackUncertain(f"{method}: the answer lacks {name}", code="unreadable_answer")
     return str(answer[name])

@@ -1,4 +1,4 @@
-"""Where somebody clicked or typed: a message, a modal, Home. How they are told something there, and shown a modal."""
+"""Where a person clicked or typed (a message, a modal, Home), and how they are answered there."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -35,7 +35,7 @@ _OUR_MISTAKE = (
 
 
 def sentence_for(error: BaseException) -> str:
-    """What a person hears of an error, whatever it is."""
+    """What a person is told of an error."""
     return error.public if isinstance(error, AlertbotError) else _OUR_MISTAKE
 
 
@@ -49,9 +49,9 @@ def log_failure(error: BaseException) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """Where something was clicked or typed. What is said there must not undo what was done: nothing is raised.
+    """Where something was clicked or typed. A failed answer must not undo what was done: nothing is raised.
 
-    Slack is called by threads of its own; whatever fails there is told to the person.
+    Slack is called on other threads; the person is told what failed there.
     """
 
     context: RequestContext
@@ -61,11 +61,11 @@ class Surface:
     # --- in the threads that answer
 
     def show(self, reply: Response | None = None) -> None:
-        """Bring what the person looks at up to date, and tell what they have to know: in Home and modals it stands on top."""
+        """Update what the person looks at, and show the reply: in Home and in modals it stands on top."""
         self._answer(lambda: self._show(reply))
 
     def open(self, make: Callable[[], View]) -> None:
-        """Show a modal, above the one that the click was in. What keeps it from being shown is told in one line."""
+        """Open a modal, above the one that the click was in. If that fails, the person is told why."""
         self._answer(lambda: self._open(make))
 
     def update(self, make: Callable[[], View]) -> None:
@@ -73,11 +73,11 @@ class Surface:
         self._answer(lambda: self._update_modal(make))
 
     def show_below(self) -> None:
-        """Bring up to date what the person sees when a modal is gone: the details below it, and Home."""
+        """Update what the person sees when a modal closes: the details below it, and Home."""
         self._answer(self._show_below)
 
     def do(self, work: Callable[[], None]) -> None:
-        """Do something else that calls Slack."""
+        """Run other work that calls Slack."""
         self._answer(work)
 
     def look_up(self, ask: Callable[[], Response]) -> None:
@@ -85,18 +85,18 @@ class Surface:
         self._start(self.context.executors.look_ups, lambda: self._show(ask()))
 
     def tell(self, text: str) -> None:
-        """Say a sentence where the person is."""
+        """Show a sentence where the person is."""
         self._answer(lambda: self._tell(text))
 
     def fail(self, error: BaseException) -> None:
-        """Log it, and say what it means to the person."""
+        """Log the error, and tell the person what it means."""
         log_failure(error)
         self.tell(sentence_for(error))
 
     # --- in those for what takes long
 
     def work(self, work: Callable[[], None], *, key: str) -> None:
-        """Do what draws, uploads or looks far back, once at a time for one `key`. What keeps it from being begun is told."""
+        """Run slow work, one piece at a time per `key`. If it cannot start, the person is told why."""
         try:
             self._start(self.context.executors.slow, work, key=key)
         except Busy as busy:
@@ -107,7 +107,7 @@ class Surface:
         self._start(self.context.executors.slow, lambda: self._show(ask()), key=key)
 
     def update_slowly(self, make: Callable[[], View]) -> None:
-        """Replace what the modal of the click shows by what takes long to find out."""
+        """Replace what the modal of the click shows by a view that takes long to make."""
         self.work(lambda: self._update_modal(make), key=f"view {self.body['view']['id']}")
 
     # --- how
@@ -122,7 +122,7 @@ class Surface:
         executor.start(lambda: self._attempt(work), person=self._user, key=key).add_done_callback(self._tell_dropped)
 
     def _attempt(self, work: Callable[[], None]) -> None:
-        """Do it; what goes wrong is told to the person."""
+        """Run the work; the person is told what fails."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 — one listener: it must not end the thread, nor leave the person without an answer
@@ -147,10 +147,10 @@ class Surface:
             log.warning("answer_not_shown", user=self._user, code=error.code, why=error.lines[0])
 
     def say(self, reply: Response, **how: Any) -> None:
-        """Answer at the response_url, plainly where Slack does not take the blocks. Raises a SlackError."""
+        """Answer at the response_url, without the blocks if Slack rejects them. Raises a SlackError."""
         url = str(self.body.get("response_url") or "")
         if not url:
-            log.warning("answer_not_shown", user=self._user, code="", why="there is no place to answer at")
+            log.warning("answer_not_shown", user=self._user, code="", why="there is no response_url")
             return
         # As patient as every other call of ours; the usual client waits for half a minute, and repeats what it posts.
         hook = WebhookClient(
@@ -162,11 +162,11 @@ class Surface:
             logger=self.client._logger,  # noqa: SLF001 — it has no other name; one of its own would print bodies
         )
         with translate_errors("response_url"):
-            said = hook.send_dict({**reply, **how})
-            if said.status_code != 200 and reply:
-                said = hook.send_dict({"text": reply["text"], **how})
-        if said.status_code != 200:
-            raise SlackRejected(f"response_url: HTTP {said.status_code}", code=f"http_{said.status_code}")
+            response = hook.send_dict({**reply, **how})
+            if response.status_code != 200 and reply:
+                response = hook.send_dict({"text": reply["text"], **how})
+        if response.status_code != 200:
+            raise SlackRejected(f"response_url: HTTP {response.status_code}", code=f"http_{response.status_code}")
 
     def _open(self, make: Callable[[], View]) -> None:
         view = make()
@@ -183,11 +183,11 @@ class Surface:
         self._put_if_open(self.body["view"]["id"], make())
 
     def _show_below(self) -> None:
-        kept, below = decode_private_metadata(self.body), self.body["view"].get("previous_view_id")
+        metadata, below = decode_private_metadata(self.body), self.body["view"].get("previous_view_id")
         here = self.context.for_whom(self.body)
         home.publish_if_in_access(here, self.client)
-        if below and kept.get("below"):
-            self._put_if_open(below, details_of(here, str(kept["below"]), page=int(kept.get("page") or 0)))
+        if below and metadata.get("below"):
+            self._put_if_open(below, details_of(here, str(metadata["below"]), page=int(metadata.get("page") or 0)))
 
     def _put_if_open(self, view_id: str, view: View) -> None:
         try:
@@ -201,7 +201,7 @@ class Surface:
             self.client.views_update(view_id=view_id, view=view)
 
     def _tell(self, text: str) -> None:
-        """Say a sentence without looking anything up: also while the database is away."""
+        """Show a sentence without the database, which may be down."""
         view = self.body.get("view") or {}
         try:
             if view.get("type") == "modal":

@@ -34,7 +34,7 @@ def test_a_rule_made_in_slack_fires_at_the_next_growth_and_its_alert_ends_when_i
 
     message = stage.wait_for_word("Critical")
     assert "21 blocks in 1 h on config-7" in message.text
-    assert "made by <@U3>" in stage.command("rules", "U2")
+    assert "created by <@U3>" in stage.command("rules", "U2")
     assert "only operators may do this" in stage.command("rules delete block-burst", "U2")
     assert "*block-burst* was deleted" in stage.command("rules delete block-burst", "U3")
     stage.wait_for_word("Resolved")

@@ -434,7 +434,7 @@ def test_what_explains_itself_is_no_difference(sqlite, logged, name):
 
 def look_up(case: Case, wanted: ViolationQuery | None = None, **more: Any) -> Any:
     window = Window(at(0), case.now + MINUTE, "in the last hour")
-    return violations(case.database, sources=["acme"], wanted=wanted or ViolationQuery(), window=window, **more)
+    return violations(case.database, sources=["acme"], query=wanted or ViolationQuery(), window=window, **more)
 
 
 @pytest.fixture
@@ -506,7 +506,7 @@ def test_a_look_up_says_what_is_not_known(sqlite):
     case.restart()
     case.until(3)
     long_ago = Window(at(-10_000), case.now, "in the last days")
-    listing = violations(sqlite, sources=["acme"], wanted=ViolationQuery(), window=long_ago)
+    listing = violations(sqlite, sources=["acme"], query=ViolationQuery(), window=long_ago)
     assert listing.notes == ("acme: complete only since 2026-01-03T00:03:00Z",)
 
 

@@ -30,7 +30,7 @@ def drawn(scene: Scene, subject: str, wanted: str | None = None, *rules: Rule, w
         rules=rules or scene.context.rules,
         intervals=scene.context.intervals,
         subject=subject,
-        wanted=wanted,
+        llm=wanted,
         window=resolution,
     )
 

@@ -80,7 +80,7 @@ def test_a_source_that_stopped_answering_says_until_when_it_is_known(database: D
 
 def test_a_source_that_was_never_read_is_named_beside_those_that_were(database: Database) -> None:
     scene = Scene(database, {"acme/llm-1": "0 3", "globex/llm-1": "_ _"}).until(1)
-    found = llm_stats(scene.database, intervals=scene.context.intervals, wanted=None, window=window(scene))
+    found = llm_stats(scene.database, intervals=scene.context.intervals, llm=None, window=window(scene))
     assert [row.source for row in found.rows] == ["acme"]
     (note,) = found.coverage.notes
     assert note.startswith("globex: not known; its totals were never read (")
@@ -125,15 +125,13 @@ def test_money_budgets_and_charts_say_since_when_they_are_known(database: Databa
         rules=scene.context.rules,
         intervals=intervals,
         subject="policy_violations",
-        wanted=None,
+        llm=None,
         window=window(scene),
     )
     assert chart_series.known_since == at(29)
     scene.until(36)
     recent = window_of(timedelta(minutes=5), scene.now, UTC)
-    chart_series = chart(
-        database, rules=(), intervals=intervals, subject="policy_violations", wanted=None, window=recent
-    )
+    chart_series = chart(database, rules=(), intervals=intervals, subject="policy_violations", llm=None, window=recent)
     assert chart_series.known_since is None
 
 
@@ -146,7 +144,7 @@ def test_a_budget_names_the_sources_that_are_not_counted_in_it(database: Databas
 
 def test_violations_that_were_never_listed_are_not_none(database: Database) -> None:
     scene = Scene(database, "0 12").until(1)
-    listing = violations(database, sources=["acme"], wanted=ViolationQuery(), window=window(scene))
+    listing = violations(database, sources=["acme"], query=ViolationQuery(), window=window(scene))
     assert not listing.is_known
     assert listing.notes == ("acme: no evidence has been fetched yet",)
 

@@ -182,7 +182,7 @@ def test_a_person_whose_zone_slack_does_not_tell_has_that_of_utc(sqlite):
         here.scene.until(1)
         here.slack.fault(FaultKind.ERROR, "users.info", error="user_not_found")
         assert "Growth today" in shown(answered(here, "stats today"))
-    assert [log["what"] for log in logs if log["event"] == "slack_did_not_say"] == ["time zone"]
+    assert [log["what"] for log in logs if log["event"] == "slack_lookup_failed"] == ["time zone"]
 
 
 def test_budgets_are_bars(sqlite):

@@ -51,10 +51,10 @@ def test_the_last_answer_holds_for_an_hour_and_then_nobody_is_in_the_group():
         for asked.now in (HOUR + 31, 5 * HOUR):
             assert members("S1") == frozenset(), "who was an operator an hour ago may be none any more"
     assert [(log["event"], log["last_answer_holds"]) for log in logs] == [
-        ("slack_did_not_say", True),
-        ("slack_did_not_say", True),
-        ("slack_did_not_say", False),
-        ("slack_did_not_say", False),
+        ("slack_lookup_failed", True),
+        ("slack_lookup_failed", True),
+        ("slack_lookup_failed", False),
+        ("slack_lookup_failed", False),
     ]
     asked.is_away, asked.now = False, 6 * HOUR
     assert members("S1") == {"U1"}

@@ -59,7 +59,7 @@ def counted_since(coverage: Coverage, window: Window) -> str:
 
 
 def notes_block(notes: Sequence[str]) -> list[dict[str, Any]]:
-    """What the figure above could not see; no block where it saw everything."""
+    """What the figure above does not include; no block if it is complete."""
     if not notes:
         return []
     lines = [f":information_source: {with_moments(literal(note, _NOTE_LIMIT))}" for note in notes[:_MOST_NOTES]]
@@ -69,12 +69,12 @@ def notes_block(notes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _nothing(zero: str, subject: str, coverage: Coverage) -> Response:
-    """Where there is no row: zero only where that is known."""
+    """The answer without rows: zero only if that is known."""
     if not coverage.is_known:
-        told = text_response(f"{subject}: not known.")
+        response = text_response(f"{subject}: not known.")
     else:
-        told = text_response(f"{zero}{', as far as it is known' if coverage.unknown else ''}.")
-    return told | {"blocks": [*told["blocks"], *notes_block(coverage.notes)]}
+        response = text_response(f"{zero}{', as far as it is known' if coverage.unknown else ''}.")
+    return response | {"blocks": [*response["blocks"], *notes_block(coverage.notes)]}
 
 
 def _capital(text: str) -> str:
@@ -120,10 +120,10 @@ def spend_response(spending: Spending) -> Response:
 
 
 def _estimate(spending: Spending) -> str:
-    told = f"An estimate based on {literal(spending.price_list, 60)}, before discounts."
+    text = f"An estimate based on {literal(spending.price_list, 60)}, before discounts."
     if spending.unpriced_tokens:
-        told += f" {format_count(spending.unpriced_tokens)} tokens have no known price and are not included."
-    return told
+        text += f" {format_count(spending.unpriced_tokens)} tokens have no known price and are not included."
+    return text
 
 
 def _spend_table(rows: Sequence[Spent], *, several: bool) -> list[str]:
@@ -144,8 +144,8 @@ def stats_response(stats: Stats) -> Response:
     """A table of growths."""
     rows = stats.rows
     if not rows:
-        told = text_response("No LLM has been read yet.")
-        return told | {"blocks": [*told["blocks"], *notes_block(stats.coverage.notes)]}
+        response = text_response("No LLM has been read yet.")
+        return response | {"blocks": [*response["blocks"], *notes_block(stats.coverage.notes)]}
     order = sorted(rows, key=lambda row: -(row.metrics["api_calls"] or 0))
     table = [f"{'':<{_NAME_WIDTH}} {'calls':>7} {'tokens':>8} {'viol':>5} {'alert':>5} {'block':>5}"]
     names = _names([(row.name, f"{row.source}/{row.ai_llm}") for row in order[:_MOST_LLMS]], _NAME_WIDTH)
@@ -171,7 +171,7 @@ def stats_response(stats: Stats) -> Response:
 def _names(named: Sequence[tuple[str, str]], width: int) -> list[str]:
     """The names of (name, key) for a column of that width; those that two have with the end of their id.
 
-    But for people and what leads to them: there the name may be all that may be told.
+    Except for people and what identifies them: there only the name may be shown.
     """
     endings = id_endings([(name, "" if _is_personal(key) else key) for name, key in named])
     return [
@@ -182,11 +182,11 @@ def _names(named: Sequence[tuple[str, str]], width: int) -> list[str]:
 
 def budget_response(budgets: Budgets) -> Response:
     """Each budget with its series as bars."""
-    found = budgets.usages
-    if not found:
-        told = text_response("No budget is configured, or nothing has been read yet.")
-        return told | {"blocks": [*told["blocks"], *notes_block(budgets.notes)]}
-    texts = [_budget_lines(list(group)) for _, group in groupby(found, key=lambda usage: usage.rule.name)]
+    usages = budgets.usages
+    if not usages:
+        response = text_response("No budget is configured, or nothing has been read yet.")
+        return response | {"blocks": [*response["blocks"], *notes_block(budgets.notes)]}
+    texts = [_budget_lines(list(group)) for _, group in groupby(usages, key=lambda usage: usage.rule.name)]
     shown: list[str] = []
     for text in texts:
         if sum(map(len, shown)) + len(text) > _MOST_CHARACTERS:
@@ -194,33 +194,33 @@ def budget_response(budgets: Budgets) -> Response:
         shown.append(text)
     if len(shown) < len(texts):
         shown.append(f"… and {len(texts) - len(shown)} more budgets")
-    worst = max(found, key=lambda one: one.share)
+    worst = max(usages, key=lambda usage: usage.share)
     first = f"{literal(worst.rule.name, 80)}: {percent(worst.share)} used by {literal(worst.name, 80)}"
     blocks = [section(text) for text in shown]
     return {"text": first, "blocks": [*blocks, *notes_block(budgets.notes)]}
 
 
-def _budget_lines(found: Sequence[Usage]) -> str:
-    first, rows = found[0], found[:_MOST_SERIES]
+def _budget_lines(usages: Sequence[Usage]) -> str:
+    first, rows = usages[0], usages[:_MOST_SERIES]
     metric = first.condition.metric.replace("_", " ")
     amount = format_amount(first.condition.amount, first.unit)
     metric = "" if first.unit else f" {metric}"
     head = f"*{literal(first.rule.name, 80)}*: {amount}{metric} per {first.condition.period.value}, resets {slack_date(first.end)}"
-    return fit([head, *map(_usage_line, rows)], SECTION_LIMIT, hidden=len(found) - len(rows))
+    return fit([head, *map(_usage_line, rows)], SECTION_LIMIT, hidden=len(usages) - len(rows))
 
 
-def _usage_line(one: Usage) -> str:
-    name = literal(one.name, 60)
-    if one.used is None:
+def _usage_line(usage: Usage) -> str:
+    name = literal(usage.name, 60)
+    if usage.used is None:
         return f"`{bar(Fraction(0))}` {name}: nothing reported yet"
-    mark = f" {MARKS[one.severity]}" if one.severity is not None else ""
-    since = f" since {slack_date(one.known_since)}" if one.known_since is not None else ""
-    used = f"`{bar(one.share)}` *{percent(one.share)}*{mark} {name}: {format_amount(one.used, one.unit)} used{since}"
-    if one.over > 0:
-        return f"{used}, {format_amount(one.over, one.unit)} over budget"
-    until = f" to {slack_date(one.exhausted_by)}" if one.exhausted_by not in {None, one.exhausted_at} else ""
-    soon = f"; used up {slack_date(one.exhausted_at)}{until} at this pace" if one.exhausted_at is not None else ""
-    return f"{used}, {format_amount(one.left, one.unit)} left{soon}"
+    mark = f" {MARKS[usage.severity]}" if usage.severity is not None else ""
+    since = f" since {slack_date(usage.known_since)}" if usage.known_since is not None else ""
+    used = f"`{bar(usage.share)}` *{percent(usage.share)}*{mark} {name}: {format_amount(usage.used, usage.unit)} used{since}"
+    if usage.over > 0:
+        return f"{used}, {format_amount(usage.over, usage.unit)} over budget"
+    until = f" to {slack_date(usage.exhausted_by)}" if usage.exhausted_by not in {None, usage.exhausted_at} else ""
+    soon = f"; used up {slack_date(usage.exhausted_at)}{until} at this pace" if usage.exhausted_at is not None else ""
+    return f"{used}, {format_amount(usage.left, usage.unit)} left{soon}"
 
 
 def chart_response(chart_series: ChartSeries, file: str | None) -> Response:
@@ -247,17 +247,17 @@ def _summary(chart_series: ChartSeries) -> str:
     (at, extreme), (_, last) = chart_series.worst, chart_series.known[-1]
     word = "Highest" if chart_series.comparison.is_upper_bound else "Lowest"
     ends_worst = chart_series.bucket is None and at == chart_series.known[-1][0]
-    told = f"{word} {format_amount(extreme, unit)} ({'at the end' if ends_worst else slack_date(at)})"
+    text = f"{word} {format_amount(extreme, unit)} ({'at the end' if ends_worst else slack_date(at)})"
     if chart_series.bucket is not None:
-        told += f", {format_amount(sum(value for _, value in chart_series.known), unit)} in total"
+        text += f", {format_amount(sum(value for _, value in chart_series.known), unit)} in total"
     elif not ends_worst:
-        told += f", {format_amount(last, unit)} at the end"
+        text += f", {format_amount(last, unit)} at the end"
     comparison = chart_series.comparison.value.replace("_", " ")
     limits = ", ".join(
         f"{severity.value} {comparison} {format_amount(threshold, '%' if unit == '%' else '')}"
         for severity, threshold in chart_series.thresholds
     )
-    return f"{told}; {literal(chart_series.rule, 80)}: {limits}" if limits else told
+    return f"{text}; {literal(chart_series.rule, 80)}: {limits}" if limits else text
 
 
 def _is_personal(key: str) -> bool:

@@ -39,7 +39,7 @@ def details_view(
 ) -> View:
     """One page of a message's alerts, the firing and worst ones first, and below them the evidence with the `doubts` about it.
 
-    `note`, safe mrkdwn, is what became of a click.
+    `note`, safe mrkdwn, is the result of a click.
     """
     order = sorted(
         alerts, key=lambda alert: (alert.state is not State.FIRING, -shown_severity(alert).rank, alert.number)
@@ -49,8 +49,8 @@ def details_view(
     blocks: list[dict[str, Any]] = [section(cut(note, SECTION_LIMIT))] if note else []
     for alert in order[page * PAGE : (page + 1) * PAGE]:
         blocks.append(_line(alert, now))
-        if said := literal(alert.note, 1000):
-            blocks.append(context_line(said))
+        if note_text := literal(alert.note, 1000):
+            blocks.append(context_line(note_text))
     if evidence is not None:
         blocks.append(evidence_block(evidence, doubts))
     if last:
@@ -83,15 +83,15 @@ def _line(alert: Alert, now: datetime) -> dict[str, Any]:
 
 
 def _standing(alert: Alert, now: datetime) -> list[str]:
-    """Who has it, and until when nobody is to hear of it."""
-    found = []
+    """Who acknowledged it or is assigned, and until when it is snoozed."""
+    parts = []
     if taker := taker_of(alert):
-        found.append(f":eyes: {taker}")
+        parts.append(f":eyes: {taker}")
     if alert.assigned_to:
-        found.append(f":bust_in_silhouette: {mention_user(alert.assigned_to)}")
+        parts.append(f":bust_in_silhouette: {mention_user(alert.assigned_to)}")
     if alert.state.is_open and alert.snoozed_until is not None and alert.snoozed_until > now:
-        found.append(f":zzz: until {slack_date(alert.snoozed_until)}")
-    return found
+        parts.append(f":zzz: until {slack_date(alert.snoozed_until)}")
+    return parts
 
 
 def _menu(alert: Alert) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What stands on top of a view where something went wrong, and what stands in place of a form that takes longer."""
+"""Errors on top of a view, and what replaces a form that takes longer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,12 +21,12 @@ def with_trouble(view: Mapping[str, Any], text: str) -> View:
 
 
 def waiting_view() -> View:
-    """In place of a form whose submission takes longer than Slack waits."""
+    """Replaces a form whose submission takes longer than Slack waits."""
     return _note_view("Please wait", ":hourglass: This takes longer than usual. The result will appear here.")
 
 
 def outcome_view(problems: Mapping[str, str]) -> View:
-    """What became of a submission that took longer: it was done, or these are the problems."""
+    """The result of a submission that took longer: done, or its problems."""
     if not problems:
         return _note_view("Done", ":white_check_mark: Your change was saved.")
     return _note_view("Not done", "\n".join(f":warning: {literal(problem, 500)}" for problem in problems.values()))

@@ -1,4 +1,4 @@
-"""The evidence behind an alert in a few lines, and the answer to `violations`. What may not be told has not come this far."""
+"""The evidence behind an alert in a few lines, and the answer to `violations`. It is redacted before it comes here."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
@@ -35,7 +35,7 @@ def evidence_block(summary: Summary, notes: Sequence[str] = ()) -> dict[str, Any
 
 
 def evidence_lines(summary: Summary) -> list[str]:
-    """The leading policies, people and models, and the newest explanation; where only numbers may be told, one line."""
+    """The leading policies, people and models, and the newest explanation; where only numbers may be shown, one line."""
     if summary.privacy is Privacy.COUNTS:
         parts = [
             _counted(summary.policies.in_all, "policy", "policies"),
@@ -60,13 +60,13 @@ def _listed(summary: Summary) -> str:
 
 
 def _leading(leaders: TopN) -> str:
-    shown = ", ".join(f"{literal(one.name, _NAME_LIMIT) or 'unknown'} ({one.count:,})" for one in leaders.first)
+    shown = ", ".join(f"{literal(top.name, _NAME_LIMIT) or 'unknown'} ({top.count:,})" for top in leaders.first)
     others = leaders.in_all - len(leaders.first)
     return f"{shown} and {others:,} more" if others > 0 else shown
 
 
 def _quote(summary: Summary) -> list[str]:
-    """What was said of the newest, of whom, and which policy said so. `&gt;` at the beginning of a line makes it a quotation."""
+    """The newest explanation, with its policy, person and time. `&gt;` at the beginning of a line makes it a quotation."""
     newest = summary.newest
     if newest is None or not (text := literal(newest.explanation, _QUOTE_LIMIT)):
         return []
@@ -86,8 +86,8 @@ def _of_them(summary: Summary) -> str:
     return f"; {', '.join(parts)}" if parts else ""
 
 
-def _counted(number: int, one: str, several: str) -> str:
-    return f"{number:,} {one if number == 1 else several}"
+def _counted(number: int, singular: str, plural: str) -> str:
+    return f"{number:,} {singular if number == 1 else plural}"
 
 
 # --- what somebody asked for
@@ -117,18 +117,21 @@ def _table(listing: ViolationReport, window: Window, zone: tzinfo) -> list[str]:
     """Lines of at most 40 characters."""
     rows = listing.violations[:MOST_ROWS]
     form = "%H:%M" if window.length <= timedelta(hours=24) else "%m-%d %H:%M"
-    times = [_clock(one.at, zone, form) for one in rows]
+    times = [_clock(violation.at, zone, form) for violation in rows]
     space = _COLUMNS - len(times[0]) - 8
-    named = [(visible(one.policy_name or one.policy), visible(one.user_name or one.user)) for one in rows]
+    named = [
+        (visible(violation.policy_name or violation.policy), visible(violation.user_name or violation.user))
+        for violation in rows
+    ]
     people = max(len("who"), *(len(_called(who, space * 2 // 5)) for _, who in named))
     policy = min(space - people, max(len("policy"), *(len(what) for what, _ in named)))
     table = [f"{'':<{len(times[0])}} {'':<5} {'policy':<{policy}} who"]
-    for at, one, (what, who) in zip(times, rows, named, strict=True):
-        severity = _SEVERITIES.get(one.severity, "-") + ("!" if one.blocked else "")
+    for at, violation, (what, who) in zip(times, rows, named, strict=True):
+        severity = _SEVERITIES.get(violation.severity, "-") + ("!" if violation.blocked else "")
         table.append(
             f"{at} {severity:<5} {cut_between_words(what, policy):<{policy}} {_called(who, space - policy)}".rstrip()
         )
-    if any(one.blocked for one in rows):
+    if any(violation.blocked for violation in rows):
         table.append("! = blocked")
     if listing.summary.total > len(rows):
         table.append(f"… and {format_count(listing.summary.total - len(rows))} more")

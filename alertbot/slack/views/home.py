@@ -1,4 +1,4 @@
-"""App Home: what is open, whose it is, the sources, who is on call, and what is silenced."""
+"""App Home: open alerts, budgets, sources, who is on call, and silences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _MOST_SILENCES = 15
 
 @dataclass(frozen=True, slots=True)
 class HomeData:
-    """What stands in somebody's Home. `rows` are the open alerts; `note`, safe mrkdwn, is what became of a click.
+    """The content of a person's Home. `rows` are the open alerts; `note`, safe mrkdwn, is the result of a click.
 
     `budgets` are a block each, the fullest first; `may_end` are the silences that the person may end.
     """
@@ -103,12 +103,12 @@ class _Bundle:
         return any(user in {alert.acknowledged_by, alert.assigned_to} for alert in self.alerts)
 
     @property
-    def is_taken(self) -> bool:
+    def is_acknowledged(self) -> bool:
         return all(alert.acknowledged_at is not None for alert in self.alerts)
 
 
 def _bundles(board: HomeData) -> list[_Bundle]:
-    """The person's own messages first, then those that nobody has taken, then the others; the worst first."""
+    """The person's own messages first, then those that nobody has acknowledged, then the others; the worst first."""
     grouped: dict[int, list[Alert]] = {}
     for row in board.rows:
         if row.group is not None and row.alert.state is State.FIRING:
@@ -116,7 +116,11 @@ def _bundles(board: HomeData) -> list[_Bundle]:
     bundles = [_Bundle(group, sorted(alerts, key=_severity_order)) for group, alerts in grouped.items()]
     return sorted(
         bundles,
-        key=lambda one: (not one.belongs_to(board.user), one.is_taken, *_severity_order(one.alerts[0])),
+        key=lambda bundle: (
+            not bundle.belongs_to(board.user),
+            bundle.is_acknowledged,
+            *_severity_order(bundle.alerts[0]),
+        ),
     )
 
 
@@ -125,17 +129,17 @@ def _severity_order(alert: Alert) -> tuple[int, Fraction, int]:
 
 
 def _rows(board: HomeData, shown: Sequence[_Bundle]) -> Iterator[Block]:
-    mine = [bundle for bundle in shown if bundle.belongs_to(board.user)]
-    for title, bundles in (("Yours", mine), ("Open", shown[len(mine) :])):
+    yours = [bundle for bundle in shown if bundle.belongs_to(board.user)]
+    for title, bundles in (("Yours", yours), ("Open", shown[len(yours) :])):
         if bundles:
             yield from (DIVIDER, header(title))
         for bundle in bundles:
-            yield section(_said(board, bundle))
+            yield section(_bundle_text(board, bundle))
             yield context_line(_about(bundle))
             yield _buttons(board, bundle)
 
 
-def _said(board: HomeData, bundle: _Bundle) -> str:
+def _bundle_text(board: HomeData, bundle: _Bundle) -> str:
     worst, others = bundle.alerts[0], len(bundle.alerts) - 1
     more = f" and {others} more" if others else ""
     more += f", was {worst.worst}" if worst.worst is not worst.severity else ""
@@ -157,27 +161,29 @@ def _about(bundle: _Bundle) -> str:
 
 
 def _standing(board: HomeData, bundle: _Bundle) -> list[str]:
-    """Who has it, and why nobody hears of it."""
-    found, alerts = [], bundle.alerts
+    """Who acknowledged it or is assigned, and why it is muted."""
+    parts, alerts = [], bundle.alerts
     taken = [alert for alert in alerts if alert.acknowledged_at is not None]
     if taken:
         who = ", ".join(mention_user(name) for name in sorted({alert.acknowledged_by for alert in taken})[:3])
-        found.append(f":eyes: {who}" if len(taken) == len(alerts) else f":eyes: {who} ({len(taken)} of {len(alerts)})")
-    found += [f":eyes: {line}" for line in no_longer_taken(alerts)[:1]]
-    given = sorted({alert.assigned_to for alert in alerts if alert.assigned_to})
-    if given:
-        found.append(f":bust_in_silhouette: {', '.join(mention_user(name) for name in given[:3])}")
+        parts.append(f":eyes: {who}" if len(taken) == len(alerts) else f":eyes: {who} ({len(taken)} of {len(alerts)})")
+    parts += [f":eyes: {line}" for line in no_longer_taken(alerts)[:1]]
+    assignees = sorted({alert.assigned_to for alert in alerts if alert.assigned_to})
+    if assignees:
+        parts.append(f":bust_in_silhouette: {', '.join(mention_user(name) for name in assignees[:3])}")
     snoozed = [alert.snoozed_until for alert in alerts if alert.snoozed_until and alert.snoozed_until > board.now]
     if len(snoozed) == len(alerts):
-        found.append(f":zzz: until {slack_date(max(snoozed))}")
-    if all(any(one.covers(labels_with_severity(alert), board.now) for one in board.silences) for alert in alerts):
-        found.append(":mute: silenced")
-    return found
+        parts.append(f":zzz: until {slack_date(max(snoozed))}")
+    if all(
+        any(silence.covers(labels_with_severity(alert), board.now) for silence in board.silences) for alert in alerts
+    ):
+        parts.append(":mute: silenced")
+    return parts
 
 
 def _buttons(board: HomeData, bundle: _Bundle) -> Block:
     name = f"G{bundle.group}"
-    if not bundle.is_taken:
+    if not bundle.is_acknowledged:
         elements = [button("acknowledge", "Acknowledge", name, style="primary")]
     elif any(alert.acknowledged_by == board.user for alert in bundle.alerts):
         elements = [button("give_back", "Unacknowledge", name)]
@@ -191,13 +197,13 @@ def _pages(page: int, last: int) -> Block:
 
 
 def _pending(board: HomeData) -> list[Block]:
-    """What is true but not yet for long enough, or fires and has no message yet: there is little to do about it."""
-    found = [row.alert for row in board.rows if row.group is None or row.alert.state is State.PENDING]
+    """Pending alerts, and firing ones that have no message yet."""
+    pending = [row.alert for row in board.rows if row.group is None or row.alert.state is State.PENDING]
     lines = [
         f":hourglass_flowing_sand: `A{alert.number}` {literal(headline(alert), 200)} · {literal(alert.rule, 100)}"
-        for alert in found[:_MOST_PENDING]
+        for alert in pending[:_MOST_PENDING]
     ]
-    return _titled("Pending", _lines(lines, hidden=len(found) - len(lines)))
+    return _titled("Pending", _lines(lines, hidden=len(pending) - len(lines)))
 
 
 def _sources(board: HomeData) -> list[Block]:
@@ -230,8 +236,8 @@ def _end(silence: Silence) -> dict[str, Any]:
 
 
 def _titled(title: str, blocks: Sequence[Block] | Iterator[Block]) -> list[Block]:
-    found = list(blocks)
-    return [DIVIDER, header(title), *found] if found else []
+    listed = list(blocks)
+    return [DIVIDER, header(title), *listed] if listed else []
 
 
 def _lines(lines: Sequence[str], *, hidden: int = 0) -> list[Block]:

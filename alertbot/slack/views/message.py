@@ -1,4 +1,4 @@
-"""The message of a group of alerts: what, where, how bad, since when, who has it, and buttons to take it."""
+"""The message of a group of alerts: what, where, how bad, since when, who acknowledged it, and its buttons."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -71,7 +71,7 @@ def notification_message(message: AlertMessage, *, mentioned: Iterable[str] = ()
     state = _Look(message)
     whom = " ".join(mention(who) for who in mentioned)
     text = cut(f"{state.mark} {state.first_line}" + (f"  {whom}" if whom else ""), FALLBACK_LIMIT)
-    blocks = _one(message, state) if len(message.alerts) == 1 else _several(state)
+    blocks = _single_alert(message, state) if len(message.alerts) == 1 else _several_alerts(state)
     blocks += [
         *([evidence_block(message.evidence)] if message.evidence is not None else []),
         *_growers(message, state.worst),
@@ -107,12 +107,12 @@ class _Look:
         self.first_line = self._first_line(message)
 
     def _first_line(self, message: AlertMessage) -> str:
-        told = literal(headline(self.worst), 400)
+        what = literal(headline(self.worst), 400)
         if len(message.alerts) == 1:
-            return f"*{self.word}*: {told}"
+            return f"*{self.word}*: {what}"
         others = len(message.alerts) - 1
         return (
-            f"*{self.word}*: {told} and {others} more"
+            f"*{self.word}*: {what} and {others} more"
             if self.firing
             else f"*{self.word}*: {len(message.alerts)} alerts of {_rule(message)}"
         )
@@ -123,10 +123,10 @@ def _rule(message: AlertMessage) -> str:
     return literal(", ".join(names), 200)
 
 
-def _one(message: AlertMessage, state: _Look) -> list[Block]:
+def _single_alert(message: AlertMessage, state: _Look) -> list[Block]:
     alert = state.worst
     amount = alert.peak if alert.state is not State.FIRING else alert.value
-    # What and where stand in the first line: none of it is said twice.
+    # The first line says what and where; it is not repeated here.
     window = f" ({literal(alert.over, 100)})" if alert.over else ""  # the evidence below may count more than that
     now = "Now" if alert.state is State.FIRING else "Worst"
     pairs = [(f"{now}{window}", _now(alert, amount)), _times(alert, message.shown_at)]
@@ -176,7 +176,9 @@ def _growers(message: AlertMessage, alert: Alert) -> list[Block]:
     for growers in message.growers:
         singular, plural = _DIMENSIONS[growers.by]
         if growers.first:
-            shown = ", ".join(f"{literal(one.name, 80)} ({format_amount(one.amount, unit)})" for one in growers.first)
+            shown = ", ".join(
+                f"{literal(grower.name, 80)} ({format_amount(grower.amount, unit)})" for grower in growers.first
+            )
             others = growers.in_all - len(growers.first)
             lines.append(f"*{plural}*  {shown}" + (f" and {others:,} more" if others > 0 else ""))
         elif growers.in_all:
@@ -187,24 +189,24 @@ def _growers(message: AlertMessage, alert: Alert) -> list[Block]:
 
 
 def _described(text: str) -> str:
-    """The rule's description with its links to click on: often it says where to read on."""
+    """The rule's description with its links made clickable."""
     return _URL.sub(_link, literal(text, 600))
 
 
-def _link(found: re.Match[str]) -> str:
-    url = found[0].rstrip(".,:!?)")
-    cut_off = found[0].endswith(ELLIPSIS)  # what is left of it would lead elsewhere
-    return found[0] if cut_off else f"<{url}>{found[0][len(url) :]}"
+def _link(match: re.Match[str]) -> str:
+    url = match[0].rstrip(".,:!?)")
+    cut_off = match[0].endswith(ELLIPSIS)  # what is left of it would lead elsewhere
+    return match[0] if cut_off else f"<{url}>{match[0][len(url) :]}"
 
 
 def _now(alert: Alert, amount: Fraction | None) -> str:
     """The number against its threshold: `19 (above 5)`, and how bad it has been if it was worse."""
     threshold = limit(alert)
-    told = literal(_number(alert, amount), 300)
+    text = literal(_number(alert, amount), 300)
     if threshold:
-        told += f" {literal(threshold, 200)}" if alert.kind == "budget" else f" ({literal(threshold, 200)})"
+        text += f" {literal(threshold, 200)}" if alert.kind == "budget" else f" ({literal(threshold, 200)})"
     eased = alert.state is State.FIRING and alert.peak is not None and amount is not None and alert.peak != amount
-    return f"{told}, at worst {literal(_number(alert, alert.peak), 100)}" if eased else told
+    return f"{text}, at worst {literal(_number(alert, alert.peak), 100)}" if eased else text
 
 
 def _number(alert: Alert, amount: Fraction | None) -> str:
@@ -226,7 +228,7 @@ def _clock(at: datetime) -> str:
     return f"<!date^{int(at.timestamp())}^{{time}}|{at:%H:%M} UTC>"
 
 
-def _several(state: _Look) -> list[Block]:
+def _several_alerts(state: _Look) -> list[Block]:
     order = [*state.firing, *state.ended]
     same = len({alert.unit for alert in order}) == 1  # then the first line has said what is counted
     lines = [_row(alert, _number if same else _measured) for alert in order[:MOST_ROWS]]
@@ -257,7 +259,7 @@ def _row(alert: Alert, written: Callable[[Alert, Fraction | None], str]) -> str:
 
 
 def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
-    """Who has it, and until when nobody is to hear of it."""
+    """Who acknowledged it or is assigned, and until when it is snoozed."""
     lines = []
     by = sorted({alert.acknowledged_by for alert in about if alert.acknowledged_at is not None})
     if by:
@@ -270,9 +272,9 @@ def _taken(state: _Look, about: Sequence[Alert]) -> list[Block]:
         lines.append(f":zzz: Snoozed until {slack_date(until)}")
     if state.is_escalated:
         lines.append(":rotating_light: Escalated: nobody has acknowledged it")
-    given = sorted({alert.assigned_to for alert in about if alert.assigned_to})
-    if given:
-        lines.append(f":bust_in_silhouette: Assigned to {', '.join(mention_user(who) for who in given[:5])}")
+    assignees = sorted({alert.assigned_to for alert in about if alert.assigned_to})
+    if assignees:
+        lines.append(f":bust_in_silhouette: Assigned to {', '.join(mention_user(who) for who in assignees[:5])}")
     return [section("\n".join(lines))] if lines else []
 
 

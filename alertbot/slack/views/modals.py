@@ -53,7 +53,7 @@ def silence_modal(
     metadata: str,
     is_doubted: bool = False,
 ) -> View:
-    """Ask what to silence, until when, and why; `is_doubted` asks once more for what matches nothing that was ever read."""
+    """Ask what to silence, until when, and why; `is_doubted` asks once more, because nothing read so far matches."""
     blocks: list[Block] = [
         _choice("rule", "Rule", "Every rule", rules, draft.rule),
         _choice("source", "Source", "Every source", sources, draft.source),
@@ -90,7 +90,7 @@ def silence_modal(
 
 
 def silenced_modal(silence: Silence, preview: SilencePreview) -> View:
-    """What stands in place of the form when the silence was made."""
+    """Replaces the form after the silence was created."""
     muted = _counted(len(preview.muted), "open alert", "open alerts")
     lines = [
         silence_line(silence),
@@ -106,14 +106,14 @@ def silenced_modal(silence: Silence, preview: SilencePreview) -> View:
 
 
 def snooze_modal(alerts: Sequence[Alert], *, until: datetime, may_operate: bool, metadata: str) -> View:
-    """Ask until when nobody is to hear of these alerts. `until` is what stands there at first."""
+    """Ask until when to snooze these alerts. `until` is the default."""
     hint = "In your time zone, up to a year ahead." if may_operate else "In your time zone, at most a day ahead."
     blocks = [_about(alerts), _date("until", "Snooze until", until, hint=hint)]
     return _modal("snooze_until", "Snooze", "Snooze", blocks, metadata)
 
 
 def comment_modal(alert: Alert, *, metadata: str) -> View:
-    """Ask for a comment on an alert, and for whom it is given to."""
+    """Ask for a comment on an alert, and whom to assign it to."""
     blocks: list[Block] = [
         _about([alert]),
         {
@@ -178,8 +178,8 @@ def _about(alerts: Sequence[Alert]) -> Block:
     return section(fit(lines, SECTION_LIMIT, hidden=hidden), block_id="about")
 
 
-def _counted(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"
+def _counted(count: int, singular: str, plural: str) -> str:
+    return f"{count} {singular if count == 1 else plural}"
 
 
 def _choice(name: str, label: str, every: str, choices: Iterable[str], chosen: str) -> Block:
@@ -226,7 +226,7 @@ def _lasts(chosen: str) -> Block:
 
 
 def _date(name: str, label: str, value: datetime | None, *, hint: str = "In your time zone.") -> Block:
-    """A date and a time on the person's own clock: what Slack sends is the moment itself."""
+    """A date and a time in the person's time zone; Slack sends a timestamp."""
     initial = {"initial_date_time": int(value.timestamp())} if value is not None else {}
     return {
         "type": "input",

@@ -31,11 +31,11 @@ def notification_line(notification: Notification) -> dict[str, Any]:
 
 
 def _peopled(line: str, notification: Notification) -> str:
-    """The line with its people. They stand before the first colon; what is behind it was written by others."""
+    """The line with people mentioned in place of `{0}`. Only before the first colon: what follows is foreign text."""
 
-    def name(found: re.Match[str]) -> str:
-        place = int(found[1])
-        return mention_user(notification.people[place]) if place < len(notification.people) else found[0]
+    def name(match: re.Match[str]) -> str:
+        place = int(match[1])
+        return mention_user(notification.people[place]) if place < len(notification.people) else match[0]
 
     head, colon, rest = line.partition(":")
     return _PLACE.sub(name, head) + colon + rest

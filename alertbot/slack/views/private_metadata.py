@@ -1,4 +1,4 @@
-"""What a view remembers between two clicks: a few words in its `private_metadata`, of which Slack shows nobody anything."""
+"""What a view remembers between two clicks: a few words in its `private_metadata`, which nobody sees."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ def decode_private_metadata(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the view of a click or of a submission remembers; nothing where there is no view, or it is not ours."""
     text = str((body.get("view") or {}).get("private_metadata") or "")
     try:
-        found = json.loads(text) if text else {}
+        words = json.loads(text) if text else {}
     except ValueError:  # a view that was opened before an upgrade
         return {}
-    return found if isinstance(found, dict) else {}
+    return words if isinstance(words, dict) else {}

@@ -64,13 +64,13 @@ def status_response(report: StatusReport, command: str = "/alertbot") -> Respons
         *sources,
         *([waiting] if report.waiting else []),
     ]
-    told = text_response("\n".join(lines))
+    response = text_response("\n".join(lines))
     foot = f"alertbot {escape(report.version)} · `{escape(command)} help` lists all commands"
-    return told | {"blocks": [*told["blocks"], context_line(foot)]}
+    return response | {"blocks": [*response["blocks"], context_line(foot)]}
 
 
 def not_running_lines(report: StatusReport) -> list[str]:
-    """A line where nobody reads the sources: what is said of them is old then."""
+    """A warning if no process reads the sources: their state is outdated then."""
     if report.is_running:
         return []
     since = (
@@ -107,25 +107,25 @@ def _alert_line(row: AlertRow) -> str:
     return f"{MARKS[shown_severity(alert)]} `A{alert.number}{group}` {literal(headline(alert), 200)}, {literal(limit(alert), 80)}: {alert.state.value}{worst} since {since}{taken}"
 
 
-def why_response(found: Sequence[Explanation]) -> Response:
+def why_response(explanations: Sequence[Explanation]) -> Response:
     paragraphs = []
-    for one in found[:10]:
-        name = one.finding.series.labels.get("name") or one.finding.series.key
-        first = f"*{literal(one.rule.name, 100)} on {literal(name, 200)}*, {slack_date(one.at)}"
-        rest = [with_moments(literal(line, 400)) for line in explain_lines(one)[1:]]
+    for explanation in explanations[:10]:
+        name = explanation.finding.series.labels.get("name") or explanation.finding.series.key
+        first = f"*{literal(explanation.rule.name, 100)} on {literal(name, 200)}*, {slack_date(explanation.at)}"
+        rest = [with_moments(literal(line, 400)) for line in explain_lines(explanation)[1:]]
         paragraphs.append("\n".join([first, *rest]))
     return text_response("\n\n".join(paragraphs))
 
 
-def silences_response(found: Sequence[Silence]) -> Response:
-    if not found:
+def silences_response(silences: Sequence[Silence]) -> Response:
+    if not silences:
         return text_response("Nothing is silenced.")
-    lines = [silence_line(silence) for silence in found[:_MOST_ALERTS]]
-    return text_response(fit(lines, SECTION_LIMIT, hidden=len(found) - len(lines)))
+    lines = [silence_line(silence) for silence in silences[:_MOST_ALERTS]]
+    return text_response(fit(lines, SECTION_LIMIT, hidden=len(silences) - len(lines)))
 
 
 def silenced_response(silence: Silence, preview: SilencePreview) -> Response:
-    """The silence that was made, and what it mutes now."""
+    """The new silence, and what it mutes now."""
     warning = ":warning: " if preview.matches_nothing else ""
     return text_response(f"{silence_line(silence)}\n{warning}{preview.sentence}")
 
@@ -145,10 +145,12 @@ def unmuted_response(rule: str) -> Response:
     return text_response(f":loud_sound: {literal(rule, 100)} is unmuted.")
 
 
-def oncall_response(who: Mapping[str, str]) -> Response:
-    if not who:
+def oncall_response(on_call: Mapping[str, str]) -> Response:
+    if not on_call:
         return text_response("Nobody is on call: no rotation is configured (`oncall` in the configuration).")
-    return text_response("\n".join(f":pager: *{literal(name, 80)}*: {mention_user(one)}" for name, one in who.items()))
+    return text_response(
+        "\n".join(f":pager: *{literal(name, 80)}*: {mention_user(user)}" for name, user in on_call.items())
+    )
 
 
 def _code(text: str) -> str:
@@ -168,25 +170,25 @@ def format_count(number: int | None) -> str:
     return f"{Decimal(number):.1e}"  # a counter may be too large for a float
 
 
-def action_response(acted: ActionResult) -> Response:
-    """What became of an act, for the person who did it."""
-    if acted.again and not acted.outcomes:
+def action_response(result: ActionResult) -> Response:
+    """The result of an action, for the person who did it."""
+    if result.again and not result.outcomes:
         return text_response("This was already done.")
     lines = []
     for outcome in Outcome:
-        about = [alert for alert, came in acted.outcomes if came is outcome]
+        about = [alert for alert, reached in result.outcomes if reached is outcome]
         if about:
-            said = _done(acted.action) if outcome is Outcome.DONE else _OUTCOMES[outcome]
-            lines.append(f"{said} {_names(about)}")
+            outcome_text = _done(result.action) if outcome is Outcome.DONE else _OUTCOMES[outcome]
+            lines.append(f"{outcome_text} {_names(about)}")
     return text_response("\n".join(lines) or "No alert was changed.")
 
 
-def _done(act: Action) -> str:
+def _done(action: Action) -> str:
     """What was done, for whom and until when."""
-    if act.kind is ActionType.SNOOZE and act.until is not None:
-        return f":white_check_mark: Done, snoozed until {slack_date(act.until)}:"
-    if act.kind is ActionType.ASSIGN:
-        return f":white_check_mark: Done, assigned to {mention_user(act.text)}:"
+    if action.kind is ActionType.SNOOZE and action.until is not None:
+        return f":white_check_mark: Done, snoozed until {slack_date(action.until)}:"
+    if action.kind is ActionType.ASSIGN:
+        return f":white_check_mark: Done, assigned to {mention_user(action.text)}:"
     return ":white_check_mark: Done:"
 
 
@@ -209,14 +211,14 @@ def help_response(command: str, topic: str) -> Response:
         )
     named = {name for _, names in _CHAPTERS for name in names}
     chapters = [*_CHAPTERS, ("More", [known.name for known in COMMANDS if known.name not in named])]
-    told = [
+    sections = [
         "\n".join([f"*{title}*", *(_help_line(command, NAMES[name]) for name in names if name in NAMES)])
         for title, names in chapters
         if names
     ]
     tried = "  ".join(f"`{command} {escape(example)}`" for example in _TRIED)
     first = f"For example {tried}"
-    texts = (first, *told)
+    texts = (first, *sections)
     return {"text": cut("\n".join(texts), _MOST_TEXT), "blocks": [section(cut(text, SECTION_LIMIT)) for text in texts]}
 
 

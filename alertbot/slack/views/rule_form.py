@@ -1,7 +1,7 @@
-"""The form of a rule: fields for what each type of rule has, what came of trying it, and a place for all the rest."""
+"""The form of a rule: the fields of each type, the result of a backtest, and a field for all other keys."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from alertbot.domain.backtest import BacktestResult, format_backtest, worst_of
@@ -12,7 +12,7 @@ from alertbot.slack.views.blocks import Block, action_row, button, option, plain
 from alertbot.slack.views.text import MARKS, SECTION_LIMIT, fit, literal, slack_date
 
 View = dict[str, Any]
-ANY = "*"  # the choice that says nothing
+ANY = "*"  # the choice that leaves the key out
 MORE_LIMIT = 2900
 _MOST_TRIED = 5
 TYPES = (
@@ -40,22 +40,22 @@ _COMPARISONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class RuleDraft:
-    """A rule as somebody has filled it in so far: its type, and what stands in the fields by their names.
+    """A rule as filled in so far: its type, and the values of the fields by their names.
 
-    `about` is the rule that is changed, and `version` which one of it; of a new rule they are empty.
+    `about` is the rule that is changed, and `version` its version; for a new rule they are empty.
     """
 
     type: str = "threshold"
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
     about: str = ""
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Field:
-    """A field of the form; with `choices` a menu, with `is_long` several lines. `initially` stands there at first."""
+    """A field of the form; with `choices` a menu, with `is_long` several lines. `initially` is its default."""
 
     name: str
     label: str
@@ -133,7 +133,7 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
     "budget": (
         _METRIC,
         _AMOUNT,
-        Field("period", "Period", choices=tuple((str(one), str(one)) for one in Period), initially="day"),
+        Field("period", "Period", choices=tuple((str(period), str(period)) for period in Period), initially="day"),
         Field("percent_warning", "Warn at (% of budget)", "A number such as 80.", initially="80", optional=True),
         Field("percent_critical", "Critical at (% of budget)", "A number such as 100.", initially="100", optional=True),
         Field("timezone", "Time zone", "A time zone such as Europe/Madrid.", initially="UTC"),
@@ -154,7 +154,7 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
         ),
         Field("window", "For how long", "A duration such as 15m.", initially="15m"),
         Field(
-            "severity", "Severity", choices=tuple((str(one), str(one)) for one in Severity), initially="warning"
+            "severity", "Severity", choices=tuple((str(level), str(level)) for level in Severity), initially="warning"
         ),
     ),
 }  # fmt: skip
@@ -196,7 +196,7 @@ ENABLED = ("enabled", "Evaluate this rule")
 
 def fields_of(kind: str) -> tuple[Field, ...]:
     """The fields of a type of rule, but for its name and its switches."""
-    common = COMMON if kind != "absence" else tuple(one for one in COMMON if one.name != "for")
+    common = COMMON if kind != "absence" else tuple(field for field in COMMON if field.name != "for")
     return (*FIELDS[kind], *common, MORE)
 
 
@@ -208,10 +208,10 @@ def switches_of(kind: str) -> tuple[tuple[str, str], ...]:
 def rule_form(
     draft: RuleDraft, *, metadata: str, backtest_result: BacktestResult | None = None, problems: Sequence[str] = ()
 ) -> View:
-    """Ask for a rule. `trial` is what came of trying it, `problems` what keeps it from being tried."""
+    """The form, with the `backtest_result` or the `problems` that prevent a backtest."""
     named = _field_block(NAME, draft) if not draft.about else _about(draft.about)
     kind = Field("type", "Condition", choices=TYPES, initially="threshold")
-    *fields, more = (_field_block(one, draft) for one in fields_of(draft.type))
+    *fields, more = (_field_block(field, draft) for field in fields_of(draft.type))
     return {
         "type": "modal",
         "callback_id": "rule",
@@ -246,14 +246,14 @@ def _tried(backtest_result: BacktestResult | None, problems: Sequence[str]) -> s
     lines = [f"{mark} *{first}*", *rest]
     worst = worst_of(backtest_result, most=_MOST_TRIED)
     lines += [
-        f"{MARKS[one.severity]} {literal(one.name, 100)}: {format_duration(backtest_result.lasted(one))} from {slack_date(one.started_at)}"
-        for one in worst
+        f"{MARKS[alert.severity]} {literal(alert.name, 100)}: {format_duration(backtest_result.lasted(alert))} from {slack_date(alert.started_at)}"
+        for alert in worst
     ]
     return fit(lines, SECTION_LIMIT, hidden=len(backtest_result.alerts) - len(worst))
 
 
 def saved_rule_view(name: str, *, is_new: bool, notes: Sequence[str]) -> View:
-    """What stands in place of the form when the rule was saved."""
+    """Replaces the form after the rule was saved."""
     done = "was created" if is_new else "was changed"
     lines = [
         f":white_check_mark: *{literal(name, 200)}* {done}.",
@@ -268,30 +268,30 @@ def saved_rule_view(name: str, *, is_new: bool, notes: Sequence[str]) -> View:
     }
 
 
-def _field_block(one: Field, draft: RuleDraft, *, dispatches: bool = False) -> Block:
-    held = draft.fields.get(one.name, "")
+def _field_block(field: Field, draft: RuleDraft, *, dispatches: bool = False) -> Block:
+    value = draft.fields.get(field.name, "")
     block: Block = {
         "type": "input",
-        "block_id": one.name,
-        "label": plain_text(one.label),
-        "element": _menu(one, held) if one.choices else _text_field(one, held),
+        "block_id": field.name,
+        "label": plain_text(field.label),
+        "element": _menu(field, value) if field.choices else _text_field(field, value),
     }
     if dispatches:
         block["dispatch_action"] = True
-    if one.optional:
+    if field.optional:
         block["optional"] = True
-    if one.hint:
-        block["hint"] = plain_text(one.hint)
+    if field.hint:
+        block["hint"] = plain_text(field.hint)
     return block
 
 
-def _menu(one: Field, held: str) -> Block:
-    return select(f"rule_{one.name}", [option(value, words) for value, words in one.choices], chosen=held)
+def _menu(field: Field, held: str) -> Block:
+    return select(f"rule_{field.name}", [option(value, words) for value, words in field.choices], chosen=held)
 
 
-def _text_field(one: Field, held: str) -> Block:
-    element: Block = {"type": "plain_text_input", "action_id": f"rule_{one.name}", "max_length": one.limit}
-    if one.is_long:
+def _text_field(field: Field, held: str) -> Block:
+    element: Block = {"type": "plain_text_input", "action_id": f"rule_{field.name}", "max_length": field.limit}
+    if field.is_long:
         element["multiline"] = True
     return {**element, "initial_value": held} if held else element
 

@@ -1,4 +1,4 @@
-"""The list of rules: what is watched, where each comes from, and for operators what can be done with those of Slack."""
+"""The list of rules: what each watches, where it comes from, and buttons for those created in Slack."""
 
 from collections.abc import Collection, Sequence
 from fractions import Fraction
@@ -14,8 +14,8 @@ from alertbot.slack.views.responses import Response
 from alertbot.slack.views.rule_form import counted
 from alertbot.slack.views.text import SECTION_LIMIT, fit, literal, mention_user, slack_date
 
-_MOST_GIVEN = 40
-_MOST_MADE = 15  # two blocks each; a message has 50
+_MOST_CONFIGURED = 40
+_MOST_STORED = 15  # two blocks each; a message has 50
 
 
 def rules_response(
@@ -25,24 +25,24 @@ def rules_response(
     may_edit: bool = False,
     fixed: Collection[str] = (),
 ) -> Response:
-    """What is watched: the rules of the configuration, then those of Slack. `muted` are those of which nothing is said.
+    """The rules of the configuration, then those created in Slack. `muted` are the names of muted rules.
 
-    Whoever `may_edit` gets buttons, but for the rules that are `fixed` for them.
+    With `may_edit` there are buttons, except for the rules in `fixed`.
     """
-    given = [one.rule for one in listed if one.stored is None and one.rule is not None]
-    made = [(one, one.stored) for one in listed if one.stored is not None]
-    lines = [f"{_mark(rule, muted)} {_rule_line(rule)}" for rule in given[:_MOST_GIVEN]]
-    configured = fit(lines, SECTION_LIMIT - 30, hidden=len(given) - len(lines)) or "No rule is configured."
-    blocks: list[Block] = [section(f"*In the configuration*\n{configured}" if made else configured)]
-    shown = [_made_line(one, stored, muted) for one, stored in made[:_MOST_MADE]]
+    configured_rules = [entry.rule for entry in listed if entry.stored is None and entry.rule is not None]
+    stored_rules = [(entry, entry.stored) for entry in listed if entry.stored is not None]
+    lines = [f"{_mark(rule, muted)} {_rule_line(rule)}" for rule in configured_rules[:_MOST_CONFIGURED]]
+    configured = fit(lines, SECTION_LIMIT - 30, hidden=len(configured_rules) - len(lines)) or "No rule is configured."
+    blocks: list[Block] = [section(f"*In the configuration*\n{configured}" if stored_rules else configured)]
+    shown = [_stored_rule_line(entry, stored, muted) for entry, stored in stored_rules[:_MOST_STORED]]
     if shown:
         blocks.append(section("*Created in Slack*"))
-    for (one, _), line in zip(made, shown, strict=False):
+    for (entry, _), line in zip(stored_rules, shown, strict=False):
         blocks.append(section(line))
-        if may_edit and one.name not in fixed:
-            blocks.append(action_row(*_buttons(one.name)))
-    if len(made) > len(shown):
-        names = [literal(one.name, 100) for one, _ in made[_MOST_MADE:]]
+        if may_edit and entry.name not in fixed:
+            blocks.append(action_row(*_buttons(entry.name)))
+    if len(stored_rules) > len(shown):
+        names = [literal(entry.name, 100) for entry, _ in stored_rules[_MOST_STORED:]]
         blocks.append(section(fit(["Also:", *names], SECTION_LIMIT)))
     if may_edit:
         blocks.append(action_row(button("rule_new", "New rule", "new")))
@@ -72,11 +72,11 @@ def _rule_line(rule: Rule) -> str:
     where = " ".join(f"{name}={'|'.join(globs)}" for name, globs in rule.where.globs)
     only = f", only {literal(where, 150)}" if where and not rule.builtin else ""
     each = "for everything together" if rule.per == "all" else f"for each {counted(rule.per)}"
-    return f"*{literal(rule.name, 80)}*{off}: {literal(_told(rule), 200)}, {each}{only}{about}"
+    return f"*{literal(rule.name, 80)}*{off}: {literal(_condition_text(rule), 200)}, {each}{only}{about}"
 
 
-def _told(rule: Rule) -> str:
-    """What a rule finds wrong, with its numbers."""
+def _condition_text(rule: Rule) -> str:
+    """The condition of a rule with its levels."""
     condition = rule.condition
     if isinstance(condition, Absence):
         return (
@@ -94,10 +94,10 @@ def _levels(thresholds: Sequence[tuple[Severity, Fraction]], unit: str) -> str:
     return ", ".join(f"{format_amount(number, unit)} ({severity})" for severity, number in thresholds)
 
 
-def _made_line(one: ListedRule, stored: StoredRule, muted: Collection[str]) -> str:
+def _stored_rule_line(entry: ListedRule, stored: StoredRule, muted: Collection[str]) -> str:
     by = f"created by {mention_user(stored.made_by)}, {slack_date(stored.made_at)}"
     if stored.changed_at != stored.made_at:
         by += f"; changed by {mention_user(stored.changed_by)}, {slack_date(stored.changed_at)}"
-    if one.rule is not None:
-        return f"{_mark(one.rule, muted)} {_rule_line(one.rule)}\n      {by}"
-    return f":warning: *{literal(one.name, 80)}* is not used: {literal(one.why_not, 300)}\n      {by}"
+    if entry.rule is not None:
+        return f"{_mark(entry.rule, muted)} {_rule_line(entry.rule)}\n      {by}"
+    return f":warning: *{literal(entry.name, 80)}* is not used: {literal(entry.why_not, 300)}\n      {by}"

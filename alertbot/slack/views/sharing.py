@@ -1,4 +1,4 @@
-"""What makes an answer that one person sees one that all see."""
+"""Shares an answer with everybody in the channel."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ Answer = dict[str, Any]
 
 
 def with_share_button(answer: Answer, text: str) -> Answer:
-    """The answer with a button that remembers the command which it was made from, if that is not too long for one."""
+    """The answer with a Share button that holds the command, if that fits into one."""
     if len(text) > _VALUE_LIMIT:
         return answer
     share = button("share", "Share in channel", text.strip() or "status")

@@ -1,4 +1,4 @@
-"""Who has an alert, in the words of messages, answers, details and Home."""
+"""Who acknowledged an alert, as messages, answers, details and Home say it."""
 
 from collections.abc import Sequence
 
