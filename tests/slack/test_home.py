@@ -82,7 +82,7 @@ def test_a_source_that_cannot_be_read_is_seen_with_its_reason(sqlite):
         here.scene.until(6)
         here.open_home()
         assert ":red_circle: *globex*: blind" in here.home()
-        assert "no answer within 10 s" in here.home()
+        assert "the poll was missed, as the test says" in here.home()
 
 
 def test_only_operators_are_offered_what_only_they_may_do(sqlite):

@@ -203,7 +203,7 @@ def test_an_error_of_ours_leaves_the_form_open_and_a_second_try_does_it_once(sql
 
 
 def test_a_muted_rule_is_silent_until_it_is_unmuted(sqlite):
-    with office(sqlite, "0 9x3 9+9") as here:
+    with office(sqlite, "0 9x3 9") as here:
         assert "`rule=violation-burst`" in here.ask("mute violation-burst", "U2")
         assert [silence.ends_at for silence in here.context.for_person("U2").silences()] == [ENDLESS]
         here.scene.until(5)
