@@ -157,8 +157,8 @@ def _taker(alert: Alert) -> str:
 def show_stats(console: Console, stats: Stats) -> None:
     rows = stats.rows
     if not rows:
-        console.print("No LLM has been read yet.")
-        _show_notes(console, stats.coverage.notes)
+        name = stats.window.name
+        _show_nothing(console, f"No LLM to show {name}", f"growth {name}", stats.coverage)
         return
     columns = ("api_calls", "tokens_in", "tokens_out", "policy_violations", "policy_alerts", "policy_blocks")
     names = ("calls", "tokens in", "tokens out", "violations", "alerts", "blocks")

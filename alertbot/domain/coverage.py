@@ -71,12 +71,22 @@ def coverage_of(
             unknown.append(_not_collected(name, asked))
         elif state.read_at is None or state.missing:
             unknown.append(_never_read(name, asked, state, _DATASETS[chosen[name]]))
+        elif asked.window.end < _first_read(state):
+            unknown.append(_read_later(name, asked, state, _DATASETS[chosen[name]]))
         else:
-            starts[name] = max(asked.window.start, state.first_at or state.read_at)
             unknown += _stale(name, asked, state, _DATASETS[chosen[name]])
+            if not is_outside(state, asked.window):
+                starts[name] = max(asked.window.start, _first_read(state))
     first = min(starts.values(), default=None)
     late = [_late(name, since, asked) for name, since in starts.items() if first is not None and since > first]
     return Coverage(first, tuple(unknown), tuple(late))
+
+
+def is_outside(state: SourceState, window: Window) -> bool:
+    """Whether nothing is known of the window: it ends before the first reading, or begins after the last one of a feed that fails."""
+    if state.read_at is None or window.end < _first_read(state):
+        return True
+    return state.read_at <= window.start and _is_stale(state, window)
 
 
 def without_silent(coverage: Coverage, metric: str, *, asked: Iterable[str], counted: Collection[str]) -> Coverage:
@@ -117,9 +127,24 @@ def _never_read(name: str, asked: Asked, state: SourceState, dataset: str) -> st
     return f"{name}: not known{asked.by}; its {dataset} were never read{why}"
 
 
+def _read_later(name: str, asked: Asked, state: SourceState, dataset: str) -> str:
+    first = format_moment(_first_read(state).replace(microsecond=0))
+    return f"{name}: not known{asked.by}; its {dataset} were first read {first}{backfill_hint(asked.able)}"
+
+
+def _first_read(state: SourceState) -> datetime:
+    assert state.read_at is not None, "asked only of what was read"
+    return state.first_at or state.read_at
+
+
+def _is_stale(state: SourceState, window: Window) -> bool:
+    assert state.read_at is not None, "asked only of what was read"
+    return window.end - state.read_at > state.interval * _STALE_AFTER
+
+
 def _stale(name: str, asked: Asked, state: SourceState, dataset: str) -> list[str]:
     assert state.read_at is not None, "asked only of what was read"
-    if asked.window.end - state.read_at <= state.interval * _STALE_AFTER:
+    if not _is_stale(state, asked.window):
         return []
     why = f" ({state.error})" if state.error else ""
     last = format_moment(state.read_at.replace(microsecond=0))

@@ -58,6 +58,10 @@ class Usage:
         """The part of the amount that is used; more than 1 where it was not enough."""
         return Fraction(self.used or 0) / self.condition.amount
 
+    def unknown(self) -> "Usage":
+        """The same budget, where nothing is known of the period."""
+        return replace(self, used=None, severity=None, exhausted_at=None, exhausted_by=None)
+
     @property
     def left(self) -> Fraction:
         return max(self.condition.amount - (self.used or 0), Fraction(0))

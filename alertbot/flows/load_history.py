@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.columns import Column
-from alertbot.domain.coverage import Asked, Coverage, coverage_of
+from alertbot.domain.coverage import Asked, Coverage, coverage_of, is_outside
 from alertbot.domain.datasets import Feeds, dataset_for, dataset_of_look_up
 from alertbot.domain.findings import Finding, check, check_some, moments
 from alertbot.domain.history import History, Member, Members, Slice, SourceState
@@ -119,7 +119,7 @@ def load_window(
     able = {name: dataset for name, dataset in datasets.items() if dataset is not None}
     asked = Asked(dimensions, window, METRICS[metric].datasets_with(dimensions))
     coverage = coverage_of(asked, intervals, feeds, able)
-    chosen = [(name, dataset) for name, dataset in able.items() if feeds[name][dataset].read_at is not None]
+    chosen = [(name, dataset) for name, dataset in able.items() if not is_outside(feeds[name][dataset], window)]
     frame = empty_history(tx, tuple(chosen), feeds)
     there = {number: member for number, member in frame.members.items() if member.seen_at <= end}
     frame = replace(frame, members=there)

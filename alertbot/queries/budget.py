@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.budgets import period_of
-from alertbot.domain.coverage import Asked, coverage_of
+from alertbot.domain.coverage import Asked, coverage_of, is_outside
 from alertbot.domain.datasets import dataset_for, datasets_of
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.rules import Budget, Rule
@@ -37,7 +37,9 @@ def budget_usages(
                 history, whole = past.of(rule), rule.per == "all"
                 members = {n: m for n, m in history.members.items() if m.source in (read if whole else [name])}
                 for usage in usages(rule, replace(history, members=members), now):
-                    by_series[rule.name, usage.series.key] = usage
+                    period = Window(usage.start, now, "")
+                    is_known = not all(is_outside(history.sources[name], period) for name in usage.series.sources)
+                    by_series[rule.name, usage.series.key] = usage if is_known else usage.unknown()
         notes = _not_counted(tx, budgeted, intervals, now)
     return Budgets(tuple(by_series.values()), notes)
 

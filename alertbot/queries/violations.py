@@ -60,7 +60,7 @@ def violations(
         tuple(violation if careful[violation.source] is Privacy.FULL else mask(violation) for violation in shown),
         redact(summary, tells),
         (*slips, *(note for name in asked for note in _notes(name, states.get(name), window))),
-        is_known=any(_is_listed(states.get(name)) for name in asked),
+        is_known=any(_is_listed(states.get(name), window) for name in asked),
     )
 
 
@@ -114,9 +114,12 @@ def _scopes(tx: Tx, sources: Sequence[str], query: ViolationQuery, window: Windo
     ]
 
 
-def _is_listed(state: EvidenceState | None) -> bool:
-    """Whether the violations of a source were fetched."""
-    return state is not None and state.read_at is not None and EvidenceKind.VIOLATION not in state.missing
+def _is_listed(state: EvidenceState | None, window: Window) -> bool:
+    """Whether the violations of a source were fetched, at least for a part of the window."""
+    if state is None or state.read_at is None or EvidenceKind.VIOLATION in state.missing:
+        return False
+    begins_later = state.complete_since is not None and window.end < state.complete_since
+    return not begins_later and not (state.error and state.read_at <= window.start)
 
 
 def _notes(name: str, state: EvidenceState | None, window: Window) -> list[str]:

@@ -130,7 +130,7 @@ def test_counts_larger_than_any_float_are_exact_in_json(firing, flashback):
 def test_nothing_to_show_is_said_and_is_an_empty_list_for_scripts(desk):
     assert desk.run("migrate").code == 0
     assert desk.run("alerts").output == "Nothing is pending or firing.\n"
-    assert desk.run("stats").output == "No LLM has been read yet.\nacme: nothing has been read yet\n"
+    assert desk.run("stats").output == "growth in the last 24 h: not known.\nacme: nothing has been read yet\n"
     assert (desk.json("alerts"), desk.json("stats")) == ([], [])
     assert "never read" in desk.run("status").output
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, timedelta
 
+import pytest
+
 from alertbot.domain.coverage import Coverage
 from alertbot.domain.evidence import ViolationQuery
 from alertbot.domain.prices import NOTHING_PRICED
@@ -10,13 +12,14 @@ from alertbot.domain.rankings import RankingQuery, ranking_json
 from alertbot.domain.rules import Period
 from alertbot.domain.spending import spending_json
 from alertbot.domain.windows import Window, window_of
+from alertbot.errors import UsageError
 from alertbot.queries.budget import budget_usages
 from alertbot.queries.chart import chart
 from alertbot.queries.spend import spending
 from alertbot.queries.stats import llm_stats
 from alertbot.queries.top import top_ranking
 from alertbot.queries.violations import violations
-from alertbot.store import sources
+from alertbot.store import evidence_fetches, sources
 from alertbot.store.database import Database
 from tests.builders import at, budget, minutes, rule
 from tests.flows.scene import Scene
@@ -109,6 +112,50 @@ def test_of_sources_that_began_at_different_times_the_later_are_named(database: 
     assert found.coverage.late == (
         "globex: counted since 2026-01-05T00:02:00Z; `alertbot backfill` reads earlier data",
     )
+
+
+BEFORE = Window(at(-60), at(-30), "yesterday")
+
+
+def test_a_time_before_the_first_reading_is_not_zero(database: Database) -> None:
+    scene = Scene(database, {"acme/llm-1": {"policy_violations": "5 6", "tokens_in": "5 6", "tokens_out": "5 6"}})
+    intervals = scene.until(1).context.intervals
+    ranked = top_ranking(database, intervals=intervals, question=RankingQuery(), window=BEFORE)
+    spent = spending(database, intervals=intervals, prices=NOTHING_PRICED, window=BEFORE)
+    grown = llm_stats(database, intervals=intervals, llm="llm-1", window=BEFORE)
+    for coverage in (ranked.coverage, spent.coverage, grown.coverage):
+        assert not coverage.is_known
+        (note,) = coverage.notes
+        assert note.startswith("acme: not known; its totals were first read 2026-01-05T00:00:00Z")
+    assert grown.rows == ()
+    with pytest.raises(UsageError, match='no LLM is called "llm-2"'):
+        llm_stats(database, intervals=intervals, llm="llm-2", window=BEFORE)
+
+
+def test_a_time_after_the_last_reading_of_a_source_that_fails_is_not_zero(database: Database) -> None:
+    drawn = {"acme/llm-1": "0 3 _x90", "globex/llm-1": "0x30 5x60"}
+    scene = Scene(database, drawn, HOURLY).until(90)
+    intervals = scene.context.intervals
+    ranked = top_ranking(database, intervals=intervals, question=RankingQuery(), window=window(scene))
+    assert [(row.source, row.value) for row in ranked.rows] == [("globex", 5)]
+    grown = llm_stats(database, intervals=intervals, llm=None, window=window(scene))
+    assert [row.source for row in grown.rows] == ["globex"]
+    for coverage in (ranked.coverage, grown.coverage):
+        assert [note.split(" (")[0] for note in coverage.unknown] == [
+            "acme: not known after 2026-01-05T00:01:00Z, when its totals were last read"
+        ]
+    budgets = budget_usages(database, rules=scene.context.rules, intervals=intervals, now=scene.now)
+    assert {usage.series.key: usage.used for usage in budgets.usages} == {"acme/llm-1": None, "globex/llm-1": 0}
+
+
+def test_violations_of_a_time_that_the_list_does_not_reach_are_not_none(database: Database) -> None:
+    scene = Scene(database, "0 12").until(1)
+    with database.transaction() as tx:
+        claim = evidence_fetches.claim(tx, "acme", owner="p", lease=scene.interval, now=scene.now)
+        assert claim is not None
+        evidence_fetches.mark_read(tx, claim, read_at=scene.now, until={}, complete_since=at(0))
+    assert violations(database, sources=["acme"], query=ViolationQuery(), window=window(scene)).is_known
+    assert not violations(database, sources=["acme"], query=ViolationQuery(), window=BEFORE).is_known
 
 
 def test_money_budgets_and_charts_say_since_when_they_are_known(database: Database) -> None:

@@ -144,8 +144,7 @@ def stats_response(stats: Stats) -> Response:
     """A table of growths."""
     rows = stats.rows
     if not rows:
-        response = text_response("No LLM has been read yet.")
-        return response | {"blocks": [*response["blocks"], *notes_block(stats.coverage.notes)]}
+        return _nothing(f"No LLM to show {stats.window.name}", f"Growth {stats.window.name}", stats.coverage)
     order = sorted(rows, key=lambda row: -(row.metrics["api_calls"] or 0))
     table = [f"{'':<{_NAME_WIDTH}} {'calls':>7} {'tokens':>8} {'viol':>5} {'alert':>5} {'block':>5}"]
     names = _names([(row.name, f"{row.source}/{row.ai_llm}") for row in order[:_MOST_LLMS]], _NAME_WIDTH)
