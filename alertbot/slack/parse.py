@@ -75,6 +75,7 @@ COMMANDS = (
 NAMES = {command.name: command for command in COMMANDS}
 _LONGEST_TEXT = 3000  # characters, as Slack lets a field of a form have
 _SNOOZE_FILLERS = frozenset({"until", "for", "9:00", "09:00", "9am"})
+_ENDERS = frozenset({"close", "resolve", "end", "finish", "clear", "fix", "fixed", "resolved", "delete"})
 _MENTION = re.compile(r"<(?:@|!subteam\^)([UWS][A-Z0-9]+)(?:\|[^>]*)?>")
 
 
@@ -103,17 +104,23 @@ def parse(text: str, *, command: str = "/alertbot") -> Request:
         return Request("status")
     name, rest = words[0].lower(), words[1:]
     if name not in NAMES:
-        near = get_close_matches(name, NAMES, n=3, cutoff=0.5)
-        # Swapped letters are the commonest slip: "stauts" is status, though "stats" is one letter nearer.
-        near.sort(key=lambda known: sorted(known) != sorted(name))
-        guess = near[0] if near else "help"
-        raise UsageError(f'there is no "{name}"; did you mean {guess}? For example: {command} {NAMES[guess].example}')
+        raise UsageError(_no_command(name, command))
     try:
         return _parse_words(name, rest, text)
     except ValueError as error:
         known = NAMES[name]
         usage = f"{command} {name} {known.arguments}".strip()
         raise UsageError(f"{error}. Usage: {usage}, for example: {command} {known.example}") from error
+
+
+def _no_command(name: str, command: str) -> str:
+    if name in _ENDERS:
+        cure = f"to acknowledge one, {command} ack A42; to mute it, {command} snooze A42 2h"
+        return f'there is no "{name}": alerts end by themselves; {cure}'
+    near = get_close_matches(name, NAMES, n=3, cutoff=0.6)
+    # Swapped letters are the commonest slip: "stauts" is status, though "stats" is one letter nearer.
+    guess = min(near, key=lambda known: sorted(known) != sorted(name), default="help")
+    return f'there is no "{name}"; did you mean {guess}? For example: {command} {NAMES[guess].example}'
 
 
 def _parse_words(name: str, rest: list[str], text: str) -> Request:

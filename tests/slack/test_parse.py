@@ -50,6 +50,8 @@ COMPLAINTS = {
     "akc A42": ("did you mean ack?", "/alertbot ack A42"),
     "sooze A42": ("did you mean snooze?", "/alertbot snooze G17 2h"),
     "zzzzzz": ("did you mean help?",),
+    "close A42": ('there is no "close": alerts end by themselves', "/alertbot ack A42"),
+    "history A42": ("did you mean help?",),
     "status now": ("takes no arguments", '"now"'),
     "ack": ("an id such as A42 or G17 is missing", "/alertbot ack <id>", "/alertbot ack A42"),
     "snooze A42": ("a duration such as 2h is missing",),
