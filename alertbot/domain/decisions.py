@@ -17,7 +17,8 @@ from alertbot.domain.rules import Severity
 
 def announced(why: str, kinds: str) -> str:
     """A decision as `why` shows it: `announced as first`, or the reason why nothing was sent."""
-    return f"{why} as {' and '.join(kinds.split())}" if kinds else why
+    sent = [kind for kind in kinds.split() if kind != NotificationKind.EDIT]
+    return f"{why} as {' and '.join(sent)}" if sent else why
 
 
 class NotifyReason(StrEnum):

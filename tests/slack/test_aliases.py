@@ -73,6 +73,16 @@ def test_a_rule_or_a_configuration_is_silenced_by_its_name_alone(sqlite):
         assert "did you mean violation-burst?" in here.ask("silence violaton-burst 2h")
 
 
+def test_why_says_that_a_message_was_only_updated_and_not_as_what(sqlite):
+    with office(sqlite, {"acme/llm-1": "0 9 10"}) as here:
+        here.scene.until(1)
+        assert "announced as first" in here.ask("why A1")
+        here.scene.until(2)
+        answer = here.ask("why A1")
+        assert "the message is updated, nobody is pinged" in answer
+        assert "as edit" not in answer
+
+
 def test_why_takes_the_id_that_the_message_shows(sqlite):
     with office(sqlite, "0 9") as here:
         here.scene.until(1)
