@@ -1,8 +1,7 @@
 """Why did it (not) fire? Evaluates a rule as of a stored time, and adds the decisions recorded then."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 
 from alertbot.domain.alerts import Reason, State
 from alertbot.domain.datasets import dataset_for, feed_name
@@ -13,11 +12,11 @@ from alertbot.domain.history import History, Series
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_series
 from alertbot.domain.reports import Explanation
-from alertbot.domain.rules import Rule, glob
+from alertbot.domain.rules import Rule, did_you_mean, glob, is_called
 from alertbot.domain.times import format_moment
 from alertbot.errors import UsageError
 from alertbot.flows.load_history import load_history
-from alertbot.store import alerts, groups, slices, sources
+from alertbot.store import alerts, configurations, groups, slices, sources
 from alertbot.store.alerts import Change
 from alertbot.store.database import Database, Tx
 
@@ -49,24 +48,26 @@ def explain(
                 history = load_history(tx, intervals, [rule], source, taken_at, prices=prices).of(rule)
                 careful = privacy.get(source, Privacy.FULL)
                 explanations += _explain_source(tx, rule, history, source, llm=llm, at=taken_at, privacy=careful)
+        if not explanations:
+            raise UsageError(_nothing(tx, rule, intervals, llm, at))
     unique = {explanation.finding.series.key: explanation for explanation in explanations}
-    if not unique:
-        raise UsageError(_nothing(rule, llm, at))
     return _chosen(list(unique.values()), llm)
 
 
 def _find(rules: Sequence[Rule], name: str) -> Rule:
     known = {rule.name: rule for rule in rules}
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        raise UsageError(
-            f'there is no rule "{name}"' + (f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}")
-        )
+        raise UsageError(f'there is no rule "{name}"{did_you_mean(name, known) or "; there are " + ", ".join(known)}')
     return known[name]
 
 
-def _nothing(rule: Rule, llm: str | None, at: datetime) -> str:
-    return f"there is no data for {llm or rule.name} before {format_moment(at)}"
+def _nothing(tx: Tx, rule: Rule, intervals: Iterable[str], llm: str | None, at: datetime) -> str:
+    hint = ""
+    if llm is not None:
+        known = [member.labels for member in configurations.members(tx, intervals).values()]
+        if not any(is_called(labels, llm) for labels in known):
+            hint = did_you_mean(llm, {labels[label] for labels in known for label in ("ai_llm", "name")})
+    return f"there is no data for {llm or rule.name} before {format_moment(at.replace(microsecond=0))}{hint}"
 
 
 def _chosen(explanations: list[Explanation], llm: str | None) -> list[Explanation]:

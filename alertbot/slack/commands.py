@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from enum import Enum, auto
 from typing import Any
 
 import structlog
 
 from alertbot.domain.alerts import Action, ActionType
+from alertbot.domain.rules import did_you_mean
 from alertbot.domain.silences import Matcher, MatchType, SilenceRequest
 from alertbot.domain.windows import TimeRange, tomorrow_at_nine
 from alertbot.errors import ConfigError, UsageError
@@ -233,8 +233,7 @@ def _require_rule(context: RequestContext, name: str) -> None:
     """Raise UsageError unless there is such a rule."""
     known = [rule.name for rule in context.rules]
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        guess = f"; did you mean {near[0]}?" if near else f"; see {context.command} rules"
+        guess = did_you_mean(name, known) or f"; see {context.command} rules"
         raise UsageError(f'there is no rule "{name}"{guess}')
 
 

@@ -207,6 +207,9 @@ MISTYPED = {
     "chart policy_violations suport-chat": "did you mean support-chat?",
     "stats zzz": 'no LLM is called "zzz" (a name, an id, or a pattern such as support-*)',
     "why violation-burst SUPPORT-CHAT": "violation-burst on support-chat",
+    "why violation-burst suport-chat": "there is no data for suport-chat before 2026-01-05T00:01:00Z; did you mean support-chat?",
+    "why VIOLATION-BRST": "did you mean violation-burst?",
+    "mute VIOLATION-BURST": "did you mean violation-burst?",
     "top violations by foo": 'nothing is counted by "foo"; there are ai_llm, source, provider,',
     "top tokens per modle today": "did you mean model?",
 }
