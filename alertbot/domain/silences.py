@@ -10,7 +10,7 @@ from alertbot.domain.history import Member, group
 from alertbot.domain.metrics import DIMENSIONS
 from alertbot.domain.patterns import LONGEST_PATTERN, regex, regex_problem
 from alertbot.domain.rules import Rule, Severity, glob
-from alertbot.domain.times import parse_duration
+from alertbot.domain.times import parse_duration, quotable
 
 ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)  # the end of a silence that has none: a rule that is muted
 MOST_MATCHERS = 20  # of one silence: each is held against every alert
@@ -193,7 +193,9 @@ def parse_silence(words: Sequence[str]) -> SilenceRequest:
         count = next((place for place, word in enumerate(words) if not _WRITTEN.fullmatch(word)), len(words))
         matchers, rest = tuple(parse_matcher(word) for word in words[:count]), list(words[count:])
         if not matchers:
-            parse_matcher(words[0])
+            raise ValueError(
+                f'expected rule=violation-burst or other matchers, then a duration such as 2h, got "{quotable(" ".join(words))}"'
+            )
     if not rest:
         raise ValueError("a duration such as 2h is missing")
     duration = parse_duration(rest[0])

@@ -134,8 +134,13 @@ def _parse_alone(name: str, rest: list[str], _text: str) -> Request:
 
 
 def _parse_mute(name: str, rest: list[str], _text: str) -> Request:
-    if len(rest) != 1:
-        raise ValueError("the name of one rule is missing; see rules")
+    if not rest:
+        raise ValueError("the name of a rule is missing; see rules")
+    if len(rest) > 1:
+        timed = "; for a length of time use silence" if name == "mute" else ""
+        raise ValueError(
+            f'expected the name of one rule, in quotation marks if it has spaces{timed}; got "{" ".join(rest)}"'
+        )
     return Request(name, target=rest[0])
 
 
@@ -212,8 +217,8 @@ def _parse_spend(name: str, rest: list[str], _text: str) -> Request:
         raise ValueError(str(error).replace("one metric, ", "")) from error
 
 
-def _parse_violations(name: str, _rest: list[str], text: str) -> Request:
-    return Request(name, violation_query=parse_violation_query(split(typed_text(text))[1:]))
+def _parse_violations(name: str, rest: list[str], _text: str) -> Request:
+    return Request(name, violation_query=parse_violation_query(rest))
 
 
 def _parse_chart(name: str, rest: list[str], _text: str) -> Request:

@@ -219,6 +219,8 @@ NOTHING = violations_response(ViolationReport((), Summary(EvidenceKind.VIOLATION
         ('violations policy="their policy"', "*1 violation*"),
         ("violations user=“gi*” today", "*1 violation*"),
         ("violations source=acme ai_llm=acme-bot 1h", "*1 violation*"),
+        ('violations policy="their policy" 1 hour 30 minutes', "*1 violation*"),
+        ("violations last two hours", "*2 violations* in the last 2 h"),
         ("violations model=nothing", NOTHING),
         ("violations ana", "expected filters such as policy="),
         ("violations source=nobody", "no source is called"),

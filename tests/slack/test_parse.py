@@ -52,6 +52,8 @@ COMPLAINTS = {
     "zzzzzz": ("did you mean help?",),
     "close A42": ('there is no "close": alerts end by themselves', "/alertbot ack A42"),
     "history A42": ("did you mean help?",),
+    "silence violation-burst until tomorrow": ("then a duration such as 2h", '"violation-burst until tomorrow"'),
+    "mute violation-burst 2h": ("the name of one rule", "use silence"),
     "status now": ("takes no arguments", '"now"'),
     "ack": ("an id such as A42 or G17 is missing", "/alertbot ack <id>", "/alertbot ack A42"),
     "snooze A42": ("a duration such as 2h is missing",),
