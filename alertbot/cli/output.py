@@ -303,7 +303,7 @@ def show_budgets(console: Console, budgets: Budgets) -> None:
             Text(f"{bar(usage.share)} {percent(usage.share) if usage.used is not None else '?'}", style=style),
             "?" if usage.used is None else format_amount(usage.used, usage.unit),
             format_amount(usage.condition.amount, usage.unit),
-            format_amount(usage.left, usage.unit) if not usage.over else f"-{format_amount(usage.over, usage.unit)}",
+            _left(usage),
             Text(_when_exhausted(usage)),
         )
     table.show(console)
@@ -312,6 +312,12 @@ def show_budgets(console: Console, budgets: Budgets) -> None:
             since = f"{usage.rule.name}, {usage.name}: counted since {_when(usage.known_since)}; `alertbot backfill` reads earlier data"
             console.print(Text(clean(since), style="yellow"))
     _show_notes(console, budgets.notes)
+
+
+def _left(usage: Usage) -> str:
+    if usage.used is None:
+        return "?"
+    return f"-{format_amount(usage.over, usage.unit)}" if usage.over else format_amount(usage.left, usage.unit)
 
 
 def _when_exhausted(usage: Usage) -> str:

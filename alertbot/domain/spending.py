@@ -82,9 +82,9 @@ def spending_json(spending: Spending) -> Mapping[str, Any]:
         "from": format_moment(spending.window.start),
         "to": format_moment(spending.window.end),
         **coverage_json(spending.coverage),
-        "usd": format_usd(spending.usd),
+        "usd": format_usd(spending.usd) if spending.coverage.is_known else None,
         "price_list": spending.price_list,
-        "unpriced_tokens": spending.unpriced_tokens,
+        "unpriced_tokens": spending.unpriced_tokens if spending.coverage.is_known else None,
         "rows": [
             {
                 "key": row.key,

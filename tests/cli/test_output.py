@@ -7,7 +7,9 @@ import subprocess
 import pytest
 from rich.console import Console
 
-from alertbot.cli.output import Table
+from alertbot.cli.output import Table, show_budgets
+from alertbot.domain.usage import Budgets, Usage
+from tests.builders import at, budget, rule, saw
 from tests.cli.desk import LONG, Desk, environ
 
 NUMBERS = ("1,234,567", "98,765,432,100,000,000,000", "-12,000")
@@ -21,6 +23,16 @@ def _shown(width: int, *, indent: int = 0) -> list[str]:
     with console.capture() as captured:
         table.show(console, indent=indent)
     return captured.get().splitlines()
+
+
+def test_of_a_budget_of_which_nothing_is_known_nothing_is_said_to_be_left():
+    condition = budget()
+    usage = Usage(rule(condition), condition, saw().series, at(0), at(60), None)
+    console = Console(width=100, highlight=False)
+    with console.capture() as captured:
+        show_budgets(console, Budgets((usage,)))
+    (row,) = captured.get().splitlines()[1:]
+    assert row.split()[-3:] == ["?", "100", "?"]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 200, 10_000])

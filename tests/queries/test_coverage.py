@@ -128,6 +128,8 @@ def test_a_time_before_the_first_reading_is_not_zero(database: Database) -> None
         (note,) = coverage.notes
         assert note.startswith("acme: not known; its totals were first read 2026-01-05T00:00:00Z")
     assert grown.rows == ()
+    told = spending_json(spent)
+    assert (told["usd"], told["unpriced_tokens"], told["rows"]) == (None, None, [])
     with pytest.raises(UsageError, match='no LLM is called "llm-2"'):
         llm_stats(database, intervals=intervals, llm="llm-2", window=BEFORE)
 
