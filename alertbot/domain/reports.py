@@ -14,7 +14,7 @@ from alertbot.domain.alerts import Action, Alert, Outcome, Reason, State
 from alertbot.domain.coverage import Coverage
 from alertbot.domain.findings import Finding, Verdict
 from alertbot.domain.formatting import format_amount, shown_severity
-from alertbot.domain.rules import Rule
+from alertbot.domain.rules import Budget, Rule, Severity
 from alertbot.domain.silences import Silence
 from alertbot.domain.stored_rules import RuleChange, StoredRule
 from alertbot.domain.times import format_moment
@@ -195,8 +195,11 @@ def _standing(found: Explanation) -> str:
 def _limit(found: Explanation) -> str:
     if found.finding.threshold is None:
         return ""
-    level = f", {found.finding.severity.value}" if found.finding.severity is not None else ""
-    return f" ({found.rule.comparison} {format_amount(found.finding.threshold, found.rule.unit)}{level})"
+    rule, severity = found.rule, found.finding.severity
+    level = f", {severity.value}" if severity is not None else ""
+    is_forecast = isinstance(rule.condition, Budget) and rule.condition.forecast and severity is Severity.INFO
+    ahead = "forecast of " if is_forecast else ""
+    return f" ({ahead}{rule.comparison} {format_amount(found.finding.threshold, rule.unit)}{level})"
 
 
 def explanation_json(found: Explanation) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """What somebody types who has not read how things are called here."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from alertbot.domain.rankings import RankingQuery
+from alertbot.domain.rules import Period
 from alertbot.domain.silences import Matcher, MatchType, SilenceRequest
 from alertbot.domain.windows import Calendar
 from alertbot.errors import UsageError
 from alertbot.slack.parse import Request, parse
+from tests.builders import budget, rule
 from tests.slack.office import office
 
 TWO_HOURS = timedelta(hours=2)
@@ -81,6 +84,15 @@ def test_why_says_that_a_message_was_only_updated_and_not_as_what(sqlite):
         answer = here.ask("why A1")
         assert "the message is updated, nobody is pinged" in answer
         assert "as edit" not in answer
+
+
+def test_why_says_that_a_budget_is_only_forecast_to_reach_its_amount(sqlite):
+    looks_ahead = replace(rule(budget(Period.DAY, forecast=True)), name="daily")
+    with office(sqlite, {"acme/llm-1": "0+1x9"}, looks_ahead) as here:
+        here.scene.until(9)
+        assert "value: 9 violations this day; condition met (forecast of at least 100 violations, info)" in here.ask(
+            "why daily"
+        )
 
 
 def test_why_takes_the_id_that_the_message_shows(sqlite):
