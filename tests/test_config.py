@@ -267,7 +267,7 @@ def test_notes_say_what_will_never_be_seen(tmp_path):
         "  - {name: t, metric: tokens, window: 1h, above: 5}\n",
     ).notes
     assert notes == (
-        "rule r looks at tokens, which no source collects (collect: ai_minutes or ai_days)",
+        "rule r looks at tokens by user, which no source collects (collect: ai_minutes or ai_days)",
         "rule s looks at upload_bytes, which no source collects (collect: storage_minutes or storage_days)",
         "routes[0].match.source fits none of the sources (acme)",
     )

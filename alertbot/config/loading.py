@@ -38,6 +38,7 @@ from alertbot.config.sections import (
     SourceConfig,
 )
 from alertbot.config.values import Address
+from alertbot.domain.metrics import by_what
 from alertbot.domain.routes import Route
 from alertbot.domain.rules import Rule, Selector
 from alertbot.domain.times import format_duration_short
@@ -181,7 +182,7 @@ def _not_collected(sources: tuple[SourceConfig, ...], rules: tuple[Rule, ...]) -
         for metric in rule.metrics:
             wanted = collectors_of(metric, dimensions)
             if not collected.intersection(wanted):
-                yield f"rule {rule.name} looks at {metric}, which no source collects (collect: {' or '.join(wanted)})"
+                yield f"rule {rule.name} looks at {metric}{by_what(dimensions)}, which no source collects (collect: {' or '.join(wanted)})"
 
 
 def _matched_by_nothing(keys: ConfigFile) -> Iterator[str]:

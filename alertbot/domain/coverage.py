@@ -7,7 +7,7 @@ from typing import Any
 
 from alertbot.domain.datasets import Feeds
 from alertbot.domain.history import SourceState
-from alertbot.domain.metrics import TOTALS_KNOW
+from alertbot.domain.metrics import by_what
 from alertbot.domain.points import Dataset
 from alertbot.domain.times import format_moment
 from alertbot.domain.windows import Window
@@ -53,8 +53,7 @@ class Asked:
 
     @property
     def by(self) -> str:
-        rare = [name for name in self.dimensions if name not in TOTALS_KNOW]
-        return f" by {rare[0].replace('_', ' ')}" if rare else ""
+        return by_what(self.dimensions)
 
 
 def coverage_of(

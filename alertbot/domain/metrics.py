@@ -102,6 +102,12 @@ def counted_metric(word: str) -> str:
     return metric
 
 
+def by_what(dimensions: Iterable[str]) -> str:
+    """How a sentence says by what a metric is looked at: ` by api key`; empty where the totals know all of it."""
+    rare = [name for name in dimensions if name not in TOTALS_KNOW]
+    return f" by {rare[0].replace('_', ' ')}" if rare else ""
+
+
 def unit_of(metric: str) -> str:
     """The unit of a metric; of what is none, such as a part of one, its name."""
     return METRICS[metric].unit if metric in METRICS else metric
