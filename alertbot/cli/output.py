@@ -40,6 +40,7 @@ _HEALTH = {Health.OK: "green", Health.FAILING: "yellow", Health.BLIND: "bold red
 
 _LEAST_TEXT = 16  # characters: a name that is folded into a narrower column cannot be read
 _GAP = 2  # characters between two columns
+_MOST_NAMES = 3  # of series, in a note
 _MOST_RANKS = 20
 MOST_VIOLATIONS = 50
 
@@ -307,11 +308,23 @@ def show_budgets(console: Console, budgets: Budgets) -> None:
             Text(_when_exhausted(usage)),
         )
     table.show(console)
+    late: dict[tuple[str, datetime], list[str]] = {}
     for usage in usages:
         if usage.known_since is not None:
-            since = f"{usage.rule.name}, {usage.name}: counted since {_when(usage.known_since)}; `alertbot backfill` reads earlier data"
-            console.print(Text(clean(since), style="yellow"))
+            late.setdefault((usage.rule.name, usage.known_since), []).append(usage.name)
+    _show_notes(
+        console,
+        (
+            f"{rule}, {_first_names(names)}: counted since {_when(since)}{budgets.hint}"
+            for (rule, since), names in late.items()
+        ),
+    )
     _show_notes(console, budgets.notes)
+
+
+def _first_names(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _left(usage: Usage) -> str:

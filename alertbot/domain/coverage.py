@@ -71,13 +71,18 @@ def coverage_of(
         elif state.read_at is None or state.missing:
             unknown.append(_never_read(name, asked, state, _DATASETS[chosen[name]]))
         elif asked.window.end < _first_read(state):
-            unknown.append(_read_later(name, asked, state, _DATASETS[chosen[name]]))
+            later = _read_later(name, asked, state, _DATASETS[chosen[name]])
+            unknown.append(later + backfill_hint(asked.able, feeds[name]))
         else:
             unknown += _stale(name, asked, state, _DATASETS[chosen[name]])
             if not is_outside(state, asked.window):
                 starts[name] = max(asked.window.start, _first_read(state))
     first = min(starts.values(), default=None)
-    late = [_late(name, since, asked) for name, since in starts.items() if first is not None and since > first]
+    late = [
+        _late(name, since) + backfill_hint(asked.able, feeds[name])
+        for name, since in starts.items()
+        if first is not None and since > first
+    ]
     return Coverage(first, tuple(unknown), tuple(late))
 
 
@@ -105,9 +110,10 @@ def coverage_json(coverage: Coverage) -> dict[str, Any]:
     return {"known_since": None if since is None else format_moment(since), "not_known": list(coverage.notes)}
 
 
-def backfill_hint(able: Iterable[Dataset]) -> str:
-    """How to get what was before; empty where Flashback keeps no history of it."""
-    return "" if set(able) <= {Dataset.TOTALS} else "; `alertbot backfill` reads earlier data"
+def backfill_hint(able: Iterable[Dataset], feeds: Iterable[Dataset]) -> str:
+    """How to get what was before; empty where Flashback keeps no history of it, or none is collected."""
+    has_history = {*able} & {*feeds} - {Dataset.TOTALS}
+    return "; `alertbot backfill` reads earlier data" if has_history else ""
 
 
 def _not_collected(name: str, asked: Asked) -> str:
@@ -128,7 +134,7 @@ def _never_read(name: str, asked: Asked, state: SourceState, dataset: str) -> st
 
 def _read_later(name: str, asked: Asked, state: SourceState, dataset: str) -> str:
     first = format_moment(_first_read(state).replace(microsecond=0))
-    return f"{name}: not known{asked.by}; its {dataset} were first read {first}{backfill_hint(asked.able)}"
+    return f"{name}: not known{asked.by}; its {dataset} were first read {first}"
 
 
 def _first_read(state: SourceState) -> datetime:
@@ -150,5 +156,5 @@ def _stale(name: str, asked: Asked, state: SourceState, dataset: str) -> list[st
     return [f"{name}: not known{asked.by} after {last}, when its {dataset} were last read{why}"]
 
 
-def _late(name: str, since: datetime, asked: Asked) -> str:
-    return f"{name}: counted since {format_moment(since.replace(microsecond=0))}{backfill_hint(asked.able)}"
+def _late(name: str, since: datetime) -> str:
+    return f"{name}: counted since {format_moment(since.replace(microsecond=0))}"

@@ -103,6 +103,7 @@ class Budgets:
 
     usages: tuple[Usage, ...]
     notes: tuple[str, ...] = ()
+    hint: str = ""  # how a sentence goes on about what was before counting began
 
 
 def with_forecast(rule: Rule) -> Rule:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alertbot.domain.budgets import period_of
-from alertbot.domain.coverage import Asked, coverage_of, is_outside
-from alertbot.domain.datasets import dataset_for, datasets_of
+from alertbot.domain.coverage import Asked, backfill_hint, coverage_of, is_outside
+from alertbot.domain.datasets import Feeds, dataset_for, datasets_of
+from alertbot.domain.points import Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.rules import Budget, Rule
 from alertbot.domain.usage import Budgets, Usage, usages, with_forecast
@@ -14,7 +15,7 @@ from alertbot.domain.visibility import counted_by
 from alertbot.domain.windows import Window
 from alertbot.flows.load_history import load_history
 from alertbot.store import sources
-from alertbot.store.database import Database, Tx
+from alertbot.store.database import Database
 
 
 def budget_usages(
@@ -40,15 +41,17 @@ def budget_usages(
                     period = Window(usage.start, now, "")
                     is_known = not all(is_outside(history.sources[name], period) for name in usage.series.sources)
                     by_series[rule.name, usage.series.key] = usage if is_known else usage.unknown()
-        notes = _not_counted(tx, budgeted, intervals, now)
-    return Budgets(tuple(by_series.values()), notes)
+        feeds = sources.feeds(tx, intervals)
+    collected = {dataset for own in feeds.values() for dataset in own}
+    return Budgets(
+        tuple(by_series.values()), _not_counted(budgeted, intervals, feeds, now), backfill_hint(Dataset, collected)
+    )
 
 
 def _not_counted(
-    tx: Tx, budgeted: Sequence[Rule], intervals: Mapping[str, timedelta], now: datetime
+    budgeted: Sequence[Rule], intervals: Mapping[str, timedelta], feeds: Mapping[str, Feeds], now: datetime
 ) -> tuple[str, ...]:
     """A sentence for each source that a budget covers and that is not counted in it."""
-    feeds = sources.feeds(tx, intervals)
     notes: dict[str, None] = {}
     for rule in budgeted:
         assert isinstance(rule.condition, Budget), "chosen by that"

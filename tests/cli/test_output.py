@@ -35,6 +35,18 @@ def test_of_a_budget_of_which_nothing_is_known_nothing_is_said_to_be_left():
     assert row.split()[-3:] == ["?", "100", "?"]
 
 
+def test_since_when_budgets_are_counted_is_one_line_a_budget_and_advises_only_what_helps():
+    condition = budget()
+    known = Usage(rule(condition), condition, saw().series, at(0), at(60), 7, known_since=at(3))
+    console = Console(width=200, highlight=False)
+    with console.capture() as captured:
+        show_budgets(console, Budgets((known,) * 40))
+        show_budgets(console, Budgets((known,), hint="; do this"))
+    lines = [line for line in captured.get().splitlines() if "counted since" in line]
+    since = "counted since 2026-01-05 00:03:00 UTC"
+    assert lines == [f"rule, llm-1, llm-1, llm-1 and 37 more: {since}", f"rule, llm-1: {since}; do this"]
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 200, 10_000])
 @pytest.mark.parametrize("indent", [0, 8])
 def test_numbers_are_never_broken_and_names_lose_no_letter(width: int, indent: int):

@@ -40,10 +40,10 @@ def by_user(scene: Scene, length: float = 60) -> Coverage:
     return found.coverage
 
 
-def collects_points(scene: Scene) -> None:
-    """The source's minute statistics are collected, too; nobody has read them yet."""
+def collects_points(scene: Scene, feed: str = "acme/ai") -> None:
+    """A source's minute statistics are collected, too; nobody has read them yet."""
     with scene.database.transaction() as tx:
-        sources.register(tx, ["acme", "acme/ai"])
+        sources.register(tx, [*scene.players, feed])
 
 
 def fail(scene: Scene, feed: str, error: str) -> None:
@@ -105,6 +105,7 @@ def test_a_part_is_not_shown_as_the_whole(database: Database) -> None:
 
 def test_of_sources_that_began_at_different_times_the_later_are_named(database: Database) -> None:
     scene = Scene(database, {"acme/llm-1": "0 3 4 5", "globex/llm-1": "_ _ 0 1"}).until(3)
+    collects_points(scene, "globex/ai")
     found = top_ranking(
         scene.database, intervals=scene.context.intervals, question=RankingQuery(), window=window(scene)
     )
@@ -125,8 +126,9 @@ def test_a_time_before_the_first_reading_is_not_zero(database: Database) -> None
     grown = llm_stats(database, intervals=intervals, llm="llm-1", window=BEFORE)
     for coverage in (ranked.coverage, spent.coverage, grown.coverage):
         assert not coverage.is_known
-        (note,) = coverage.notes
-        assert note.startswith("acme: not known; its totals were first read 2026-01-05T00:00:00Z")
+        assert coverage.notes == ("acme: not known; its totals were first read 2026-01-05T00:00:00Z",), (
+            "nothing that is collected has a history: no advice to read it"
+        )
     assert grown.rows == ()
     told = spending_json(spent)
     assert (told["usd"], told["unpriced_tokens"], told["rows"]) == (None, None, [])
