@@ -146,8 +146,8 @@ def muted_llms(
 
     Each member is held against the matchers once, not once a rule: this runs for each letter typed into a form.
     """
-    of_member = [matcher for matcher in matchers if matcher.label in DIMENSIONS]
-    of_rule = [matcher for matcher in matchers if matcher.label not in DIMENSIONS]
+    of_member = [matcher for matcher in matchers if _is_of_member(matcher.label)]
+    of_rule = [matcher for matcher in matchers if not _is_of_member(matcher.label)]
     known = {member.number: member for member in members if "ai_llm" in member.labels}
     fitting = [member for member in known.values() if all(matcher.matches(member.labels) for matcher in of_member)]
     muted: set[int] = set()
@@ -161,6 +161,11 @@ def muted_llms(
             if all(matcher.matches(series.labels) for matcher in of_member):
                 muted.update(series.members)
     return frozenset((known[number].labels["source"], known[number].labels["ai_llm"]) for number in muted)
+
+
+def _is_of_member(label: str) -> bool:
+    """Whether an LLM has the label, or its alerts have it by what they are about: `user`, `name`, `workspace_name`."""
+    return label == "name" or label.removesuffix("_name") in DIMENSIONS
 
 
 def _labels_of(rule: Rule) -> Iterator[Mapping[str, str]]:

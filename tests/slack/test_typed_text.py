@@ -149,6 +149,8 @@ PREVIEWED = {
     "silence ai_llm=llm-1 1h": "Mutes 1 firing alert and 1 LLM now.",
     "silence rule=violation-burst 1h": "Mutes 2 firing alerts and 3 LLMs now.",
     "silence all 1h": "Mutes 2 firing alerts and 3 LLMs now.",
+    "silence name=idle 1h": "Mutes no firing alerts and 1 LLM now.",
+    "silence name=llm-1 rule=violation-burst 1h": "Mutes 1 firing alert and 1 LLM now.",
     "silence ai_llm=idle 1h": "Mutes no firing alerts and 1 LLM now.",
     r"silence ai_llm=~llm-\d+ 1h": "Mutes 2 firing alerts and 2 LLMs now.",
     "silence severity=critical 1h": "Mutes no firing alerts and 3 LLMs now.",
