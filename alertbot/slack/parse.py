@@ -76,6 +76,7 @@ NAMES = {command.name: command for command in COMMANDS}
 _LONGEST_TEXT = 3000  # characters, as Slack lets a field of a form have
 _SNOOZE_FILLERS = frozenset({"until", "for", "9:00", "09:00", "9am"})
 _ENDERS = frozenset({"close", "resolve", "end", "finish", "clear", "fix", "fixed", "resolved", "delete"})
+_ID = re.compile(r"[AG][0-9]+", re.IGNORECASE)
 _MENTION = re.compile(r"<(?:@|!subteam\^)([UWS][A-Z0-9]+)(?:\|[^>]*)?>")
 
 
@@ -165,8 +166,10 @@ def _parse_silence(name: str, rest: list[str], text: str) -> Request:
 
 
 def _parse_unsilence(name: str, rest: list[str], _text: str) -> Request:
-    if len(rest) != 1:
+    if not rest:
         raise ValueError("the number of a silence is missing; see silences")
+    if len(rest) > 1:
+        raise ValueError(f'one silence at a time; got "{" ".join(rest)}"')
     return Request(name, target=str(parse_count(rest[0], what="the number of a silence")))
 
 
@@ -188,6 +191,10 @@ _SECOND = {"snooze": "a duration such as 2h", "assign": "a user", "comment": "a 
 def _parse_act(name: str, rest: list[str], text: str) -> Request:
     if not rest:
         raise ValueError("an id such as A42 or G17 is missing")
+    if name in {"ack", "unack"} and any(_ID.fullmatch(word) for word in rest[1:]):
+        raise ValueError(
+            f'one id at a time; that of a message, such as G17, means all of its alerts; got "{" ".join(rest)}"'
+        )
     if name in _SECOND and len(rest) < 2:
         raise ValueError(f"{_SECOND[name]} is missing")
     if name == "snooze":
