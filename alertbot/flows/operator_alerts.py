@@ -144,7 +144,10 @@ def _begin_stall(database: Database, name: str, operator_alert: OperatorAlert, *
     log.error("poller_stalled", source=name, since=operator_alert.since.isoformat())
     with database.transaction() as tx:
         if operator_alerts.begin(tx, operator_alert):
-            text = f"{name} has not been polled since {_clock_time(operator_alert.since)}, though alertbot runs: nothing is known of it."
+            since = _clock_time(operator_alert.since)
+            text = (
+                f"{name} has not been polled since {since}, though alertbot runs. Its rules are suspended until it is."
+            )
             notify_operators(tx, text, operators=operators, now=operator_alert.seen_at)
 
 

@@ -60,7 +60,9 @@ def test_a_source_that_nobody_polls_is_told_once_and_taken_back_when_somebody_do
     move(scene, 7)
     assert look(scene) == ["acme"]
     assert look(scene, owner="process 2") == ["acme"], "another process sees it, too"
-    assert [line.split(",")[0] for line in scene.told_operators()] == ["acme has not been polled since 00:02 UTC"]
+    assert scene.told_operators() == [
+        "acme has not been polled since 00:02 UTC, though alertbot runs. Its rules are suspended until it is."
+    ]
     move(scene, 9)
     scene.poll()
     assert look(scene) == []
