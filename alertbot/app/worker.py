@@ -23,9 +23,9 @@ from alertbot.app.threads import Supervisor, WokenThread
 from alertbot.app.wiring import evaluation_context_of, on_call_of, wheres_of
 from alertbot.clock import SteadyClock
 from alertbot.config import Config
+from alertbot.domain import operator_texts
 from alertbot.domain.datasets import feed_of
 from alertbot.domain.rules import Rule, unmatched_globs
-from alertbot.domain.times import format_duration
 from alertbot.errors import StoreError
 from alertbot.flows.collect import PollOutcome
 from alertbot.flows.deliver import LEASE, Delivery, Sender, is_drained, no_clock_step, probe_broken
@@ -229,9 +229,7 @@ class Worker:
     def _end_outage(self) -> None:
         lasted = self._outage.lasts
         if lasted is not None:
-            text = (
-                f"The database can be used again, after {format_duration(lasted)}. What grew meanwhile is counted now."
-            )
+            text = operator_texts.database_works(lasted=lasted)
             with self._database.transaction() as tx:
                 notify_operators(tx, text, operators=self._delivery.operators, now=self._clock())
         if self._outage.text:

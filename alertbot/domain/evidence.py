@@ -411,7 +411,7 @@ def difference(grown: int, *, at_least: int, at_most: int) -> str:
     `at_least` of the list surely are of the time in which so much was counted, `at_most` may be.
     """
     if at_most < grown:
-        return f"{grown:,} violations were counted in an hour, but only {at_most:,} are listed; the count decides"
+        return f"{grown:,} violations were counted in an hour, but only {at_most:,} are listed; the count is used"
     if at_least > grown:
-        return f"{at_least:,} violations are listed for an hour, but only {grown:,} were counted; the count decides"
+        return f"{at_least:,} violations are listed for an hour, but only {grown:,} were counted; the count is used"
     return ""

@@ -101,7 +101,7 @@ def _line(acted: ActionResult, about: Sequence[Alert]) -> str:
     act_done, names = acted.action, ", ".join(name_of(alert) for alert in about[:5])
     match act_done.kind:
         case ActionType.UNACKNOWLEDGE:
-            return f"{{0}} gave it back: {names}"
+            return f"{{0}} unacknowledged it: {names}"
         case ActionType.SNOOZE:
             assert act_done.until is not None, "a snooze has an end"
             return f"{{0}} snoozed it until {act_done.until:%Y-%m-%d %H:%M} UTC: {names}"
@@ -168,7 +168,7 @@ def end_silence(database: Database, number: int, *, by: str, now: datetime) -> N
     """End a silence before its time; what still fires speaks once. Raises UsageError if there is none that holds."""
     with database.transaction() as tx:
         if not silences.end(tx, number, by=by, now=now):
-            raise UsageError(f"there is no silence {number} that has not ended")
+            raise UsageError(f"there is no active silence {number}")
         # At its last moment a silence still holds: what it kept quiet speaks just after.
         notify_groups(tx, groups.open_ones(tx), now=now + timedelta(milliseconds=1))
     log.info("silence_ended", silence=number, by=by)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 
 from alertbot.clock import SteadyClock
-from alertbot.domain.times import format_duration
+from alertbot.domain import operator_texts
 from alertbot.flows.operator_alerts import notify_operators
 from alertbot.store import operator_alerts, redating, sources
 from alertbot.store.database import Database, Tx
@@ -68,18 +68,12 @@ def _tell(tx: Tx, clock: SteadyClock, step: timedelta, *, owner: str, operators:
             return  # another process has told
         operator_alerts.end(tx, known)
     operator_alerts.begin(tx, OperatorAlert(_STEP, direction, now, owner, now))
-    notify_operators(tx, _in_words(clock, step, moved=moved), operators=operators, now=now)
+    notify_operators(tx, _text(clock, step, moved=moved), operators=operators, now=now)
 
 
-def _in_words(clock: SteadyClock, step: timedelta, *, moved: bool) -> str:
+def _text(clock: SteadyClock, step: timedelta, *, moved: bool) -> str:
     if step > timedelta(0):
-        return f"The clock was set forward by {format_duration(step)}. Alertbot follows it, and deletes no old readings for a day."
+        return operator_texts.clock_set_forward(step)
     if moved:
-        begins = (
-            f"The clock was set back by {format_duration(-step)}" if step else "The clock was ahead and was set back"
-        )
-        return f"{begins}. Readings and alerts of the time in which it was wrong were dated back."
-    return (
-        f"The clock was set back by {format_duration(-step)}. Nothing stops: alertbot's time is {format_duration(clock.ahead)} "
-        "ahead, and runs a little slower until the clock has caught up."
-    )
+        return operator_texts.clock_set_right(-step)
+    return operator_texts.clock_set_back(-step, ahead=clock.ahead)

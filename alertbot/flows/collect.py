@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from alertbot.domain import operator_texts
 from alertbot.domain import points as amounts
 from alertbot.domain.datasets import feed_of
 from alertbot.domain.points import MOST_LABEL_SETS, Dataset, PointsReading, Resolution
@@ -202,9 +203,9 @@ def _note_missing(
         if not sources.mark_missing(tx, claim, error.public, ask_again_at=now + _ASK_AGAIN):
             return PollOutcome.MISSING
         text = (
-            f"{source}: {error.lines[0]}. Its counts come from its minute statistics instead."
+            operator_texts.totals_missing(source, error.lines[0])
             if dataset is Dataset.TOTALS
-            else f"{source}: {error.lines[0]}. Rules and budgets that need it cannot see anything there."
+            else operator_texts.statistics_missing(source, error.lines[0])
         )
         if feed_poll.operators and (dataset is Dataset.TOTALS or not feed_poll.instead):
             notify_operators(tx, text, operators=feed_poll.operators, now=now)
@@ -228,11 +229,7 @@ def _tell_folded(tx: Tx, name: str, folded: int, operators: str, now: datetime) 
     """Once: what is folded together stays so, and the amounts are all there."""
     log.warning("too_many_combinations", source=name, most=MOST_LABEL_SETS, folded=folded)
     if operators and operator_alerts.begin(tx, OperatorAlert(f"combinations {name}", "too many", now, "", now)):
-        text = (
-            f"{name} has more than {MOST_LABEL_SETS:,} combinations of user, host, key, repository and model. New ones "
-            'are counted together as "(other)", their users first; those that were known before are counted as ever.'
-        )
-        notify_operators(tx, text, operators=operators, now=now)
+        notify_operators(tx, operator_texts.label_sets_folded(name), operators=operators, now=now)
 
 
 def apply_points(

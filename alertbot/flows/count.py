@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from alertbot.domain import operator_texts
 from alertbot.domain.series import first_sight, read_on, start_again
 from alertbot.domain.snapshots import (
     MOST_LLMS,
@@ -176,13 +177,10 @@ def _tell_crowded(
     if left_out and not was_crowded:
         log.warning("too_many_llms", source=name, most=most, left_out=left_out)
         operator_alerts.begin(tx, OperatorAlert(_crowd(name), "too many", now, "", now))
-        text = (
-            f"{name} lists {counted + left_out:,} LLMs; {most:,} of them are counted, those that were known before "
-            "and those with the most calls. Nothing is known of the others."
-        )
+        text = operator_texts.llms_left_out(name, listed=counted + left_out, counted=most)
     elif was_crowded and counted <= most * 9 // 10:  # not with each one that comes and goes
         operator_alerts.forget(tx, _crowd(name))
-        text = f"{name} lists {counted:,} LLMs: all of them are counted again."
+        text = operator_texts.llms_counted_again(name, listed=counted)
     else:
         return
     if operators:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from alertbot.domain import operator_texts
 from alertbot.domain.notifications import AlertMessage, Group, MessageRef, Notification, NotificationKind
 from alertbot.domain.oncall import OnCall, resolve
 from alertbot.domain.prices import NOTHING_PRICED, Prices
@@ -237,7 +238,7 @@ def _look_for(
         if not concerns_some_calls(error.code):
             raise  # nothing can be posted either: it is looked for when Slack accepts the app again
         log.warning("history_not_readable", channel=channel, code=error.code)
-        line = f"Slack's history cannot be read ({error.code}): a message whose answer was lost may be posted twice."
+        line = operator_texts.history_unreadable(error.code)
         with database.transaction() as tx:
             if channels.mark_broken(tx, _HISTORY, error.code, now=delivery.clock()):
                 _notify_operators(tx, delivery, line)
@@ -315,7 +316,7 @@ def _welcome_back(tx: Tx, delivery: Delivery, channel: str, now: datetime) -> No
     for number in channels.diverted_from(tx, channel):
         groups.bring_back(tx, number)
         outbox.add(tx, Notification(NotificationKind.EDIT, ping=False), group=number, channel=channel, now=now)
-    _notify_operators(tx, delivery, f"{channel} can be written to again; its alerts are told there.")
+    _notify_operators(tx, delivery, operator_texts.channel_works(channel))
 
 
 def _handle_error(tx: Tx, delivery: Delivery, entry: OutboxEntry, error: SlackError) -> None:
@@ -392,7 +393,7 @@ def _break(tx: Tx, delivery: Delivery, entry: OutboxEntry, error: SlackError, no
     """
     if channels.mark_broken(tx, entry.channel, error.code, now=now):
         log.error("channel_broken", channel=entry.channel, code=error.code)
-        line = f"{entry.channel} cannot be written to ({error.code}). Its alerts go to {delivery.fallback}; it is tried hourly."
+        line = operator_texts.channel_broken(entry.channel, error.code, fallback=delivery.fallback)
         _notify_operators(tx, delivery, line, but_not=entry.channel)
     return _reroute(tx, delivery, entry, now)
 

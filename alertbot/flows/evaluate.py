@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from alertbot.domain import operator_texts
 from alertbot.domain.alerts import Alert, Reason, Transition, advance_all, close
 from alertbot.domain.datasets import feed_name, feed_of
 from alertbot.domain.findings import Finding, Verdict
@@ -123,10 +124,7 @@ def _report_invalid_silences(tx: Tx, *, operators: str, now: datetime) -> None:
     for silence in silences.unreported(tx, now):
         if silence.problem and silences.mark_reported(tx, silence.number):
             log.warning("silence_invalid", silence=silence.number, problem=silence.problem)
-            text = (
-                f"Silence {silence.number} is not valid and mutes nothing: {silence.problem}. "
-                "What it was made for is sent; end it and make a new one."
-            )
+            text = operator_texts.silence_invalid(silence.number, silence.problem)
             notify_operators(tx, text, operators=operators, now=now)
 
 
@@ -270,7 +268,7 @@ def _report_rule_error(
         return
     rule_errors.add(tx, rule.name, source, now=now)
     if rule.name not in {name for name, _ in known}:
-        line = f"The rule {rule.name} cannot be evaluated ({type(error).__name__}); the other rules go on."
+        line = operator_texts.rule_raised(rule.name, type(error).__name__)
         notification = Notification(NotificationKind.OPERATOR, ping=False, lines=(line,))
         outbox.add_alone(tx, notification, channel=context.operator_channel, now=now)
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from alertbot.domain import operator_texts
 from alertbot.domain.notifications import Notification, NotificationKind
 from alertbot.errors import SlackBusy, SlackError, SlackRefused
 from alertbot.store import channels, operator_alerts, outbox, sources
@@ -36,16 +37,14 @@ def raise_alarm(tx: Tx, text: str, *, now: datetime) -> None:
 def report_refused(tx: Tx, code: str, *, now: datetime) -> None:
     """Slack refuses the app as a whole."""
     if channels.mark_broken(tx, EVERY_CHANNEL, code, now=now):
-        raise_alarm(tx, f"Slack refuses the bot ({code}). Alerts are kept and sent when it is mended.", now=now)
+        raise_alarm(tx, operator_texts.slack_refuses(code), now=now)
 
 
 def report_accepted(tx: Tx, *, operators: str, now: datetime) -> None:
     """Slack takes the app's calls; told where it did not."""
     if channels.mark_working(tx, EVERY_CHANNEL):
         outbox.retry_now(tx, now=now)
-        notify_operators(
-            tx, "Slack takes the bot's calls again; what waited is being sent.", operators=operators, now=now
-        )
+        notify_operators(tx, operator_texts.slack_accepts(), operators=operators, now=now)
 
 
 def note_greeting(
@@ -86,7 +85,7 @@ def note_greeting(
 
 def _begin_unreachable(tx: Tx, operator_alert: OperatorAlert) -> None:
     if operator_alerts.begin(tx, operator_alert):
-        text = f"Slack cannot be reached since {_clock_time(operator_alert.since)} ({operator_alert.reason}). Alerts are kept until it can."
+        text = operator_texts.slack_unreachable(operator_alert.reason, since=operator_alert.since)
         raise_alarm(tx, text, now=operator_alert.seen_at)
 
 
@@ -94,7 +93,7 @@ def _end_unreachable(tx: Tx, operator_alert: OperatorAlert, *, operators: str, n
     if operator_alerts.end(tx, operator_alert):
         outbox.drop_alarms(tx, why="it is over", now=now)  # what could not be told in time is told now, as past
         outbox.retry_now(tx, now=now)
-        text = f"Slack could not be reached from {_clock_time(operator_alert.since)} to {_clock_time(now)}; what waited is being sent."
+        text = operator_texts.slack_reachable(since=operator_alert.since, now=now)
         notify_operators(tx, text, operators=operators, now=now)
 
 
@@ -144,10 +143,7 @@ def _begin_stall(database: Database, name: str, operator_alert: OperatorAlert, *
     log.error("poller_stalled", source=name, since=operator_alert.since.isoformat())
     with database.transaction() as tx:
         if operator_alerts.begin(tx, operator_alert):
-            since = _clock_time(operator_alert.since)
-            text = (
-                f"{name} has not been polled since {since}, though alertbot runs. Its rules are suspended until it is."
-            )
+            text = operator_texts.source_not_polled(name, since=operator_alert.since)
             notify_operators(tx, text, operators=operators, now=operator_alert.seen_at)
 
 
@@ -155,14 +151,10 @@ def _end_stall(database: Database, name: str, operator_alert: OperatorAlert, *, 
     log.info("poller_recovered", source=name)
     with database.transaction() as tx:
         if operator_alerts.end(tx, operator_alert):
-            text = f"{name} is polled again; it was not from {_clock_time(operator_alert.since)} to {_clock_time(now)}."
+            text = operator_texts.source_polled_again(name, since=operator_alert.since, now=now)
             notify_operators(tx, text, operators=operators, now=now)
 
 
 def notify_operators(tx: Tx, text: str, *, operators: str, now: datetime) -> None:
     """Tell those who run the bot something about the bot itself."""
     outbox.add_alone(tx, Notification(NotificationKind.OPERATOR, ping=False, lines=(text,)), channel=operators, now=now)
-
-
-def _clock_time(moment: datetime) -> str:
-    return f"{moment:%H:%M} UTC"

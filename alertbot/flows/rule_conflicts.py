@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from alertbot.domain import operator_texts
 from alertbot.domain.rule_files import RuleFile, contested_rules, fingerprints
 from alertbot.domain.rules import Rule
 from alertbot.flows.operator_alerts import notify_operators
@@ -18,7 +19,6 @@ from alertbot.store.operator_alerts import OperatorAlert
 
 log = structlog.get_logger()
 _CONFLICT = "rule files differ"
-_NAMED = 5  # rules that the operators' message lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,9 @@ def report_conflict(tx: Tx, process: str, conflict: RuleConflict, *, operators: 
         names = sorted(conflict.rules)
         if operator_alerts.begin(tx, OperatorAlert(_CONFLICT, ", ".join(names), now, process, now)):
             log.warning("rule_files_differ", rules=names)
-            listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-            text = (
-                f"Several alertbot processes run with different rules ({listed}). "
-                "Until they agree, alerts of these rules can start and rise, but none is resolved or lowered."
-            )
-            notify_operators(tx, text, operators=operators, now=now)
+            notify_operators(tx, operator_texts.rules_differ(names), operators=operators, now=now)
         return
     known = operator_alerts.standing(tx).get(_CONFLICT)
     if known is not None and operator_alerts.end(tx, known):
         log.info("rule_files_agree")
-        notify_operators(tx, "All alertbot processes run with the same rules again.", operators=operators, now=now)
+        notify_operators(tx, operator_texts.rules_agree(), operators=operators, now=now)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from alertbot.domain import operator_texts
 from alertbot.domain.rules import Rule
 from alertbot.domain.stored_rules import StoredRule
 from alertbot.errors import ConfigError
@@ -85,5 +86,5 @@ class Rulebook:
         kept = self.kept(tx)
         for name in sorted({*kept.unread, *kept.hidden}):
             if rules.mark_reported(tx, name):
-                text = f"The rule {name}, which was made in Slack, is not used: {kept.why_not(name)}."
+                text = operator_texts.rule_unused(name, kept.why_not(name))
                 notify_operators(tx, text, operators=operators, now=now)

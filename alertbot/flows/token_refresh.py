@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from alertbot.domain import operator_texts
 from alertbot.errors import ConfigError, FlashbackBusy, FlashbackError, FlashbackRefused, FlashbackUnavailable, Mistake
 from alertbot.flashback.payloads import one_line
 from alertbot.flashback.token_payloads import TokenLifetime, TokenResponse, parse_token_lifetime
@@ -181,7 +182,7 @@ class TokenRefresher:
                         return found.fingerprint
                 fresh = _CredentialsFingerprint.of(given)
                 if credentials.begin_again(tx, found, fresh, keeps_refresh_token=fingerprint.is_of(given)):
-                    self._take_back(tx, f"{name} was given new credentials.", now=self._clock())
+                    self._take_back(tx, operator_texts.credentials_replaced)
                     return fresh
 
     def _require_fitting(self, stored: StoredCredentials) -> None:
@@ -224,7 +225,7 @@ class TokenRefresher:
         self._unsaved = _Unsaved(claimed, new)
         with self._database.transaction() as tx:
             if credentials.keep(tx, claimed, new):
-                self._take_back(tx, f"Flashback gives {self._account.name} access tokens again.", now=new.refreshed_at)
+                self._take_back(tx, operator_texts.tokens_accepted, now=new.refreshed_at)
         self._unsaved = None
         return self._stored()
 
@@ -359,11 +360,9 @@ class TokenRefresher:
         raise error
 
     def _in_words(self, reason: str, now: datetime) -> str:
-        held, name = self._held, self._account.name
-        good = held is not None and held.ends_at is not None and now < held.ends_at
-        how_long = f"after {held.ends_at:%H:%M} UTC" if good and held is not None else "now"
-        cure = "Put new credentials into the configuration and restart; until then the old ones are tried now and then."
-        return f"{name} cannot be read {how_long}: {one_line(reason, 140)}. {cure}"
+        ends_at = self._held.ends_at if self._held is not None else None
+        works_until = ends_at if ends_at is not None and now < ends_at else None
+        return operator_texts.tokens_refused(self._account.name, one_line(reason, 140), works_until=works_until)
 
     def _patience(self, stored: StoredCredentials) -> timedelta:
         """How long to leave it after one more refusal: twice as long each time."""
@@ -379,11 +378,12 @@ class TokenRefresher:
         if operator_alerts.begin(tx, OperatorAlert(self._trouble, one_line(text, 200), now, self._owner, now)):
             notify_operators(tx, text, operators=self._operators, now=now)
 
-    def _take_back(self, tx: Tx, text: str, *, now: datetime) -> None:
+    def _take_back(self, tx: Tx, text: Callable[..., str], *, now: datetime | None = None) -> None:
+        """Tell the operators that the trouble is over, if they were told of it; `text` takes the source and since when."""
         standing = operator_alerts.standing(tx).get(self._trouble)
         if standing is not None and operator_alerts.end(tx, standing):
-            text = f"{text} It could get none since {standing.since:%H:%M} UTC."
-            notify_operators(tx, text, operators=self._operators, now=now)
+            line = text(self._account.name, since=standing.since)
+            notify_operators(tx, line, operators=self._operators, now=now or self._clock())
 
     @property
     def _trouble(self) -> str:

@@ -198,7 +198,7 @@ def _unsilence(context: RequestContext, request: Request, _body: Mapping[str, An
     number = int(request.target)
     silence = next((silence for silence in context.silences() if silence.number == number), None)
     if silence is None:
-        raise UsageError(f"there is no silence {number} that has not ended")
+        raise UsageError(f"there is no active silence {number}")
     context.require_may_end(silence)
     alert_actions.end_silence(context.database, number, by=context.user, now=context.clock())
     context.wake()

@@ -263,8 +263,8 @@ def test_a_list_that_can_be_what_was_counted_is_no_difference():
 
 def test_a_list_that_cannot_be_what_was_counted_is_told_and_the_count_decides():
     assert difference(9, at_least=5, at_most=8) == (
-        "9 violations were counted in an hour, but only 8 are listed; the count decides"
+        "9 violations were counted in an hour, but only 8 are listed; the count is used"
     )
     assert difference(9, at_least=10, at_most=12) == (
-        "10 violations are listed for an hour, but only 9 were counted; the count decides"
+        "10 violations are listed for an hour, but only 9 were counted; the count is used"
     )

@@ -393,7 +393,7 @@ def test_a_lasting_difference_is_said_once_shown_and_taken_back(sqlite, logged):
     case.until(35)
     assert case.doubt() == ""
     case.until(60)
-    told = "9 violations were counted in an hour, but only 7 are listed; the count decides"
+    told = "9 violations were counted in an hour, but only 7 are listed; the count is used"
     assert case.doubt() == told
     assert [event["why"] for event in events(logged, "evidence_differs")] == [told]
     assert case.scene.alerts()[0].peak == 9, "the count decides"
@@ -408,7 +408,7 @@ def test_more_on_the_list_than_was_counted_is_a_difference_too(sqlite):
     case = Case(sqlite, drawn("0x4 2 2x100"), interval=minutes(5))
     case.shelf.add(22.5, 5)
     case.until(50)
-    assert case.doubt() == "5 violations are listed for an hour, but only 2 were counted; the count decides"
+    assert case.doubt() == "5 violations are listed for an hour, but only 2 were counted; the count is used"
 
 
 QUIET: dict[str, tuple[str, list[tuple[float, int]]]] = {
