@@ -10,7 +10,8 @@ from alertbot.domain.coverage import Coverage, coverage_json, without_silent
 from alertbot.domain.history import Growth, History, group
 from alertbot.domain.metrics import MEANS, counted_metric
 from alertbot.domain.prices import format_usd
-from alertbot.domain.rules import EVERYTHING, did_you_mean
+from alertbot.domain.rules import EVERYTHING
+from alertbot.domain.suggestions import did_you_mean
 from alertbot.domain.times import format_moment
 from alertbot.domain.windows import TimeRange, Window, take_time_range
 

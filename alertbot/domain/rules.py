@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from difflib import get_close_matches
 from enum import StrEnum
 from fnmatch import translate
 from fractions import Fraction
 from functools import lru_cache
 
 from alertbot.domain.metrics import unit_of
+from alertbot.domain.suggestions import did_you_mean
 from alertbot.domain.times import format_duration
 
 
@@ -221,7 +221,6 @@ class Selector:
 
 
 EVERYTHING = Selector()
-_TELLING = 3  # letters of a name from which on it can be guessed
 _OF_LLM = ("ai_llm", "provider", "workspace")
 
 
@@ -253,15 +252,6 @@ def nobody_called(wanted: str, llms: Iterable[Mapping[str, str]]) -> str:
     known = {labels[label] for labels in llms for label in ("ai_llm", "name") if labels.get(label)}
     hint = did_you_mean(wanted, known) or " (a name, an id, or a pattern such as support-*)"
     return f'no LLM is called "{wanted}"{hint}'
-
-
-def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """`; did you mean support-chat?`, where a known name holds what was typed or is near to it, whatever the letters' case."""
-    by_lower, typed = {name.lower(): name for name in sorted(known)}, text.lower()
-    near = get_close_matches(typed, by_lower, n=1) or [
-        name for name in by_lower if typed in name and len(typed) >= _TELLING
-    ]
-    return f"; did you mean {by_lower[near[0]]}?" if near else ""
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,8 @@ from alertbot.domain.history import History, Series
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_series
 from alertbot.domain.reports import Explanation
-from alertbot.domain.rules import Rule, did_you_mean, glob, is_called
+from alertbot.domain.rules import Rule, glob, is_called
+from alertbot.domain.suggestions import did_you_mean
 from alertbot.domain.times import format_moment
 from alertbot.errors import UsageError
 from alertbot.flows.load_history import load_history

@@ -16,7 +16,8 @@ from alertbot.domain.evidence import (
     redact,
     strictest,
 )
-from alertbot.domain.rules import EVERYTHING, Rule, Selector, did_you_mean
+from alertbot.domain.rules import EVERYTHING, Rule, Selector
+from alertbot.domain.suggestions import did_you_mean
 from alertbot.domain.times import format_moment
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError

@@ -10,8 +10,8 @@ from typing import Any
 import structlog
 
 from alertbot.domain.alerts import Action, ActionType
-from alertbot.domain.rules import did_you_mean
 from alertbot.domain.silences import Matcher, MatchType, SilenceRequest
+from alertbot.domain.suggestions import did_you_mean
 from alertbot.domain.windows import TimeRange, tomorrow_at_nine
 from alertbot.errors import ConfigError, UsageError
 from alertbot.flows import alert_actions
