@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.snapshots import Counter
+from alertbot.domain.suggestions import did_you_mean
 
 DIMENSIONS = ("source", "ai_llm", "provider", "model", "workspace", "repo", "api_key", "user", "host")
 _OF_STORAGE = ("source", "repo", "host")
@@ -98,7 +99,8 @@ def counted_metric(word: str) -> str:
     """The metric that somebody asks for. Raises ValueError where it is not counted."""
     metric = metric_called(word)
     if metric is None:
-        raise ValueError(f'"{word}" is not counted; there are {", ".join(METRICS)}')
+        hint = did_you_mean(word, _NAMES) or f"; there are {', '.join(METRICS)}"
+        raise ValueError(f'"{word}" is not counted{hint}')
     return metric
 
 

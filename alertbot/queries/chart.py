@@ -21,11 +21,12 @@ from alertbot.domain.datasets import dataset_for
 from alertbot.domain.evidence import Privacy
 from alertbot.domain.formatting import name_from, name_of
 from alertbot.domain.history import History, Member, Series, Slice, SourceState, group, known_since
-from alertbot.domain.metrics import counted_metric
+from alertbot.domain.metrics import METRICS, metric_called
 from alertbot.domain.points import SPEND, Dataset
 from alertbot.domain.prices import NOTHING_PRICED, Prices
 from alertbot.domain.privacy import NAMES_ALL, redact_alert, redact_series
 from alertbot.domain.rules import Budget, Rule, Selector, Threshold, glob, is_called, nobody_called
+from alertbot.domain.suggestions import did_you_mean
 from alertbot.domain.times import format_duration
 from alertbot.domain.windows import Window
 from alertbot.errors import UsageError
@@ -57,10 +58,11 @@ def chart(
         if named is not None:
             frame = _frame(tx, intervals, named, window.start, prices, privacy=privacy)
             return _chart_series(tx, frame, named, _only_series(named, frame, llm), start=window.start, end=window.end)
-        try:
-            metric = counted_metric(subject)
-        except ValueError as error:
-            raise UsageError(f"{error}; nor is it a rule") from error
+        metric = metric_called(subject)
+        if metric is None:
+            known = [*METRICS, *(rule.name for rule in rules)]
+            hint = did_you_mean(subject, known) or f"; there are {', '.join(METRICS)}"
+            raise UsageError(f'"{subject}" is not counted, nor is it a rule{hint}')
         frame = _frame(tx, intervals, growing(metric, window.length), window.start, prices, privacy=privacy)
         together = _together(frame, llm)
         seen = _as_a_rule_sees(frame, rules, metric, together)

@@ -167,7 +167,7 @@ def test_the_chart_of_a_budget_shows_its_period(sqlite):
 
 
 NOTHING = {
-    "a metric that is not counted": ("moods", None, '"moods" is not counted; there are .*; nor is it a rule'),
+    "a metric that is not counted": ("moods", None, '"moods" is not counted, nor is it a rule; there are api_calls, '),
     "a configuration that there is not": ("tokens", "llm-9", 'no LLM is called "llm-9"'),
     "a rule that counts nothing": ("silent", None, "silent has no values to draw"),
 }

@@ -212,6 +212,9 @@ MISTYPED = {
     "why violation-burst suport-chat": "there is no data for suport-chat before 2026-01-05T00:01:00Z; did you mean support-chat?",
     "why VIOLATION-BRST": "did you mean violation-burst?",
     "mute VIOLATION-BURST": "did you mean violation-burst?",
+    "top violatons today": "is not counted; did you mean violations?",
+    "chart tokns": '"tokns" is not counted, nor is it a rule; did you mean tokens?',
+    "chart VIOLATION-BURST": '"VIOLATION-BURST" is not counted, nor is it a rule; did you mean violation-burst?',
     "top violations by foo": 'nothing is counted by "foo"; there are ai_llm, source, provider,',
     "top tokens per modle today": "did you mean model?",
 }
