@@ -393,7 +393,8 @@ def show_rules(console: Console, listed_rules: Sequence[ListedRule]) -> None:
             what = Text(f"not used: {clean(entry.why_not)}", style="yellow")
         else:
             off = "" if rule.enabled else ", disabled"
-            what = Text(clean(f"{rule.kind}, {rule.unit} {rule.over} per {rule.per}{off}"))
+            counted = "readings" if rule.is_about_readings else f"{rule.unit} {rule.over}"
+            what = Text(clean(f"{rule.kind}, {counted} per {rule.per}{off}"))
         by = "" if stored is None else f"{clean(stored.changed_by)}, {_when(stored.changed_at)}"
         table.add_row(Text(clean(entry.name)), entry.origin, what, Text(by))
     table.show(console)

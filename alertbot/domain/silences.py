@@ -127,6 +127,10 @@ def check_matchers(matchers: Sequence[Matcher], *, everything: bool) -> tuple[Ma
     if len(matchers) > MOST_MATCHERS:
         raise ValueError(f"expected at most {MOST_MATCHERS} matchers, got {len(matchers)}")
     if not everything and all(matcher.matches({}) for matcher in matchers):
+        if any(matcher.sign in {MatchType.IS_NOT, MatchType.FITS_NOT} for matcher in matchers):
+            raise ValueError(
+                "this would silence all the rest; say what you mean, such as rule=violation-burst, as well"
+            )
         raise ValueError("this would silence everything; if you mean that, write `all` alone")
     return tuple(matchers)
 

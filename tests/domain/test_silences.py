@@ -27,6 +27,8 @@ def test_a_stored_silence_whose_pattern_cannot_be_used_mutes_nothing_and_says_wh
     ("words", "told"),
     [
         (["ai_llm=~(?!a).*", "1h"], "look-around such as"),
+        (["ai_llm!=llm-1", "1h"], "this would silence all the rest"),
+        (["ai_llm=*", "1h"], "this would silence everything"),
         (["ai_llm=~" + "a" * 301, "1h"], "at most 300 characters, got 301"),
         (["ai_llm=" + "a" * 301, "1h"], "at most 300 characters, got 301"),
         ([f"label{number}=a" for number in range(21)] + ["1h"], "at most 20 matchers, got 21"),
