@@ -201,7 +201,7 @@ def _parse_act(name: str, rest: list[str], text: str) -> Request:
         lasts = [word for word in rest[1:] if word.lower() not in _SNOOZE_FILLERS]
         if [word.lower() for word in lasts] == [TOMORROW]:
             return Request(name, target=rest[0], text=TOMORROW)
-        return Request(name, target=rest[0], window=_snooze((lasts or rest[1:])[0]))
+        return Request(name, target=rest[0], window=_snooze(" ".join(lasts or rest[1:])))
     if name == "assign":
         mention = _MENTION.search(text)
         return Request(name, target=rest[0], text=mention[1] if mention else rest[1].removeprefix("@"))

@@ -53,6 +53,7 @@ COMPLAINTS = {
     "zzzzzz": ("did you mean help?",),
     "close A42": ('there is no "close": alerts end by themselves', "/alertbot ack A42"),
     "history A42": ("did you mean help?",),
+    "snooze A42 1 hour 30": ("expected a duration such as 15m", '"1h 30"'),
     "silence violation-burst until tomorrow": ("then a duration such as 2h", '"violation-burst until tomorrow"'),
     "mute violation-burst 2h": ("the name of one rule", "use silence"),
     "status now": ("takes no arguments", '"now"'),
