@@ -13,6 +13,7 @@ from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 from slack_sdk.socket_mode.builtin import SocketModeClient
+from slack_sdk.socket_mode.builtin.connection import ConnectionState
 from slack_sdk.webhook import WebhookClient
 
 from alertbot.domain.times import parse_count
@@ -343,7 +344,23 @@ class Socket:
         return monitored and client.current_session_runner.is_alive() and client.message_processor.is_alive()
 
     def close(self) -> None:
+        """Close it, also where the SDK's thread is just about to receive from it.
+
+        That thread marks the session as not terminated when it begins. Where this comes after the mark of the close, it
+        never ends, and the SDK waits for it; so from now on there is a state that stays terminated.
+        """
+        client = self._handler.client
+        session_state = client.current_session_state
+        client.current_session_state = _Terminated()  # type: ignore[no-untyped-call]
+        session_state.terminated = True
         self._handler.close()  # type: ignore[no-untyped-call]
+
+
+class _Terminated(ConnectionState):
+    """The state of a session that is not begun again."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, True if name == "terminated" else value)
 
 
 def _bolt_logger() -> logging.Logger:

@@ -41,3 +41,14 @@ def test_the_socket_is_opened_without_proxy_where_its_address_is_excepted():
             assert socket.is_connected()
         finally:
             socket.close()
+
+
+def test_a_socket_that_is_closed_as_the_sdk_begins_to_receive_stays_closed():
+    with SlackServer(page=False) as slack:
+        client = bot.web_client(slack.bot_token, api_url=slack.api_url, timeout=SECOND)
+        socket = bot.Socket(App(client=client, token_verification_enabled=False), slack.app_token)
+        socket.connect()
+        socket.close()
+        sdk = socket._handler.client
+        sdk.current_session_state.terminated = False  # what the SDK's thread does when it begins
+        assert sdk.current_session_state.terminated
